@@ -1,0 +1,27 @@
+// UTF-8 on a stream: never a split character.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace llamajit {
+
+// The length in bytes of the code point at the front of `text` (1 to 4), or 1 where the bytes there are no
+// well-formed UTF-8 (Unicode 15, table 3-7). `text` is not empty.
+std::size_t utf8_length(std::string_view text);
+
+// Collects bytes as tokens deliver them and gives back whole characters. Bytes that can't become a character
+// are passed through as they are, so that nothing is ever lost.
+class Utf8Stream {
+ public:
+  // Adds bytes; returns everything that is complete by now.
+  std::string push(std::string_view bytes);
+  // What is still held back at the end of the stream.
+  std::string finish();
+
+ private:
+  std::string pending_;  // at most 3 bytes: the beginning of a character
+};
+
+}  // namespace llamajit
