@@ -8,8 +8,9 @@
 namespace llamajit {
 
 // Movable owner of a mapping. Reading a page that a truncation took away would raise SIGBUS; a handler
-// installed with the first mapping puts a page of zeros there instead and remembers it, so that reading code
-// stays simple: whoever has read from bytes() calls check_intact() before trusting the result.
+// installed with the first mapping puts zeros from there to the mapping's end instead and remembers it, so
+// that reading code stays simple: whoever has read from bytes() calls check_intact() before trusting the
+// result.
 class MappedFile {
  public:
   MappedFile() = default;
