@@ -1,6 +1,9 @@
 // A vocabulary: pieces of bytes with scores, and what kind of piece each is.
 #pragma once
 
+#include <array>
+#include <bitset>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -25,8 +28,17 @@ struct Piece {
 
 class Vocab {
  public:
-  // Builds the look-up tables. Where two normal pieces have the same bytes, the lower id is found.
+  // Builds the look-up tables. Where two normal pieces have the same bytes, the lower id is found; likewise
+  // for byte pieces. An empty normal piece is never found. Throws std::invalid_argument for a byte piece that
+  // does not hold exactly one byte, std::length_error for more pieces than a TokenId can count.
   explicit Vocab(std::vector<Piece> pieces);
+
+  // Movable only: the look-up table points into the pieces, which a move leaves where they are.
+  Vocab(const Vocab&) = delete;
+  Vocab& operator=(const Vocab&) = delete;
+  Vocab(Vocab&&) = default;
+  Vocab& operator=(Vocab&&) = default;
+  ~Vocab() = default;
 
   TokenId size() const { return static_cast<TokenId>(pieces_.size()); }
   const Piece& operator[](TokenId id) const { return pieces_[static_cast<std::size_t>(id)]; }
@@ -35,15 +47,26 @@ class Vocab {
   TokenId find(std::string_view bytes) const;
   // The id of the byte piece for this byte, or -1 when the vocabulary has none.
   TokenId byte_piece(std::uint8_t byte) const { return byte_pieces_[byte]; }
+  // Whether any normal piece has these two bytes next to each other. Where none does, no merge can join the
+  // text on both sides.
+  bool joins(char left, char right) const { return joins_[join_index(left, right)]; }
 
   static constexpr TokenId kUnknown = 0;
   static constexpr TokenId kBos = 1;
   static constexpr TokenId kEos = 2;
 
  private:
+  static std::size_t join_index(char left, char right) {
+    return std::size_t{static_cast<std::uint8_t>(left)} << 8 | static_cast<std::uint8_t>(right);
+  }
+  void add_normal(TokenId id);
+
   std::vector<Piece> pieces_;
-  std::unordered_map<std::string_view, TokenId> ids_;
-  std::vector<TokenId> byte_pieces_;  // 256 entries
+  std::unordered_map<std::string_view, TokenId> ids_;  // normal pieces of two bytes and more
+  std::array<TokenId, 256> one_byte_ids_;              // normal pieces of one byte: most look-ups of a text
+  std::array<TokenId, 256> byte_pieces_;
+  std::bitset<65536> joins_;
+  std::size_t longest_ = 0;  // bytes of the longest normal piece
 };
 
 }  // namespace llamajit

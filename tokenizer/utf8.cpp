@@ -1,0 +1,77 @@
+#include "tokenizer/utf8.h"
+
+#include <cstdint>
+#include <utility>
+
+namespace llamajit {
+namespace {
+
+// What stands at the front of a text.
+enum class Front { character, beginning_of_character, ill_formed };
+
+struct Scan {
+  Front front;
+  std::size_t length;  // bytes of the character, or of what is there of it
+};
+
+// The character's length by its first byte, 0 for a byte that begins none: C0, C1 and F5..FF would be
+// overlong or beyond U+10FFFF.
+std::size_t length_by_lead(std::uint8_t lead) {
+  if (lead < 0x80) return 1;
+  if (lead < 0xC2) return 0;
+  if (lead < 0xE0) return 2;
+  if (lead < 0xF0) return 3;
+  return lead < 0xF5 ? 4 : 0;
+}
+
+// After some first bytes the second one's range is narrower than 80..BF, which rules out overlong forms,
+// surrogates and code points above U+10FFFF.
+bool second_fits(std::uint8_t lead, std::uint8_t second) {
+  const std::uint8_t low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  const std::uint8_t high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  return low <= second && second <= high;
+}
+
+Scan scan_front(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+  const std::size_t length = length_by_lead(byte(0));
+  if (length == 0) return {Front::ill_formed, 1};
+  for (std::size_t i = 1; i < length; ++i) {
+    if (i == text.size()) return {Front::beginning_of_character, i};
+    const bool fits = i == 1 ? second_fits(byte(0), byte(1)) : (byte(i) & 0xC0) == 0x80;
+    if (!fits) return {Front::ill_formed, 1};
+  }
+  return {Front::character, length};
+}
+
+}  // namespace
+
+std::size_t utf8_length(std::string_view text) {
+  const Scan scan = scan_front(text);
+  return scan.front == Front::character ? scan.length : 1;
+}
+
+std::string Utf8Stream::push(std::string_view bytes) {
+  std::string out = std::move(pending_);
+  pending_.clear();
+  out += bytes;
+  // Only the last three bytes can be the beginning of a character, but which of them begins one shows only
+  // from the front: a continuation byte alone tells nothing.
+  std::size_t at = 0;
+  while (at < out.size()) {
+    const Scan scan = scan_front(std::string_view(out).substr(at));
+    if (scan.front == Front::beginning_of_character) break;
+    at += scan.length;
+  }
+  pending_.assign(out, at);
+  out.resize(at);
+  return out;
+}
+
+std::string Utf8Stream::finish() {
+  std::string rest = std::move(pending_);
+  pending_.clear();
+  return rest;
+}
+
+}  // namespace llamajit
