@@ -1,0 +1,218 @@
+// Emitter: Xbyak with the vocabulary that the kernels are written in.
+//
+// Everything is expressed on V16, sixteen 32-bit lanes: one zmm, or two ymm on the 256-bit tiers. A kernel is
+// written once in sixteen-lane steps and so does the same arithmetic in the same order on every tier; that,
+// and the scalar twins doing it too, is why all tiers agree to the last bit.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include <xbyak/xbyak.h>
+
+#include "jit/isa.h"
+
+namespace llamajit::jit {
+
+using Xbyak::Reg64;
+using Xbyak::RegExp;
+using Vec = Xbyak::Xmm;  // an xmm, ymm or zmm; the width is part of the value
+
+// Sixteen lanes in registers. A uniform value (the same number in all lanes) keeps both halves in one
+// register.
+struct V16 {
+  std::array<Vec, 2> part;
+  int parts = 0;
+
+  bool uniform() const { return parts == 2 && part[0].getIdx() == part[1].getIdx(); }
+};
+
+// A 32-bit constant in all sixteen lanes, kept in the kernel's own constant pool.
+struct Const {
+  std::uint32_t bits;
+};
+inline Const f32(float value) {
+  return {std::bit_cast<std::uint32_t>(value)};
+}
+inline Const i32(std::int32_t value) {
+  return {static_cast<std::uint32_t>(value)};
+}
+
+// The second operand of an operation: registers, sixteen lanes in memory, or a constant.
+using Source = std::variant<V16, RegExp, Const>;
+
+class Emitter : public Xbyak::CodeGenerator {
+ public:
+  // Emits into `buffer`, which must outlive the Emitter; Xbyak throws Xbyak::Error when it is full.
+  Emitter(Isa isa, std::span<std::uint8_t> buffer);
+
+  Isa isa() const { return isa_; }
+  int vectors() const { return isa_.wide() ? 32 : 16; }  // registers in the file
+
+  // --- registers
+  // ----------------------------------------------------------------------------------------------- rax is
+  // scratch for the helpers below that say so; rdi holds the Args. Both are outside the pool.
+  Reg64 scratch() const { return rax; }
+  Reg64 args() const { return rdi; }
+  Reg64 gpr();      // the next free general register; all are taken before enter()
+  V16 v16();        // the next free sixteen lanes
+  V16 uniform16();  // the next free register, to hold one number in all lanes
+  std::vector<V16> v16s(int count);
+  int free_vectors() const { return vectors() - next_vector_; }
+
+  // Vector registers taken while a scope lives are free again after it.
+  class VectorScope {
+   public:
+    explicit VectorScope(Emitter& emitter) : emitter_(emitter), mark_(emitter.next_vector_) {}
+    ~VectorScope() { emitter_.next_vector_ = mark_; }
+    VectorScope(const VectorScope&) = delete;
+    VectorScope& operator=(const VectorScope&) = delete;
+
+   private:
+    Emitter& emitter_;
+    int mark_;
+  };
+
+  // --- the frame (System V ABI)
+  // ----------------------------------------------------------------------------------
+  void enter();  // endbr64, rbp frame, saves the callee-saved registers taken so far
+  void leave();  // restores, returns, then lays down the constant pool
+
+  // --- moves
+  // -------------------------------------------------------------------------------------------------------
+  void load(const V16& to, const RegExp& from);
+  void store(const RegExp& to, const V16& from);
+  void copy(const V16& to, const V16& from);
+  void zero(const V16& to);
+  void broadcast(const V16& to, const RegExp& from);  // one f32 or i32 in memory to all lanes
+  void broadcast(const V16& to, Const value);
+  void broadcast_lane0(const V16& to, const Vec& from);  // lane 0 of a register to all lanes
+  // The first `n` lanes (1..16); the others become 0 and their memory is not touched. Clobbers rax and a
+  // Keeps a mask of n lanes ready from here on, so that tails of n in loops need not make it. No effect for n
+  // = 16.
+  void prepare_tail(int n);
+  // mask.
+  void load_tail(const V16& to, const RegExp& from, int n);
+  void store_tail(const RegExp& to, const V16& from, int n);
+  // Like load_tail, but the other lanes become `fill`.
+  void load_tail(const V16& to, const RegExp& from, int n, Const fill);
+
+  // The first `bytes` (a multiple of 4) of sixteen i32 lanes as s8, saturated. Leaves `from` as it is.
+  void store_s8(const RegExp& to, const V16& from, int bytes);
+
+  // --- lane arithmetic: each `to` may be one of the sources
+  // ----------------------------------------------------------
+  void add(const V16& to, const V16& a, const Source& b);
+  void sub(const V16& to, const V16& a, const Source& b);
+  void mul(const V16& to, const V16& a, const Source& b);
+  void div(const V16& to, const V16& a, const Source& b);
+  void max(const V16& to, const V16& a, const Source& b);    // b where a is not greater, so b where a is NaN
+  void min(const V16& to, const V16& a, const Source& b);    // b where a is not less
+  void fma(const V16& acc, const V16& a, const Source& b);   // acc += a*b, rounded once
+  void muladd(const V16& x, const V16& a, const Source& b);  // x = x*a + b, rounded once
+  void abs(const V16& to, const V16& a);
+  // Lanes n..15 become `fill`. Clobbers rax and a mask.
+  void fill_tail(const V16& to, int n, Const fill);
+  // Bit i of `to` = a[i] == b[i]; the other bits become 0. Clobbers `temp`, a and a mask.
+  void equal_mask(const Reg64& to, const Reg64& temp, const V16& a, const V16& b);
+  void swap_pairs(const V16& to, const V16& a);  // lanes 2i and 2i+1 change places
+  void to_float(const V16& to, const V16& a);    // i32 lanes to f32, to nearest even
+  void to_int(const V16& to, const V16& a);  // f32 lanes to i32, to nearest even; what does not fit: -2^31
+  void add_i32(const V16& to, const V16& a, const Source& b);
+  void shift_left(const V16& to, const V16& a, int bits);  // each lane as 32 bits
+
+  // --- sixteen lanes to one
+  // -------------------------------------------------------------------------------------------- Folds in
+  // halves: lane i with i+8, then i+4, i+2, i+1. The result is lane 0 of `from`'s first part; clobbers `from`
+  // and `temp`.
+  Vec fold_add(const V16& from, const V16& temp);
+  Vec fold_add_i32(const V16& from, const V16& temp);
+  Vec fold_max(const V16& from, const V16& temp);
+
+  // --- the dot product of 4 bytes a lane
+  // --------------------------------------------------------------------------------- Activations as dot_u8s8
+  // wants them: one register, or even and odd bytes apart where there is no instruction.
+  struct Bytes4 {
+    V16 all;        // with the instruction: four s8 a lane
+    V16 even, odd;  // without: bytes 0 and 2, and 1 and 3, as i16
+  };
+  Bytes4 bytes4();
+  void broadcast_bytes4(const Bytes4& to, const RegExp& from);
+  // acc[lane] += sum of w[lane][j] * x[j], j = 0..3; w unsigned, x signed, exact in i32. Clobbers `temp`,
+  // which may be w itself only where has_dot(); `low_bytes` holds 0x00FF00FF in each lane (unused where
+  // has_dot()).
+  void dot_u8s8(const V16& acc, const V16& w, const Bytes4& x, const V16& temp, const V16& low_bytes);
+
+  // --- control
+  // ------------------------------------------------------------------------------------------------------------
+  // Runs body `count` times, with `counter` counting down; count >= 1 known now, or already in the register
+  // >= 1.
+  template <class Body>
+  void repeat(const Reg64& counter, std::int64_t count, Body body) {
+    if (count <= 0) return;
+    if (count == 1) return body();
+    mov(counter, static_cast<std::uint64_t>(count));
+    repeat(counter, body);
+  }
+  template <class Body>
+  void repeat(const Reg64& counter, Body body) {
+    Xbyak::Label again;
+    align(16);
+    L(again);
+    body();
+    dec(counter);
+    jnz(again, T_NEAR);
+  }
+  // While counter >= step: body, counter -= step.
+  template <class Body>
+  void while_at_least(const Reg64& counter, int step, Body body) {
+    Xbyak::Label again, done;
+    cmp(counter, step);
+    jl(done, T_NEAR);
+    align(16);
+    L(again);
+    body();
+    sub(counter, step);
+    cmp(counter, step);
+    jge(again, T_NEAR);
+    L(done);
+  }
+  // to += bytes, where bytes may need 64 bits. Clobbers rax for the large ones.
+  void advance(const Reg64& to, std::int64_t bytes);
+
+  Xbyak::Address constant(Const value);  // a full vector of it in the pool
+
+  using CodeGenerator::add;
+  using CodeGenerator::div;
+  using CodeGenerator::mul;
+  using CodeGenerator::sub;
+
+ private:
+  // Applies op(part, operand) to each half of `b`; skips the second where `to` is uniform.
+  template <class Op>
+  void each(const V16& to, const Source& b, Op op);
+  Vec next_vector();
+  Xbyak::Opmask mask_of(int n);     // n lanes; clobbers rax and k1 unless prepared
+  Xbyak::Address tail_mask(int n);  // 8 lanes, the first n set; 256-bit tiers
+  template <class Op>
+  Vec fold(const V16& from, const V16& temp, Op op);
+
+  static constexpr int kMaskLanes = 8;
+
+  Isa isa_;
+  int next_gpr_ = 0;
+  int next_vector_ = 0;
+  int saved_ = 0;                      // how many callee-saved registers enter() pushed
+  std::map<int, int> prepared_masks_;  // lanes to mask register
+  std::map<std::uint32_t, Xbyak::Label> constants_;
+  Xbyak::Label tail_masks_;
+  bool uses_tail_masks_ = false;
+};
+
+}  // namespace llamajit::jit

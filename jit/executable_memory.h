@@ -1,0 +1,31 @@
+// Memory that holds finished machine code: readable and executable, never writable while it is.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace llamajit::jit {
+
+class ExecutableMemory {
+ public:
+  ExecutableMemory() = default;
+  // Copies position-independent code into fresh executable pages. The pages belong to an anonymous file that
+  // is written through a first mapping, which is gone before the second, executable one is made; no page is
+  // ever both, so this also works where the kernel denies that (PR_SET_MDWE). Throws std::system_error.
+  explicit ExecutableMemory(std::span<const std::uint8_t> code);
+  ExecutableMemory(ExecutableMemory&& other) noexcept;
+  ExecutableMemory& operator=(ExecutableMemory&& other) noexcept;
+  ExecutableMemory(const ExecutableMemory&) = delete;
+  ExecutableMemory& operator=(const ExecutableMemory&) = delete;
+  ~ExecutableMemory();
+
+  const std::uint8_t* data() const { return data_; }
+  std::size_t size() const { return size_; }
+
+ private:
+  const std::uint8_t* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace llamajit::jit

@@ -1,0 +1,87 @@
+#include "jit/formats/packing.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "jit/kernels.h"
+
+namespace llamajit::jit {
+namespace {
+
+constexpr int kZeroCode = 128;
+
+template <class T>
+T read(const std::byte* at) {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+void pack_f32(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
+  const std::byte* rows = from.data.data() + first_row * from.cols * 4;
+  for (std::int64_t col = 0; col < from.cols; ++col) {
+    for (std::int64_t row = 0; row < n_rows; ++row) {
+      std::memcpy(to + (col * kLanes + row) * 4, rows + (row * from.cols + col) * 4, 4);
+    }
+  }
+}
+
+void pack_q8(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
+  const Q8Layout layout(from.format);
+  const std::int64_t n_groups = from.cols / layout.group;
+  for (std::int64_t g = 0; g < n_groups; ++g) {
+    std::byte* codes = to + g * layout.group_bytes;
+    std::memset(codes, kZeroCode, static_cast<std::size_t>(layout.codes_bytes));
+    for (std::int64_t row = 0; row < n_rows; ++row) {
+      const std::byte* source = from.data.data() + (first_row + row) * from.cols + g * layout.group;
+      for (int k = 0; k < layout.group; ++k) {
+        codes[(k / 4 * kLanes + row) * 4 + k % 4] = source[k] ^ std::byte{0x80};  // s8 to u8: code + 128
+      }
+      std::memcpy(codes + layout.codes_bytes + row * 4,
+                  from.scales.data() + ((first_row + row) * n_groups + g) * 4, 4);
+    }
+  }
+}
+
+}  // namespace
+
+Q8Layout::Q8Layout(Format format)
+    : group(format.group),
+      padded(static_cast<int>(round_up(format.group, 4))),
+      codes_bytes(std::int64_t{padded} * kLanes),
+      group_bytes(codes_bytes + 4 * kLanes) {}
+
+std::int64_t tile_bytes(Format format, std::int64_t cols) {
+  if (format.kind == FormatKind::f32) return cols * kLanes * 4;
+  const Q8Layout layout(format);
+  return cols / layout.group * layout.group_bytes;
+}
+
+std::int64_t packed_bytes(Format format, std::int64_t rows, std::int64_t cols) {
+  return divide_up(rows, kLanes) * tile_bytes(format, cols);
+}
+
+void pack_tile(const SourceMatrix& from, std::int64_t tile, std::byte* to) {
+  const std::int64_t first_row = tile * kLanes;
+  const std::int64_t n_rows = std::clamp<std::int64_t>(from.rows - first_row, 0, kLanes);
+  if (n_rows < kLanes) std::memset(to, 0, static_cast<std::size_t>(tile_bytes(from.format, from.cols)));
+  if (from.format.kind == FormatKind::f32) {
+    pack_f32(from, first_row, n_rows, to);
+  } else {
+    pack_q8(from, first_row, n_rows, to);
+  }
+}
+
+float packed_value(Format format, std::int64_t cols, const std::byte* packed, std::int64_t row,
+                   std::int64_t col, std::int64_t tile_stride) {
+  const std::byte* tile = packed + row / kLanes * tile_stride * tile_bytes(format, cols);
+  const std::int64_t lane = row % kLanes;
+  if (format.kind == FormatKind::f32) return read<float>(tile + (col * kLanes + lane) * 4);
+  const Q8Layout layout(format);
+  const std::byte* group = tile + col / layout.group * layout.group_bytes;
+  const std::int64_t k = col % layout.group;
+  const int code = std::to_integer<int>(group[(k / 4 * kLanes + lane) * 4 + k % 4]) - kZeroCode;
+  return static_cast<float>(code) * read<float>(group + layout.codes_bytes + lane * 4);
+}
+
+}  // namespace llamajit::jit

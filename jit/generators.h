@@ -1,0 +1,19 @@
+// Emits each kernel's code; one file for each kernel. The contracts are in kernels.h.
+#pragma once
+
+#include "jit/emitter.h"
+#include "jit/kernels.h"
+
+namespace llamajit::jit {
+
+void generate(Emitter& e, const EmbedKey& key);
+void generate(Emitter& e, const NormKey& key);
+void generate(Emitter& e, const QuantizeKey& key);
+void generate(Emitter& e, const MatvecKey& key);
+void generate(Emitter& e, const RopeKey& key);
+void generate(Emitter& e, const KvAppendKey& key);
+void generate(Emitter& e, const AttentionKey& key);
+void generate(Emitter& e, const SoftmaxKey& key);
+void generate(Emitter& e, const ArgmaxKey& key);
+
+}  // namespace llamajit::jit

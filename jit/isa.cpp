@@ -1,0 +1,86 @@
+#include "jit/isa.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <stdexcept>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <xbyak/xbyak_util.h>
+
+namespace llamajit::jit {
+namespace {
+
+using Xbyak::util::Cpu;
+
+struct TierRow {
+  Tier tier;
+  std::string_view name;
+  Cpu::Type requires_features;
+  std::string_view features;  // the same, for messages
+};
+
+const TierRow kTiers[] = {
+    {Tier::scalar, "scalar", Cpu::Type{}, "nothing beyond x86-64"},
+    {Tier::avx2, "avx2", Cpu::tAVX2 | Cpu::tFMA | Cpu::tF16C, "AVX2, FMA, F16C"},
+    {Tier::avxvnni, "avxvnni", Cpu::tAVX2 | Cpu::tFMA | Cpu::tF16C | Cpu::tAVX_VNNI,
+     "AVX2, FMA, F16C, AVX-VNNI"},
+    {Tier::avx512, "avx512",
+     Cpu::tAVX2 | Cpu::tFMA | Cpu::tF16C | Cpu::tAVX512F | Cpu::tAVX512BW | Cpu::tAVX512DQ | Cpu::tAVX512VL,
+     "AVX-512 F, BW, DQ, VL"},
+    {Tier::avx512vnni, "avx512vnni",
+     Cpu::tAVX2 | Cpu::tFMA | Cpu::tF16C | Cpu::tAVX512F | Cpu::tAVX512BW | Cpu::tAVX512DQ | Cpu::tAVX512VL |
+         Cpu::tAVX512_VNNI,
+     "AVX-512 F, BW, DQ, VL, VNNI"},
+};
+
+const TierRow& row(Tier tier) {
+  return kTiers[static_cast<std::size_t>(tier)];
+}
+
+std::vector<std::string_view> names(const std::vector<Tier>& tiers) {
+  std::vector<std::string_view> out;
+  for (Tier tier : tiers) out.push_back(to_string(tier));
+  return out;
+}
+
+IsaChoice choose_named(std::string_view name, std::string_view asked_by) {
+  const auto* found = std::ranges::find(kTiers, name, &TierRow::name);
+  if (found == std::end(kTiers)) {
+    throw std::runtime_error(fmt::format("{}: expected one of {}, found '{}'", asked_by,
+                                         fmt::join(names({std::begin(kAllTiers), std::end(kAllTiers)}), ", "),
+                                         name));
+  }
+  const std::vector<Tier> host = host_tiers();
+  if (std::ranges::find(host, found->tier) == host.end()) {
+    throw std::runtime_error(fmt::format("{}: {} needs {}, which this CPU lacks; it has {}", asked_by, name,
+                                         found->features, fmt::join(names(host), ", ")));
+  }
+  return {{found->tier}, fmt::format("asked for by {}", asked_by)};
+}
+
+}  // namespace
+
+std::string_view to_string(Tier tier) {
+  return row(tier).name;
+}
+
+std::vector<Tier> host_tiers() {
+  static const Cpu cpu;
+  std::vector<Tier> tiers;
+  for (const TierRow& tier : kTiers) {
+    if (cpu.has(tier.requires_features)) tiers.push_back(tier.tier);
+  }
+  return tiers;
+}
+
+IsaChoice choose_isa(const std::optional<std::string>& name) {
+  if (name) return choose_named(*name, "--isa");
+  if (const char* variable = std::getenv("LLAMAJIT_ISA"); variable != nullptr && *variable != '\0') {
+    return choose_named(variable, "LLAMAJIT_ISA");
+  }
+  const Tier best = host_tiers().back();
+  return {{best}, fmt::format("the best of this CPU, which has {}", row(best).features)};
+}
+
+}  // namespace llamajit::jit

@@ -1,0 +1,47 @@
+// Instruction tiers: what this CPU has, and which of it the generated code may use.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace llamajit::jit {
+
+enum class Tier : std::uint8_t {
+  scalar,      // no generated code: the scalar twins themselves run
+  avx2,        // AVX2, FMA, F16C
+  avxvnni,     // avx2 and the VEX-encoded int8 dot product
+  avx512,      // AVX-512 F, BW, DQ, VL
+  avx512vnni,  // avx512 and the int8 dot product
+};
+
+inline constexpr Tier kAllTiers[] = {Tier::scalar, Tier::avx2, Tier::avxvnni, Tier::avx512, Tier::avx512vnni};
+
+std::string_view to_string(Tier tier);
+
+// A tier as the emitter asks about it.
+struct Isa {
+  Tier tier = Tier::scalar;
+
+  bool generates() const { return tier != Tier::scalar; }
+  bool wide() const {
+    return tier == Tier::avx512 || tier == Tier::avx512vnni;
+  }  // 512-bit registers, 32 of them
+  bool has_dot() const { return tier == Tier::avxvnni || tier == Tier::avx512vnni; }
+};
+
+// Every tier that this CPU and operating system can run, lowest first; the last one is the best.
+std::vector<Tier> host_tiers();
+
+struct IsaChoice {
+  Isa isa;
+  std::string why;  // "best of this CPU: ..." or "asked for by ..."
+};
+
+// The tier to use: the one named, else the one in LLAMAJIT_ISA, else the host's best. Throws
+// std::runtime_error for a name that is no tier and for a tier that the host lacks.
+IsaChoice choose_isa(const std::optional<std::string>& name);
+
+}  // namespace llamajit::jit

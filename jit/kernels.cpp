@@ -1,0 +1,72 @@
+#include "jit/kernels.h"
+
+#include <fmt/format.h>
+
+namespace llamajit::jit {
+namespace {
+
+std::string_view suffix(Epilogue epilogue) {
+  switch (epilogue) {
+    case Epilogue::store:
+      return "";
+    case Epilogue::add:
+      return "_add";
+    case Epilogue::swiglu:
+      return "_swiglu";
+  }
+  return "";
+}
+
+// A format as part of an identifier: "q8_0_64".
+std::string identifier(Format format) {
+  return format.kind == FormatKind::f32 ? "f32" : fmt::format("q8_0_{}", format.group);
+}
+
+struct Name {
+  std::string operator()(const EmbedKey& k) const {
+    return fmt::format("embed_{}_{}", identifier(k.format), k.dim);
+  }
+  std::string operator()(const NormKey& k) const { return fmt::format("rmsnorm_{}", k.n); }
+  std::string operator()(const QuantizeKey& k) const {
+    return fmt::format("quantize_q8_{}_{}", k.group, k.n);
+  }
+  std::string operator()(const MatvecKey& k) const {
+    return fmt::format("matvec_{}_{}x{}{}", identifier(k.format), k.rows, k.cols, suffix(k.epilogue));
+  }
+  std::string operator()(const RopeKey& k) const { return fmt::format("rope_{}", k.head_dim); }
+  std::string operator()(const KvAppendKey& k) const {
+    return fmt::format("kv_append_{}x{}", k.seq_len, k.head_dim);
+  }
+  std::string operator()(const AttentionKey& k) const {
+    return fmt::format("attention_{}x{}_gqa{}", k.seq_len, k.head_dim, k.group);
+  }
+  std::string operator()(const SoftmaxKey& k) const { return fmt::format("softmax_{}", k.n); }
+  std::string operator()(const ArgmaxKey& k) const { return fmt::format("argmax_{}", k.n); }
+};
+
+struct Shape {
+  std::string operator()(const EmbedKey& k) const { return fmt::format("({})", k.dim); }
+  std::string operator()(const NormKey& k) const { return fmt::format("({})", k.n); }
+  std::string operator()(const QuantizeKey& k) const { return fmt::format("({}) by {}", k.n, k.group); }
+  std::string operator()(const MatvecKey& k) const { return fmt::format("({}, {})", k.rows, k.cols); }
+  std::string operator()(const RopeKey& k) const { return fmt::format("(heads, {})", k.head_dim); }
+  std::string operator()(const KvAppendKey& k) const {
+    return fmt::format("(heads, {}, {})", k.seq_len, k.head_dim);
+  }
+  std::string operator()(const AttentionKey& k) const {
+    return fmt::format("(heads x {}, {}, {})", k.group, k.seq_len, k.head_dim);
+  }
+  std::string operator()(const SoftmaxKey& k) const { return fmt::format("({})", k.n); }
+  std::string operator()(const ArgmaxKey& k) const { return fmt::format("({})", k.n); }
+};
+
+}  // namespace
+
+std::string kernel_name(const KernelKey& key) {
+  return std::visit(Name{}, key);
+}
+std::string kernel_shape(const KernelKey& key) {
+  return std::visit(Shape{}, key);
+}
+
+}  // namespace llamajit::jit

@@ -1,0 +1,206 @@
+// The menu: every kernel's Key (what is baked into its instructions), Args (what varies from call to call)
+// and contract. `T16` below means a row count rounded up to whole tiles of 16; vectors are f32 unless said
+// otherwise.
+//
+// One order of arithmetic. Each contract fixes the order in which floats are combined, always in steps of
+// sixteen lanes, so that a kernel gives the same bits on every tier, for every split over threads, and in its
+// scalar twin (reference.h). "Sum over i, n ways" means n accumulators, number i % n taking term i, added as
+// a balanced tree: (a0+a1)+(a2+a3).
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "jit/formats/format.h"
+
+namespace llamajit::jit {
+
+inline constexpr int kLanes = 16;
+
+constexpr std::int64_t round_up(std::int64_t n, std::int64_t to) {
+  return (n + to - 1) / to * to;
+}
+constexpr std::int64_t divide_up(std::int64_t n, std::int64_t by) {
+  return (n + by - 1) / by;
+}
+
+// Where the text stands. Kernels that depend on it hold a pointer, so that a plan's Args never change after
+// load.
+struct Cursor {
+  std::int32_t token = 0;  // the token that is fed
+  std::int32_t pos = 0;    // its position, from 0
+};
+
+// out = row `at->token` of a packed (rows, dim) matrix, as f32.
+struct EmbedArgs {
+  const std::byte* table;
+  float* out;  // (dim)
+  const Cursor* at;
+};
+struct EmbedKey {
+  using Args = EmbedArgs;
+  Format format;
+  int dim;
+  auto operator<=>(const EmbedKey&) const = default;
+};
+
+// out = x / sqrt(mean(x^2) + eps) * weight   (RMSNorm, arXiv:1910.07467)
+// The sum of squares: sixteen lanes, whole vectors 4 ways, folded in halves.
+struct NormArgs {
+  const float* x;       // (n)
+  const float* weight;  // (n)
+  float* out;           // (n), may be x
+};
+struct NormKey {
+  using Args = NormArgs;
+  int n;
+  float eps;
+  auto operator<=>(const NormKey&) const = default;
+};
+
+// Activations as the int8 dot product takes them: for each `group` values one scale; codes in -127..127, a
+// group's codes padded with zeros to a multiple of 4.
+struct QuantizedArgs {
+  std::int8_t* codes;     // (n / group, group rounded up to 4)
+  float* scales;          // (n / group)
+  std::int32_t* offsets;  // (n / group): -128 * sum of the codes, which takes the weights' zero point out
+};
+
+// scale = max|x| / 127 within the group; code = x * (127 / max|x|) rounded to nearest even. max|x| counts as
+// at least kSmallestMagnitude, so that a group of zeros divides nothing by zero.
+inline constexpr float kSmallestMagnitude = 1e-30F;
+struct QuantizeArgs {
+  const float* x;  // (n)
+  QuantizedArgs out;
+};
+struct QuantizeKey {
+  using Args = QuantizeArgs;
+  int n;
+  int group;  // divides n
+  auto operator<=>(const QuantizeKey&) const = default;
+};
+
+// What matvec does with a finished sum.
+enum class Epilogue : std::uint8_t {
+  store,   // out[r] = sum[r]
+  add,     // out[r] += sum[r]
+  swiglu,  // out[r] = silu(gate[r]) * up[r], silu(g) = g / (1 + exp(-g)) (arXiv:2002.05202); tiles of gate
+           // and up alternate in the matrix
+};
+
+// out = W x for the units [unit_begin, unit_end) of a packed matrix. A unit is a tile of 16 rows, with swiglu
+// a tile of gate and one of up; the last one may be partly padding, whose rows are not stored. See
+// formats/packing.h. f32: sum over columns, 4 ways, each step rounded once (fma). q8_0: each group's integer
+// sum is exact; then sum over groups in order: acc = fma(float(isum), scale_w*scale_x, acc).
+struct MatvecArgs {
+  const std::byte* w;
+  const float* x;    // (cols), f32 format only
+  QuantizedArgs xq;  // (cols), q8_0 only; read
+  float* out;        // (rows)
+  std::int64_t unit_begin;
+  std::int64_t unit_end;
+};
+struct MatvecKey {
+  using Args = MatvecArgs;
+  Format format;
+  int rows;  // of the result
+  int cols;
+  Epilogue epilogue;
+  auto operator<=>(const MatvecKey&) const = default;
+};
+
+// Rotates pairs (2i, 2i+1) of each head by the position's angles, in place (RoPE, arXiv:2104.09864):
+// x = fma(swap(x), sin, x * cos), swap exchanging the pair's two, sin negative for the first of it.
+struct RopeArgs {
+  float* x;  // (n_heads, head_dim)
+  const float*
+      table;  // (seq_len, 2, head_dim): cos, then signed sin, each value twice, once a lane of the pair
+  const Cursor* at;
+  std::int64_t n_heads;  // >= 1
+};
+struct RopeKey {
+  using Args = RopeArgs;
+  int head_dim;  // even
+  auto operator<=>(const RopeKey&) const = default;
+};
+
+// The KV cache of one layer, for one K/V head: keys in groups of sixteen positions (lane = position), values
+// by position. seq_len below is rounded up to 16; memory starts as zeros.
+//   k (n_kv_heads, seq_len / 16, head_dim, 16)      v (n_kv_heads, seq_len, head_dim)
+
+// Writes k and v of position at->pos into the cache.
+struct KvAppendArgs {
+  const float* k;  // (n_kv_heads, head_dim)
+  const float* v;  // (n_kv_heads, head_dim)
+  float* k_cache;
+  float* v_cache;
+  const Cursor* at;
+  std::int64_t n_kv_heads;  // >= 1
+};
+struct KvAppendKey {
+  using Args = KvAppendArgs;
+  int head_dim;
+  int seq_len;  // a multiple of 16
+  auto operator<=>(const KvAppendKey&) const = default;
+};
+
+// For each query head h: out = sum over positions p <= at->pos of softmax(q.k[p] / sqrt(head_dim))[p] * v[p].
+// Query heads of one K/V head are adjacent (GQA, arXiv:2305.13245).
+// q.k: sum over head_dim, 2 ways. The softmax subtracts the maximum; its sum: sixteen lanes in order, folded
+// in halves. Weighted sum: over positions, value_ways() ways, then divided by the softmax's sum.
+struct AttentionArgs {
+  const float* q;        // (n_kv_heads * group, head_dim)
+  const float* k_cache;  // of the first K/V head
+  const float* v_cache;
+  float* out;     // (n_kv_heads * group, head_dim)
+  float* scores;  // scratch: (group, seq_len + 16)
+  const Cursor* at;
+  std::int64_t n_kv_heads;  // >= 1
+};
+struct AttentionKey {
+  using Args = AttentionArgs;
+  int head_dim;
+  int group;    // query heads for each K/V head
+  int seq_len;  // a multiple of 16
+  auto operator<=>(const AttentionKey&) const = default;
+
+  // Short heads leave too few independent sums to hide an fma's latency, so their positions are summed in
+  // more ways.
+  int value_ways() const { return head_dim <= 32 ? 4 : head_dim <= 64 ? 2 : 1; }
+};
+
+// x = softmax(x * scale) in place, n >= 1: exp(x*scale - max), divided by the sum (sixteen lanes in order,
+// folded).
+struct SoftmaxArgs {
+  float* x;  // (n)
+  float scale;
+};
+struct SoftmaxKey {
+  using Args = SoftmaxArgs;
+  int n;
+  auto operator<=>(const SoftmaxKey&) const = default;
+};
+
+// *index = the first position of the largest x; 0 if none is greater than -infinity (all NaN).
+struct ArgmaxArgs {
+  const float* x;  // (n)
+  std::int32_t* index;
+};
+struct ArgmaxKey {
+  using Args = ArgmaxArgs;
+  int n;
+  auto operator<=>(const ArgmaxKey&) const = default;
+};
+
+using KernelKey = std::variant<EmbedKey, NormKey, QuantizeKey, MatvecKey, RopeKey, KvAppendKey, AttentionKey,
+                               SoftmaxKey, ArgmaxKey>;
+
+// "matvec_q8_0_64_768x288_swiglu": a C identifier, the same on every tier; debuggers and dumps show it.
+std::string kernel_name(const KernelKey& key);
+// "(768, 288)": for tables.
+std::string kernel_shape(const KernelKey& key);
+
+}  // namespace llamajit::jit

@@ -1,0 +1,218 @@
+#include "jit/reference.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "jit/formats/packing.h"
+#include "jit/scalar_math.h"
+
+namespace llamajit::jit {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+float read_f32(const std::byte* at) {
+  float value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+// float to int8 as the instructions do it: to nearest even, and what does not fit an i32 becomes -128.
+std::int8_t to_code(float x) {
+  if (!(x > -1e9F && x < 1e9F)) return -128;
+  const float rounded = (max2(min2(x, 127.0F), -128.0F) + exp_constants::kRounder) - exp_constants::kRounder;
+  return static_cast<std::int8_t>(rounded);
+}
+
+// One row of a packed f32 tile times x.
+float dot_f32(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
+  float ways[4] = {};
+  for (int k = 0; k < key.cols; ++k) {
+    ways[k % 4] = fused(read_f32(tile + (std::int64_t{k} * kLanes + lane) * 4), args.x[k], ways[k % 4]);
+  }
+  return tree_sum(ways, 4);
+}
+
+// One row of a packed q8_0 tile times the quantised x.
+float dot_q8(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
+  const Q8Layout layout(key.format);
+  float acc = 0;
+  for (int g = 0; g < key.cols / layout.group; ++g) {
+    const std::byte* codes = tile + g * layout.group_bytes;
+    std::int32_t sum = args.xq.offsets[g];
+    for (int k = 0; k < layout.padded; ++k) {
+      sum += std::to_integer<int>(codes[(k / 4 * kLanes + lane) * 4 + k % 4]) *
+             args.xq.codes[g * layout.padded + k];
+    }
+    const float scale = read_f32(codes + layout.codes_bytes + lane * 4) * args.xq.scales[g];
+    acc = fused(static_cast<float>(sum), scale, acc);
+  }
+  return acc;
+}
+
+float dot(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
+  return key.format.kind == FormatKind::f32 ? dot_f32(key, args, tile, lane) : dot_q8(key, args, tile, lane);
+}
+
+// scores[p] = q.k[p] / sqrt(head_dim) for whole groups of sixteen positions.
+void attention_scores(const AttentionKey& key, const float* q, const float* k_cache, int n_positions,
+                      float* scores) {
+  const float scale = 1.0F / std::sqrt(static_cast<float>(key.head_dim));
+  for (int p = 0; p < round_up(n_positions, kLanes); ++p) {
+    const float* k = k_cache + std::ptrdiff_t{p / kLanes} * key.head_dim * kLanes + p % kLanes;
+    float ways[2] = {};
+    for (int d = 0; d < key.head_dim; ++d) ways[d % 2] = fused(k[d * kLanes], q[d], ways[d % 2]);
+    scores[p] = tree_sum(ways, 2) * scale;
+  }
+}
+
+// x = exp(x - max(x)) over n values, in sixteen-lane steps over padded memory; returns the sum.
+float exponentials(float* x, int n) {
+  for (int i = n; i < n + kLanes; ++i) x[i] = -kInfinity;
+  Lanes best;
+  for (float& lane : best.v) lane = -kInfinity;
+  for (int i = 0; i < round_up(n, kLanes); ++i) best.v[i % kLanes] = max2(best.v[i % kLanes], x[i]);
+  const float maximum = best.fold_max();
+  Lanes sum;
+  for (int i = 0; i < round_up(n, kLanes); ++i) {
+    x[i] = exp_f32(x[i] - maximum);
+    sum.v[i % kLanes] += x[i];
+  }
+  for (int i = n; i < n + kLanes; ++i) x[i] = 0;
+  return sum.fold_add();
+}
+
+}  // namespace
+
+void reference(const EmbedKey& key, const EmbedArgs& args) {
+  for (int k = 0; k < key.dim; ++k)
+    args.out[k] = packed_value(key.format, key.dim, args.table, args.at->token, k, 1);
+}
+
+void reference(const NormKey& key, const NormArgs& args) {
+  Lanes ways[4];
+  for (int i = 0; i < key.n; ++i) {
+    float& acc = ways[i / kLanes % 4].v[i % kLanes];
+    acc = fused(args.x[i], args.x[i], acc);
+  }
+  Lanes total;
+  for (int i = 0; i < kLanes; ++i) {
+    total.v[i] = (ways[0].v[i] + ways[1].v[i]) + (ways[2].v[i] + ways[3].v[i]);
+  }
+  const float scale = 1.0F / std::sqrt(total.fold_add() / static_cast<float>(key.n) + key.eps);
+  for (int i = 0; i < key.n; ++i) args.out[i] = args.x[i] * scale * args.weight[i];
+}
+
+void reference(const QuantizeKey& key, const QuantizeArgs& args) {
+  const auto padded = static_cast<int>(round_up(key.group, 4));
+  for (int g = 0; g < key.n / key.group; ++g) {
+    const float* x = args.x + std::ptrdiff_t{g} * key.group;
+    std::int8_t* codes = args.out.codes + std::ptrdiff_t{g} * padded;
+    float largest = 0;
+    for (int k = 0; k < key.group; ++k) largest = max2(x[k] < 0 ? -x[k] : x[k], largest);
+    largest = max2(largest, kSmallestMagnitude);
+    const float inverse = 127.0F / largest;
+    std::int32_t sum = 0;
+    for (int k = 0; k < padded; ++k) {
+      codes[k] = k < key.group ? to_code(x[k] * inverse) : std::int8_t{0};
+      sum += codes[k];
+    }
+    args.out.scales[g] = largest * (1.0F / 127.0F);
+    args.out.offsets[g] = sum * -128;
+  }
+}
+
+void reference(const MatvecKey& key, const MatvecArgs& args) {
+  const std::int64_t bytes = tile_bytes(key.format, key.cols);
+  const int tiles = key.epilogue == Epilogue::swiglu ? 2 : 1;  // of a unit
+  for (std::int64_t unit = args.unit_begin; unit < args.unit_end; ++unit) {
+    const std::byte* tile = args.w + unit * tiles * bytes;
+    for (int lane = 0; lane < kLanes && unit * kLanes + lane < key.rows; ++lane) {
+      float& out = args.out[unit * kLanes + lane];
+      const float sum = dot(key, args, tile, lane);
+      switch (key.epilogue) {
+        case Epilogue::store:
+          out = sum;
+          break;
+        case Epilogue::add:
+          out = out + sum;
+          break;
+        case Epilogue::swiglu:
+          out = silu(sum) * dot(key, args, tile + bytes, lane);
+          break;
+      }
+    }
+  }
+}
+
+void reference(const RopeKey& key, const RopeArgs& args) {
+  const float* cosine = args.table + std::ptrdiff_t{args.at->pos} * 2 * key.head_dim;
+  const float* sine = cosine + key.head_dim;
+  for (std::int64_t head = 0; head < args.n_heads; ++head) {
+    float* x = args.x + head * key.head_dim;
+    for (int i = 0; i < key.head_dim; i += 2) {
+      const float a = x[i];
+      const float b = x[i + 1];
+      x[i] = fused(b, sine[i], a * cosine[i]);
+      x[i + 1] = fused(a, sine[i + 1], b * cosine[i + 1]);
+    }
+  }
+}
+
+void reference(const KvAppendKey& key, const KvAppendArgs& args) {
+  const std::ptrdiff_t head_stride = std::ptrdiff_t{key.seq_len} * key.head_dim;
+  const std::int32_t pos = args.at->pos;
+  for (std::int64_t head = 0; head < args.n_kv_heads; ++head) {
+    float* k = args.k_cache + head * head_stride + std::ptrdiff_t{pos / kLanes} * key.head_dim * kLanes +
+               pos % kLanes;
+    float* v = args.v_cache + head * head_stride + std::ptrdiff_t{pos} * key.head_dim;
+    for (int d = 0; d < key.head_dim; ++d) {
+      k[d * kLanes] = args.k[head * key.head_dim + d];
+      v[d] = args.v[head * key.head_dim + d];
+    }
+  }
+}
+
+void reference(const AttentionKey& key, const AttentionArgs& args) {
+  const std::ptrdiff_t cache_stride = std::ptrdiff_t{key.seq_len} * key.head_dim;
+  const int n_positions = args.at->pos + 1;
+  const int ways = key.value_ways();
+  for (std::int64_t head = 0; head < args.n_kv_heads * key.group; ++head) {
+    const std::int64_t kv_head = head / key.group;
+    float* scores = args.scores + head % key.group * (key.seq_len + kLanes);
+    attention_scores(key, args.q + head * key.head_dim, args.k_cache + kv_head * cache_stride, n_positions,
+                     scores);
+    const float inverse = 1.0F / exponentials(scores, n_positions);
+    const float* values = args.v_cache + kv_head * cache_stride;
+    for (int d = 0; d < key.head_dim; ++d) {
+      float acc[4] = {};
+      for (int p = 0; p < round_up(n_positions, ways); ++p) {
+        acc[p % ways] = fused(scores[p], values[std::ptrdiff_t{p} * key.head_dim + d], acc[p % ways]);
+      }
+      args.out[head * key.head_dim + d] = tree_sum(acc, ways) * inverse;
+    }
+  }
+}
+
+void reference(const SoftmaxKey& key, const SoftmaxArgs& args) {
+  const auto n = static_cast<std::size_t>(key.n);
+  std::vector<float> padded(n + kLanes);
+  for (std::size_t i = 0; i < n; ++i) padded[i] = args.x[i] * args.scale;
+  const float inverse = 1.0F / exponentials(padded.data(), key.n);
+  for (std::size_t i = 0; i < n; ++i) args.x[i] = padded[i] * inverse;
+}
+
+void reference(const ArgmaxKey& key, const ArgmaxArgs& args) {
+  float best = -kInfinity;
+  *args.index = 0;
+  for (int i = 0; i < key.n; ++i) {
+    if (args.x[i] > best) {
+      best = args.x[i];
+      *args.index = i;
+    }
+  }
+}
+
+}  // namespace llamajit::jit

@@ -1,0 +1,19 @@
+// The scalar twin of each kernel: the specification, and what the scalar tier runs. Each does exactly what
+// its contract in kernels.h says, in that order, so generated code must match it bit for bit.
+#pragma once
+
+#include "jit/kernels.h"
+
+namespace llamajit::jit {
+
+void reference(const EmbedKey& key, const EmbedArgs& args);
+void reference(const NormKey& key, const NormArgs& args);
+void reference(const QuantizeKey& key, const QuantizeArgs& args);
+void reference(const MatvecKey& key, const MatvecArgs& args);
+void reference(const RopeKey& key, const RopeArgs& args);
+void reference(const KvAppendKey& key, const KvAppendArgs& args);
+void reference(const AttentionKey& key, const AttentionArgs& args);
+void reference(const SoftmaxKey& key, const SoftmaxArgs& args);
+void reference(const ArgmaxKey& key, const ArgmaxArgs& args);
+
+}  // namespace llamajit::jit

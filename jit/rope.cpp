@@ -1,0 +1,49 @@
+#include "jit/generators.h"
+
+namespace llamajit::jit {
+namespace {
+
+class RopeGenerator {
+ public:
+  RopeGenerator(Emitter& emitter, const RopeKey& rope_key) : e(emitter), key(rope_key) {}
+
+  void generate() {
+    e.enter();
+    if (key.head_dim % kLanes != 0) e.prepare_tail(key.head_dim % kLanes);
+    e.mov(x, e.ptr[e.args() + offsetof(RopeArgs, x)]);
+    e.mov(heads, e.ptr[e.args() + offsetof(RopeArgs, n_heads)]);
+    e.mov(cosine, e.ptr[e.args() + offsetof(RopeArgs, at)]);
+    e.mov(cosine.cvt32(), e.ptr[cosine + offsetof(Cursor, pos)]);
+    e.imul(cosine, cosine, 2 * key.head_dim * 4);
+    e.add(cosine, e.ptr[e.args() + offsetof(RopeArgs, table)]);
+    e.repeat(heads, [&] {
+      for (int i = 0; i < key.head_dim; i += kLanes) rotate(i * 4, std::min(kLanes, key.head_dim - i));
+      e.add(x, key.head_dim * 4);
+    });
+    e.leave();
+  }
+
+ private:
+  void rotate(int offset, int lanes) {
+    e.load_tail(value, x + offset, lanes);
+    e.swap_pairs(swapped, value);
+    e.load_tail(angle, cosine + offset, lanes);
+    e.mul(value, value, angle);
+    e.load_tail(angle, cosine + (key.head_dim * 4 + offset), lanes);
+    e.fma(value, swapped, angle);
+    e.store_tail(x + offset, value, lanes);
+  }
+
+  Emitter& e;
+  const RopeKey& key;
+  const Reg64 x = e.gpr(), cosine = e.gpr(), heads = e.gpr();
+  const V16 value = e.v16(), swapped = e.v16(), angle = e.v16();
+};
+
+}  // namespace
+
+void generate(Emitter& e, const RopeKey& key) {
+  RopeGenerator(e, key).generate();
+}
+
+}  // namespace llamajit::jit

@@ -1,0 +1,35 @@
+#include "jit/vector_math.h"
+
+#include "jit/scalar_math.h"
+
+namespace llamajit::jit {
+
+void emit_exp(Emitter& e, const V16& x, const V16& t0, const V16& t1) {
+  using namespace exp_constants;
+  e.max(x, x, f32(kLowest));
+  e.min(x, x, f32(kHighest));
+  const V16& rounded = t0;  // the integer n nearest to x/ln2 stands in its low bits
+  e.broadcast(rounded, f32(kRounder));
+  e.fma(rounded, x, f32(kLog2e));
+  const V16& n = t1;
+  e.sub(n, rounded, f32(kRounder));
+  e.fma(x, n, f32(-kLn2High));  // x is now r
+  e.fma(x, n, f32(-kLn2Low));
+  const V16& power = rounded;  // 2^n
+  e.shift_left(power, rounded, 23);
+  e.add_i32(power, power, Const{kOneBits});
+  const V16& p = t1;
+  e.broadcast(p, f32(kPolynomial[0]));
+  for (std::size_t i = 1; i < std::size(kPolynomial); ++i) e.muladd(p, x, f32(kPolynomial[i]));
+  e.mul(x, p, power);
+}
+
+void emit_silu(Emitter& e, const V16& g, const V16& t0, const V16& t1, const V16& t2) {
+  e.zero(t0);
+  e.sub(t0, t0, g);
+  emit_exp(e, t0, t1, t2);
+  e.add(t0, t0, f32(1.0F));
+  e.div(g, g, t0);
+}
+
+}  // namespace llamajit::jit
