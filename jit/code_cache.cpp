@@ -1,6 +1,7 @@
 #include "jit/code_cache.h"
 
 #include <cassert>
+#include <chrono>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -27,6 +28,20 @@ std::span<std::uint8_t> emission_buffer() {
                                                                                std::uint8_t[kMaxKernelBytes]);
   return {buffer.get(), kMaxKernelBytes};
 }
+
+// Adds its lifetime to a sum of milliseconds.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& ms) : ms_(ms) {}
+  ~Stopwatch() { ms_ += std::chrono::duration<double, std::milli>(Clock::now() - start_).count(); }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double& ms_;
+  Clock::time_point start_ = Clock::now();
+};
 
 template <class Key>
 KernelEntry reference_entry(const Key&) {
@@ -59,6 +74,7 @@ CodeCache::CodeCache(Isa isa) : isa_(isa) {}
 const KernelInfo& CodeCache::find_or_generate(const KernelKey& key) {
   if (const auto known = by_key_.find(key); known != by_key_.end()) return *known->second;
   assert(memory_.data() == nullptr);
+  const Stopwatch stopwatch(emit_ms_);
   KernelInfo& info = kernels_.emplace_back();
   info.key = key;
   info.name = kernel_name(key);
@@ -77,6 +93,7 @@ const KernelInfo& CodeCache::find_or_generate(const KernelKey& key) {
 
 void CodeCache::publish() {
   if (!isa_.generates()) return;
+  const Stopwatch stopwatch(emit_ms_);
   memory_ = ExecutableMemory(code_);
   for (KernelInfo& info : kernels_) {
     // The one place where bytes become a function.

@@ -60,6 +60,7 @@ class CodeCache {
   Isa isa() const { return isa_; }
   const std::deque<KernelInfo>& kernels() const { return kernels_; }
   std::size_t code_bytes() const { return code_.size(); }
+  double emit_ms() const { return emit_ms_; }  // spent generating and publishing
   // The code of all kernels, in order; each starts at a multiple of 64 bytes.
   const std::vector<std::uint8_t>& code() const { return code_; }
 
@@ -71,6 +72,7 @@ class CodeCache {
   std::map<KernelKey, KernelInfo*> by_key_;
   std::vector<std::uint8_t> code_;
   ExecutableMemory memory_;
+  double emit_ms_ = 0;
 };
 
 // The code of one kernel for any tier that generates, also one that this CPU lacks.

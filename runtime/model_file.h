@@ -25,6 +25,9 @@ struct Tensor {
   std::size_t bytes() const { return data.size() + scales.size(); }
 };
 
+// The value at (row, col), decoded.
+float tensor_value(const Tensor& tensor, std::int64_t row, std::int64_t col);
+
 // The model's numbers. Readers guarantee: all counts > 0, dim % n_heads == 0, head_dim even,
 // n_heads % n_kv_heads == 0, and every tensor's shape follows from these.
 struct Config {

@@ -1,0 +1,59 @@
+// The facade: a checkpoint becomes machine code and packed weights once, then takes tokens.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "jit/code_cache.h"
+#include "runtime/model_file.h"
+#include "runtime/plan.h"
+#include "runtime/team.h"
+#include "runtime/weights.h"
+#include "tokenizer/vocab.h"
+
+namespace llamajit {
+
+struct EngineOptions {
+  jit::Isa isa;
+  int threads = 1;
+  int context = 0;  // positions; 0: as many as the model was made for
+};
+
+class Engine {
+ public:
+  // Packs the weights and generates the kernels; `file` is needed no longer then. Throws std::runtime_error.
+  Engine(const ModelFile& file, const EngineOptions& options);
+
+  const Config& config() const { return config_; }
+  int context() const { return context_; }  // positions that fit, in tokens
+  int threads() const { return team_.size(); }
+
+  // Takes `token` at position `pos` (0 <= pos < context(), all before it fed) through the layers. With
+  // `logits`, its logits are computed too.
+  void feed(TokenId token, int pos, bool logits);
+  // Of the last token fed with logits: (vocab_size). The sampler may overwrite them.
+  std::span<float> logits() { return plan_.logits(); }
+  // The first maximum of the logits as they were computed.
+  TokenId argmax() const { return plan_.argmax(); }
+  // x = softmax(x * scale), x of vocab_size values.
+  void softmax(std::span<float> x, float scale) const { plan_.softmax(x, scale); }
+
+  double pack_ms() const { return pack_ms_; }
+  const jit::CodeCache& code() const { return code_; }
+  const Weights& weights() const { return weights_; }
+  Plan& plan() { return plan_; }
+  const Plan& plan() const { return plan_; }
+
+ private:
+  Config config_;
+  int context_;
+  double pack_ms_ = 0;
+  Team team_;
+  Weights weights_;
+  jit::CodeCache code_;
+  Plan plan_;
+};
+
+}  // namespace llamajit

@@ -1,0 +1,252 @@
+#include "runtime/plan.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <optional>
+
+namespace llamajit {
+
+using jit::Epilogue;
+using jit::QuantizedArgs;
+
+// What a thread computes for itself alone.
+struct Plan::Scratch {
+  float* norm;      // (dim)
+  QuantizedArgs q;  // (dim) or (hidden_dim)
+  float* scores;    // (group, context + 16)
+};
+
+namespace {
+
+// cos and sin of pos * theta^(-2i / head_dim) for each pair i, in the layout that RopeArgs wants.
+void fill_rope_table(float* table, int context, int head_dim, float theta) {
+  std::vector<double> frequencies;
+  for (int i = 0; i < head_dim; i += 2)
+    frequencies.push_back(std::pow(theta, -static_cast<double>(i) / head_dim));
+  for (int pos = 0; pos < context; ++pos) {
+    float* const cosine = table + std::ptrdiff_t{pos} * 2 * head_dim;
+    float* const sine = cosine + head_dim;
+    for (int i = 0; i < head_dim; ++i) {
+      const double angle = pos * frequencies[static_cast<std::size_t>(i / 2)];
+      cosine[i] = static_cast<float>(std::cos(angle));
+      sine[i] = static_cast<float>(i % 2 == 0 ? -std::sin(angle) : std::sin(angle));
+    }
+  }
+}
+
+// A vector that matrices are about to be multiplied with; remembers how it was last quantised.
+struct Input {
+  const float* x;
+  int n;
+  std::optional<jit::Format> quantised_for{};
+};
+
+}  // namespace
+
+// Writes the programs of one thread.
+class Plan::Builder {
+ public:
+  Builder(Plan& plan, const Weights& weights, jit::CodeCache& cache, int thread, int threads)
+      : p_(plan), c_(plan.config_), w_(weights), cache_(cache), thread_(thread), threads_(threads) {}
+
+  void build() {
+    steps_ = &p_.feed_[static_cast<std::size_t>(thread_)];
+    if (thread_ == 0) {
+      call(jit::EmbedKey{w_.embedding.format, c_.dim}, jit::EmbedArgs{w_.embedding.data, p_.x_, p_.cursor_});
+    }
+    barrier();
+    for (std::size_t layer = 0; layer < w_.layers.size(); ++layer) {
+      attention_block(w_.layers[layer], static_cast<std::ptrdiff_t>(layer));
+      feed_forward_block(w_.layers[layer]);
+    }
+    steps_ = &p_.classify_[static_cast<std::size_t>(thread_)];
+    classifier();
+  }
+
+ private:
+  struct Range {
+    std::int64_t begin, end;
+  };
+  Range share(std::int64_t n) const {
+    const auto [begin, end] = share_of(n, thread_, threads_);
+    return {begin, end};
+  }
+
+  void attention_block(const LayerWeights& layer, std::ptrdiff_t index) {
+    Input x = norm(layer.att_norm);
+    if (heads_fit_tiles()) {
+      for (const auto& [matrix, out] :
+           {std::pair{&layer.wq, p_.q_}, {&layer.wk, p_.k_}, {&layer.wv, p_.v_}}) {
+        matvec(x, *matrix, share(matrix->units()), Epilogue::store, out);
+      }
+    } else {
+      query_key_value_rows(x, layer);
+      barrier();
+    }
+    attend(index);
+    barrier();
+    Input att{p_.att_, c_.dim};
+    matvec(att, layer.wo, share(layer.wo.units()), Epilogue::add, p_.x_);
+    barrier();
+  }
+
+  // Whether an even deal of K/V heads is also a deal of whole tiles, so that each thread attends to its own
+  // rows.
+  bool heads_fit_tiles() const {
+    return threads_ == 1 || (c_.n_kv_heads % threads_ == 0 && c_.kv_dim() / threads_ % jit::kLanes == 0);
+  }
+
+  // The rows of q, k and v as if they were one matrix, so that the shares come out even.
+  void query_key_value_rows(Input& x, const LayerWeights& layer) {
+    const auto [begin, end] = share(layer.wq.units() + layer.wk.units() + layer.wv.units());
+    std::int64_t first = 0;
+    for (const auto& [matrix, out] : {std::pair{&layer.wq, p_.q_}, {&layer.wk, p_.k_}, {&layer.wv, p_.v_}}) {
+      const std::int64_t n = matrix->units();
+      matvec(x, *matrix,
+             {std::clamp(begin - first, std::int64_t{0}, n), std::clamp(end - first, std::int64_t{0}, n)},
+             Epilogue::store, out);
+      first += n;
+    }
+  }
+
+  // RoPE, append and attention for this thread's K/V heads and the query heads that share them.
+  void attend(std::ptrdiff_t layer) {
+    const auto [begin, end] = share(c_.n_kv_heads);
+    if (begin == end) return;
+    const int head_dim = c_.head_dim();
+    const int group = c_.n_heads / c_.n_kv_heads;
+    float* const q = p_.q_ + begin * group * head_dim;
+    float* const k = p_.k_ + begin * head_dim;
+    const std::ptrdiff_t cache_at = (layer * c_.n_kv_heads + begin) * p_.context_ * head_dim;
+    const jit::RopeKey rope{head_dim};
+    call(rope, jit::RopeArgs{q, p_.rope_, p_.cursor_, (end - begin) * group});
+    call(rope, jit::RopeArgs{k, p_.rope_, p_.cursor_, end - begin});
+    call(jit::KvAppendKey{head_dim, p_.context_},
+         jit::KvAppendArgs{k, p_.v_ + begin * head_dim, p_.k_cache_ + cache_at, p_.v_cache_ + cache_at,
+                           p_.cursor_, end - begin});
+    call(jit::AttentionKey{head_dim, group, p_.context_},
+         jit::AttentionArgs{q, p_.k_cache_ + cache_at, p_.v_cache_ + cache_at,
+                            p_.att_ + begin * group * head_dim, scratch().scores, p_.cursor_, end - begin});
+  }
+
+  void feed_forward_block(const LayerWeights& layer) {
+    Input x = norm(layer.ffn_norm);
+    matvec(x, layer.gate_up, share(layer.gate_up.units()), Epilogue::swiglu, p_.hidden_);
+    barrier();
+    Input hidden{p_.hidden_, c_.hidden_dim};
+    matvec(hidden, layer.down, share(layer.down.units()), Epilogue::add, p_.x_);
+    barrier();
+  }
+
+  void classifier() {
+    Input x = norm(w_.final_norm);
+    matvec(x, w_.classifier, share(w_.classifier.units()), Epilogue::store, p_.logits_);
+    barrier();
+    if (thread_ == 0) call(jit::ArgmaxKey{c_.vocab_size}, jit::ArgmaxArgs{p_.logits_, p_.argmax_});
+  }
+
+  Input norm(const float* weight) {
+    call(jit::NormKey{c_.dim, c_.norm_eps}, jit::NormArgs{p_.x_, weight, scratch().norm});
+    return {scratch().norm, c_.dim};
+  }
+
+  void matvec(Input& x, const PackedMatrix& matrix, Range units, Epilogue epilogue, float* out) {
+    if (units.begin == units.end) return;
+    if (matrix.format.kind == jit::FormatKind::q8_0 && x.quantised_for != matrix.format) {
+      call(jit::QuantizeKey{x.n, matrix.format.group}, jit::QuantizeArgs{x.x, scratch().q});
+      x.quantised_for = matrix.format;
+    }
+    call(jit::MatvecKey{matrix.format, matrix.rows, matrix.cols, epilogue},
+         jit::MatvecArgs{matrix.data, x.x, scratch().q, out, units.begin, units.end});
+  }
+
+  template <class Key>
+  void call(const Key& key, const typename Key::Args& args) {
+    steps_->push_back({&cache_.get(key).info(), p_.keep(args), nullptr, nullptr});
+  }
+
+  void barrier() {
+    if (threads_ > 1) steps_->push_back({});
+  }
+
+  const Scratch& scratch() const { return p_.scratch_[static_cast<std::size_t>(thread_)]; }
+
+  Plan& p_;
+  const Config& c_;
+  const Weights& w_;
+  jit::CodeCache& cache_;
+  int thread_;
+  int threads_;
+  std::vector<Step>* steps_ = nullptr;
+};
+
+Plan::Plan(const Config& config, const Weights& weights, jit::CodeCache& cache, int threads, int context)
+    : config_(config),
+      context_(context),
+      feed_(static_cast<std::size_t>(threads)),
+      classify_(static_cast<std::size_t>(threads)) {
+  assert(context % jit::kLanes == 0);
+  Carver sizing(nullptr);
+  place(sizing, threads);
+  memory_ = PagedMemory(sizing.size(), "activations and KV cache");
+  Carver carver(memory_.data());
+  place(carver, threads);
+  new (cursor_) jit::Cursor();
+  fill_rope_table(rope_, context, config.head_dim(), config.rope_theta);
+  for (int t = 0; t < threads; ++t) Builder(*this, weights, cache, t, threads).build();
+  softmax_ = cache.get(jit::SoftmaxKey{config.vocab_size});
+  softmax_step_ = {&softmax_.info(), keep(jit::SoftmaxArgs{logits_, 1.0F}), nullptr, nullptr};
+}
+
+Plan::~Plan() = default;
+
+// Places all state: called once without memory to learn the size, and once with it.
+void Plan::place(Carver& carver, int threads) {
+  const std::int64_t cache_values = std::int64_t{config_.n_layers} * config_.kv_dim() * context_;
+  cursor_ = carver.take<jit::Cursor>(1);
+  argmax_ = carver.take<std::int32_t>(1);
+  x_ = carver.take<float>(config_.dim);
+  q_ = carver.take<float>(config_.dim);
+  k_ = carver.take<float>(config_.kv_dim());
+  v_ = carver.take<float>(config_.kv_dim());
+  att_ = carver.take<float>(config_.dim);
+  hidden_ = carver.take<float>(config_.hidden_dim);
+  logits_ = carver.take<float>(config_.vocab_size);
+  rope_ = carver.take<float>(std::int64_t{context_} * 2 * config_.head_dim());
+  k_cache_ = carver.take<float>(cache_values);
+  v_cache_ = carver.take<float>(cache_values);
+  const int longest = std::max(config_.dim, config_.hidden_dim);
+  scratch_.clear();
+  for (int t = 0; t < threads; ++t) {
+    Scratch& s = scratch_.emplace_back();
+    // The shortest group, one value, is padded to four codes.
+    s.norm = carver.take<float>(config_.dim);
+    s.q = {carver.take<std::int8_t>(std::int64_t{4} * longest), carver.take<float>(longest),
+           carver.take<std::int32_t>(longest)};
+    s.scores =
+        carver.take<float>(std::int64_t{config_.n_heads / config_.n_kv_heads} * (context_ + jit::kLanes));
+  }
+}
+
+void Plan::link(Step& step) {
+  if (step.kernel == nullptr) return;
+  step.entry = step.kernel->entry;
+  step.key = step.kernel->key_address();
+}
+
+void Plan::link() {
+  for (auto* programs : {&feed_, &classify_}) {
+    for (std::vector<Step>& steps : *programs) {
+      for (Step& step : steps) link(step);
+    }
+  }
+  link(softmax_step_);
+}
+
+void Plan::softmax(std::span<float> x, float scale) const {
+  assert(x.size() == static_cast<std::size_t>(config_.vocab_size));
+  softmax_({x.data(), scale});
+}
+
+}  // namespace llamajit

@@ -1,0 +1,114 @@
+// The steps of one token, laid out at load for each thread of the team.
+#pragma once
+
+#include <cstdint>
+#include <memory_resource>
+#include <span>
+#include <vector>
+
+#include "jit/code_cache.h"
+#include "runtime/memory.h"
+#include "runtime/team.h"
+#include "runtime/weights.h"
+
+namespace llamajit {
+
+// One call of a kernel, or a barrier where there is none. Args never change after load: what differs from
+// token to token stands in the Cursor that they point to.
+struct Step {
+  const jit::KernelInfo* kernel = nullptr;
+  const void* args = nullptr;
+  jit::KernelEntry entry = nullptr;
+  const void* key = nullptr;
+};
+
+// The steps of one token are two programs: `feed` takes the token through all layers into the KV cache,
+// `classify` turns the result into logits and their argmax. A prompt needs the second for its last token
+// only.
+//
+//   feed      embedding row -> x, barrier
+//     layer   norm (+quantise) -> q, k, v -> rope -> append to the cache -> attention, barrier
+//             o, x +=, barrier -> norm (+quantise) -> gate, up, swiglu, barrier -> down, x +=, barrier
+//   classify  norm (+quantise) -> logits, barrier -> argmax
+//
+// Norms and quantisation are done by every thread for itself: they cost less than a barrier. Where the K/V
+// heads can be dealt out evenly, a thread computes q, k and v of just the heads that it attends to; otherwise
+// one more barrier stands before the attention.
+class Plan {
+ public:
+  // Generates every kernel of the plan into `cache`. `context` is the number of positions, a multiple of 16.
+  Plan(const Config& config, const Weights& weights, jit::CodeCache& cache, int threads, int context);
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+  ~Plan();
+
+  // Takes the kernels' addresses; after CodeCache::publish().
+  void link();
+
+  void feed(int thread, Team& team) const { walk(feed_[static_cast<std::size_t>(thread)], thread, team); }
+  void classify(int thread, Team& team) const {
+    walk(classify_[static_cast<std::size_t>(thread)], thread, team);
+  }
+
+  const std::vector<Step>& feed_steps(int thread) const { return feed_[static_cast<std::size_t>(thread)]; }
+  const std::vector<Step>& classify_steps(int thread) const {
+    return classify_[static_cast<std::size_t>(thread)];
+  }
+  // The sampler's softmax, over the logits.
+  const Step& softmax_step() const { return softmax_step_; }
+
+  jit::Cursor& cursor() { return *cursor_; }
+  std::span<float> logits() const { return {logits_, static_cast<std::size_t>(config_.vocab_size)}; }
+  std::int32_t argmax() const { return *argmax_; }
+  int context() const { return context_; }
+  std::size_t state_bytes() const { return memory_.size(); }
+  // Runs x = softmax(x * scale) over vocab_size values, on the calling thread.
+  void softmax(std::span<float> x, float scale) const;
+
+ private:
+  struct Scratch;  // of one thread
+  class Builder;
+
+  // Args that live as long as the plan.
+  template <class Args>
+  const Args* keep(const Args& args) {
+    return new (args_.allocate(sizeof(Args), alignof(Args))) Args(args);
+  }
+  void place(Carver& carver, int threads);
+  static void link(Step& step);
+  static void walk(const std::vector<Step>& steps, int thread, Team& team) {
+    for (const Step& step : steps) {
+      if (step.entry != nullptr) {
+        step.entry(step.args, step.key);
+      } else {
+        team.barrier(thread);
+      }
+    }
+  }
+
+  Config config_;
+  int context_;
+  PagedMemory memory_;
+  std::pmr::monotonic_buffer_resource args_;
+  std::vector<std::vector<Step>> feed_;  // a program for each thread
+  std::vector<std::vector<Step>> classify_;
+  jit::Kernel<jit::SoftmaxArgs> softmax_;
+  Step softmax_step_;
+
+  // Shared state, within memory_.
+  jit::Cursor* cursor_ = nullptr;
+  std::int32_t* argmax_ = nullptr;
+  float* x_ = nullptr;        // (dim): the residual stream
+  float* q_ = nullptr;        // (dim)
+  float* k_ = nullptr;        // (kv_dim)
+  float* v_ = nullptr;        // (kv_dim)
+  float* att_ = nullptr;      // (dim): the heads' outputs
+  float* hidden_ = nullptr;   // (hidden_dim)
+  float* logits_ = nullptr;   // (vocab_size)
+  float* rope_ = nullptr;     // (context, 2, head_dim)
+  float* k_cache_ = nullptr;  // (n_layers, n_kv_heads, context / 16, head_dim, 16)
+  float* v_cache_ = nullptr;  // (n_layers, n_kv_heads, context, head_dim)
+  std::vector<Scratch> scratch_;
+};
+
+}  // namespace llamajit

@@ -1,0 +1,92 @@
+#include "runtime/scheduler.h"
+
+#include <cassert>
+#include <chrono>
+#include <limits>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+namespace llamajit {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+TokenId choose(Engine& engine, Sampler& sampler, bool ignore_eos) {
+  if (ignore_eos) {
+    for (const TokenId end : {Vocab::kBos, Vocab::kEos}) {
+      if (end < engine.config().vocab_size) {
+        engine.logits()[static_cast<std::size_t>(end)] = -std::numeric_limits<float>::infinity();
+      }
+    }
+  } else if (sampler.is_argmax()) {
+    return engine.argmax();
+  }
+  return sampler.sample(engine.logits());
+}
+
+}  // namespace
+
+std::string_view to_string(StopReason reason) {
+  switch (reason) {
+    case StopReason::bos:
+      return "beginning-of-sequence token";
+    case StopReason::eos:
+      return "end-of-sequence token";
+    case StopReason::max_tokens:
+      return "token limit (-n)";
+    case StopReason::context_end:
+      return "end of the context";
+    case StopReason::cancelled:
+      return "interrupted";
+  }
+  return "";
+}
+
+Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt,
+                    const GenerationOptions& options, const OnToken& on_token) {
+  assert(!prompt.empty());
+  if (prompt.size() > static_cast<std::size_t>(engine.context())) {
+    throw std::runtime_error(fmt::format("prompt: expected at most {} tokens (the context), found {}",
+                                         engine.context(), prompt.size()));
+  }
+  const auto cancelled = [&] {
+    return options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed);
+  };
+  Generation result;
+  result.prompt_tokens = static_cast<int>(prompt.size());
+  const auto start = Clock::now();
+  for (int pos = 0; pos < result.prompt_tokens && !cancelled(); ++pos) {
+    const TokenId token = prompt[static_cast<std::size_t>(pos)];
+    engine.feed(token, pos, pos + 1 == result.prompt_tokens);
+    sampler.accept(token);
+  }
+  result.prompt_seconds = seconds_since(start);
+
+  TokenId last = -1;
+  const auto generation_start = Clock::now();
+  const auto stop = [&](StopReason reason) {
+    result.reason = reason;
+    result.generation_seconds = seconds_since(generation_start);
+    return result;
+  };
+  for (int pos = result.prompt_tokens;; ++pos) {
+    if (cancelled()) return stop(StopReason::cancelled);
+    if (result.generated_tokens == options.max_tokens) return stop(StopReason::max_tokens);
+    if (pos > engine.context()) return stop(StopReason::context_end);
+    // Feeds the token before only now: what would follow the last one, nobody wants to know.
+    if (result.generated_tokens > 0) engine.feed(last, pos - 1, true);
+    last = choose(engine, sampler, options.ignore_eos);
+    if (!options.ignore_eos && last == Vocab::kBos) return stop(StopReason::bos);
+    if (!options.ignore_eos && last == Vocab::kEos) return stop(StopReason::eos);
+    sampler.accept(last);
+    ++result.generated_tokens;
+    on_token(last);
+  }
+}
+
+}  // namespace llamajit

@@ -1,0 +1,40 @@
+// Prompt feed, then the generation loop.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <span>
+#include <string_view>
+
+#include "runtime/engine.h"
+#include "runtime/sampler.h"
+
+namespace llamajit {
+
+struct GenerationOptions {
+  int max_tokens = -1;                        // beyond the prompt; < 0: to the context's end
+  bool ignore_eos = false;                    // never choose BOS or EOS
+  const std::atomic<bool>* cancel = nullptr;  // when set to true, stops after the token at hand
+};
+
+enum class StopReason { bos, eos, max_tokens, context_end, cancelled };
+std::string_view to_string(StopReason reason);
+
+struct Generation {
+  StopReason reason = StopReason::max_tokens;
+  int prompt_tokens = 0;
+  int generated_tokens = 0;
+  double prompt_seconds = 0;      // feeding the prompt, up to the first logits
+  double generation_seconds = 0;  // everything after that
+};
+
+// Called with each generated token.
+using OnToken = std::function<void(TokenId)>;
+
+// Feeds `prompt` (one token at least) from position 0 and generates until BOS or EOS is chosen (neither is
+// reported), max_tokens are out, the context is full, or it is cancelled. Throws std::runtime_error if the
+// prompt does not fit into the context.
+Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt,
+                    const GenerationOptions& options, const OnToken& on_token);
+
+}  // namespace llamajit

@@ -1,0 +1,107 @@
+#include "runtime/team.h"
+
+#include <immintrin.h>
+#include <pthread.h>
+#include <sched.h>
+
+namespace llamajit {
+namespace {
+
+// About 50 us of reading: longer than any step takes, shorter than anyone notices.
+constexpr int kSpins = 4000;
+
+std::vector<int> allowed_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+// Lets the calling thread run on these CPUs only. A wish: where it is refused, unpinned works too.
+void allow(const std::vector<int>& cpus) {
+  if (cpus.empty()) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int cpu : cpus) CPU_SET(static_cast<std::size_t>(cpu), &set);
+  (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+}  // namespace
+
+Team::Team(int threads)
+    : size_(threads),
+      spins_(kSpins),
+      cpus_(allowed_cpus()),
+      slots_(new Slot[static_cast<std::size_t>(threads)]) {
+  if (static_cast<int>(cpus_.size()) < threads) {
+    // More threads than CPUs: whoever spins keeps the one waited for from running.
+    spins_ = 0;
+    cpus_.clear();
+  }
+  for (int t = 1; t < threads; ++t) {
+    workers_.emplace_back([this, t] { work(t); });
+  }
+  if (threads > 1) pin(0);
+}
+
+Team::~Team() {
+  if (workers_.empty()) return;
+  job_ = nullptr;
+  meet(0);
+  for (std::thread& worker : workers_) worker.join();
+  allow(cpus_);
+}
+
+void Team::pin(int thread) const {
+  if (!cpus_.empty()) allow({cpus_[static_cast<std::size_t>(thread)]});
+}
+
+void Team::run(Job job, void* context) {
+  job_ = job;
+  context_ = context;
+  barrier(0);  // the workers wait there
+  job(context, 0);
+  barrier(0);
+}
+
+void Team::work(int thread) {
+  pin(thread);
+  for (;;) {
+    meet(thread);
+    if (job_ == nullptr) return;
+    job_(context_, thread);
+    meet(thread);
+  }
+}
+
+void Team::meet(int thread) {
+  Slot& mine = slots_[static_cast<std::size_t>(thread)];
+  const std::uint32_t arrivals = mine.arrivals.load(std::memory_order_relaxed) + 1;
+  // Sequentially consistent on purpose: the write must be visible before sleepers_ is read, and a sleeper
+  // counts itself before it reads the slot, so one of the two always sees the other.
+  mine.arrivals.store(arrivals);
+  if (sleepers_.load() > 0) mine.arrivals.notify_all();
+  for (int other = 0; other < size_; ++other) {
+    if (other != thread) wait_for(slots_[static_cast<std::size_t>(other)], arrivals);
+  }
+}
+
+void Team::wait_for(Slot& slot, std::uint32_t arrivals) {
+  // A thread may be one arrival ahead of us, never behind by more: signed distance survives the counter's
+  // wrap.
+  const auto arrived = [&](std::uint32_t seen) { return static_cast<std::int32_t>(seen - arrivals) >= 0; };
+  for (int i = 0; i < spins_; ++i) {
+    if (arrived(slot.arrivals.load(std::memory_order_acquire))) return;
+    _mm_pause();
+  }
+  sleepers_.fetch_add(1);
+  for (std::uint32_t seen = slot.arrivals.load(); !arrived(seen); seen = slot.arrivals.load())
+    slot.arrivals.wait(seen);
+  sleepers_.fetch_sub(1);
+}
+
+}  // namespace llamajit

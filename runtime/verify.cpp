@@ -1,0 +1,209 @@
+#include "runtime/verify.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+
+namespace llamajit {
+namespace {
+
+using jit::kLanes;
+
+// A run of values that a kernel writes.
+struct Output {
+  enum class Type { f32, i32, s8 };
+  Type type;
+  void* data;
+  std::int64_t count;
+
+  std::size_t bytes() const { return static_cast<std::size_t>(count) * (type == Type::s8 ? 1 : 4); }
+};
+
+// Which memory a call writes; the scratch that it leaves behind is not meant.
+struct Outputs {
+  std::vector<Output> operator()(const jit::EmbedKey& key, const jit::EmbedArgs& args) const {
+    return {{Output::Type::f32, args.out, key.dim}};
+  }
+  std::vector<Output> operator()(const jit::NormKey& key, const jit::NormArgs& args) const {
+    return {{Output::Type::f32, args.out, key.n}};
+  }
+  std::vector<Output> operator()(const jit::QuantizeKey& key, const jit::QuantizeArgs& args) const {
+    const std::int64_t groups = key.n / key.group;
+    return {{Output::Type::s8, args.out.codes, groups * jit::round_up(key.group, 4)},
+            {Output::Type::f32, args.out.scales, groups},
+            {Output::Type::i32, args.out.offsets, groups}};
+  }
+  std::vector<Output> operator()(const jit::MatvecKey& key, const jit::MatvecArgs& args) const {
+    const std::int64_t begin = args.unit_begin * kLanes;
+    return {{Output::Type::f32, args.out + begin,
+             std::min<std::int64_t>(args.unit_end * kLanes, key.rows) - begin}};
+  }
+  std::vector<Output> operator()(const jit::RopeKey& key, const jit::RopeArgs& args) const {
+    return {{Output::Type::f32, args.x, args.n_heads * key.head_dim}};
+  }
+  std::vector<Output> operator()(const jit::KvAppendKey& key, const jit::KvAppendArgs& args) const {
+    std::vector<Output> outputs;
+    const std::int64_t pos = args.at->pos;
+    for (std::int64_t head = 0; head < args.n_kv_heads; ++head) {
+      const std::int64_t base = head * key.seq_len * key.head_dim;
+      outputs.push_back({Output::Type::f32, args.k_cache + base + pos / kLanes * key.head_dim * kLanes,
+                         std::int64_t{key.head_dim} * kLanes});
+      outputs.push_back({Output::Type::f32, args.v_cache + base + pos * key.head_dim, key.head_dim});
+    }
+    return outputs;
+  }
+  std::vector<Output> operator()(const jit::AttentionKey& key, const jit::AttentionArgs& args) const {
+    return {{Output::Type::f32, args.out, args.n_kv_heads * key.group * key.head_dim}};
+  }
+  std::vector<Output> operator()(const jit::SoftmaxKey& key, const jit::SoftmaxArgs& args) const {
+    return {{Output::Type::f32, args.x, key.n}};
+  }
+  std::vector<Output> operator()(const jit::ArgmaxKey&, const jit::ArgmaxArgs& args) const {
+    return {{Output::Type::i32, args.index, 1}};
+  }
+};
+
+std::vector<Output> outputs_of(const jit::KernelKey& key, const void* args) {
+  return std::visit(
+      [&]<class Key>(const Key& k) { return Outputs{}(k, *static_cast<const typename Key::Args*>(args)); },
+      key);
+}
+
+std::vector<std::byte> save(const std::vector<Output>& outputs) {
+  std::vector<std::byte> bytes;
+  for (const Output& output : outputs) {
+    const auto* data = static_cast<const std::byte*>(output.data);
+    bytes.insert(bytes.end(), data, data + output.bytes());
+  }
+  return bytes;
+}
+
+void restore(const std::vector<Output>& outputs, const std::byte* from) {
+  for (const Output& output : outputs) {
+    std::memcpy(output.data, from, output.bytes());
+    from += output.bytes();
+  }
+}
+
+template <class T>
+double value_at(const std::byte* bytes, std::int64_t i) {
+  T value;
+  std::memcpy(&value, bytes + i * static_cast<std::int64_t>(sizeof value), sizeof value);
+  return static_cast<double>(value);
+}
+
+double value_at(Output::Type type, const std::byte* bytes, std::int64_t i) {
+  switch (type) {
+    case Output::Type::f32:
+      return value_at<float>(bytes, i);
+    case Output::Type::i32:
+      return value_at<std::int32_t>(bytes, i);
+    case Output::Type::s8:
+      return value_at<std::int8_t>(bytes, i);
+  }
+  return 0;
+}
+
+// Adds the comparison of `generated` with what stands in the output now, the twin's.
+void compare(const Output& output, const std::byte* generated, VerifyRow& row) {
+  const auto* twin = static_cast<const std::byte*>(output.data);
+  const std::int64_t size = output.type == Output::Type::s8 ? 1 : 4;
+  double largest = 0;
+  double error = 0;
+  for (std::int64_t i = 0; i < output.count; ++i) {
+    const double expected = value_at(output.type, twin, i);
+    largest = std::max(largest, std::abs(expected));
+    if (std::memcmp(twin + i * size, generated + i * size, static_cast<std::size_t>(size)) == 0) continue;
+    ++row.different;
+    const double difference = std::abs(value_at(output.type, generated, i) - expected);
+    error = std::max(error, std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference);
+  }
+  row.values += output.count;
+  if (error > 0) row.largest_error = std::max(row.largest_error, largest > 0 ? error / largest : error);
+}
+
+class Verifier {
+ public:
+  void check(const Step& step) {
+    const std::vector<Output> outputs = outputs_of(step.kernel->key, step.args);
+    const std::vector<std::byte> before = save(outputs);
+    step.entry(step.args, step.key);
+    const std::vector<std::byte> generated = save(outputs);
+    restore(outputs, before.data());
+    jit::run_reference(step.kernel->key, step.args);
+
+    VerifyRow& row = row_of(*step.kernel);
+    ++row.calls;
+    const std::byte* at = generated.data();
+    for (const Output& output : outputs) {
+      compare(output, at, row);
+      at += output.bytes();
+    }
+  }
+
+  std::vector<VerifyRow> rows;
+
+ private:
+  VerifyRow& row_of(const jit::KernelInfo& kernel) {
+    const auto [known, is_new] = index_.try_emplace(&kernel, rows.size());
+    if (is_new) rows.push_back({kernel.name, jit::kernel_shape(kernel.key), 0, 0, 0, 0});
+    return rows[known->second];
+  }
+
+  std::map<const jit::KernelInfo*, std::size_t> index_;
+};
+
+std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int first_tile) {
+  const std::byte* base = packed.data + first_tile * jit::tile_bytes(packed.format, packed.cols);
+  std::int64_t wrong = 0;
+  for (std::int64_t row = 0; row < tensor.rows; ++row) {
+    for (std::int64_t col = 0; col < tensor.cols; ++col) {
+      const float value =
+          jit::packed_value(packed.format, packed.cols, base, row, col, packed.tiles_per_unit);
+      const float expected = tensor_value(tensor, row, col);
+      if (std::bit_cast<std::uint32_t>(value) != std::bit_cast<std::uint32_t>(expected)) ++wrong;
+    }
+  }
+  return wrong;
+}
+
+}  // namespace
+
+std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa) {
+  Engine engine(file, {isa, 1, 0});
+  Plan& plan = engine.plan();
+  // Far enough to reach the second group of sixteen positions, where the context allows.
+  const int last = std::min(engine.context() - 1, kLanes + 2);
+  const auto token = [&](int pos) {
+    return static_cast<TokenId>((pos * 7919 + 1) % engine.config().vocab_size);
+  };
+  for (int pos = 0; pos < last; ++pos) engine.feed(token(pos), pos, false);
+
+  plan.cursor() = {token(last), last};
+  Verifier verifier;
+  for (const Step& step : plan.feed_steps(0)) verifier.check(step);
+  for (const Step& step : plan.classify_steps(0)) verifier.check(step);
+  verifier.check(plan.softmax_step());
+  return verifier.rows;
+}
+
+std::int64_t verify_packing(const ModelFile& file) {
+  Team team(1);
+  const Weights weights(file, team);
+  std::int64_t wrong = count_wrong(file.embedding, weights.embedding, 0);
+  if (!file.config.shared_classifier) wrong += count_wrong(file.classifier, weights.classifier, 0);
+  for (std::size_t i = 0; i < file.layers.size(); ++i) {
+    const LayerTensors& from = file.layers[i];
+    const LayerWeights& to = weights.layers[i];
+    wrong += count_wrong(from.wq, to.wq, 0) + count_wrong(from.wk, to.wk, 0) +
+             count_wrong(from.wv, to.wv, 0) + count_wrong(from.wo, to.wo, 0) +
+             count_wrong(from.gate, to.gate_up, 0) + count_wrong(from.up, to.gate_up, 1) +
+             count_wrong(from.down, to.down, 0);
+  }
+  return wrong;
+}
+
+}  // namespace llamajit

@@ -1,0 +1,30 @@
+// Holds a model's kernels against their scalar twins, on the model's own weights.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "jit/isa.h"
+#include "runtime/engine.h"
+
+namespace llamajit {
+
+struct VerifyRow {
+  std::string kernel;
+  std::string shape;
+  int calls = 0;               // compared
+  std::int64_t values = 0;     // compared
+  std::int64_t different = 0;  // whose bits differ
+  double largest_error = 0;    // max |kernel - twin| / max |twin| of a call
+};
+
+// Feeds a few tokens through the tier's kernels, then walks the steps of one more: each runs as generated and
+// as its twin from the same state, and what they wrote is compared. Kernels that only sampling uses are
+// included. One row a kernel, in the order of their first call.
+std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa);
+
+// The number of weights whose packed value is not the file's, over all matrices; 0 when packing is right.
+std::int64_t verify_packing(const ModelFile& file);
+
+}  // namespace llamajit

@@ -1,0 +1,56 @@
+#include "tools/cli.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace llamajit::cli {
+namespace {
+
+std::string read_all(std::FILE* file, const std::string& name) {
+  std::string text;
+  char buffer[1 << 16];
+  for (;;) {
+    const std::size_t n = std::fread(buffer, 1, sizeof buffer, file);
+    text.append(buffer, n);
+    if (n < sizeof buffer) break;
+  }
+  if (std::ferror(file) != 0) throw std::runtime_error(fmt::format("{}: {}", name, std::strerror(errno)));
+  return text;
+}
+
+}  // namespace
+
+void write_out(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw std::runtime_error(fmt::format("standard output: {}", std::strerror(errno)));
+  }
+}
+
+std::string read_standard_input() {
+  return read_all(stdin, "standard input");
+}
+
+std::string read_file(const std::string& path) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+  if (!file) throw std::runtime_error(fmt::format("{}: {}", path, std::strerror(errno)));
+  return read_all(file.get(), path);
+}
+
+std::string tokenizer_path(const std::string& model, const std::optional<std::string>& named) {
+  if (named) return *named;
+  const auto beside = std::filesystem::path(model).parent_path() / "tokenizer.bin";
+  if (!std::filesystem::exists(beside)) {
+    throw std::runtime_error(
+        fmt::format("{}: expected the model's tokenizer there; name another with -z", beside.string()));
+  }
+  return beside.string();
+}
+
+}  // namespace llamajit::cli

@@ -1,0 +1,43 @@
+// What the subcommands share.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <CLI/CLI.hpp>
+
+namespace llamajit::cli {
+
+inline constexpr int kOk = 0;
+inline constexpr int kFailure = 1;
+inline constexpr int kUsage = 2;
+inline constexpr int kInterrupted = 130;  // 128 + SIGINT, as shells have it
+
+// What main() does after parsing: set by the callback of the subcommand that was given.
+using Command = std::function<int()>;
+
+// Each adds its subcommand to the program.
+void add_run(CLI::App& app, Command& command);
+void add_tokenize(CLI::App& app, Command& command);
+void add_inspect(CLI::App& app, Command& command);
+void add_verify(CLI::App& app, Command& command);
+
+// With no arguments: model.bin and tokenizer.bin of the working directory, a line of standard input as the
+// prompt.
+bool seed_files_exist();
+int run_seed();
+
+// Writes to standard output and flushes. Throws std::runtime_error if that fails (a full disk).
+void write_out(std::string_view text);
+
+// All of standard input. Throws std::runtime_error.
+std::string read_standard_input();
+std::string read_file(const std::string& path);
+
+// The tokenizer to use with a model: the one named, else tokenizer.bin beside the model. Throws
+// std::runtime_error.
+std::string tokenizer_path(const std::string& model, const std::optional<std::string>& named);
+
+}  // namespace llamajit::cli

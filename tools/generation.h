@@ -1,0 +1,31 @@
+// Loads a model with its tokenizer and generates text to standard output.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "runtime/sampler.h"
+#include "runtime/scheduler.h"
+
+namespace llamajit::cli {
+
+struct TextRequest {
+  std::string model;
+  std::string tokenizer;
+  std::string prompt;
+  bool echo = true;  // the prompt is part of the output
+  int threads = 1;
+  int context = 0;  // 0: the model's
+  std::optional<std::string> isa;
+  SamplerOptions sampler;
+  GenerationOptions generation;
+};
+
+// Prompt and text go to standard output as they come, whole characters at a time; what was loaded, why it
+// stopped and how fast it was go to the log. Returns the exit code. Throws what the library throws.
+int generate_text(const TextRequest& request);
+
+// As many threads as there are CPUs for this process.
+int default_threads();
+
+}  // namespace llamajit::cli

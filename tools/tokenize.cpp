@@ -1,0 +1,90 @@
+// llamajit tokenize: text to tokens, shown as ids or one a line.
+#include <memory>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "runtime/llama2c.h"
+#include "runtime/tokenizer_bin.h"
+#include "tokenizer/spm.h"
+#include "tokenizer/utf8.h"
+#include "tools/cli.h"
+
+namespace llamajit::cli {
+namespace {
+
+struct TokenizeOptions {
+  std::optional<std::string> model;
+  std::optional<std::string> tokenizer;
+  std::optional<std::string> prompt;
+  bool ids = false;
+  bool no_bos = false;
+};
+
+// Bytes for a person: whole printable characters as they are, everything else as \xNN.
+std::string show(std::string_view bytes) {
+  std::string shown;
+  while (!bytes.empty()) {
+    const std::size_t n = utf8_length(bytes);
+    const auto first = static_cast<unsigned char>(bytes[0]);
+    const bool printable = n > 1 || (first >= 0x20 && first < 0x7F && first != '\\');
+    if (printable) {
+      shown += bytes.substr(0, n);
+    } else {
+      shown += first == '\\' ? std::string("\\\\") : fmt::format("\\x{:02X}", first);
+    }
+    bytes.remove_prefix(n);
+  }
+  return shown;
+}
+
+std::string name_of(const Vocab& vocab, TokenId id) {
+  const Piece& piece = vocab[id];
+  switch (piece.kind) {
+    case PieceKind::control:
+      return fmt::format("{} (control)", show(piece.bytes));
+    case PieceKind::byte:
+      return fmt::format("'{}' (byte)", show(piece.bytes));
+    case PieceKind::normal:
+      break;
+  }
+  return fmt::format("'{}'", show(piece.bytes));
+}
+
+Vocab read_vocabulary(const TokenizeOptions& options) {
+  if (!options.model && !options.tokenizer)
+    throw std::invalid_argument("tokenize: expected MODEL or -z TOKENIZER");
+  if (!options.model) return read_tokenizer_bin(*options.tokenizer, -1);
+  const ModelFile file = read_llama2c(*options.model);
+  return read_tokenizer_bin(tokenizer_path(*options.model, options.tokenizer), file.config.vocab_size);
+}
+
+int tokenize(const TokenizeOptions& options) {
+  const Vocab vocab = read_vocabulary(options);
+  const std::string text = options.prompt ? *options.prompt : read_standard_input();
+  const std::vector<TokenId> ids = SpmTokenizer(vocab).encode(text, !options.no_bos);
+  if (options.ids) {
+    write_out(fmt::format("{}\n", fmt::join(ids, " ")));
+    return kOk;
+  }
+  std::string lines;
+  for (TokenId id : ids) lines += fmt::format("{:>6}  {}\n", id, name_of(vocab, id));
+  write_out(lines);
+  return kOk;
+}
+
+}  // namespace
+
+void add_tokenize(CLI::App& app, Command& command) {
+  auto o = std::make_shared<TokenizeOptions>();
+  CLI::App* sub = app.add_subcommand("tokenize", "Show the tokens of a text");
+  sub->add_option("MODEL", o->model,
+                  "A checkpoint, for its vocabulary's size and the tokenizer.bin beside it");
+  sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin");
+  sub->add_option("-p,--prompt", o->prompt, "The text; default: standard input, byte for byte");
+  sub->add_flag("--ids", o->ids, "Print the ids alone, on one line");
+  sub->add_flag("--no-bos", o->no_bos, "Without the beginning-of-sequence token");
+  sub->callback([o, &command] { command = [o] { return tokenize(*o); }; });
+}
+
+}  // namespace llamajit::cli
