@@ -147,6 +147,22 @@ void reference(const MatvecKey& key, const MatvecArgs& args) {
   }
 }
 
+void reference(const MatmulKey& key, const MatmulArgs& args) {
+  const MatvecKey row{key.format, key.rows, key.cols, key.epilogue};
+  const bool quantised = key.format.kind == FormatKind::q8_0;
+  for (std::int64_t t = 0; t < round_up(args.n_tokens, kTokenBlock); ++t) {
+    MatvecArgs one{args.w, nullptr, {}, args.out + t * row_stride(key.rows), args.unit_begin, args.unit_end};
+    if (quantised) {
+      const std::int64_t groups = key.cols / key.format.group;
+      const std::int64_t codes = row_stride(quantized_codes(key.cols, key.format.group));
+      one.xq = {args.xq.codes + t * codes, args.xq.scales + t * groups, args.xq.offsets + t * groups};
+    } else {
+      one.x = args.x + t * row_stride(key.cols);
+    }
+    reference(row, one);
+  }
+}
+
 void reference(const RopeKey& key, const RopeArgs& args) {
   const float* cosine = args.table + std::ptrdiff_t{args.at->pos} * 2 * key.head_dim;
   const float* sine = cosine + key.head_dim;
