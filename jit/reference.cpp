@@ -19,10 +19,9 @@ float read_f32(const std::byte* at) {
   return value;
 }
 
-// float to int8 as the instructions do it: to nearest even, and what does not fit an i32 becomes -128.
+// float to int8, to nearest even; NaN becomes -128. x is at most 127 but for its rounding.
 std::int8_t to_code(float x) {
-  if (!(x > -1e9F && x < 1e9F)) return -128;
-  const float rounded = (max2(min2(x, 127.0F), -128.0F) + exp_constants::kRounder) - exp_constants::kRounder;
+  const float rounded = (max2(x, -128.0F) + exp_constants::kRounder) - exp_constants::kRounder;
   return static_cast<std::int8_t>(rounded);
 }
 
