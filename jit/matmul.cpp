@@ -47,9 +47,7 @@ class MatmulGenerator {
 
   // Scratch: for each tile of a block and each token sixteen floats, for f32 a second time.
   int scratch_tiles() const { return std::max(tiles_at_once(), tiles_per_unit()); }
-  int scratch_at(int tile_index, int token) const {
-    return (tile_index * tokens_at_once() + token) * kLanes * 4;
-  }
+  int scratch_at(int tile_index, int t) const { return (tile_index * tokens_at_once() + t) * kLanes * 4; }
   int scratch_set() const { return scratch_at(scratch_tiles(), 0); }
   int scratch_bytes() const { return 2 * scratch_set(); }
 
@@ -168,7 +166,9 @@ class MatmulGenerator {
     const std::vector<V16> isums = e.v16s(n * tokens_at_once());
     const std::vector<V16> codes = e.v16s(n);
     const Emitter::Bytes4 x4 = e.bytes4();
-    const V16 temp = e.isa().has_dot() ? codes[0] : e.v16();
+    const bool has_dot = e.isa().has_dot();
+    const V16 temp = has_dot ? codes[0] : e.v16();
+    const V16 both_scales = has_dot ? e.v16() : temp;
     const auto step = [&](int k4) {
       for (int i = 0; i < n; ++i)
         e.load(codes[static_cast<std::size_t>(i)], at_w + i * tile + k4 * 4 * kLanes);
@@ -203,7 +203,7 @@ class MatmulGenerator {
       });
       const int rest = steps % kStraightSteps;
       for (int k4 = 0; k4 < rest; ++k4) step(k4);
-      add_scaled(first_tile, isums, rest * 4 * kLanes, codes, x4.even);
+      add_scaled(first_tile, isums, rest * 4 * kLanes, codes, x4.even, both_scales);
       e.add(at_x, rest * 4);
       e.add(at_w, rest * 4 * kLanes + kLanes * 4);
       e.add(x_scales, 4);
@@ -214,27 +214,20 @@ class MatmulGenerator {
   // scratch = fma(float(isum), scale_w * scale_x, scratch); the weights' scales lie `scales_at` bytes after
   // at_w.
   void add_scaled(int first_tile, const std::vector<V16>& isums, int scales_at,
-                  const std::vector<V16>& scales, const V16& x_scale) {
+                  const std::vector<V16>& scales, const V16& x_scale, const V16& both_scales) {
     const int n = static_cast<int>(scales.size());
     for (int i = 0; i < n; ++i) e.load(scales[static_cast<std::size_t>(i)], at_w + i * tile + scales_at);
     for (int t = 0; t < tokens_at_once(); ++t) {
       e.broadcast(x_scale, x_scales + t * scales_stride());
       for (int i = 0; i < n; ++i) {
-        const V16& isum = isums[static_cast<std::size_t>(t * n + i)];
-        const RegExp sum = e.rsp + scratch_at(first_tile + i, t);
-        e.to_float(isum, isum);
-        scaled_sum(isum, scales[static_cast<std::size_t>(i)], x_scale, sum);
+        const V16& sum = isums[static_cast<std::size_t>(t * n + i)];
+        const RegExp so_far = e.rsp + scratch_at(first_tile + i, t);
+        e.to_float(sum, sum);
+        e.mul(both_scales, scales[static_cast<std::size_t>(i)], x_scale);
+        e.muladd(sum, both_scales, so_far);
+        e.store(so_far, sum);
       }
     }
-  }
-
-  // value = fma(value, scale * x_scale, *sum); *sum = value
-  void scaled_sum(const V16& value, const V16& scale, const V16& x_scale, const RegExp& sum) {
-    Emitter::VectorScope scope(e);
-    const V16 both = e.v16();
-    e.mul(both, scale, x_scale);
-    e.muladd(value, both, sum);
-    e.store(sum, value);
   }
 
   // --- epilogue
