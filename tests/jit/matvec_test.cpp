@@ -198,6 +198,54 @@ TEST_P(Matvec, AnySplitOfTheUnitsGivesTheSameAndTouchesItsRowsOnly) {
   }
 }
 
+// All weights' codes -128 or 127 and all activations' 127 or -127: what would saturate 16-bit sums.
+TEST(MatvecQ8, LargestCodesAreSummedExactly) {
+  for (int group : {4, 64, 512}) {
+    for (int weight_code : {-128, 127}) {
+      for (int x_code : {-127, 127}) {
+        const MatvecKey key{q8(group), 16, group, Epilogue::store};
+        const std::vector<std::byte> codes(static_cast<std::size_t>(16 * group),
+                                           static_cast<std::byte>(weight_code));
+        const std::vector<float> ones(16, 1.0F);
+        std::vector<std::byte> packed(static_cast<std::size_t>(jit::packed_bytes(key.format, 16, group)));
+        jit::pack_tile({key.format, 16, group, codes, std::as_bytes(std::span(ones))}, 0, packed.data());
+        Kernels kernels(key);
+        const auto result =
+            kernels.check(0, fmt::format("{} x {}", weight_code, x_code), [&](CallMemory& memory) {
+              const auto count = static_cast<std::size_t>(group);
+              MatvecArgs args{};
+              args.w = memory.copy_of("w", packed);
+              args.xq = {memory.copy_of("codes", std::vector(count, static_cast<std::int8_t>(x_code))),
+                         memory.copy_of("scales", std::vector{1.0F}),
+                         memory.copy_of("offsets", std::vector{-128 * group * x_code})};
+              args.out = memory.allocate<float>("out", 16);
+              args.unit_end = 1;
+              return args;
+            });
+        for (float sum : result->view<float>("out"))
+          EXPECT_EQ(sum, static_cast<float>(group * weight_code * x_code));
+      }
+    }
+  }
+}
+
+TEST(MatvecF32, SubnormalAndHugeNumbers) {
+  const MatvecKey key{kF32, 33, 44, Epilogue::store};
+  std::mt19937_64 random(8);
+  const std::vector<std::byte> packed = RandomMatrix(kF32, 33, 44, random).packed();
+  Kernels kernels(key);
+  for (float magnitude : {0.0F, 1e-44F, 1e-40F, 1e-37F, 1e37F}) {
+    kernels.check(1, fmt::format("magnitude {}", magnitude), [&](CallMemory& memory) {
+      MatvecArgs args{};
+      args.w = memory.copy_of("w", packed);
+      args.x = memory.uniform("x", 44, -magnitude, magnitude);
+      args.out = memory.allocate<float>("out", 33);
+      args.unit_end = 3;
+      return args;
+    });
+  }
+}
+
 std::vector<Format> formats() {
   std::vector<Format> out = {kF32};
   for (int group : kGroups) out.push_back(q8(group));

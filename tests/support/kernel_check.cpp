@@ -116,6 +116,23 @@ std::string CallMemory::difference(const CallMemory& twin) const {
   return "";
 }
 
+std::string run_and_compare(jit::KernelEntry entry, Edge edge, std::uint64_t seed, const MakeCall& make,
+                            const CallMemory& twin, const std::string& context) {
+  CallMemory memory(edge, seed);
+  const std::vector<std::byte> args = make(memory);
+  const GuardedBuffer<std::byte> guarded_args(args.size(), Edge::back);
+  std::ranges::copy(args, guarded_args.data());
+  std::string broken;
+  {
+    const FaultReport report(context);
+    // Generated code has its key baked in and must not read it.
+    broken = abi_call(entry, guarded_args.data(), nullptr);
+  }
+  const std::string difference = memory.difference(twin);
+  if (broken.empty()) return difference;
+  return fmt::format("{}{}clobbered: {}", difference, difference.empty() ? "" : "; ", broken);
+}
+
 KernelUnderTest::KernelUnderTest(jit::KernelKey key) : key_(key) {
   for (const Tier tier : generating_host_tiers()) {
     auto cache = std::make_unique<CodeCache>(jit::Isa{tier});
@@ -141,20 +158,9 @@ void KernelUnderTest::run_on(const OnTier& on, Edge edge, std::uint64_t seed, co
   const std::string context =
       fmt::format("{} on {}, shape {}, {}, seed {}, buffers flush at the {}", info.name, to_string(on.tier),
                   kernel_shape(key_), what, seed, edge == Edge::front ? "front" : "back");
-  CallMemory memory(edge, seed);
-  const std::vector<std::byte> args = make(memory);
-  const GuardedBuffer<std::byte> guarded_args(args.size(), Edge::back);
-  std::ranges::copy(args, guarded_args.data());
-  std::string broken;
-  {
-    const FaultReport report(context);
-    // Generated code has its key baked in and must not read it.
-    broken = abi_call(info.entry, guarded_args.data(), nullptr);
-  }
-  const std::string difference = memory.difference(twin);
-  if (broken.empty() && difference.empty()) return;
-  ADD_FAILURE() << context << ": " << difference << (broken.empty() ? "" : "; clobbered: " + broken) << "\n  "
-                << write_listing_source(*on.cache, on.tier);
+  const std::string wrong = run_and_compare(info.entry, edge, seed, make, twin, context);
+  if (wrong.empty()) return;
+  ADD_FAILURE() << context << ": " << wrong << "\n  " << write_listing_source(*on.cache, on.tier);
 }
 
 void expect_within(std::string_view what, std::span<const float> actual, std::span<const double> expected,

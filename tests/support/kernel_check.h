@@ -85,13 +85,24 @@ class CallMemory {
   std::vector<Buffer> buffers_;
 };
 
+template <class Args>
+std::vector<std::byte> bytes_of(const Args& args) {
+  const auto* bytes = reinterpret_cast<const std::byte*>(&args);
+  return {bytes, bytes + sizeof args};
+}
+
+// Fills memory with a call's inputs and returns its Args, as bytes.
+using MakeCall = std::function<std::vector<std::byte>(CallMemory&)>;
+
+// Makes the call on fresh memory and says how it differs from its twin or what of the ABI it broke; "" if
+// nothing. `context` is printed should the call fault.
+std::string run_and_compare(jit::KernelEntry entry, Edge edge, std::uint64_t seed, const MakeCall& make,
+                            const CallMemory& twin, const std::string& context);
+
 // One key's kernel on every generating tier of the host.
 class KernelUnderTest {
  public:
   explicit KernelUnderTest(jit::KernelKey key);
-
-  // Fills memory with a call's inputs and returns its Args, as bytes.
-  using MakeCall = std::function<std::vector<std::byte>(CallMemory&)>;
 
   // Runs the twin, then each tier's kernel at both edges and twice at one, and compares. `what` names this
   // call among those of one key. Returns the twin's memory.
@@ -117,11 +128,7 @@ class Kernels : public KernelUnderTest {
   // As check_bytes(), with make(memory) returning Key::Args.
   template <class Make>
   std::unique_ptr<CallMemory> check(std::uint64_t seed, const std::string& what, Make make) {
-    return check_bytes(seed, what, [&](CallMemory& memory) {
-      const typename Key::Args args = make(memory);
-      const auto* bytes = reinterpret_cast<const std::byte*>(&args);
-      return std::vector<std::byte>(bytes, bytes + sizeof args);
-    });
+    return check_bytes(seed, what, [&](CallMemory& memory) { return bytes_of(make(memory)); });
   }
 };
 
