@@ -30,6 +30,8 @@ class MatmulGenerator {
     }
     if (tail_rows != 0) {
       Xbyak::Label done;
+      e.test(units, units);  // below zero where our range begins, empty, behind the last unit
+      e.jnz(done, Emitter::T_NEAR);
       e.cmp(e.qword[e.args() + offsetof(MatmulArgs, unit_end)], full_units);
       e.jle(done, Emitter::T_NEAR);
       emit_row_block(1, tail_rows);
