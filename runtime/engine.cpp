@@ -55,7 +55,7 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
 
 void Engine::feed(TokenId token, int pos, bool logits) {
   assert(token >= 0 && token < config_.vocab_size && pos >= 0 && pos < context_);
-  plan_.cursor() = {token, pos};
+  plan_.go_to({token, pos});
   auto walk = [&](int thread) {
     plan_.feed(thread, team_);
     if (logits) plan_.classify(thread, team_);

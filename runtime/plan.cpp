@@ -19,21 +19,24 @@ struct Plan::Scratch {
 
 namespace {
 
-// cos and sin of pos * theta^(-2i / head_dim) for each pair i, in the layout that RopeArgs wants.
-void fill_rope_table(float* table, int context, int head_dim, float theta) {
-  std::vector<double> frequencies;
-  for (int i = 0; i < head_dim; i += 2)
-    frequencies.push_back(std::pow(theta, -static_cast<double>(i) / head_dim));
-  for (int pos = 0; pos < context; ++pos) {
-    float* const cosine = table + std::ptrdiff_t{pos} * 2 * head_dim;
-    float* const sine = cosine + head_dim;
-    for (int i = 0; i < head_dim; ++i) {
-      const double angle = pos * frequencies[static_cast<std::size_t>(i / 2)];
-      cosine[i] = static_cast<float>(std::cos(angle));
-      sine[i] = static_cast<float>(i % 2 == 0 ? -std::sin(angle) : std::sin(angle));
+// cos and sin of pos * theta^(-2i / head_dim) for each pair i, in the layout that RopeArgs wants, for the
+// positions [begin, end).
+void fill_rope_table(float* table, int begin, int end, int head_dim, float theta) {
+  for (int i = 0; i < head_dim; i += 2) {
+    const double frequency = std::pow(theta, -static_cast<double>(i) / head_dim);
+    for (int pos = begin; pos < end; ++pos) {
+      float* const cosine = table + std::ptrdiff_t{pos} * 2 * head_dim + i;
+      float* const sine = cosine + head_dim;
+      const double angle = pos * frequency;
+      cosine[0] = cosine[1] = static_cast<float>(std::cos(angle));
+      sine[1] = static_cast<float>(std::sin(angle));
+      sine[0] = -sine[1];
     }
   }
 }
+
+// How many positions' angles are computed at a time.
+constexpr int kRopeChunk = 64;
 
 // A vector that matrices are about to be multiplied with; remembers how it was last quantised.
 struct Input {
@@ -193,7 +196,6 @@ Plan::Plan(const Config& config, const Weights& weights, jit::CodeCache& cache, 
   Carver carver(memory_.data());
   place(carver, threads);
   new (cursor_) jit::Cursor();
-  fill_rope_table(rope_, context, config.head_dim(), config.rope_theta);
   for (int t = 0; t < threads; ++t) Builder(*this, weights, cache, t, threads).build();
   softmax_ = cache.get(jit::SoftmaxKey{config.vocab_size});
   softmax_step_ = {&softmax_.info(), keep(jit::SoftmaxArgs{logits_, 1.0F}), nullptr, nullptr};
@@ -242,6 +244,15 @@ void Plan::link() {
     }
   }
   link(softmax_step_);
+}
+
+void Plan::go_to(jit::Cursor at) {
+  assert(at.pos >= 0 && at.pos < context_);
+  *cursor_ = at;
+  if (at.pos < rope_positions_) return;
+  const int end = std::min(context_, at.pos + kRopeChunk);
+  fill_rope_table(rope_, rope_positions_, end, config_.head_dim(), config_.rope_theta);
+  rope_positions_ = end;
 }
 
 void Plan::softmax(std::span<float> x, float scale) const {

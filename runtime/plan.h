@@ -57,7 +57,9 @@ class Plan {
   // The sampler's softmax, over the logits.
   const Step& softmax_step() const { return softmax_step_; }
 
-  jit::Cursor& cursor() { return *cursor_; }
+  // Says what the next feed() takes, while no thread walks. The angles of the rotary embedding are computed
+  // up to there only: a file may claim a context of millions of tokens, and few texts get to its end.
+  void go_to(jit::Cursor at);
   std::span<float> logits() const { return {logits_, static_cast<std::size_t>(config_.vocab_size)}; }
   std::int32_t argmax() const { return *argmax_; }
   int context() const { return context_; }
@@ -105,9 +107,10 @@ class Plan {
   float* att_ = nullptr;      // (dim): the heads' outputs
   float* hidden_ = nullptr;   // (hidden_dim)
   float* logits_ = nullptr;   // (vocab_size)
-  float* rope_ = nullptr;     // (context, 2, head_dim)
+  float* rope_ = nullptr;     // (context, 2, head_dim), of which the first rope_positions_ are filled
   float* k_cache_ = nullptr;  // (n_layers, n_kv_heads, context / 16, head_dim, 16)
   float* v_cache_ = nullptr;  // (n_layers, n_kv_heads, context, head_dim)
+  int rope_positions_ = 0;
   std::vector<Scratch> scratch_;
 };
 

@@ -182,7 +182,7 @@ std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa) {
   };
   for (int pos = 0; pos < last; ++pos) engine.feed(token(pos), pos, false);
 
-  plan.cursor() = {token(last), last};
+  plan.go_to({token(last), last});
   Verifier verifier;
   for (const Step& step : plan.feed_steps(0)) verifier.check(step);
   for (const Step& step : plan.classify_steps(0)) verifier.check(step);
