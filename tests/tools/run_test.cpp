@@ -201,6 +201,7 @@ TEST_F(EndlessRun, CtrlCWhileTheReaderIsSlowEndsItCleanlyToo) {
   child.read_out(1);
   std::this_thread::sleep_for(std::chrono::milliseconds(500));
   kill(child.pid(), SIGINT);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // the signal meets the write that waits
   expect_interrupted(child.finish());
 }
 
