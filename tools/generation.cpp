@@ -86,7 +86,7 @@ int generate_text(const TextRequest& request) {
   const SpmTokenizer tokenizer(vocab);
   const std::vector<TokenId> prompt = tokenizer.encode(request.prompt, true);
 
-  Engine engine(file, {choice.isa, request.threads, request.context});
+  Engine engine(file, {choice.isa, request.threads, request.context, request.kv_type});
   engine_for_sampler = &engine;
   check_fits(prompt, engine);  // before anything is printed
   log_loaded(request, file, engine, choice.why);
