@@ -20,7 +20,7 @@ class MatmulGenerator {
 
   void generate() {
     e.enter(scratch_bytes());
-    const int block = std::max(1, tiles_at_once() / tiles_per_unit());
+    const int block = tiles_at_once();  // units; with swiglu in two passes
     const int full_units = key.rows / kLanes;
     const int tail_rows = key.rows % kLanes;
     load_args(full_units);
@@ -44,11 +44,11 @@ class MatmulGenerator {
   bool quantised() const { return key.format.kind == FormatKind::q8_0; }
   int tiles_per_unit() const { return key.epilogue == Epilogue::swiglu ? 2 : 1; }
   int unit_bytes() const { return tiles_per_unit() * tile; }
-  int tiles_at_once() const { return !e.isa().wide() ? 1 : tiles_per_unit() == 2 ? 2 : 3; }
-  int tokens_at_once() const { return e.isa().wide() ? kTokenBlock : kTokenBlock / 2; }
+  int tiles_at_once() const { return e.isa().wide() ? 3 : 1; }
+  int tokens_at_once() const { return e.isa().wide() && !quantised() ? kTokenBlock : kTokenBlock / 2; }
 
   // Scratch: for each tile of a block and each token sixteen floats, for f32 a second time.
-  int scratch_tiles() const { return std::max(tiles_at_once(), tiles_per_unit()); }
+  int scratch_tiles() const { return tiles_at_once() * tiles_per_unit(); }
   int scratch_at(int tile_index, int t) const { return (tile_index * tokens_at_once() + t) * kLanes * 4; }
   int scratch_set() const { return scratch_at(scratch_tiles(), 0); }
   int scratch_bytes() const { return 2 * scratch_set(); }
@@ -81,6 +81,7 @@ class MatmulGenerator {
     const int n_tiles = n_units * tiles_per_unit();
     Xbyak::Label next;
     e.xor_(token, token);
+    e.lea(ahead, e.ptr[w + n_units * unit_bytes()]);
     e.mov(at_out, out);
     e.L(next);
     for (int first = 0; first < n_tiles; first += tiles_at_once()) {
@@ -103,6 +104,14 @@ class MatmulGenerator {
     e.jl(next, Emitter::T_NEAR);
     e.add(w, n_units * unit_bytes());
     e.add(out, n_units * kLanes * 4);
+  }
+
+  // While this block of rows is multiplied, the next one is fetched into the second-level cache, so much at
+  // each call that it has come when kPrefetchedOver blocks of tokens are through.
+  void prefetch(int bytes_done) {
+    const int lines = static_cast<int>(divide_up(bytes_done, 64 * kPrefetchedOver));
+    for (int i = 0; i < lines; ++i) e.prefetcht1(e.ptr[ahead + i * 64]);
+    e.add(ahead, lines * 64);
   }
 
   // to = the argument at `offset` + token * stride
@@ -136,6 +145,7 @@ class MatmulGenerator {
       token_pointer(at_x, offsetof(MatmulArgs, x), x_stride());
       e.repeat(count, turns, [&] {
         for (int k = way; k < turn; k += kF32Ways) column(k);
+        prefetch(n * kUnroll * kLanes * 4);
         e.add(at_x, turn * 4);
         e.add(at_w, turn * kLanes * 4);
       });
@@ -166,6 +176,7 @@ class MatmulGenerator {
   void sum_q8(int first_tile, int n) {
     Emitter::VectorScope scope(e);
     const std::vector<V16> isums = e.v16s(n * tokens_at_once());
+    const std::vector<V16> sums = e.v16s(n * tokens_at_once());
     const std::vector<V16> codes = e.v16s(n);
     const Emitter::Bytes4 x4 = e.bytes4();
     const bool has_dot = e.isa().has_dot();
@@ -186,10 +197,7 @@ class MatmulGenerator {
     token_pointer(at_x, kXq + offsetof(QuantizedArgs, codes), codes_stride());
     token_pointer(x_scales, kXq + offsetof(QuantizedArgs, scales), scales_stride());
     token_pointer(x_offsets, kXq + offsetof(QuantizedArgs, offsets), scales_stride());
-    e.zero(codes[0]);
-    for (int i = 0; i < n; ++i) {
-      for (int t = 0; t < tokens_at_once(); ++t) e.store(e.rsp + scratch_at(first_tile + i, t), codes[0]);
-    }
+    for (const V16& sum : sums) e.zero(sum);
     e.repeat(groups, key.cols / layout.group, [&] {
       for (int t = 0; t < tokens_at_once(); ++t) {
         for (int i = 0; i < n; ++i) {
@@ -205,29 +213,32 @@ class MatmulGenerator {
       });
       const int rest = steps % kStraightSteps;
       for (int k4 = 0; k4 < rest; ++k4) step(k4);
-      add_scaled(first_tile, isums, rest * 4 * kLanes, codes, x4.even, both_scales);
+      prefetch(n * static_cast<int>(layout.group_bytes));
+      add_scaled(sums, isums, rest * 4 * kLanes, codes, x4.even, both_scales);
       e.add(at_x, rest * 4);
       e.add(at_w, rest * 4 * kLanes + kLanes * 4);
       e.add(x_scales, 4);
       e.add(x_offsets, 4);
     });
+    for (int i = 0; i < n; ++i) {
+      for (int t = 0; t < tokens_at_once(); ++t) {
+        e.store(e.rsp + scratch_at(first_tile + i, t), sums[static_cast<std::size_t>(t * n + i)]);
+      }
+    }
   }
 
-  // scratch = fma(float(isum), scale_w * scale_x, scratch); the weights' scales lie `scales_at` bytes after
-  // at_w.
-  void add_scaled(int first_tile, const std::vector<V16>& isums, int scales_at,
+  // sum = fma(float(isum), scale_w * scale_x, sum); the weights' scales lie `scales_at` bytes after at_w.
+  void add_scaled(const std::vector<V16>& sums, const std::vector<V16>& isums, int scales_at,
                   const std::vector<V16>& scales, const V16& x_scale, const V16& both_scales) {
     const int n = static_cast<int>(scales.size());
     for (int i = 0; i < n; ++i) e.load(scales[static_cast<std::size_t>(i)], at_w + i * tile + scales_at);
     for (int t = 0; t < tokens_at_once(); ++t) {
       e.broadcast(x_scale, x_scales + t * scales_stride());
       for (int i = 0; i < n; ++i) {
-        const V16& sum = isums[static_cast<std::size_t>(t * n + i)];
-        const RegExp so_far = e.rsp + scratch_at(first_tile + i, t);
-        e.to_float(sum, sum);
+        const auto at = static_cast<std::size_t>(t * n + i);
+        e.to_float(isums[at], isums[at]);
         e.mul(both_scales, scales[static_cast<std::size_t>(i)], x_scale);
-        e.muladd(sum, both_scales, so_far);
-        e.store(so_far, sum);
+        e.fma(sums[at], isums[at], both_scales);
       }
     }
   }
@@ -251,6 +262,7 @@ class MatmulGenerator {
   }
 
   static constexpr int kStraightSteps = 16;
+  static constexpr int kPrefetchedOver = 24;
 
   Emitter& e;
   const MatmulKey& key;
@@ -258,6 +270,7 @@ class MatmulGenerator {
   const Q8Layout layout{key.format};
   const Reg64 w = e.gpr(), out = e.gpr(), units = e.gpr(), token = e.gpr(), at_w = e.gpr(), at_x = e.gpr();
   const Reg64 at_out = e.gpr(), count = e.gpr(), groups = e.gpr(), x_scales = e.gpr(), x_offsets = e.gpr();
+  const Reg64 ahead = e.gpr();
   const V16 low_bytes = e.uniform16();
 };
 
