@@ -117,7 +117,10 @@ class MatvecGenerator {
   // -----------------------------------------------------------------
   void sum_q8(std::span<const V16> sums) {
     Emitter::VectorScope scope(e);
-    const std::vector<V16> isums = e.v16s(static_cast<int>(sums.size()));
+    // Integer sums are exact in any order, so few tiles take several sums each, to hide the dot product's latency.
+    const int ways = std::max(1, tiles_at_once() / static_cast<int>(sums.size()));
+    std::vector<std::vector<V16>> isums;
+    for (int way = 0; way < ways; ++way) isums.push_back(e.v16s(static_cast<int>(sums.size())));
     const Emitter::Bytes4 x4 = e.bytes4();
     const V16 codes = e.v16();
     const V16 temp = e.isa().has_dot() ? codes : e.v16();
@@ -125,7 +128,7 @@ class MatvecGenerator {
       e.broadcast_bytes4(x4, x + k4 * 4);
       for (std::size_t i = 0; i < sums.size(); ++i) {
         e.load(codes, at_w + static_cast<int>(i) * tile + k4 * 4 * kLanes);
-        e.dot_u8s8(isums[i], codes, x4, temp, low_bytes);
+        e.dot_u8s8(isums[static_cast<std::size_t>(k4 % ways)][i], codes, x4, temp, low_bytes);
       }
     };
     constexpr auto kXq = offsetof(MatvecArgs, xq);
@@ -134,7 +137,10 @@ class MatvecGenerator {
     e.mov(x_offsets, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, offsets)]);
     for (const V16& sum : sums) e.zero(sum);
     e.repeat(groups, key.cols / layout.group, [&] {
-      for (const V16& isum : isums) e.broadcast(isum, x_offsets);
+      for (const V16& isum : isums[0]) e.broadcast(isum, x_offsets);
+      for (int way = 1; way < ways; ++way) {
+        for (const V16& isum : isums[static_cast<std::size_t>(way)]) e.zero(isum);
+      }
       const int steps = layout.padded / 4;
       const int looped = steps > kStraightSteps ? steps / kStraightSteps : 0;
       e.repeat(count, looped, [&] {
@@ -144,7 +150,12 @@ class MatvecGenerator {
       });
       const int rest = steps - looped * kStraightSteps;
       for (int k4 = 0; k4 < rest; ++k4) step(k4);
-      add_scaled(sums, isums, rest * 4 * kLanes, x4.even, codes);
+      for (int way = 1; way < ways; ++way) {
+        for (std::size_t i = 0; i < sums.size(); ++i) {
+          e.add_i32(isums[0][i], isums[0][i], isums[static_cast<std::size_t>(way)][i]);
+        }
+      }
+      add_scaled(sums, isums[0], rest * 4 * kLanes, x4.even, codes);
       e.add(x, rest * 4);
       e.add(at_w, rest * 4 * kLanes + kLanes * 4);
       e.add(x_scales, 4);

@@ -25,6 +25,7 @@ struct BenchOptions {
   std::vector<int> threads;
   int repeats = 3;
   std::optional<std::string> isa;
+  std::optional<jit::KvType> kv_type;
   bool json = false;
 };
 
@@ -90,7 +91,7 @@ Report measure(const BenchOptions& options) {
   for (const int threads : options.threads) {
     const auto start = Clock::now();
     const ModelFile file = read_llama2c(options.model);
-    Engine engine(file, {isa, threads, 0});
+    Engine engine(file, {isa, threads, 0, options.kv_type});
     engine.feed(1, 0, true);
     if (report.results.empty()) {
       report.loaded = {std::chrono::duration<double, std::milli>(Clock::now() - start).count(),
@@ -176,6 +177,7 @@ void add_bench(CLI::App& app, Command& command) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   sub->add_option("--isa", o->isa, "Instruction tier; default: the best");
+  add_kv_type(*sub, o->kv_type);
   sub->add_flag("--json", o->json, "Print JSON");
   sub->callback([o, &command] { command = [o] { return bench(*o); }; });
 }

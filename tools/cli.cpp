@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <stdexcept>
 
@@ -43,8 +44,20 @@ std::string read_file(const std::string& path) {
   return read_all(file.get(), path);
 }
 
+void add_kv_type(CLI::App& sub, std::optional<jit::KvType>& type) {
+  static const std::map<std::string, jit::KvType> kTypes = {
+      {"f32", jit::KvType::f32}, {"f16", jit::KvType::f16}, {"bf16", jit::KvType::bf16}};
+  sub.add_option_function<std::string>(
+         "--kv-type", [&type](const std::string& name) { type = kTypes.at(name); },
+         "Keep keys and values as f32, f16 or bf16; default: f16 with quantised weights, else f32")
+      ->check(CLI::IsMember(kTypes));
+}
+
 std::string tokenizer_path(const std::string& model, const std::optional<std::string>& named) {
   if (named) return *named;
+  if (!std::filesystem::exists(model)) {
+    throw std::runtime_error(fmt::format("{}: {}", model, std::strerror(ENOENT)));
+  }
   const auto beside = std::filesystem::path(model).parent_path() / "tokenizer.bin";
   if (!std::filesystem::exists(beside)) {
     throw std::runtime_error(

@@ -8,6 +8,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "jit/kernels.h"
+
 namespace llamajit::cli {
 
 inline constexpr int kOk = 0;
@@ -36,6 +38,9 @@ void write_out(std::string_view text);
 // All of standard input. Throws std::runtime_error.
 std::string read_standard_input();
 std::string read_file(const std::string& path);
+
+// --kv-type f32|f16|bf16.
+void add_kv_type(CLI::App& sub, std::optional<jit::KvType>& type);
 
 // The tokenizer to use with a model: the one named, else tokenizer.bin beside the model. Throws
 // std::runtime_error.

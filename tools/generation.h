@@ -17,6 +17,7 @@ struct TextRequest {
   int threads = 1;
   int context = 0;  // 0: the model's
   std::optional<std::string> isa;
+  std::optional<jit::KvType> kv_type;
   SamplerOptions sampler;
   GenerationOptions generation;
 };

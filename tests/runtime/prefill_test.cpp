@@ -14,11 +14,13 @@
 #include "runtime/llama2c.h"
 #include "tests/support/checkpoint_writer.h"
 #include "tests/support/temp_file.h"
+#include "tests/support/toy_model.h"
 
 namespace llamajit {
 namespace {
 
 using test::TempFile;
+using test::toy_config;
 
 #ifdef __SANITIZE_ADDRESS__
 constexpr bool kSanitized = true;
@@ -33,20 +35,6 @@ struct Shape {
   std::vector<int> groups;  // of its v2 checkpoints
 };
 
-Config config(int dim, int hidden_dim, int n_layers, int n_heads, int n_kv_heads, int vocab_size, int seq_len,
-              bool shared) {
-  Config c;
-  c.dim = dim;
-  c.hidden_dim = hidden_dim;
-  c.n_layers = n_layers;
-  c.n_heads = n_heads;
-  c.n_kv_heads = n_kv_heads;
-  c.vocab_size = vocab_size;
-  c.seq_len = seq_len;
-  c.shared_classifier = shared;
-  return c;
-}
-
 std::string name_of(const Config& c) {
   return fmt::format("dim {} hidden {} heads {}/{} vocab {}", c.dim, c.hidden_dim, c.n_heads, c.n_kv_heads,
                      c.vocab_size);
@@ -55,15 +43,15 @@ std::string name_of(const Config& c) {
 // Heads that threads can share as whole tiles and heads that they can't; rows that no vector divides.
 std::vector<Shape> shapes() {
   return {
-      {config(64, 172, 2, 8, 4, 128, 64, true), {4}},
-      {config(44, 172, 2, 11, 11, 65, 64, true), {4, 2}},
-      {config(172, 44, 2, 43, 1, 33, 64, false), {4}},     // one K/V head for 43
-      {config(288, 768, 1, 6, 6, 48, 64, true), {32}},     // heads of 48: whole tiles for 1, 2 and 3 threads
-      {config(288, 96, 2, 9, 3, 33, 64, false), {32, 3}},  // heads of 32
-      {config(12, 20, 3, 6, 3, 17, 64, true), {4, 1}},     // heads of 2
-      {config(18, 30, 2, 3, 1, 16, 64, false), {6}},
-      {config(80, 64, 2, 5, 5, 40, 64, true), {16}},  // heads of 16: whole tiles for five threads
-      {config(2, 1, 1, 1, 1, 3, 64, true), {1}},
+      {toy_config(64, 172, 2, 8, 4, 128, 64, true), {4}},
+      {toy_config(44, 172, 2, 11, 11, 65, 64, true), {4, 2}},
+      {toy_config(172, 44, 2, 43, 1, 33, 64, false), {4}},  // one K/V head for 43
+      {toy_config(288, 768, 1, 6, 6, 48, 64, true), {32}},  // heads of 48: whole tiles for 1, 2 and 3 threads
+      {toy_config(288, 96, 2, 9, 3, 33, 64, false), {32, 3}},  // heads of 32
+      {toy_config(12, 20, 3, 6, 3, 17, 64, true), {4, 1}},     // heads of 2
+      {toy_config(18, 30, 2, 3, 1, 16, 64, false), {6}},
+      {toy_config(80, 64, 2, 5, 5, 40, 64, true), {16}},  // heads of 16: whole tiles for five threads
+      {toy_config(2, 1, 1, 1, 1, 3, 64, true), {1}},
   };
 }
 
@@ -164,7 +152,7 @@ INSTANTIATE_TEST_SUITE_P(All, PrefillShapes, ::testing::Range(std::size_t{0}, sh
 class PrefillPositions : public ::testing::TestWithParam<int> {};  // 0: f32, else the group
 
 TEST_P(PrefillPositions, LaterPositionsAndLongPrompts) {
-  const auto weights = test::random_weights(config(48, 80, 2, 6, 3, 61, 400, true), 11);
+  const auto weights = test::random_weights(toy_config(48, 80, 2, 6, 3, 61, 400, true), 11);
   const Prompts prompts(GetParam() == 0 ? write_v1(weights) : write_v2(weights, GetParam()), 400);
   for (const jit::Tier tier : jit::host_tiers()) {
     for (const int threads : {1, 2, 3, 5}) {
@@ -186,7 +174,7 @@ TEST_P(PrefillPositions, LaterPositionsAndLongPrompts) {
 }
 
 TEST_P(PrefillPositions, PromptsInPieces) {
-  const auto weights = test::random_weights(config(48, 80, 2, 6, 3, 61, 400, true), 12);
+  const auto weights = test::random_weights(toy_config(48, 80, 2, 6, 3, 61, 400, true), 12);
   const Prompts prompts(GetParam() == 0 ? write_v1(weights) : write_v2(weights, GetParam()), 400);
   Engine engine(prompts.file(), {{jit::host_tiers().back()}, 2, 0});
   int pos = 0;
@@ -201,7 +189,7 @@ TEST_P(PrefillPositions, PromptsInPieces) {
 
 TEST_P(PrefillPositions, UpToTheLastPositionOfTheContext) {
   for (const int context : {1, 2, 3, 8, 15, 16, 17, 33, 127, 128, 129, 131, 140}) {
-    const auto weights = test::random_weights(config(48, 80, 1, 6, 3, 61, 140, false), 13);
+    const auto weights = test::random_weights(toy_config(48, 80, 1, 6, 3, 61, 140, false), 13);
     const Prompts prompts(GetParam() == 0 ? write_v1(weights) : write_v2(weights, GetParam()), context);
     for (const int threads : {1, 3}) {
       Engine engine(prompts.file(), {{jit::host_tiers().back()}, threads, context});
@@ -217,7 +205,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, PrefillPositions, ::testing::Values(0, 16, 4),
                          [](const auto& format) { return fmt::format("group_{}", format.param); });
 
 TEST(Prefill, ArgmaxIsThatOfTheLastToken) {
-  const TempFile temp(write_v1(test::random_weights(config(64, 96, 1, 4, 2, 100, 64, false), 14)));
+  const TempFile temp(write_v1(test::random_weights(toy_config(64, 96, 1, 4, 2, 100, 64, false), 14)));
   const ModelFile file = read_llama2c(temp.path());
   Engine engine(file, {{jit::host_tiers().back()}, 2, 0});
   for (const int n : {1, 3, 5, 8, 33}) {
@@ -239,7 +227,7 @@ class Recorder : public KernelObserver {
 };
 
 TEST(Prefill, TheObserverSeesAllCalls) {
-  const Config c = config(64, 96, 2, 4, 2, 100, 64, false);
+  const Config c = toy_config(64, 96, 2, 4, 2, 100, 64, false);
   const TempFile temp(write_v2(test::random_weights(c, 15), 32));
   const ModelFile file = read_llama2c(temp.path());
   Engine engine(file, {{jit::host_tiers().back()}, 1, 0});
