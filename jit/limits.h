@@ -18,8 +18,8 @@ class LimitKernels {
 
   // Reads all of data (64-byte aligned, a multiple of 256 bytes) once.
   void read(const std::byte* data, std::int64_t bytes) const;
-  // `turns` times a set of independent multiplications on registers; the return value is how many operations
-  // a turn is (a multiplication and an addition count two).
+  // `turns` (>= 1) times a set of independent multiplications on registers; the return value is how many
+  // operations a turn is (a multiplication and an addition count two).
   std::int64_t multiply_f32(std::int64_t turns) const;
   std::int64_t dot_u8s8(std::int64_t turns) const;
 

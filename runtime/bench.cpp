@@ -109,9 +109,10 @@ std::string BenchTest::name() const {
 
 BenchResult run_bench(Engine& engine, const BenchTest& test, int repeats,
                       const std::function<void()>& progress) {
-  if (test.depth + test.tokens > engine.context()) {
+  const std::int64_t positions = std::int64_t{test.depth} + test.tokens;
+  if (positions > engine.context()) {
     throw std::runtime_error(fmt::format("{}: expected at most {} positions (the context), found {}",
-                                         test.name(), engine.context(), test.depth + test.tokens));
+                                         test.name(), engine.context(), positions));
   }
   const std::vector<TokenId> tokens = some_tokens(test.tokens, engine.config().vocab_size);
   if (test.depth > 0) engine.feed_all(some_tokens(test.depth, engine.config().vocab_size), 0);

@@ -1,4 +1,4 @@
-#include <cmath>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -8,7 +8,7 @@
 
 #include "jit/kernels.h"
 #include "tests/support/kernel_check.h"
-#include "tests/support/random_matrix.h"
+#include "tests/support/products.h"
 
 namespace llamajit::test {
 namespace {
@@ -16,54 +16,8 @@ namespace {
 using jit::Epilogue;
 using jit::Format;
 using jit::FormatKind;
-using jit::kLanes;
 using jit::MatvecArgs;
 using jit::MatvecKey;
-
-constexpr Format kF32{FormatKind::f32, 0};
-constexpr Format q8(int group) {
-  return {FormatKind::q8_0, group};
-}
-
-struct Activations {
-  std::vector<float> x;
-  std::vector<std::int8_t> codes;
-  std::vector<float> scales;
-  std::vector<std::int32_t> offsets;
-
-  double value(Format format, int col) const {
-    if (format.kind == FormatKind::f32) return x[static_cast<std::size_t>(col)];
-    const auto padded = jit::round_up(format.group, 4);
-    return double{scales[static_cast<std::size_t>(col / format.group)]} *
-           codes[static_cast<std::size_t>(col / format.group * padded + col % format.group)];
-  }
-};
-
-Activations random_activations(Format format, int cols, std::uint64_t seed) {
-  CallMemory source(Edge::back, seed);
-  Activations a;
-  if (format.kind == FormatKind::f32) {
-    a.x = source.random_floats(static_cast<std::size_t>(cols));
-    return a;
-  }
-  for (int g = 0; g < cols / format.group; ++g) {
-    std::int32_t sum = 0;
-    for (int k = 0; k < jit::round_up(format.group, 4); ++k) {
-      const int code = k < format.group ? static_cast<int>(source.random()() % 255) - 127 : 0;
-      a.codes.push_back(static_cast<std::int8_t>(code));
-      sum += code;
-    }
-    a.offsets.push_back(-128 * sum);
-  }
-  a.scales = source.random_floats(a.offsets.size(), 0.001F, 0.02F);
-  return a;
-}
-
-// A sum and how far a kernel's may be from it.
-struct Sum {
-  double value = 0;
-  double bound = 0;
-};
 
 // One matrix product: its operands, its kernels, and its result in plain mathematics.
 class Product {
@@ -71,21 +25,17 @@ class Product {
   Product(const MatvecKey& key, std::uint64_t seed)
       : key_(key),
         seed_(seed),
-        random_(seed),
-        main_(key.format, key.rows, key.cols, random_),
-        up_(key.format, key.rows, key.cols, random_),
-        packed_(key.epilogue == Epilogue::swiglu ? packed_pair(key.format, key.cols, main_, up_)
-                                                 : main_.packed()),
+        matrix_(key.format, key.rows, key.cols, key.epilogue, seed),
         x_(random_activations(key.format, key.cols, seed)),
         kernels_(key) {}
 
-  int units() const { return static_cast<int>(jit::divide_up(key_.rows, kLanes)); }
+  int units() const { return matrix_.units(); }
 
   std::unique_ptr<CallMemory> check(int unit_begin, int unit_end) {
     return kernels_.check(
         seed_, fmt::format("units [{}, {})", unit_begin, unit_end), [&](CallMemory& memory) {
           MatvecArgs args{};
-          args.w = memory.copy_of("w", packed_);
+          args.w = memory.copy_of("w", matrix_.packed());
           if (key_.format.kind == FormatKind::f32) {
             args.x = memory.copy_of("x", x_.x);
           } else {
@@ -105,7 +55,7 @@ class Product {
     const std::vector<float> old = before.random_floats(static_cast<std::size_t>(key_.rows));
     std::vector<double> expected, bounds;
     for (int row = 0; row < key_.rows; ++row) {
-      const Sum sum = finished(row, old[static_cast<std::size_t>(row)]);
+      const Sum sum = matrix_.result(x_, row, old[static_cast<std::size_t>(row)]);
       expected.push_back(sum.value);
       bounds.push_back(sum.bound);
     }
@@ -114,40 +64,9 @@ class Product {
   }
 
  private:
-  Sum dot(const RandomMatrix& matrix, int row) const {
-    Sum sum;
-    double magnitude = 0;
-    for (int col = 0; col < key_.cols; ++col) {
-      const double term = matrix.value(row, col) * x_.value(key_.format, col);
-      sum.value += term;
-      magnitude += std::abs(term);
-    }
-    // f32: one rounding a term of a way; q8_0: three a group.
-    const int roundings =
-        key_.format.kind == FormatKind::f32 ? key_.cols / 4 + 4 : key_.cols / key_.format.group + 4;
-    sum.bound = roundings * kEps * magnitude;
-    return sum;
-  }
-
-  Sum finished(int row, float old) const {
-    const Sum sum = dot(main_, row);
-    if (key_.epilogue == Epilogue::store) return sum;
-    if (key_.epilogue == Epilogue::add) {
-      return {old + sum.value, sum.bound + kEps * (std::abs(old + sum.value) + sum.bound)};
-    }
-    const Sum up = dot(up_, row);
-    const double silu = sum.value / (1 + std::exp(-sum.value));
-    const double silu_bound = 1.1 * sum.bound + 8 * kEps * std::abs(silu);  // silu's slope is at most 1.0999
-    const double value = silu * up.value;
-    return {value, silu_bound * (std::abs(up.value) + up.bound) + std::abs(silu) * up.bound +
-                       kEps * std::abs(value)};
-  }
-
   MatvecKey key_;
   std::uint64_t seed_;
-  std::mt19937_64 random_;
-  RandomMatrix main_, up_;
-  std::vector<std::byte> packed_;
+  ProductMatrix matrix_;
   Activations x_;
   Kernels<MatvecKey> kernels_;
 };
@@ -246,22 +165,13 @@ TEST(MatvecF32, SubnormalAndHugeNumbers) {
   }
 }
 
-std::vector<Format> formats() {
-  std::vector<Format> out = {kF32};
-  for (int group : kGroups) out.push_back(q8(group));
-  return out;
-}
-
 std::string case_name(const testing::TestParamInfo<std::tuple<Epilogue, Format>>& shape) {
-  static constexpr const char* kNames[] = {"store", "add", "swiglu"};
-  const auto [epilogue, format] = shape.param;
-  const std::string name = kNames[static_cast<int>(epilogue)];
-  return format.group == 0 ? name + "_f32" : fmt::format("{}_q8_0_{}", name, format.group);
+  return product_name(std::get<0>(shape.param), std::get<1>(shape.param));
 }
 
 INSTANTIATE_TEST_SUITE_P(Grid, Matvec,
-                         testing::Combine(testing::Values(Epilogue::store, Epilogue::add, Epilogue::swiglu),
-                                          testing::ValuesIn(formats())),
+                         testing::Combine(testing::ValuesIn(kEpilogues),
+                                          testing::ValuesIn(product_formats())),
                          case_name);
 
 }  // namespace

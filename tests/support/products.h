@@ -1,0 +1,67 @@
+// Operands of matrix products under test, as kernels take them and as plain numbers; and the sums that must
+// come out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "jit/kernels.h"
+#include "tests/support/random_matrix.h"
+
+namespace llamajit::test {
+
+inline constexpr jit::Format kF32{jit::FormatKind::f32, 0};
+constexpr jit::Format q8(int group) {
+  return {jit::FormatKind::q8_0, group};
+}
+
+// f32 and q8_0 with each of kGroups.
+std::vector<jit::Format> product_formats();
+inline constexpr jit::Epilogue kEpilogues[] = {jit::Epilogue::store, jit::Epilogue::add,
+                                               jit::Epilogue::swiglu};
+// "swiglu_q8_0_64": a test's name.
+std::string product_name(jit::Epilogue epilogue, jit::Format format);
+
+// One token's input of a product.
+struct Activations {
+  std::vector<float> x;            // f32 only
+  std::vector<std::int8_t> codes;  // q8_0 only, as the next two
+  std::vector<float> scales;
+  std::vector<std::int32_t> offsets;
+
+  double value(jit::Format format, int col) const;
+};
+// The same for the same seed.
+Activations random_activations(jit::Format format, int cols, std::uint64_t seed);
+
+// A sum and how far a kernel's may be from it.
+struct Sum {
+  double value = 0;
+  double bound = 0;
+};
+
+// The matrix of one product, with swiglu two, and what multiplying by it is in plain mathematics.
+class ProductMatrix {
+ public:
+  ProductMatrix(jit::Format format, int rows, int cols, jit::Epilogue epilogue, std::uint64_t seed);
+
+  int units() const { return static_cast<int>(jit::divide_up(rows_, jit::kLanes)); }
+  const std::vector<std::byte>& packed() const { return packed_; }
+  // One row of the result, with the epilogue; `old` stood there before.
+  Sum result(const Activations& x, int row, float old) const;
+
+ private:
+  Sum dot(const RandomMatrix& matrix, const Activations& x, int row) const;
+
+  jit::Format format_;
+  int rows_, cols_;
+  jit::Epilogue epilogue_;
+  std::mt19937_64 random_;
+  RandomMatrix main_, up_;
+  std::vector<std::byte> packed_;
+};
+
+}  // namespace llamajit::test
