@@ -45,7 +45,10 @@ class MatmulGenerator {
   int tiles_per_unit() const { return key.epilogue == Epilogue::swiglu ? 2 : 1; }
   int unit_bytes() const { return tiles_per_unit() * tile; }
   int tiles_at_once() const { return e.isa().wide() ? 3 : 1; }
-  int tokens_at_once() const { return e.isa().wide() && !quantised() ? kTokenBlock : kTokenBlock / 2; }
+  // f32 keeps a sum for each tile and token in a register, q8_0 an integer and a float one.
+  int tokens_at_once() const {
+    return (e.isa().wide() ? kTokenBlock : kTokenBlock / 2) / (quantised() ? 2 : 1);
+  }
 
   // Scratch: for each tile of a block and each token sixteen floats, for f32 a second time.
   int scratch_tiles() const { return tiles_at_once() * tiles_per_unit(); }
@@ -96,8 +99,8 @@ class MatmulGenerator {
     }
     e.add(at_out, tokens_at_once() * out_stride());
     e.add(token, tokens_at_once());
-    if (tokens_at_once() < kTokenBlock) {  // half blocks come in twos
-      e.test(token, tokens_at_once());
+    if (tokens_at_once() < kTokenBlock) {  // blocks are always finished
+      e.test(token, kTokenBlock - 1);
       e.jnz(next, Emitter::T_NEAR);
     }
     e.cmp(token, e.ptr[e.args() + offsetof(MatmulArgs, n_tokens)]);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -35,12 +36,11 @@ void run_once(Engine& engine, const BenchTest& test, const std::vector<TokenId>&
     engine.feed(tokens[static_cast<std::size_t>(i)], test.depth + i, true);
 }
 
-// The best of several tries, each long enough for the clock, of units/s when work() does `units`.
+// The best of a few tries, each long enough for the clock, of units/s when work() does `units`.
 template <class Work>
 double best_rate(double units, Work work) {
-  constexpr int kTries = 5;
-  constexpr double kSeconds = 0.05;
-  work();
+  constexpr int kTries = 3;
+  constexpr double kSeconds = 0.02;
   double best = 0;
   for (int i = 0; i < kTries; ++i) {
     const auto start = Clock::now();
@@ -76,10 +76,33 @@ double arithmetic_limit(Engine& engine, const jit::LimitKernels& kernels) {
                    [&] { engine.team().run(multiply); });
 }
 
-double limit_of(Engine& engine, BenchTest::Kind kind) {
-  if (!engine.code().isa().generates()) return 0;
-  const jit::LimitKernels kernels(engine.code().isa());
-  return kind == BenchTest::Kind::decode ? read_limit(engine, kernels) : arithmetic_limit(engine, kernels);
+// Measures what bounds a test, bytes/s or operations/s; 0 on the scalar tier.
+class Limit {
+ public:
+  Limit(Engine& engine, BenchTest::Kind kind) : engine_(engine), kind_(kind) {
+    if (engine.code().isa().generates()) kernels_.emplace(engine.code().isa());
+  }
+  double measure() const {
+    if (!kernels_) return 0;
+    return kind_ == BenchTest::Kind::decode ? read_limit(engine_, *kernels_)
+                                            : arithmetic_limit(engine_, *kernels_);
+  }
+
+ private:
+  Engine& engine_;
+  BenchTest::Kind kind_;
+  std::optional<jit::LimitKernels> kernels_;
+};
+
+double mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+double deviation(const std::vector<double>& values) {
+  if (values.size() < 2) return 0;
+  double squares = 0;
+  for (double value : values) squares += (value - mean(values)) * (value - mean(values));
+  return std::sqrt(squares / static_cast<double>(values.size() - 1));
 }
 
 void count_work(Engine& engine, BenchResult& result) {
@@ -118,22 +141,26 @@ BenchResult run_bench(Engine& engine, const BenchTest& test, int repeats,
   if (test.depth > 0) engine.feed_all(some_tokens(test.depth, engine.config().vocab_size), 0);
   run_once(engine, test, tokens);
   progress();
-  std::vector<double> rates;
+  const Limit limit(engine, test.kind);
+  BenchResult result;
+  result.test = test;
+  result.threads = engine.threads();
+  count_work(engine, result);
+  const double work =
+      test.kind == BenchTest::Kind::decode ? result.bytes_per_token : result.operations_per_token;
+  std::vector<double> rates, limits, shares;
   for (int i = 0; i < repeats; ++i) {
     const auto start = Clock::now();
     run_once(engine, test, tokens);
     rates.push_back(test.tokens / seconds_since(start));
+    limits.push_back(limit.measure());
+    shares.push_back(limits.back() > 0 ? rates.back() * work / limits.back() : 0);
     progress();
   }
-  BenchResult result;
-  result.test = test;
-  result.threads = engine.threads();
-  result.tokens_per_second = std::accumulate(rates.begin(), rates.end(), 0.0) / repeats;
-  double squares = 0;
-  for (double rate : rates) squares += (rate - result.tokens_per_second) * (rate - result.tokens_per_second);
-  result.deviation = repeats > 1 ? std::sqrt(squares / (repeats - 1)) : 0;
-  count_work(engine, result);
-  result.limit = limit_of(engine, test.kind);
+  result.tokens_per_second = mean(rates);
+  result.deviation = deviation(rates);
+  result.limit = mean(limits);
+  result.limit_share = mean(shares);
   return result;
 }
 

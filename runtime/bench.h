@@ -28,12 +28,9 @@ struct BenchResult {
   double operations_per_token = 0;  // useful ones: 2 for each weight, and attention's
   double limit = 0;  // decode: bytes/s, prefill: operations/s; 0 where there is none (scalar tier)
 
+  double limit_share = 0;  // reached / limit, run by run, as machines drift; the mean of these
+
   double bytes_per_second() const { return bytes_per_token * tokens_per_second; }
-  double limit_share() const {
-    const double reached =
-        test.kind == BenchTest::Kind::decode ? bytes_per_second() : operations_per_token * tokens_per_second;
-    return limit > 0 ? reached / limit : 0;
-  }
 };
 
 // Runs a test once to warm up and `repeats` times for the record. The limit is measured right after, with the

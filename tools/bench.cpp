@@ -124,7 +124,7 @@ std::string as_json(const BenchOptions& options, const Report& report) {
                              {"gop_per_second", r.operations_per_token * r.tokens_per_second / 1e9},
                              {"limit", r.limit / 1e9},
                              {"limit_unit", decode ? "GB/s" : "GOP/s"},
-                             {"limit_share", r.limit_share()}});
+                             {"limit_share", r.limit_share}});
   }
   return json.dump(2) + "\n";
 }
@@ -143,7 +143,7 @@ std::string as_table(const BenchOptions& options, const Report& report) {
     const double reached = decode ? r.bytes_per_second() : r.operations_per_token * r.tokens_per_second;
     out += fmt::format("{:<14} {:>7} {:>11.1f} ± {:>6.1f} {:>12.1f} {:>10.1f} {:>5} {:>6.1f}%\n",
                        r.test.name(), r.threads, r.tokens_per_second, r.deviation, reached / 1e9,
-                       r.limit / 1e9, decode ? "GB/s" : "GOP/s", 100 * r.limit_share());
+                       r.limit / 1e9, decode ? "GB/s" : "GOP/s", 100 * r.limit_share);
   }
   return out;
 }

@@ -72,10 +72,10 @@ TEST_F(Bench, RatesStayBelowWhatTheMachineAllows) {
         EXPECT_GT(result.tokens_per_second, 0);
         EXPECT_GE(result.deviation, 0);
         EXPECT_GT(result.limit, 0);
-        EXPECT_GT(result.limit_share(), 0);
+        EXPECT_GT(result.limit_share, 0);
         // One and a half leaves room for another program that took the processor while the limit was
         // measured.
-        EXPECT_LT(result.limit_share(), 1.5);
+        EXPECT_LT(result.limit_share, 1.5);
       }
     }
   }
@@ -104,7 +104,7 @@ TEST_F(Bench, TheScalarTierHasNoLimit) {
   for (const Kind kind : {Kind::prefill, Kind::decode}) {
     const BenchResult result = run_bench(*on, {kind, 3}, 1, [] {});
     EXPECT_EQ(result.limit, 0);
-    EXPECT_EQ(result.limit_share(), 0);
+    EXPECT_EQ(result.limit_share, 0);
     EXPECT_GT(result.tokens_per_second, 0);
   }
 }
