@@ -68,15 +68,20 @@ std::vector<V16> Emitter::v16s(int count) {
 // --- the frame
 // ---------------------------------------------------------------------------------------------------
 
-void Emitter::enter() {
+void Emitter::enter(int stack_bytes) {
   endbr64();
   push(rbp);
   mov(rbp, rsp);
   saved_ = std::max(0, next_gpr_ - kCallerSaved);
   for (int i = 0; i < saved_; ++i) push(Reg64(kGprs[static_cast<std::size_t>(kCallerSaved + i)]));
+  if (stack_bytes == 0) return;
+  has_scratch_ = true;
+  sub(rsp, stack_bytes);
+  and_(rsp, -64);
 }
 
 void Emitter::leave() {
+  if (has_scratch_) lea(rsp, ptr[rbp - 8 * saved_]);
   for (int i = saved_; i-- > 0;) pop(Reg64(kGprs[static_cast<std::size_t>(kCallerSaved + i)]));
   pop(rbp);
   vzeroupper();

@@ -81,7 +81,9 @@ class Emitter : public Xbyak::CodeGenerator {
 
   // --- the frame (System V ABI)
   // ----------------------------------------------------------------------------------
-  void enter();  // endbr64, rbp frame, saves the callee-saved registers taken so far
+  // endbr64, rbp frame, saves the callee-saved registers taken so far; rsp is then the address of
+  // `stack_bytes` of scratch, a multiple of 64 like the address.
+  void enter(int stack_bytes = 0);
   void leave();  // restores, returns, then lays down the constant pool
 
   // --- moves
@@ -208,6 +210,7 @@ class Emitter : public Xbyak::CodeGenerator {
   Isa isa_;
   int next_gpr_ = 0;
   int next_vector_ = 0;
+  bool has_scratch_ = false;
   int saved_ = 0;                      // how many callee-saved registers enter() pushed
   std::map<int, int> prepared_masks_;  // lanes to mask register
   std::map<std::uint32_t, Xbyak::Label> constants_;

@@ -10,6 +10,7 @@ void generate(Emitter& e, const EmbedKey& key);
 void generate(Emitter& e, const NormKey& key);
 void generate(Emitter& e, const QuantizeKey& key);
 void generate(Emitter& e, const MatvecKey& key);
+void generate(Emitter& e, const MatmulKey& key);
 void generate(Emitter& e, const RopeKey& key);
 void generate(Emitter& e, const KvAppendKey& key);
 void generate(Emitter& e, const AttentionKey& key);

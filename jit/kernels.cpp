@@ -33,6 +33,9 @@ struct Name {
   std::string operator()(const MatvecKey& k) const {
     return fmt::format("matvec_{}_{}x{}{}", identifier(k.format), k.rows, k.cols, suffix(k.epilogue));
   }
+  std::string operator()(const MatmulKey& k) const {
+    return fmt::format("matmul_{}_{}x{}{}", identifier(k.format), k.rows, k.cols, suffix(k.epilogue));
+  }
   std::string operator()(const RopeKey& k) const { return fmt::format("rope_{}", k.head_dim); }
   std::string operator()(const KvAppendKey& k) const {
     return fmt::format("kv_append_{}x{}", k.seq_len, k.head_dim);
@@ -49,6 +52,7 @@ struct Shape {
   std::string operator()(const NormKey& k) const { return fmt::format("({})", k.n); }
   std::string operator()(const QuantizeKey& k) const { return fmt::format("({}) by {}", k.n, k.group); }
   std::string operator()(const MatvecKey& k) const { return fmt::format("({}, {})", k.rows, k.cols); }
+  std::string operator()(const MatmulKey& k) const { return fmt::format("({}, {}, tokens)", k.rows, k.cols); }
   std::string operator()(const RopeKey& k) const { return fmt::format("(heads, {})", k.head_dim); }
   std::string operator()(const KvAppendKey& k) const {
     return fmt::format("(heads, {}, {})", k.seq_len, k.head_dim);

@@ -70,7 +70,8 @@ struct QuantizedArgs {
 };
 
 // scale = max|x| / 127 within the group; code = x * (127 / max|x|) rounded to nearest even. max|x| counts as
-// at least kSmallestMagnitude, so that a group of zeros divides nothing by zero.
+// at least kSmallestMagnitude, so that a group of zeros divides nothing by zero. A NaN does not count for the
+// maximum and gets the code -128, as does an infinity.
 inline constexpr float kSmallestMagnitude = 1e-30F;
 struct QuantizeArgs {
   const float* x;  // (n)
@@ -110,6 +111,39 @@ struct MatvecKey {
   int cols;
   Epilogue epilogue;
   auto operator<=>(const MatvecKey&) const = default;
+};
+
+// A prompt chunk's activations are matrices with a row for each token. Rows lie this many elements apart:
+// whole cache lines, and never a power of two, which would put all rows into the same few cache sets.
+constexpr std::int64_t row_stride(std::int64_t n) {
+  return round_up(n, 32) + 32;
+}
+// The codes of a quantised row of n values take this many bytes, and rows lie row_stride() of that apart;
+// scales and offsets lie n / group apart.
+constexpr std::int64_t quantized_codes(std::int64_t n, int group) {
+  return n / group * round_up(group, 4);
+}
+
+// out[t] = W x[t] for tokens t < n_tokens, with the same sums in the same order as matvec: prompt chunks give
+// the bits that single tokens give. Works in blocks of kTokenBlock tokens; the rows that fill up the last
+// block are read and written too.
+inline constexpr int kTokenBlock = 8;
+struct MatmulArgs {
+  const std::byte* w;
+  const float* x;    // (n_tokens, cols), f32 format only
+  QuantizedArgs xq;  // (n_tokens, cols), q8_0 only; read
+  float* out;        // (n_tokens, rows)
+  std::int64_t unit_begin;
+  std::int64_t unit_end;
+  std::int64_t n_tokens;  // >= 1
+};
+struct MatmulKey {
+  using Args = MatmulArgs;
+  Format format;
+  int rows;
+  int cols;
+  Epilogue epilogue;
+  auto operator<=>(const MatmulKey&) const = default;
 };
 
 // Rotates pairs (2i, 2i+1) of each head by the position's angles, in place (RoPE, arXiv:2104.09864):
@@ -195,8 +229,8 @@ struct ArgmaxKey {
   auto operator<=>(const ArgmaxKey&) const = default;
 };
 
-using KernelKey = std::variant<EmbedKey, NormKey, QuantizeKey, MatvecKey, RopeKey, KvAppendKey, AttentionKey,
-                               SoftmaxKey, ArgmaxKey>;
+using KernelKey = std::variant<EmbedKey, NormKey, QuantizeKey, MatvecKey, MatmulKey, RopeKey, KvAppendKey,
+                               AttentionKey, SoftmaxKey, ArgmaxKey>;
 
 // "matvec_q8_0_64_768x288_swiglu": a C identifier, the same on every tier; debuggers and dumps show it.
 std::string kernel_name(const KernelKey& key);

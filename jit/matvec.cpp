@@ -29,6 +29,8 @@ class MatvecGenerator {
     }
     if (tail_rows != 0) {
       Xbyak::Label done;
+      e.test(units, units);  // below zero where our range begins, empty, behind the last unit
+      e.jnz(done, Emitter::T_NEAR);
       e.cmp(e.qword[e.args() + offsetof(MatvecArgs, unit_end)], full_units);
       e.jle(done, Emitter::T_NEAR);
       emit_block(1, tail_rows);

@@ -19,10 +19,9 @@ float read_f32(const std::byte* at) {
   return value;
 }
 
-// float to int8 as the instructions do it: to nearest even, and what does not fit an i32 becomes -128.
+// float to int8, to nearest even; NaN becomes -128. x is at most 127 but for its rounding.
 std::int8_t to_code(float x) {
-  if (!(x > -1e9F && x < 1e9F)) return -128;
-  const float rounded = (max2(min2(x, 127.0F), -128.0F) + exp_constants::kRounder) - exp_constants::kRounder;
+  const float rounded = (max2(x, -128.0F) + exp_constants::kRounder) - exp_constants::kRounder;
   return static_cast<std::int8_t>(rounded);
 }
 
@@ -144,6 +143,22 @@ void reference(const MatvecKey& key, const MatvecArgs& args) {
           break;
       }
     }
+  }
+}
+
+void reference(const MatmulKey& key, const MatmulArgs& args) {
+  const MatvecKey row{key.format, key.rows, key.cols, key.epilogue};
+  const bool quantised = key.format.kind == FormatKind::q8_0;
+  for (std::int64_t t = 0; t < round_up(args.n_tokens, kTokenBlock); ++t) {
+    MatvecArgs one{args.w, nullptr, {}, args.out + t * row_stride(key.rows), args.unit_begin, args.unit_end};
+    if (quantised) {
+      const std::int64_t groups = key.cols / key.format.group;
+      const std::int64_t codes = row_stride(quantized_codes(key.cols, key.format.group));
+      one.xq = {args.xq.codes + t * codes, args.xq.scales + t * groups, args.xq.offsets + t * groups};
+    } else {
+      one.x = args.x + t * row_stride(key.cols);
+    }
+    reference(row, one);
   }
 }
 

@@ -10,6 +10,7 @@ void reference(const EmbedKey& key, const EmbedArgs& args);
 void reference(const NormKey& key, const NormArgs& args);
 void reference(const QuantizeKey& key, const QuantizeArgs& args);
 void reference(const MatvecKey& key, const MatvecArgs& args);
+void reference(const MatmulKey& key, const MatmulArgs& args);
 void reference(const RopeKey& key, const RopeArgs& args);
 void reference(const KvAppendKey& key, const KvAppendArgs& args);
 void reference(const AttentionKey& key, const AttentionArgs& args);

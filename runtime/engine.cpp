@@ -1,5 +1,6 @@
 #include "runtime/engine.h"
 
+#include <algorithm>
 #include <cassert>
 #include <chrono>
 #include <stdexcept>
@@ -8,6 +9,14 @@
 
 namespace llamajit {
 namespace {
+
+// Tokens of a prompt that go through a matrix together: enough to hide reading it from memory behind the
+// arithmetic.
+constexpr int kChunk = 128;
+
+// A chunk is padded to whole blocks of tokens; for fewer tokens than this, feeding them one by one costs
+// less.
+constexpr int kWorthAChunk = 3;
 
 Weights pack(const ModelFile& file, Team& team, double& ms) {
   using Clock = std::chrono::steady_clock;
@@ -46,9 +55,11 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
       context_(chosen_context(file, options.context)),
       team_(options.threads),
       weights_(pack(file, team_, pack_ms_)),
+      kv_cache_(config_, context_),
+      rope_(context_, config_.head_dim(), config_.rope_theta),
       code_(options.isa),
-      plan_(config_, weights_, code_, options.threads,
-            static_cast<int>(jit::round_up(context_, jit::kLanes))) {
+      plan_(config_, weights_, kv_cache_, rope_, code_, options.threads),
+      prefill_(config_, weights_, kv_cache_, rope_, code_, options.threads, kChunk) {
   code_.publish();
   plan_.link();
 }
@@ -61,6 +72,22 @@ void Engine::feed(TokenId token, int pos, bool logits) {
     if (logits) plan_.classify(thread, team_);
   };
   team_.run(walk);
+}
+
+void Engine::feed_all(std::span<const TokenId> tokens, int pos) {
+  assert(!tokens.empty() && pos + std::ssize(tokens) <= context_);
+  while (tokens.size() >= static_cast<std::size_t>(kWorthAChunk)) {
+    const std::span<const TokenId> chunk =
+        tokens.first(std::min(tokens.size(), static_cast<std::size_t>(kChunk)));
+    prefill_.feed(chunk, pos, plan_.residual(), team_);
+    tokens = tokens.subspan(chunk.size());
+    pos += static_cast<int>(chunk.size());
+    if (tokens.empty()) {
+      auto classify = [&](int thread) { plan_.classify(thread, team_); };
+      return team_.run(classify);
+    }
+  }
+  for (; !tokens.empty(); tokens = tokens.subspan(1)) feed(tokens.front(), pos++, tokens.size() == 1);
 }
 
 }  // namespace llamajit

@@ -7,8 +7,11 @@
 #include <string>
 
 #include "jit/code_cache.h"
+#include "runtime/kv_cache.h"
 #include "runtime/model_file.h"
 #include "runtime/plan.h"
+#include "runtime/prefill.h"
+#include "runtime/rope_table.h"
 #include "runtime/team.h"
 #include "runtime/weights.h"
 #include "tokenizer/vocab.h"
@@ -33,6 +36,9 @@ class Engine {
   // Takes `token` at position `pos` (0 <= pos < context(), all before it fed) through the layers. With
   // `logits`, its logits are computed too.
   void feed(TokenId token, int pos, bool logits);
+  // Takes a whole prompt (or any run of tokens) at positions `pos` and up through the layers, a chunk at a
+  // time; the logits are those of its last token. Gives the same bits as feeding the tokens one by one.
+  void feed_all(std::span<const TokenId> tokens, int pos);
   // Of the last token fed with logits: (vocab_size). The sampler may overwrite them.
   std::span<float> logits() { return plan_.logits(); }
   // The first maximum of the logits as they were computed.
@@ -43,6 +49,8 @@ class Engine {
   double pack_ms() const { return pack_ms_; }
   const jit::CodeCache& code() const { return code_; }
   const Weights& weights() const { return weights_; }
+  Team& team() { return team_; }
+  Prefill& prefill() { return prefill_; }
   Plan& plan() { return plan_; }
   const Plan& plan() const { return plan_; }
 
@@ -52,8 +60,11 @@ class Engine {
   double pack_ms_ = 0;
   Team team_;
   Weights weights_;
+  KvCache kv_cache_;
+  RopeTable rope_;
   jit::CodeCache code_;
   Plan plan_;
+  Prefill prefill_;
 };
 
 }  // namespace llamajit

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cmath>
 #include <optional>
 
 namespace llamajit {
@@ -19,22 +18,6 @@ struct Plan::Scratch {
 
 namespace {
 
-// cos and sin of pos * theta^(-2i / head_dim) for each pair i, in the layout that RopeArgs wants.
-void fill_rope_table(float* table, int context, int head_dim, float theta) {
-  std::vector<double> frequencies;
-  for (int i = 0; i < head_dim; i += 2)
-    frequencies.push_back(std::pow(theta, -static_cast<double>(i) / head_dim));
-  for (int pos = 0; pos < context; ++pos) {
-    float* const cosine = table + std::ptrdiff_t{pos} * 2 * head_dim;
-    float* const sine = cosine + head_dim;
-    for (int i = 0; i < head_dim; ++i) {
-      const double angle = pos * frequencies[static_cast<std::size_t>(i / 2)];
-      cosine[i] = static_cast<float>(std::cos(angle));
-      sine[i] = static_cast<float>(i % 2 == 0 ? -std::sin(angle) : std::sin(angle));
-    }
-  }
-}
-
 // A vector that matrices are about to be multiplied with; remembers how it was last quantised.
 struct Input {
   const float* x;
@@ -43,6 +26,10 @@ struct Input {
 };
 
 }  // namespace
+
+bool heads_fit_tiles(const Config& config, int threads) {
+  return threads == 1 || (config.n_kv_heads % threads == 0 && config.kv_dim() / threads % jit::kLanes == 0);
+}
 
 // Writes the programs of one thread.
 class Plan::Builder {
@@ -75,7 +62,7 @@ class Plan::Builder {
 
   void attention_block(const LayerWeights& layer, std::ptrdiff_t index) {
     Input x = norm(layer.att_norm);
-    if (heads_fit_tiles()) {
+    if (heads_fit_tiles(c_, threads_)) {
       for (const auto& [matrix, out] :
            {std::pair{&layer.wq, p_.q_}, {&layer.wk, p_.k_}, {&layer.wv, p_.v_}}) {
         matvec(x, *matrix, share(matrix->units()), Epilogue::store, out);
@@ -89,12 +76,6 @@ class Plan::Builder {
     Input att{p_.att_, c_.dim};
     matvec(att, layer.wo, share(layer.wo.units()), Epilogue::add, p_.x_);
     barrier();
-  }
-
-  // Whether an even deal of K/V heads is also a deal of whole tiles, so that each thread attends to its own
-  // rows.
-  bool heads_fit_tiles() const {
-    return threads_ == 1 || (c_.n_kv_heads % threads_ == 0 && c_.kv_dim() / threads_ % jit::kLanes == 0);
   }
 
   // The rows of q, k and v as if they were one matrix, so that the shares come out even.
@@ -118,16 +99,17 @@ class Plan::Builder {
     const int group = c_.n_heads / c_.n_kv_heads;
     float* const q = p_.q_ + begin * group * head_dim;
     float* const k = p_.k_ + begin * head_dim;
-    const std::ptrdiff_t cache_at = (layer * c_.n_kv_heads + begin) * p_.context_ * head_dim;
+    const int positions = p_.cache_.positions();
+    float* const keys = p_.cache_.keys(layer, begin);
+    float* const values = p_.cache_.values(layer, begin);
     const jit::RopeKey rope{head_dim};
-    call(rope, jit::RopeArgs{q, p_.rope_, p_.cursor_, (end - begin) * group});
-    call(rope, jit::RopeArgs{k, p_.rope_, p_.cursor_, end - begin});
-    call(jit::KvAppendKey{head_dim, p_.context_},
-         jit::KvAppendArgs{k, p_.v_ + begin * head_dim, p_.k_cache_ + cache_at, p_.v_cache_ + cache_at,
-                           p_.cursor_, end - begin});
-    call(jit::AttentionKey{head_dim, group, p_.context_},
-         jit::AttentionArgs{q, p_.k_cache_ + cache_at, p_.v_cache_ + cache_at,
-                            p_.att_ + begin * group * head_dim, scratch().scores, p_.cursor_, end - begin});
+    call(rope, jit::RopeArgs{q, p_.rope_.data(), p_.cursor_, (end - begin) * group});
+    call(rope, jit::RopeArgs{k, p_.rope_.data(), p_.cursor_, end - begin});
+    call(jit::KvAppendKey{head_dim, positions},
+         jit::KvAppendArgs{k, p_.v_ + begin * head_dim, keys, values, p_.cursor_, end - begin});
+    call(jit::AttentionKey{head_dim, group, positions},
+         jit::AttentionArgs{q, keys, values, p_.att_ + begin * group * head_dim, scratch().scores, p_.cursor_,
+                            end - begin});
   }
 
   void feed_forward_block(const LayerWeights& layer) {
@@ -181,21 +163,21 @@ class Plan::Builder {
   std::vector<Step>* steps_ = nullptr;
 };
 
-Plan::Plan(const Config& config, const Weights& weights, jit::CodeCache& cache, int threads, int context)
+Plan::Plan(const Config& config, const Weights& weights, const KvCache& kv_cache, const RopeTable& rope,
+           jit::CodeCache& code, int threads)
     : config_(config),
-      context_(context),
+      cache_(kv_cache),
+      rope_(rope),
       feed_(static_cast<std::size_t>(threads)),
       classify_(static_cast<std::size_t>(threads)) {
-  assert(context % jit::kLanes == 0);
   Carver sizing(nullptr);
   place(sizing, threads);
-  memory_ = PagedMemory(sizing.size(), "activations and KV cache");
+  memory_ = PagedMemory(sizing.size(), "activations");
   Carver carver(memory_.data());
   place(carver, threads);
   new (cursor_) jit::Cursor();
-  fill_rope_table(rope_, context, config.head_dim(), config.rope_theta);
-  for (int t = 0; t < threads; ++t) Builder(*this, weights, cache, t, threads).build();
-  softmax_ = cache.get(jit::SoftmaxKey{config.vocab_size});
+  for (int t = 0; t < threads; ++t) Builder(*this, weights, code, t, threads).build();
+  softmax_ = code.get(jit::SoftmaxKey{config.vocab_size});
   softmax_step_ = {&softmax_.info(), keep(jit::SoftmaxArgs{logits_, 1.0F}), nullptr, nullptr};
 }
 
@@ -203,7 +185,6 @@ Plan::~Plan() = default;
 
 // Places all state: called once without memory to learn the size, and once with it.
 void Plan::place(Carver& carver, int threads) {
-  const std::int64_t cache_values = std::int64_t{config_.n_layers} * config_.kv_dim() * context_;
   cursor_ = carver.take<jit::Cursor>(1);
   argmax_ = carver.take<std::int32_t>(1);
   x_ = carver.take<float>(config_.dim);
@@ -213,9 +194,6 @@ void Plan::place(Carver& carver, int threads) {
   att_ = carver.take<float>(config_.dim);
   hidden_ = carver.take<float>(config_.hidden_dim);
   logits_ = carver.take<float>(config_.vocab_size);
-  rope_ = carver.take<float>(std::int64_t{context_} * 2 * config_.head_dim());
-  k_cache_ = carver.take<float>(cache_values);
-  v_cache_ = carver.take<float>(cache_values);
   const int longest = std::max(config_.dim, config_.hidden_dim);
   scratch_.clear();
   for (int t = 0; t < threads; ++t) {
@@ -224,8 +202,8 @@ void Plan::place(Carver& carver, int threads) {
     s.norm = carver.take<float>(config_.dim);
     s.q = {carver.take<std::int8_t>(std::int64_t{4} * longest), carver.take<float>(longest),
            carver.take<std::int32_t>(longest)};
-    s.scores =
-        carver.take<float>(std::int64_t{config_.n_heads / config_.n_kv_heads} * (context_ + jit::kLanes));
+    s.scores = carver.take<float>(std::int64_t{config_.n_heads / config_.n_kv_heads} *
+                                  (cache_.positions() + jit::kLanes));
   }
 }
 

@@ -7,11 +7,17 @@
 #include <vector>
 
 #include "jit/code_cache.h"
+#include "runtime/kv_cache.h"
 #include "runtime/memory.h"
+#include "runtime/rope_table.h"
 #include "runtime/team.h"
 #include "runtime/weights.h"
 
 namespace llamajit {
+
+// Whether an even deal of the K/V heads to the threads is also a deal of whole tiles of q, k and v, so that
+// each thread can attend with the rows that it has computed itself.
+bool heads_fit_tiles(const Config& config, int threads);
 
 // One call of a kernel, or a barrier where there is none. Args never change after load: what differs from
 // token to token stands in the Cursor that they point to.
@@ -36,8 +42,9 @@ struct Step {
 // one more barrier stands before the attention.
 class Plan {
  public:
-  // Generates every kernel of the plan into `cache`. `context` is the number of positions, a multiple of 16.
-  Plan(const Config& config, const Weights& weights, jit::CodeCache& cache, int threads, int context);
+  // Generates every kernel of the plan into `code`. Weights, cache and table must outlive the plan.
+  Plan(const Config& config, const Weights& weights, const KvCache& kv_cache, const RopeTable& rope,
+       jit::CodeCache& code, int threads);
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
   ~Plan();
@@ -60,8 +67,8 @@ class Plan {
   jit::Cursor& cursor() { return *cursor_; }
   std::span<float> logits() const { return {logits_, static_cast<std::size_t>(config_.vocab_size)}; }
   std::int32_t argmax() const { return *argmax_; }
-  int context() const { return context_; }
-  std::size_t state_bytes() const { return memory_.size(); }
+  // (dim): what classify() starts from.
+  float* residual() { return x_; }
   // Runs x = softmax(x * scale) over vocab_size values, on the calling thread.
   void softmax(std::span<float> x, float scale) const;
 
@@ -87,7 +94,8 @@ class Plan {
   }
 
   Config config_;
-  int context_;
+  const KvCache& cache_;
+  const RopeTable& rope_;
   PagedMemory memory_;
   std::pmr::monotonic_buffer_resource args_;
   std::vector<std::vector<Step>> feed_;  // a program for each thread
@@ -98,16 +106,13 @@ class Plan {
   // Shared state, within memory_.
   jit::Cursor* cursor_ = nullptr;
   std::int32_t* argmax_ = nullptr;
-  float* x_ = nullptr;        // (dim): the residual stream
-  float* q_ = nullptr;        // (dim)
-  float* k_ = nullptr;        // (kv_dim)
-  float* v_ = nullptr;        // (kv_dim)
-  float* att_ = nullptr;      // (dim): the heads' outputs
-  float* hidden_ = nullptr;   // (hidden_dim)
-  float* logits_ = nullptr;   // (vocab_size)
-  float* rope_ = nullptr;     // (context, 2, head_dim)
-  float* k_cache_ = nullptr;  // (n_layers, n_kv_heads, context / 16, head_dim, 16)
-  float* v_cache_ = nullptr;  // (n_layers, n_kv_heads, context, head_dim)
+  float* x_ = nullptr;       // (dim): the residual stream
+  float* q_ = nullptr;       // (dim)
+  float* k_ = nullptr;       // (kv_dim)
+  float* v_ = nullptr;       // (kv_dim)
+  float* att_ = nullptr;     // (dim): the heads' outputs
+  float* hidden_ = nullptr;  // (hidden_dim)
+  float* logits_ = nullptr;  // (vocab_size)
   std::vector<Scratch> scratch_;
 };
 

@@ -1,5 +1,6 @@
 #include "runtime/scheduler.h"
 
+#include <algorithm>
 #include <cassert>
 #include <chrono>
 #include <limits>
@@ -11,6 +12,8 @@ namespace llamajit {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kPromptPart = 512;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -60,10 +63,11 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
   Generation result;
   result.prompt_tokens = static_cast<int>(prompt.size());
   const auto start = Clock::now();
-  for (int pos = 0; pos < result.prompt_tokens && !cancelled(); ++pos) {
-    const TokenId token = prompt[static_cast<std::size_t>(pos)];
-    engine.feed(token, pos, pos + 1 == result.prompt_tokens);
-    sampler.accept(token);
+  for (const TokenId token : prompt) sampler.accept(token);
+  // In parts, so that a long prompt can be interrupted.
+  for (std::size_t pos = 0; pos < prompt.size() && !cancelled(); pos += kPromptPart) {
+    const std::size_t n = std::min(kPromptPart, prompt.size() - pos);
+    engine.feed_all(prompt.subspan(pos, n), static_cast<int>(pos));
   }
   result.prompt_seconds = seconds_since(start);
 

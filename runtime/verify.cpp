@@ -41,6 +41,15 @@ struct Outputs {
     return {{Output::Type::f32, args.out + begin,
              std::min<std::int64_t>(args.unit_end * kLanes, key.rows) - begin}};
   }
+  std::vector<Output> operator()(const jit::MatmulKey& key, const jit::MatmulArgs& args) const {
+    std::vector<Output> outputs;
+    for (std::int64_t t = 0; t < args.n_tokens; ++t) {
+      const std::int64_t begin = args.unit_begin * kLanes;
+      outputs.push_back({Output::Type::f32, args.out + t * jit::row_stride(key.rows) + begin,
+                         std::min<std::int64_t>(args.unit_end * kLanes, key.rows) - begin});
+    }
+    return outputs;
+  }
   std::vector<Output> operator()(const jit::RopeKey& key, const jit::RopeArgs& args) const {
     return {{Output::Type::f32, args.x, args.n_heads * key.head_dim}};
   }
@@ -125,17 +134,18 @@ void compare(const Output& output, const std::byte* generated, VerifyRow& row) {
   if (error > 0) row.largest_error = std::max(row.largest_error, largest > 0 ? error / largest : error);
 }
 
-class Verifier {
+// Runs each call twice, as generated and as its twin, whose results stand.
+class Verifier : public KernelObserver {
  public:
-  void check(const Step& step) {
-    const std::vector<Output> outputs = outputs_of(step.kernel->key, step.args);
+  void call(const jit::KernelInfo& kernel, const void* args) override {
+    const std::vector<Output> outputs = outputs_of(kernel.key, args);
     const std::vector<std::byte> before = save(outputs);
-    step.entry(step.args, step.key);
+    kernel.entry(args, kernel.key_address());
     const std::vector<std::byte> generated = save(outputs);
     restore(outputs, before.data());
-    jit::run_reference(step.kernel->key, step.args);
+    jit::run_reference(kernel.key, args);
 
-    VerifyRow& row = row_of(*step.kernel);
+    VerifyRow& row = row_of(kernel);
     ++row.calls;
     const std::byte* at = generated.data();
     for (const Output& output : outputs) {
@@ -174,19 +184,23 @@ std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int f
 
 std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa) {
   Engine engine(file, {isa, 1, 0});
-  Plan& plan = engine.plan();
-  // Far enough to reach the second group of sixteen positions, where the context allows.
-  const int last = std::min(engine.context() - 1, kLanes + 2);
-  const auto token = [&](int pos) {
-    return static_cast<TokenId>((pos * 7919 + 1) % engine.config().vocab_size);
-  };
-  for (int pos = 0; pos < last; ++pos) engine.feed(token(pos), pos, false);
+  // A chunk, then a token: together far enough to reach the second group of sixteen positions, where the
+  // context allows. The chunk is no whole number of token blocks.
+  const int n_chunk = std::min(engine.context() - 1, kLanes + 3);
+  std::vector<TokenId> tokens;
+  for (int pos = 0; pos <= n_chunk; ++pos) tokens.push_back((pos * 7919 + 1) % engine.config().vocab_size);
 
-  plan.cursor() = {token(last), last};
   Verifier verifier;
-  for (const Step& step : plan.feed_steps(0)) verifier.check(step);
-  for (const Step& step : plan.classify_steps(0)) verifier.check(step);
-  verifier.check(plan.softmax_step());
+  Plan& plan = engine.plan();
+  if (n_chunk > 0) {
+    const auto chunk = std::span(tokens).first(static_cast<std::size_t>(n_chunk));
+    engine.prefill().feed_observed(chunk, 0, plan.residual(), engine.team(), verifier);
+  }
+  plan.cursor() = {tokens.back(), n_chunk};
+  for (const auto* steps : {&plan.feed_steps(0), &plan.classify_steps(0)}) {
+    for (const Step& step : *steps) verifier.call(*step.kernel, step.args);
+  }
+  verifier.call(*plan.softmax_step().kernel, plan.softmax_step().args);
   return verifier.rows;
 }
 

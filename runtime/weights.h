@@ -45,6 +45,7 @@ class Weights {
   const float* final_norm = nullptr;  // (dim)
 
   std::size_t bytes() const { return memory_.size(); }
+  const std::byte* data() const { return memory_.data(); }
   // Bytes of weights that the feed of one token reads, with the classifier.
   std::int64_t bytes_per_token() const;
 

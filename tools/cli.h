@@ -22,6 +22,7 @@ using Command = std::function<int()>;
 void add_run(CLI::App& app, Command& command);
 void add_tokenize(CLI::App& app, Command& command);
 void add_inspect(CLI::App& app, Command& command);
+void add_bench(CLI::App& app, Command& command);
 void add_verify(CLI::App& app, Command& command);
 
 // With no arguments: model.bin and tokenizer.bin of the working directory, a line of standard input as the

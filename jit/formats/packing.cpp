@@ -17,29 +17,45 @@ T read(const std::byte* at) {
   return value;
 }
 
-void pack_f32(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
-  const std::byte* rows = from.data.data() + first_row * from.cols * 4;
-  for (std::int64_t col = 0; col < from.cols; ++col) {
+// to[i][row] = from[row][i] ^ flip for 4-byte units: `n_units` of each row, rows `stride` bytes apart. Goes
+// by whole cache lines of a row, whose units land in as many lines of the tile, which stay in the first-level
+// cache meanwhile.
+void transpose_units(std::byte* to, const std::byte* from, std::int64_t stride, std::int64_t n_rows,
+                     std::int64_t n_units, std::uint32_t flip) {
+  constexpr std::int64_t kLineUnits = 16;
+  for (std::int64_t first = 0; first < n_units; first += kLineUnits) {
+    const std::int64_t n = std::min(kLineUnits, n_units - first);
     for (std::int64_t row = 0; row < n_rows; ++row) {
-      std::memcpy(to + (col * kLanes + row) * 4, rows + (row * from.cols + col) * 4, 4);
+      const std::byte* const line = from + row * stride + first * 4;
+      for (std::int64_t i = 0; i < n; ++i) {
+        const std::uint32_t unit = read<std::uint32_t>(line + i * 4) ^ flip;
+        std::memcpy(to + ((first + i) * kLanes + row) * 4, &unit, sizeof unit);
+      }
     }
   }
+}
+
+constexpr std::uint32_t kFlipCodes = 0x80808080;  // s8 to u8: code + 128
+
+void pack_f32(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
+  transpose_units(to, from.data.data() + first_row * from.cols * 4, from.cols * 4, n_rows, from.cols, 0);
 }
 
 void pack_q8(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
   const Q8Layout layout(from.format);
   const std::int64_t n_groups = from.cols / layout.group;
   for (std::int64_t g = 0; g < n_groups; ++g) {
-    std::byte* codes = to + g * layout.group_bytes;
-    std::memset(codes, kZeroCode, static_cast<std::size_t>(layout.codes_bytes));
-    for (std::int64_t row = 0; row < n_rows; ++row) {
-      const std::byte* source = from.data.data() + (first_row + row) * from.cols + g * layout.group;
-      for (int k = 0; k < layout.group; ++k) {
-        codes[(k / 4 * kLanes + row) * 4 + k % 4] = source[k] ^ std::byte{0x80};  // s8 to u8: code + 128
+    std::byte* const codes = to + g * layout.group_bytes;
+    const std::byte* const source = from.data.data() + first_row * from.cols + g * layout.group;
+    transpose_units(codes, source, from.cols, n_rows, layout.group / 4, kFlipCodes);
+    for (int k = layout.group / 4 * 4; k < layout.padded; ++k) {  // a group's last columns, and its padding
+      for (std::int64_t row = 0; row < n_rows; ++row) {
+        const std::byte code = k < layout.group ? source[row * from.cols + k] : std::byte{0};
+        codes[(k / 4 * kLanes + row) * 4 + k % 4] = code ^ std::byte{kZeroCode};
       }
-      std::memcpy(codes + layout.codes_bytes + row * 4,
-                  from.scales.data() + ((first_row + row) * n_groups + g) * 4, 4);
     }
+    transpose_units(codes + layout.codes_bytes, from.scales.data() + (first_row * n_groups + g) * 4,
+                    n_groups * 4, n_rows, 1, 0);
   }
 }
 

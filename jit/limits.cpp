@@ -1,0 +1,111 @@
+#include "jit/limits.h"
+
+#include <vector>
+
+#include "jit/emitter.h"
+#include "jit/kernels.h"
+
+namespace llamajit::jit {
+namespace {
+
+constexpr std::int64_t kReadBytes = 256;  // of one turn
+constexpr std::size_t kBufferBytes = 4096;
+
+// Sums in flight that hide any latency: 12 vectors of 512 bits, or 6 pairs of 256, leave room for the
+// operands.
+int chains(Isa isa) {
+  return isa.wide() ? 12 : 5;
+}
+
+int dot_chains(Isa isa) {
+  return isa.wide() || isa.has_dot() ? chains(isa) : 4;
+}
+
+void emit_read(Emitter& e) {
+  const Reg64 data = e.gpr(), turns = e.gpr();
+  const std::vector<V16> sums = e.v16s(4);
+  e.enter();
+  e.mov(data, e.rdi);
+  e.mov(turns, e.rsi);
+  for (const V16& sum : sums) e.zero(sum);
+  e.repeat(turns, [&] {
+    for (std::size_t i = 0; i < sums.size(); ++i) e.add(sums[i], sums[i], data + static_cast<int>(i) * 64);
+    e.add(data, static_cast<std::uint32_t>(kReadBytes));
+  });
+  e.leave();
+}
+
+void emit_multiply(Emitter& e) {
+  const Reg64 turns = e.gpr();
+  const V16 a = e.uniform16(), b = e.uniform16();
+  const std::vector<V16> sums = e.v16s(chains(e.isa()));
+  e.enter();
+  e.mov(turns, e.rsi);
+  e.broadcast(a, f32(1.0F));
+  e.broadcast(b, f32(0.5F));
+  for (const V16& sum : sums) e.zero(sum);
+  e.repeat(turns, [&] {
+    for (const V16& sum : sums) e.fma(sum, a, b);
+  });
+  e.leave();
+}
+
+void emit_dot(Emitter& e) {
+  const Reg64 turns = e.gpr();
+  const Emitter::Bytes4 x = e.bytes4();
+  const V16 w = e.v16(), low_bytes = e.uniform16();
+  const V16 temp = e.isa().has_dot() ? w : e.v16();
+  const std::vector<V16> sums = e.v16s(dot_chains(e.isa()));
+  e.enter();
+  e.mov(turns, e.rsi);
+  e.broadcast(low_bytes, Const{0x00FF00FF});
+  e.broadcast(w, Const{0x01010101});
+  for (const V16& v : {x.even, x.odd, x.all}) e.broadcast(v, Const{0x01010101});
+  for (const V16& sum : sums) e.zero(sum);
+  e.repeat(turns, [&] {
+    for (const V16& sum : sums) e.dot_u8s8(sum, w, x, temp, low_bytes);
+  });
+  e.leave();
+}
+
+// Appends a loop to `code` and returns where it begins.
+template <class Emit>
+std::size_t append(std::vector<std::uint8_t>& code, Isa isa, Emit emit) {
+  alignas(64) std::uint8_t buffer[kBufferBytes];
+  Emitter e(isa, buffer);
+  emit(e);
+  const std::size_t offset = code.size();
+  code.insert(code.end(), e.getCode(), e.getCode() + e.getSize());
+  code.resize(static_cast<std::size_t>(round_up(static_cast<std::int64_t>(code.size()), 64)), 0xCC);
+  return offset;
+}
+
+}  // namespace
+
+LimitKernels::LimitKernels(Isa isa) : isa_(isa) {
+  std::vector<std::uint8_t> code;
+  append(code, isa, emit_read);
+  multiply_at_ = append(code, isa, emit_multiply);
+  dot_at_ = append(code, isa, emit_dot);
+  memory_ = ExecutableMemory(code);
+}
+
+LimitKernels::Loop LimitKernels::at(std::size_t offset) const {
+  return reinterpret_cast<Loop>(reinterpret_cast<std::uintptr_t>(memory_.data() + offset));
+}
+
+void LimitKernels::read(const std::byte* data, std::int64_t bytes) const {
+  if (bytes >= kReadBytes) at(0)(data, bytes / kReadBytes);
+}
+
+std::int64_t LimitKernels::multiply_f32(std::int64_t turns) const {
+  at(multiply_at_)(nullptr, turns);
+  return std::int64_t{2} * kLanes * chains(isa_);
+}
+
+std::int64_t LimitKernels::dot_u8s8(std::int64_t turns) const {
+  at(dot_at_)(nullptr, turns);
+  return std::int64_t{2} * 4 * kLanes * dot_chains(isa_);
+}
+
+}  // namespace llamajit::jit

@@ -1,0 +1,36 @@
+// What the machine allows, measured with code of the same tier as the kernels': the yardstick of every speed
+// claim.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "jit/executable_memory.h"
+#include "jit/isa.h"
+
+namespace llamajit::jit {
+
+// Small generated loops that do one thing as fast as the tier can.
+class LimitKernels {
+ public:
+  // For a tier that generates code.
+  explicit LimitKernels(Isa isa);
+
+  // Reads all of data (64-byte aligned, a multiple of 256 bytes) once.
+  void read(const std::byte* data, std::int64_t bytes) const;
+  // `turns` times a set of independent multiplications on registers; the return value is how many operations
+  // a turn is (a multiplication and an addition count two).
+  std::int64_t multiply_f32(std::int64_t turns) const;
+  std::int64_t dot_u8s8(std::int64_t turns) const;
+
+ private:
+  using Loop = void (*)(const void* data, std::int64_t turns);
+  Loop at(std::size_t offset) const;
+
+  Isa isa_;
+  std::size_t multiply_at_ = 0;
+  std::size_t dot_at_ = 0;
+  ExecutableMemory memory_;
+};
+
+}  // namespace llamajit::jit

@@ -1,0 +1,270 @@
+#include <algorithm>
+
+#include "jit/formats/packing.h"
+#include "jit/generators.h"
+#include "jit/vector_math.h"
+
+namespace llamajit::jit {
+namespace {
+
+constexpr int kF32Ways = 4;
+
+// For each block of tiles, each block of tokens: one sum for each tile and token stays in a register (24 of
+// the 32 that AVX-512 has: 3 tiles x 8 tokens), so that a step of 3 weight vectors and 8 broadcasts feeds 24
+// multiplications. The tiles' weights are read from memory once, and again from the second-level cache for
+// each block of tokens. Finished sums pass through a scratch on the stack, which lets the epilogue be the
+// same for every shape of block.
+class MatmulGenerator {
+ public:
+  MatmulGenerator(Emitter& emitter, const MatmulKey& matmul_key) : e(emitter), key(matmul_key) {}
+
+  void generate() {
+    e.enter(scratch_bytes());
+    const int block = std::max(1, tiles_at_once() / tiles_per_unit());
+    const int full_units = key.rows / kLanes;
+    const int tail_rows = key.rows % kLanes;
+    load_args(full_units);
+    e.while_at_least(units, block, [&] { emit_row_block(block, kLanes); });
+    if (block > 1) {
+      e.while_at_least(units, 1, [&] { emit_row_block(1, kLanes); });
+    }
+    if (tail_rows != 0) {
+      Xbyak::Label done;
+      e.test(units, units);  // below zero where our range begins, empty, behind the last unit
+      e.jnz(done, Emitter::T_NEAR);
+      e.cmp(e.qword[e.args() + offsetof(MatmulArgs, unit_end)], full_units);
+      e.jle(done, Emitter::T_NEAR);
+      emit_row_block(1, tail_rows);
+      e.L(done);
+    }
+    e.leave();
+  }
+
+ private:
+  bool quantised() const { return key.format.kind == FormatKind::q8_0; }
+  int tiles_per_unit() const { return key.epilogue == Epilogue::swiglu ? 2 : 1; }
+  int unit_bytes() const { return tiles_per_unit() * tile; }
+  int tiles_at_once() const { return !e.isa().wide() ? 1 : tiles_per_unit() == 2 ? 2 : 3; }
+  int tokens_at_once() const { return e.isa().wide() ? kTokenBlock : kTokenBlock / 2; }
+
+  // Scratch: for each tile of a block and each token sixteen floats, for f32 a second time.
+  int scratch_tiles() const { return std::max(tiles_at_once(), tiles_per_unit()); }
+  int scratch_at(int tile_index, int t) const { return (tile_index * tokens_at_once() + t) * kLanes * 4; }
+  int scratch_set() const { return scratch_at(scratch_tiles(), 0); }
+  int scratch_bytes() const { return 2 * scratch_set(); }
+
+  int x_stride() const { return static_cast<int>(row_stride(key.cols)) * 4; }
+  int codes_stride() const {
+    return static_cast<int>(row_stride(quantized_codes(key.cols, key.format.group)));
+  }
+  int scales_stride() const { return key.cols / key.format.group * 4; }
+  int out_stride() const { return static_cast<int>(row_stride(key.rows)) * 4; }
+
+  // units = the whole units of ours; the padded last unit, if it is ours, comes after them.
+  void load_args(int full_units) {
+    e.mov(units, e.ptr[e.args() + offsetof(MatmulArgs, unit_end)]);
+    e.mov(e.scratch(), full_units);
+    e.cmp(units, e.scratch());
+    e.cmovg(units, e.scratch());
+    e.mov(w, e.ptr[e.args() + offsetof(MatmulArgs, unit_begin)]);
+    e.sub(units, w);
+    e.mov(out, w);
+    e.shl(out, 6);  // a unit is sixteen floats of the result
+    e.add(out, e.ptr[e.args() + offsetof(MatmulArgs, out)]);
+    e.imul(w, w, unit_bytes());
+    e.add(w, e.ptr[e.args() + offsetof(MatmulArgs, w)]);
+    if (quantised()) e.broadcast(low_bytes, Const{0x00FF00FF});
+  }
+
+  // All tokens for `n_units` units at w, storing `rows` of each; then moves w and out past them.
+  void emit_row_block(int n_units, int rows) {
+    const int n_tiles = n_units * tiles_per_unit();
+    Xbyak::Label next;
+    e.xor_(token, token);
+    e.mov(at_out, out);
+    e.L(next);
+    for (int first = 0; first < n_tiles; first += tiles_at_once()) {
+      const int n = std::min(tiles_at_once(), n_tiles - first);
+      e.lea(at_w, e.ptr[w + first * tile]);
+      quantised() ? sum_q8(first, n) : sum_f32(first, n);
+    }
+    for (int unit = 0; unit < n_units; ++unit) {
+      for (int t = 0; t < tokens_at_once(); ++t) {
+        finish(at_out + (t * out_stride() + unit * kLanes * 4), unit * tiles_per_unit(), t, rows);
+      }
+    }
+    e.add(at_out, tokens_at_once() * out_stride());
+    e.add(token, tokens_at_once());
+    if (tokens_at_once() < kTokenBlock) {  // half blocks come in twos
+      e.test(token, tokens_at_once());
+      e.jnz(next, Emitter::T_NEAR);
+    }
+    e.cmp(token, e.ptr[e.args() + offsetof(MatmulArgs, n_tokens)]);
+    e.jl(next, Emitter::T_NEAR);
+    e.add(w, n_units * unit_bytes());
+    e.add(out, n_units * kLanes * 4);
+  }
+
+  // to = the argument at `offset` + token * stride
+  void token_pointer(const Reg64& to, std::size_t offset, int stride) {
+    e.imul(to, token, stride);
+    e.add(to, e.ptr[e.args() + offset]);
+  }
+
+  // --- f32: one column a step; a pass over the columns for each of the 4 ways
+  // ------------------------------------------
+  void sum_f32(int first_tile, int n) {
+    Emitter::VectorScope scope(e);
+    const std::vector<V16> sums = e.v16s(n * tokens_at_once());
+    const std::vector<V16> weights = e.v16s(n);
+    const V16 value = e.uniform16();
+    const auto column = [&](int k) {
+      for (int i = 0; i < n; ++i)
+        e.load(weights[static_cast<std::size_t>(i)], at_w + i * tile + k * kLanes * 4);
+      for (int t = 0; t < tokens_at_once(); ++t) {
+        e.broadcast(value, at_x + t * x_stride() + k * 4);
+        for (int i = 0; i < n; ++i) {
+          e.fma(sums[static_cast<std::size_t>(t * n + i)], value, weights[static_cast<std::size_t>(i)]);
+        }
+      }
+    };
+    constexpr int kUnroll = 4;  // columns of one way
+    const int turn = kUnroll * kF32Ways;
+    const int turns = key.cols / turn;
+    for (int way = 0; way < kF32Ways; ++way) {
+      for (const V16& sum : sums) e.zero(sum);
+      token_pointer(at_x, offsetof(MatmulArgs, x), x_stride());
+      e.repeat(count, turns, [&] {
+        for (int k = way; k < turn; k += kF32Ways) column(k);
+        e.add(at_x, turn * 4);
+        e.add(at_w, turn * kLanes * 4);
+      });
+      for (int k = way; k < key.cols % turn; k += kF32Ways) column(k);
+      e.sub(at_w, turns * turn * kLanes * 4);
+      for (int i = 0; i < n; ++i) {
+        for (int t = 0; t < tokens_at_once(); ++t) {
+          add_way(way, sums[static_cast<std::size_t>(t * n + i)], scratch_at(first_tile + i, t));
+        }
+      }
+    }
+  }
+
+  // (a0+a1)+(a2+a3), as the ways come by: the first set of scratch holds a0 and then a0+a1, the second a2.
+  void add_way(int way, const V16& sum, int at) {
+    const RegExp first = e.rsp + at;
+    const RegExp second = e.rsp + (scratch_set() + at);
+    if (way == 1) e.add(sum, sum, first);
+    if (way == 3) {
+      e.add(sum, sum, second);
+      e.add(sum, sum, first);
+    }
+    e.store(way == 2 ? second : first, sum);
+  }
+
+  // --- q8_0: four columns a step, a group at a time
+  // ----------------------------------------------------------------------
+  void sum_q8(int first_tile, int n) {
+    Emitter::VectorScope scope(e);
+    const std::vector<V16> isums = e.v16s(n * tokens_at_once());
+    const std::vector<V16> codes = e.v16s(n);
+    const Emitter::Bytes4 x4 = e.bytes4();
+    const bool has_dot = e.isa().has_dot();
+    const V16 temp = has_dot ? codes[0] : e.v16();
+    const V16 both_scales = has_dot ? e.v16() : temp;
+    const auto step = [&](int k4) {
+      for (int i = 0; i < n; ++i)
+        e.load(codes[static_cast<std::size_t>(i)], at_w + i * tile + k4 * 4 * kLanes);
+      for (int t = 0; t < tokens_at_once(); ++t) {
+        e.broadcast_bytes4(x4, at_x + t * codes_stride() + k4 * 4);
+        for (int i = 0; i < n; ++i) {
+          e.dot_u8s8(isums[static_cast<std::size_t>(t * n + i)], codes[static_cast<std::size_t>(i)], x4, temp,
+                     low_bytes);
+        }
+      }
+    };
+    constexpr auto kXq = offsetof(MatmulArgs, xq);
+    token_pointer(at_x, kXq + offsetof(QuantizedArgs, codes), codes_stride());
+    token_pointer(x_scales, kXq + offsetof(QuantizedArgs, scales), scales_stride());
+    token_pointer(x_offsets, kXq + offsetof(QuantizedArgs, offsets), scales_stride());
+    e.zero(codes[0]);
+    for (int i = 0; i < n; ++i) {
+      for (int t = 0; t < tokens_at_once(); ++t) e.store(e.rsp + scratch_at(first_tile + i, t), codes[0]);
+    }
+    e.repeat(groups, key.cols / layout.group, [&] {
+      for (int t = 0; t < tokens_at_once(); ++t) {
+        for (int i = 0; i < n; ++i) {
+          e.broadcast(isums[static_cast<std::size_t>(t * n + i)], x_offsets + t * scales_stride());
+        }
+      }
+      const int steps = layout.padded / 4;
+      const int looped = steps / kStraightSteps;
+      e.repeat(count, looped, [&] {
+        for (int k4 = 0; k4 < kStraightSteps; ++k4) step(k4);
+        e.add(at_x, kStraightSteps * 4);
+        e.add(at_w, kStraightSteps * 4 * kLanes);
+      });
+      const int rest = steps % kStraightSteps;
+      for (int k4 = 0; k4 < rest; ++k4) step(k4);
+      add_scaled(first_tile, isums, rest * 4 * kLanes, codes, x4.even, both_scales);
+      e.add(at_x, rest * 4);
+      e.add(at_w, rest * 4 * kLanes + kLanes * 4);
+      e.add(x_scales, 4);
+      e.add(x_offsets, 4);
+    });
+  }
+
+  // scratch = fma(float(isum), scale_w * scale_x, scratch); the weights' scales lie `scales_at` bytes after
+  // at_w.
+  void add_scaled(int first_tile, const std::vector<V16>& isums, int scales_at,
+                  const std::vector<V16>& scales, const V16& x_scale, const V16& both_scales) {
+    const int n = static_cast<int>(scales.size());
+    for (int i = 0; i < n; ++i) e.load(scales[static_cast<std::size_t>(i)], at_w + i * tile + scales_at);
+    for (int t = 0; t < tokens_at_once(); ++t) {
+      e.broadcast(x_scale, x_scales + t * scales_stride());
+      for (int i = 0; i < n; ++i) {
+        const V16& sum = isums[static_cast<std::size_t>(t * n + i)];
+        const RegExp so_far = e.rsp + scratch_at(first_tile + i, t);
+        e.to_float(sum, sum);
+        e.mul(both_scales, scales[static_cast<std::size_t>(i)], x_scale);
+        e.muladd(sum, both_scales, so_far);
+        e.store(so_far, sum);
+      }
+    }
+  }
+
+  // --- epilogue
+  // ------------------------------------------------------------------------------------------------------------
+  void finish(const RegExp& to, int first_tile, int t, int rows) {
+    Emitter::VectorScope scope(e);
+    const V16 result = e.v16();
+    e.load(result, e.rsp + scratch_at(first_tile, t));
+    if (key.epilogue == Epilogue::add) {
+      const V16 before = e.v16();
+      e.load_tail(before, to, rows);
+      e.add(result, before, result);
+    } else if (key.epilogue == Epilogue::swiglu) {
+      const V16 t0 = e.v16(), t1 = e.v16(), t2 = e.v16();
+      emit_silu(e, result, t0, t1, t2);
+      e.mul(result, result, e.rsp + scratch_at(first_tile + 1, t));
+    }
+    e.store_tail(to, result, rows);
+  }
+
+  static constexpr int kStraightSteps = 16;
+
+  Emitter& e;
+  const MatmulKey& key;
+  const int tile = static_cast<int>(tile_bytes(key.format, key.cols));
+  const Q8Layout layout{key.format};
+  const Reg64 w = e.gpr(), out = e.gpr(), units = e.gpr(), token = e.gpr(), at_w = e.gpr(), at_x = e.gpr();
+  const Reg64 at_out = e.gpr(), count = e.gpr(), groups = e.gpr(), x_scales = e.gpr(), x_offsets = e.gpr();
+  const V16 low_bytes = e.uniform16();
+};
+
+}  // namespace
+
+void generate(Emitter& e, const MatmulKey& key) {
+  MatmulGenerator(e, key).generate();
+}
+
+}  // namespace llamajit::jit

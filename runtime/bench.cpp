@@ -1,0 +1,139 @@
+#include "runtime/bench.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include "jit/limits.h"
+
+namespace llamajit {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Tokens that don't repeat soon, the same in every run.
+std::vector<TokenId> some_tokens(int n, int vocab_size) {
+  std::vector<TokenId> tokens;
+  for (std::int64_t i = 0; i < n; ++i) tokens.push_back(static_cast<TokenId>((i * 7919 + 13) % vocab_size));
+  return tokens;
+}
+
+void run_once(Engine& engine, const BenchTest& test, const std::vector<TokenId>& tokens) {
+  if (test.kind == BenchTest::Kind::prefill) {
+    engine.feed_all(tokens, test.depth);
+    return;
+  }
+  for (int i = 0; i < test.tokens; ++i)
+    engine.feed(tokens[static_cast<std::size_t>(i)], test.depth + i, true);
+}
+
+// The best of several tries, each long enough for the clock, of units/s when work() does `units`.
+template <class Work>
+double best_rate(double units, Work work) {
+  constexpr int kTries = 5;
+  constexpr double kSeconds = 0.05;
+  work();
+  double best = 0;
+  for (int i = 0; i < kTries; ++i) {
+    const auto start = Clock::now();
+    double done = 0;
+    do {
+      work();
+      done += units;
+    } while (seconds_since(start) < kSeconds);
+    best = std::max(best, done / seconds_since(start));
+  }
+  return best;
+}
+
+double read_limit(Engine& engine, const jit::LimitKernels& kernels) {
+  const std::int64_t blocks = static_cast<std::int64_t>(engine.weights().bytes()) / 256;
+  // Small footprints are read several times between two meetings of the threads: it is reading that is
+  // measured.
+  const int rounds =
+      static_cast<int>(std::max<std::int64_t>(1, (std::int64_t{32} << 20) / (blocks * 256 + 1)));
+  auto read = [&](int thread) {
+    const auto [begin, end] = share_of(blocks, thread, engine.threads());
+    for (int i = 0; i < rounds; ++i) kernels.read(engine.weights().data() + begin * 256, (end - begin) * 256);
+  };
+  return best_rate(static_cast<double>(blocks) * 256 * rounds, [&] { engine.team().run(read); });
+}
+
+double arithmetic_limit(Engine& engine, const jit::LimitKernels& kernels) {
+  constexpr std::int64_t kTurns = 200000;
+  const bool quantised = engine.weights().layers.front().wq.format.kind == jit::FormatKind::q8_0;
+  const std::int64_t operations = quantised ? kernels.dot_u8s8(1) : kernels.multiply_f32(1);
+  auto multiply = [&](int) { (void)(quantised ? kernels.dot_u8s8(kTurns) : kernels.multiply_f32(kTurns)); };
+  return best_rate(static_cast<double>(operations) * kTurns * engine.threads(),
+                   [&] { engine.team().run(multiply); });
+}
+
+double limit_of(Engine& engine, BenchTest::Kind kind) {
+  if (!engine.code().isa().generates()) return 0;
+  const jit::LimitKernels kernels(engine.code().isa());
+  return kind == BenchTest::Kind::decode ? read_limit(engine, kernels) : arithmetic_limit(engine, kernels);
+}
+
+void count_work(Engine& engine, BenchResult& result) {
+  const Config& c = engine.config();
+  const double layer_weights =
+      2.0 * c.dim * c.dim + 2.0 * c.dim * c.kv_dim() + 3.0 * static_cast<double>(c.dim) * c.hidden_dim;
+  // On average half of the test's own tokens stand before one of them.
+  const double positions = result.test.depth + (result.test.tokens + 1) / 2.0;
+  result.operations_per_token = 2 * c.n_layers * layer_weights + 4.0 * c.n_layers * c.dim * positions;
+  const double all_weights = static_cast<double>(engine.weights().bytes_per_token());
+  if (result.test.kind == BenchTest::Kind::decode) {
+    const double cached = 2.0 * c.n_layers * c.kv_dim() * positions * sizeof(float);
+    result.bytes_per_token = all_weights + cached;
+    result.operations_per_token += 2.0 * c.vocab_size * c.dim;
+  } else {
+    result.bytes_per_token = all_weights / std::min(result.test.tokens, engine.prefill().chunk());
+  }
+}
+
+}  // namespace
+
+std::string BenchTest::name() const {
+  std::string text = fmt::format("{}{}", kind == Kind::prefill ? "pp" : "tg", tokens);
+  if (depth > 0) text += fmt::format("@d{}", depth);
+  return text;
+}
+
+BenchResult run_bench(Engine& engine, const BenchTest& test, int repeats,
+                      const std::function<void()>& progress) {
+  if (test.depth + test.tokens > engine.context()) {
+    throw std::runtime_error(fmt::format("{}: expected at most {} positions (the context), found {}",
+                                         test.name(), engine.context(), test.depth + test.tokens));
+  }
+  const std::vector<TokenId> tokens = some_tokens(test.tokens, engine.config().vocab_size);
+  if (test.depth > 0) engine.feed_all(some_tokens(test.depth, engine.config().vocab_size), 0);
+  run_once(engine, test, tokens);
+  progress();
+  std::vector<double> rates;
+  for (int i = 0; i < repeats; ++i) {
+    const auto start = Clock::now();
+    run_once(engine, test, tokens);
+    rates.push_back(test.tokens / seconds_since(start));
+    progress();
+  }
+  BenchResult result;
+  result.test = test;
+  result.threads = engine.threads();
+  result.tokens_per_second = std::accumulate(rates.begin(), rates.end(), 0.0) / repeats;
+  double squares = 0;
+  for (double rate : rates) squares += (rate - result.tokens_per_second) * (rate - result.tokens_per_second);
+  result.deviation = repeats > 1 ? std::sqrt(squares / (repeats - 1)) : 0;
+  count_work(engine, result);
+  result.limit = limit_of(engine, test.kind);
+  return result;
+}
+
+}  // namespace llamajit

@@ -1,0 +1,253 @@
+#include "runtime/prefill.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "runtime/plan.h"
+
+namespace llamajit {
+
+using jit::Epilogue;
+using jit::Kernel;
+using jit::row_stride;
+
+namespace {
+
+struct MatrixKernel {
+  const PackedMatrix* matrix = nullptr;
+  Kernel<jit::MatmulArgs> multiply;
+};
+
+struct LayerKernels {
+  MatrixKernel wq, wk, wv, wo, gate_up, down;
+};
+
+// How a matrix's input must be quantised; matrices with the same input have the same format here.
+struct InputKernel {
+  int n = 0;
+  int group = 0;  // 0: not at all
+  Kernel<jit::QuantizeArgs> quantize;
+};
+
+MatrixKernel matrix_kernel(const PackedMatrix& matrix, Epilogue epilogue, jit::CodeCache& code) {
+  return {&matrix, code.get(jit::MatmulKey{matrix.format, matrix.rows, matrix.cols, epilogue})};
+}
+
+InputKernel input_kernel(const PackedMatrix& matrix, jit::CodeCache& code) {
+  if (matrix.format.kind == jit::FormatKind::f32) return {};
+  return {matrix.cols, matrix.format.group, code.get(jit::QuantizeKey{matrix.cols, matrix.format.group})};
+}
+
+}  // namespace
+
+struct Prefill::Kernels {
+  Kernels(const Config& c, const Weights& w, const KvCache& cache, jit::CodeCache& code)
+      : embed(code.get(jit::EmbedKey{w.embedding.format, c.dim})),
+        norm(code.get(jit::NormKey{c.dim, c.norm_eps})),
+        rope(code.get(jit::RopeKey{c.head_dim()})),
+        append(code.get(jit::KvAppendKey{c.head_dim(), cache.positions()})),
+        attention(code.get(jit::AttentionKey{c.head_dim(), c.n_heads / c.n_kv_heads, cache.positions()})),
+        dim_input(input_kernel(w.layers.front().wq, code)),
+        hidden_input(input_kernel(w.layers.front().down, code)) {
+    for (const LayerWeights& layer : w.layers) {
+      layers.push_back(
+          {matrix_kernel(layer.wq, Epilogue::store, code), matrix_kernel(layer.wk, Epilogue::store, code),
+           matrix_kernel(layer.wv, Epilogue::store, code), matrix_kernel(layer.wo, Epilogue::add, code),
+           matrix_kernel(layer.gate_up, Epilogue::swiglu, code),
+           matrix_kernel(layer.down, Epilogue::add, code)});
+    }
+  }
+
+  Kernel<jit::EmbedArgs> embed;
+  Kernel<jit::NormArgs> norm;
+  Kernel<jit::RopeArgs> rope;
+  Kernel<jit::KvAppendArgs> append;
+  Kernel<jit::AttentionArgs> attention;
+  InputKernel dim_input, hidden_input;
+  std::vector<LayerKernels> layers;
+};
+
+// One thread's way through a chunk.
+class Prefill::Walker {
+ public:
+  Walker(Prefill& prefill, std::span<const TokenId> tokens, int thread, Team& team)
+      : p_(prefill),
+        c_(prefill.config_),
+        k_(*prefill.kernels_),
+        team_(team),
+        n_(std::ssize(tokens)),
+        thread_(thread) {
+    std::tie(first_token_, end_token_) = share_of(n_, thread, team.size());
+    std::tie(first_head_, end_head_) = share_of(c_.n_kv_heads, thread, team.size());
+  }
+
+  void walk() {
+    for_my_tokens([&](std::int64_t t) { call(k_.embed, {p_.weights_.embedding.data, x(t), &at(t)}); });
+    for (std::size_t layer = 0; layer < k_.layers.size(); ++layer) {
+      attention_block(p_.weights_.layers[layer], k_.layers[layer], static_cast<std::ptrdiff_t>(layer));
+      feed_forward_block(p_.weights_.layers[layer], k_.layers[layer]);
+    }
+  }
+
+ private:
+  void attention_block(const LayerWeights& weights, const LayerKernels& kernels, std::ptrdiff_t layer) {
+    prepare_input(weights.att_norm);
+    multiply(kernels.wq, p_.norm_, p_.q_);
+    multiply(kernels.wk, p_.norm_, p_.k_);
+    multiply(kernels.wv, p_.norm_, p_.v_);
+    if (!heads_fit_tiles(c_, team_.size())) barrier();
+    if (first_head_ < end_head_) attend(layer);
+    barrier();
+    quantize(k_.dim_input, p_.att_);
+    multiply(kernels.wo, p_.att_, p_.x_);
+    barrier();
+  }
+
+  void feed_forward_block(const LayerWeights& weights, const LayerKernels& kernels) {
+    prepare_input(weights.ffn_norm);
+    multiply(kernels.gate_up, p_.norm_, p_.hidden_);
+    barrier();
+    quantize(k_.hidden_input, p_.hidden_);
+    multiply(kernels.down, p_.hidden_, p_.x_);
+    barrier();
+  }
+
+  // norm = RMSNorm(x), quantised where the matrices want it; ends with a barrier.
+  void prepare_input(const float* weight) {
+    for_my_tokens([&](std::int64_t t) { call(k_.norm, {x(t), weight, row(p_.norm_, t, c_.dim)}); });
+    if (k_.dim_input.group == 0) return barrier();
+    quantize(k_.dim_input, p_.norm_);
+  }
+
+  // xq = values, quantised; ends with a barrier, unless there is nothing to do.
+  void quantize(const InputKernel& input, const float* values) {
+    if (input.group == 0) return;
+    const std::int64_t codes = row_stride(jit::quantized_codes(input.n, input.group));
+    const std::int64_t groups = input.n / input.group;
+    for_my_tokens([&](std::int64_t t) {
+      const jit::QuantizedArgs out{p_.xq_.codes + t * codes, p_.xq_.scales + t * groups,
+                                   p_.xq_.offsets + t * groups};
+      call(input.quantize, {values + t * row_stride(input.n), out});
+    });
+    barrier();
+  }
+
+  // This thread's rows of out = W values, for all tokens.
+  void multiply(const MatrixKernel& kernel, const float* values, float* out) {
+    const auto [begin, end] = share_of(kernel.matrix->units(), thread_, team_.size());
+    if (begin < end) call(kernel.multiply, {kernel.matrix->data, values, p_.xq_, out, begin, end, n_});
+  }
+
+  // RoPE, append and attention for this thread's heads; all keys of the chunk first, as later tokens see
+  // them.
+  void attend(std::ptrdiff_t layer) {
+    const int head_dim = c_.head_dim();
+    const int group = c_.n_heads / c_.n_kv_heads;
+    const std::int64_t heads = end_head_ - first_head_;
+    const std::int64_t first_query = first_head_ * group * head_dim;
+    float* const keys = p_.cache_.keys(layer, first_head_);
+    float* const values = p_.cache_.values(layer, first_head_);
+    for (std::int64_t t = 0; t < n_; ++t) {
+      float* const k = row(p_.k_, t, c_.kv_dim()) + first_head_ * head_dim;
+      const float* const v = row(p_.v_, t, c_.kv_dim()) + first_head_ * head_dim;
+      call(k_.rope, {row(p_.q_, t, c_.dim) + first_query, p_.rope_.data(), &at(t), heads * group});
+      call(k_.rope, {k, p_.rope_.data(), &at(t), heads});
+      call(k_.append, {k, v, keys, values, &at(t), heads});
+    }
+    for (std::int64_t t = 0; t < n_; ++t) {
+      call(k_.attention,
+           {row(p_.q_, t, c_.dim) + first_query, keys, values, row(p_.att_, t, c_.dim) + first_query,
+            p_.scores_[static_cast<std::size_t>(thread_)], &at(t), heads});
+    }
+  }
+
+  template <class Body>
+  void for_my_tokens(Body body) const {
+    for (std::int64_t t = first_token_; t < end_token_; ++t) body(t);
+  }
+
+  template <class Args>
+  void call(const Kernel<Args>& kernel, const std::type_identity_t<Args>& args) const {
+    if (p_.observer_ != nullptr) {
+      p_.observer_->call(kernel.info(), &args);
+    } else {
+      kernel(args);
+    }
+  }
+
+  static float* row(float* matrix, std::int64_t t, int n) { return matrix + t * row_stride(n); }
+  float* x(std::int64_t t) const { return row(p_.x_, t, c_.dim); }
+  const jit::Cursor& at(std::int64_t t) const { return p_.at_[static_cast<std::size_t>(t)]; }
+  void barrier() const { team_.barrier(thread_); }
+
+  Prefill& p_;
+  const Config& c_;
+  const Kernels& k_;
+  Team& team_;
+  std::int64_t n_;  // tokens
+  int thread_;
+  std::int64_t first_token_ = 0, end_token_ = 0;  // this thread's
+  std::int64_t first_head_ = 0, end_head_ = 0;    // this thread's K/V heads
+};
+
+Prefill::Prefill(const Config& config, const Weights& weights, const KvCache& kv_cache, const RopeTable& rope,
+                 jit::CodeCache& code, int threads, int chunk)
+    : config_(config),
+      weights_(weights),
+      cache_(kv_cache),
+      rope_(rope),
+      chunk_(chunk),
+      kernels_(std::make_unique<Kernels>(config, weights, kv_cache, code)),
+      at_(static_cast<std::size_t>(chunk)) {
+  Carver sizing(nullptr);
+  place(sizing, threads);
+  memory_ = PagedMemory(sizing.size(), "activations of a prompt chunk");
+  Carver carver(memory_.data());
+  place(carver, threads);
+}
+
+Prefill::~Prefill() = default;
+
+// Places all state: called once without memory to learn the size, and once with it.
+void Prefill::place(Carver& carver, int threads) {
+  const std::int64_t tokens = jit::round_up(chunk_, jit::kTokenBlock);
+  const auto matrix = [&](int n) { return carver.take<float>(tokens * row_stride(n)); };
+  x_ = matrix(config_.dim);
+  norm_ = matrix(config_.dim);
+  q_ = matrix(config_.dim);
+  k_ = matrix(config_.kv_dim());
+  v_ = matrix(config_.kv_dim());
+  att_ = matrix(config_.dim);
+  hidden_ = matrix(config_.hidden_dim);
+  const int longest = std::max(config_.dim, config_.hidden_dim);
+  const int group = weights_.layers.front().wq.format.group;
+  if (group > 0) {
+    xq_ = {carver.take<std::int8_t>(tokens * row_stride(jit::quantized_codes(longest, group))),
+           carver.take<float>(tokens * (longest / group)),
+           carver.take<std::int32_t>(tokens * (longest / group))};
+  }
+  scores_.clear();
+  for (int t = 0; t < threads; ++t) {
+    scores_.push_back(carver.take<float>(std::int64_t{config_.n_heads / config_.n_kv_heads} *
+                                         (cache_.positions() + jit::kLanes)));
+  }
+}
+
+void Prefill::feed(std::span<const TokenId> tokens, int pos, float* last, Team& team) {
+  assert(!tokens.empty() && std::ssize(tokens) <= chunk_);
+  for (std::size_t t = 0; t < tokens.size(); ++t) at_[t] = {tokens[t], pos + static_cast<int>(t)};
+  auto walk = [&](int thread) { Walker(*this, tokens, thread, team).walk(); };
+  team.run(walk);
+  std::memcpy(last, x_ + (std::ssize(tokens) - 1) * row_stride(config_.dim),
+              static_cast<std::size_t>(config_.dim) * sizeof(float));
+}
+
+void Prefill::feed_observed(std::span<const TokenId> tokens, int pos, float* last, Team& team,
+                            KernelObserver& observer) {
+  observer_ = &observer;
+  feed(tokens, pos, last, team);
+  observer_ = nullptr;
+}
+
+}  // namespace llamajit

@@ -1,0 +1,78 @@
+// A chunk of the prompt at once: the same layers as a Plan's, with matmul in the place of matvec.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "jit/code_cache.h"
+#include "runtime/kv_cache.h"
+#include "runtime/memory.h"
+#include "runtime/rope_table.h"
+#include "runtime/team.h"
+#include "runtime/weights.h"
+#include "tokenizer/vocab.h"
+
+namespace llamajit {
+
+// Sees every kernel call of a chunk in the place of the call itself.
+class KernelObserver {
+ public:
+  virtual ~KernelObserver() = default;
+  virtual void call(const jit::KernelInfo& kernel, const void* args) = 0;
+};
+
+// Each matrix is read once for the whole chunk. Work on single tokens (norm, quantisation) is dealt out by
+// tokens, matrices by rows, attention by heads; between these lies a barrier:
+//
+//   embedding, norm (+quantise) | q, k, v -> rope -> append, attention | quantise | o, x += | norm
+//   (+quantise) | gate, up, swiglu | quantise | down, x +=, and so on
+//
+// All results are the bits that feeding the tokens one by one gives.
+class Prefill {
+ public:
+  // Generates its kernels into `code`. Chunks may have up to `chunk` tokens.
+  Prefill(const Config& config, const Weights& weights, const KvCache& kv_cache, const RopeTable& rope,
+          jit::CodeCache& code, int threads, int chunk);
+  Prefill(const Prefill&) = delete;
+  Prefill& operator=(const Prefill&) = delete;
+  ~Prefill();
+
+  int chunk() const { return chunk_; }
+
+  // Takes tokens (at most a chunk) at positions `pos`, pos+1, … through all layers; afterwards `last` (dim)
+  // holds the last one's residual stream. All positions before must have been fed.
+  void feed(std::span<const TokenId> tokens, int pos, float* last, Team& team);
+  // The same on the calling thread alone (for a team of one), showing every kernel call to the observer.
+  void feed_observed(std::span<const TokenId> tokens, int pos, float* last, Team& team,
+                     KernelObserver& observer);
+
+ private:
+  struct Kernels;
+  class Walker;
+
+  void place(Carver& carver, int threads);
+
+  Config config_;
+  const Weights& weights_;
+  const KvCache& cache_;
+  const RopeTable& rope_;
+  int chunk_;
+  std::unique_ptr<Kernels> kernels_;
+  KernelObserver* observer_ = nullptr;
+
+  // (chunk, …), rows row_stride() apart, within memory_.
+  PagedMemory memory_;
+  float* x_ = nullptr;           // (chunk, dim): the residual stream
+  float* norm_ = nullptr;        // (chunk, dim)
+  float* q_ = nullptr;           // (chunk, dim)
+  float* k_ = nullptr;           // (chunk, kv_dim)
+  float* v_ = nullptr;           // (chunk, kv_dim)
+  float* att_ = nullptr;         // (chunk, dim)
+  float* hidden_ = nullptr;      // (chunk, hidden_dim)
+  jit::QuantizedArgs xq_{};      // (chunk, dim or hidden_dim)
+  std::vector<float*> scores_;   // of each thread
+  std::vector<jit::Cursor> at_;  // of each token
+};
+
+}  // namespace llamajit

@@ -1,0 +1,109 @@
+#include <limits>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "jit/kernels.h"
+#include "tests/support/kernel_check.h"
+
+namespace llamajit::test {
+namespace {
+
+using jit::ArgmaxArgs;
+using jit::ArgmaxKey;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+class Argmax {
+ public:
+  explicit Argmax(int n) : kernels_(ArgmaxKey{n}) {}
+
+  void expect(const std::vector<float>& x, std::size_t index, const std::string& what) {
+    const auto result = kernels_.check(0, what, [&](CallMemory& memory) {
+      const float* from = memory.copy_of("x", x);
+      return ArgmaxArgs{from, memory.allocate<std::int32_t>("index", 1)};
+    });
+    EXPECT_EQ(result->view<std::int32_t>("index")[0], static_cast<std::int32_t>(index))
+        << what << " of " << x.size();
+  }
+
+ private:
+  Kernels<ArgmaxKey> kernels_;
+};
+
+TEST(Argmax, EveryPlaceOfEveryTail) {
+  for (std::size_t n = 1; n <= 83; n += kSanitized ? 3 : 1) {
+    Argmax argmax(static_cast<int>(n));
+    for (std::size_t place = 0; place < n; ++place) {
+      std::vector<float> x(n, -2.0F);
+      x[place] = -1.0F;
+      argmax.expect(x, place, fmt::format("the largest at {}", place));
+    }
+  }
+}
+
+TEST(Argmax, TheFirstOfEqualMaximaWins) {
+  for (std::size_t n : {2U, 16U, 17U, 40U, 64U, 100U, 288U}) {
+    Argmax argmax(static_cast<int>(n));
+    argmax.expect(std::vector<float>(n, 0.5F), 0, "all equal");
+    for (std::size_t first = 0; first < n; first += 7) {
+      std::vector<float> x(n, -1.0F);
+      for (std::size_t i = first; i < n; i += 5) x[i] = 3.0F;
+      argmax.expect(x, first, fmt::format("ties from {}", first));
+    }
+  }
+}
+
+TEST(Argmax, ZerosOfBothSignsAreEqual) {
+  for (std::size_t n : {3U, 16U, 50U}) {
+    Argmax argmax(static_cast<int>(n));
+    std::vector<float> x(n, -1.0F);
+    x[1] = -0.0F;
+    x[2] = 0.0F;
+    argmax.expect(x, 1, "-0 before 0");
+    std::swap(x[1], x[2]);
+    argmax.expect(x, 1, "0 before -0");
+  }
+}
+
+TEST(Argmax, NotANumberIsNeverTheLargest) {
+  for (std::size_t n : {1U, 5U, 16U, 33U, 64U, 90U}) {
+    Argmax argmax(static_cast<int>(n));
+    argmax.expect(std::vector<float>(n, kNaN), 0, "all NaN");
+    for (std::size_t place = 0; place < n; place += 3) {
+      std::vector<float> x(n, kNaN);
+      x[place] = -5.0F;
+      argmax.expect(x, place, fmt::format("NaN but at {}", place));
+    }
+  }
+}
+
+TEST(Argmax, Infinities) {
+  for (std::size_t n : {1U, 5U, 16U, 33U, 64U, 90U}) {
+    Argmax argmax(static_cast<int>(n));
+    argmax.expect(std::vector<float>(n, -kInfinity), 0, "all -infinity");
+    std::vector<float> x(n, -kInfinity);
+    x[n - 1] = -3e38F;
+    argmax.expect(x, n - 1, "-infinity but the last");
+    x[n / 2] = kInfinity;
+    argmax.expect(x, n / 2, "infinity");
+  }
+}
+
+TEST(Argmax, RealSizes) {
+  for (std::size_t n : {512U, 32000U, 32003U, 128256U}) {
+    Argmax argmax(static_cast<int>(n));
+    CallMemory source(Edge::back, n);
+    std::vector<float> x = source.random_floats(n);
+    for (std::size_t place : {std::size_t{0}, n / 2 + 1, n - 1}) {
+      const float before = std::exchange(x[place], 2.0F);
+      argmax.expect(x, place, fmt::format("random, largest at {}", place));
+      x[place] = before;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace llamajit::test

@@ -1,0 +1,120 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "jit/kernels.h"
+#include "tests/support/kernel_check.h"
+
+namespace llamajit::test {
+namespace {
+
+using jit::AttentionArgs;
+using jit::AttentionKey;
+using jit::Cursor;
+using jit::kLanes;
+
+constexpr int kSeqLen = 112;
+
+struct Call {
+  int n_kv_heads;
+  int position;
+  float magnitude = 1;  // of q; larger ones make the softmax sharper
+};
+
+AttentionArgs make(const AttentionKey& key, const Call& call, CallMemory& memory) {
+  const auto cached = static_cast<std::size_t>(call.n_kv_heads * key.seq_len * key.head_dim);
+  const auto values = static_cast<std::size_t>(call.n_kv_heads * key.group * key.head_dim);
+  AttentionArgs args{};
+  args.q = memory.uniform("q", values, -call.magnitude, call.magnitude);
+  // Positions after ours hold numbers too, as they do when a text is begun anew; they must not count.
+  args.k_cache = memory.uniform("k_cache", cached);
+  args.v_cache = memory.uniform("v_cache", cached);
+  args.out = memory.allocate<float>("out", values);
+  args.scores = memory.scratch("scores", static_cast<std::size_t>(key.group * (key.seq_len + kLanes)));
+  args.at = memory.copy_of("at", std::vector<Cursor>{{-1, call.position}});
+  args.n_kv_heads = call.n_kv_heads;
+  return args;
+}
+
+// One query head in double precision.
+void expect_head_is_right(const AttentionKey& key, const Call& call, const CallMemory& result, int head) {
+  const auto dim = static_cast<std::size_t>(key.head_dim);
+  const auto cache = static_cast<std::size_t>(head / key.group * key.seq_len * key.head_dim);
+  const auto q = result.view<float>("q").subspan(static_cast<std::size_t>(head) * dim, dim);
+  const auto k = result.view<float>("k_cache").subspan(cache);
+  const auto v = result.view<float>("v_cache").subspan(cache);
+  const auto n = static_cast<std::size_t>(call.position) + 1;
+  std::vector<double> weights(n);
+  double score_error = 0, largest = -1e300, sum = 0;
+  for (std::size_t p = 0; p < n; ++p) {
+    double norm = 0;
+    for (std::size_t d = 0; d < dim; ++d) {
+      const double term =
+          double{q[d]} * k[(p / kLanes * dim + d) * kLanes + p % kLanes] / std::sqrt(key.head_dim);
+      weights[p] += term;
+      norm += std::abs(term);
+    }
+    score_error = std::max(score_error, (key.head_dim / 2 + 6) * kEps * norm);
+    largest = std::max(largest, weights[p]);
+  }
+  for (double& w : weights) sum += w = std::exp(w - largest);
+  std::vector<double> expected(dim), bounds(dim);
+  // Errors of the scores enter as factors of the weights, above and below the fraction.
+  const double relative = 4 * score_error + (static_cast<double>(n) + 40) * kEps;
+  for (std::size_t d = 0; d < dim; ++d) {
+    for (std::size_t p = 0; p < n; ++p) {
+      expected[d] += weights[p] / sum * v[p * dim + d];
+      bounds[d] += weights[p] / sum * std::abs(v[p * dim + d]) * relative;
+    }
+  }
+  expect_within(fmt::format("{}, position {}, head {}", kernel_name(key), call.position, head),
+                result.view<float>("out").subspan(static_cast<std::size_t>(head) * dim, dim), expected,
+                bounds);
+}
+
+void check(Kernels<AttentionKey>& kernels, const AttentionKey& key, const Call& call) {
+  const auto result = kernels.check(
+      static_cast<std::uint64_t>(call.position),
+      fmt::format("{} kv heads, position {}, magnitude {}", call.n_kv_heads, call.position, call.magnitude),
+      [&](CallMemory& memory) { return make(key, call, memory); });
+  for (int head = 0; head < call.n_kv_heads * key.group; ++head)
+    expect_head_is_right(key, call, *result, head);
+}
+
+class Attention : public testing::TestWithParam<int> {};
+
+TEST_P(Attention, EveryGroupAndPosition) {
+  for (int group : {1, 2, 3, 4, 8, 9}) {
+    const AttentionKey key{GetParam(), group, kSeqLen};
+    Kernels kernels(key);
+    for (int position : {0, 1, 2, 15, 16, 17, 31, 100, kSeqLen - 1}) {
+      if (kSanitized && position > 40 && group % 4 != 1) continue;
+      check(kernels, key, {2, position});
+    }
+  }
+}
+
+TEST_P(Attention, KvHeadsAndSharpness) {
+  const AttentionKey key{GetParam(), 2, kSeqLen};
+  Kernels kernels(key);
+  for (int n_kv_heads : {1, 3, 5}) check(kernels, key, {n_kv_heads, 33});
+  for (float magnitude : {0.0F, 1e-6F, 30.0F, 1000.0F}) check(kernels, key, {1, 40, magnitude});
+}
+
+INSTANTIATE_TEST_SUITE_P(Grid, Attention,
+                         testing::Values(2, 4, 6, 8, 16, 20, 32, 44, 48, 64, 80, 96, 128, 256),
+                         testing::PrintToStringParamName());
+
+TEST(Attention, ShortestAndLongCaches) {
+  for (int seq_len : {16, 32, 1024}) {
+    const AttentionKey key{32, 3, seq_len};
+    Kernels kernels(key);
+    for (int position : {0, seq_len / 2, seq_len - 1}) check(kernels, key, {2, position});
+  }
+}
+
+}  // namespace
+}  // namespace llamajit::test
