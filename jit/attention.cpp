@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 
 #include "jit/generators.h"
+#include "jit/kv_layout.h"
 #include "jit/vector_math.h"
 
 namespace llamajit::jit {
@@ -18,7 +20,6 @@ class AttentionGenerator {
 
   void generate() {
     e.enter();
-    if (key.head_dim % kLanes != 0) e.prepare_tail(key.head_dim % kLanes);
     load_args();
     e.repeat(heads, [&] {
       for_each_block(heads_at_once_scores(), [&](int first, int n) { emit_scores(first, n); });
@@ -26,8 +27,8 @@ class AttentionGenerator {
       e.repeat(count_heads, key.group, [&] { emit_softmax(); });
       for_each_block(heads_at_once_values(), [&](int first, int n) { emit_values(first, n); });
       for (const Reg64& pointer : {q, out}) e.add(pointer, key.group * head_bytes());
-      for (const Reg64& cache : {k_cache, v_cache})
-        e.advance(cache, std::int64_t{key.seq_len} * head_bytes());
+      e.advance(k_cache, layout.keys_bytes());
+      e.advance(v_cache, layout.values_bytes());
     });
     e.leave();
   }
@@ -35,7 +36,6 @@ class AttentionGenerator {
  private:
   int head_bytes() const { return key.head_dim * 4; }
   int score_bytes() const { return (key.seq_len + kLanes) * 4; }  // one query head's scores
-  int group_bytes() const { return key.head_dim * kLanes * 4; }   // sixteen positions' keys
   int value_vectors() const { return static_cast<int>(divide_up(key.head_dim, kLanes)); }
 
   void load_args() {
@@ -67,43 +67,56 @@ class AttentionGenerator {
   // ---------------------------------------------------------
   static constexpr int kScoreWays = 2;
   int heads_at_once_scores() const { return e.isa().wide() ? 8 : 2; }
+  // So many groups of sixteen positions side by side that fma's latency is hidden and the registers suffice.
+  int groups_at_once(int n_heads) const {
+    return std::max(1, (e.isa().wide() ? 16 : 4) / (n_heads * kScoreWays));
+  }
 
-  void emit_scores(int first, int n) {
-    Emitter::VectorScope scope(e);
-    std::vector<V16> ways[kScoreWays] = {e.v16s(n), e.v16s(n)};
-    const V16 keys = e.v16(), value = e.uniform16();
-    const auto dimension = [&](int d, int way) {
-      e.load(keys, at + d * kLanes * 4);
-      for (int h = 0; h < n; ++h) {
-        e.broadcast(value, at_q + (h * head_bytes() + d * 4));
-        e.fma(ways[way][static_cast<std::size_t>(h)], value, keys);
-      }
-    };
+  void emit_scores(int first, int n_heads) {
+    const int side_by_side = groups_at_once(n_heads);
     count_positions(kLanes, 4);
     e.mov(at, k_cache);
     e.lea(row, e.ptr[scores + first * score_bytes()]);
-    e.repeat(count, [&] {
-      for (const auto& way : ways) {
-        for (const V16& sum : way) e.zero(sum);
+    e.while_at_least(count, side_by_side, [&] { emit_score_block(first, n_heads, side_by_side); });
+    if (side_by_side > 1) {
+      e.while_at_least(count, 1, [&] { emit_score_block(first, n_heads, 1); });
+    }
+  }
+
+  // The scores of `n_groups` groups of sixteen positions at `at`, to `row`; moves both past them.
+  void emit_score_block(int first, int n_heads, int n_groups) {
+    Emitter::VectorScope scope(e);
+    const std::vector<V16> sums = e.v16s(kScoreWays * n_groups * n_heads);
+    const auto sum = [&](int way, int group, int head) -> const V16& {
+      return sums[static_cast<std::size_t>((way * n_groups + group) * n_heads + head)];
+    };
+    const V16 keys = e.v16(), temp = e.uniform16();
+    const auto dimension = [&](int d, int way) {
+      for (int g = 0; g < n_groups; ++g) {
+        e.load_as_f32(keys, at + (g * layout.key_group_bytes() + d * layout.vector_bytes()), key.type);
+        for (int h = 0; h < n_heads; ++h)
+          e.fma_broadcast(sum(way, g, h), keys, at_q + (h * head_bytes() + d * 4), temp);
       }
-      constexpr int kUnroll = 8;
-      e.lea(at_q, e.ptr[q + first * head_bytes()]);
-      e.repeat(inner, key.head_dim / kUnroll, [&] {
-        for (int d = 0; d < kUnroll; ++d) dimension(d, d % kScoreWays);
-        e.add(at, kUnroll * kLanes * 4);
-        e.add(at_q, kUnroll * 4);
-      });
-      const int rest = key.head_dim % kUnroll;
-      for (int d = 0; d < rest; ++d) dimension(d, d % kScoreWays);
-      e.add(at, rest * kLanes * 4);
-      for (int h = 0; h < n; ++h) {
-        const V16& sum = ways[0][static_cast<std::size_t>(h)];
-        e.add(sum, sum, ways[1][static_cast<std::size_t>(h)]);
-        e.mul(sum, sum, f32(1.0F / std::sqrt(static_cast<float>(key.head_dim))));
-        e.store(row + h * score_bytes(), sum);
-      }
-      e.add(row, kLanes * 4);
+    };
+    for (const V16& s : sums) e.zero(s);
+    constexpr int kUnroll = 8;
+    e.lea(at_q, e.ptr[q + first * head_bytes()]);
+    e.repeat(inner, key.head_dim / kUnroll, [&] {
+      for (int d = 0; d < kUnroll; ++d) dimension(d, d % kScoreWays);
+      e.add(at, kUnroll * layout.vector_bytes());
+      e.add(at_q, kUnroll * 4);
     });
+    const int rest = key.head_dim % kUnroll;
+    for (int d = 0; d < rest; ++d) dimension(d, d % kScoreWays);
+    e.add(at, rest * layout.vector_bytes() + (n_groups - 1) * layout.key_group_bytes());
+    for (int g = 0; g < n_groups; ++g) {
+      for (int h = 0; h < n_heads; ++h) {
+        e.add(sum(0, g, h), sum(0, g, h), sum(1, g, h));
+        e.mul(sum(0, g, h), sum(0, g, h), f32(1.0F / std::sqrt(static_cast<float>(key.head_dim))));
+        e.store(row + (h * score_bytes() + g * kLanes * 4), sum(0, g, h));
+      }
+    }
+    e.add(row, n_groups * kLanes * 4);
   }
 
   // --- softmax of one query head's scores at `row`; leaves 1/sum in the padding's last place, and moves row
@@ -144,18 +157,19 @@ class AttentionGenerator {
   }
 
   // --- weighted sums: sixteen dimensions a vector, positions value_ways() ways
-  // ---------------------------------------- Registers: for each head and vector one sum a way, a vector of
-  // values, a weight.
-  int heads_at_once_values() const { return e.isa().wide() ? 2 : 1; }
-  int vectors_at_once() const { return std::max(1, (e.isa().wide() ? 8 : 4) / key.value_ways()); }
+  // ---------------------------------------- A sum for each head, vector and way stays in a register; a
+  // vector of values and a weight are beside them.
+  int sums_at_once() const { return e.isa().wide() ? 24 : 6; }
+  int vectors_at_once() const { return std::clamp(sums_at_once() / key.value_ways(), 1, value_vectors()); }
+  int heads_at_once_values() const {
+    return std::max(1, sums_at_once() / (vectors_at_once() * key.value_ways()));
+  }
 
   void emit_values(int first_head, int n_heads) {
     for (int first = 0; first < value_vectors(); first += vectors_at_once()) {
       emit_value_block(first_head, n_heads, first, std::min(vectors_at_once(), value_vectors() - first));
     }
   }
-
-  int lanes_of(int vector) const { return std::min(kLanes, key.head_dim - vector * kLanes); }
 
   void emit_value_block(int first_head, int n_heads, int first_vector, int n_vectors) {
     Emitter::VectorScope scope(e);
@@ -167,25 +181,23 @@ class AttentionGenerator {
     const V16 values = e.v16(), weight = e.uniform16();
     for (const V16& s : sums) e.zero(s);
 
-    count_positions(ways, ways == 4 ? 2 : ways - 1);
-    e.lea(at, e.ptr[v_cache + first_vector * kLanes * 4]);
+    count_positions(ways, ways / 2);
+    e.lea(at, e.ptr[v_cache + first_vector * layout.vector_bytes()]);
     e.lea(row, e.ptr[scores + first_head * score_bytes()]);
     e.repeat(count, [&] {
       for (int way = 0; way < ways; ++way) {
         for (int v = 0; v < n_vectors; ++v) {
-          e.load_tail(values, at + (way * head_bytes() + v * kLanes * 4), lanes_of(first_vector + v));
+          e.load_as_f32(values, at + (way * layout.value_row_bytes() + v * layout.vector_bytes()), key.type);
           for (int h = 0; h < n_heads; ++h) {
-            e.broadcast(weight, row + (h * score_bytes() + way * 4));
-            e.fma(sum(h, v, way), weight, values);
+            e.fma_broadcast(sum(h, v, way), values, row + (h * score_bytes() + way * 4), weight);
           }
         }
       }
-      e.add(at, ways * head_bytes());
+      e.add(at, ways * layout.value_row_bytes());
       e.add(row, ways * 4);
     });
     for (int h = 0; h < n_heads; ++h) {
-      const int head = first_head + h;
-      e.broadcast(weight, scores + ((head + 1) * score_bytes() - 4));
+      e.broadcast(weight, scores + ((first_head + h + 1) * score_bytes() - 4));
       for (int v = 0; v < n_vectors; ++v) {
         const V16& total = sum(h, v, 0);
         if (ways > 1) e.add(total, total, sum(h, v, 1));
@@ -194,14 +206,16 @@ class AttentionGenerator {
           e.add(total, total, sum(h, v, 2));
         }
         e.mul(total, total, weight);
-        const int vector = first_vector + v;
-        e.store_tail(out + (head * head_bytes() + vector * kLanes * 4), total, lanes_of(vector));
+        const int d = (first_vector + v) * kLanes;
+        e.store_tail(out + ((first_head + h) * head_bytes() + d * 4), total,
+                     std::min(kLanes, key.head_dim - d));
       }
     }
   }
 
   Emitter& e;
   const AttentionKey& key;
+  const KvLayout layout{key};
   const Reg64 q = e.gpr(), k_cache = e.gpr(), v_cache = e.gpr(), out = e.gpr(), scores = e.gpr(),
               heads = e.gpr();
   const Reg64 positions = e.gpr(), count = e.gpr(), inner = e.gpr(), at = e.gpr(), at_q = e.gpr(),

@@ -240,6 +240,71 @@ void Emitter::store_tail(const RegExp& to, const V16& from, int n) {
   }
 }
 
+void Emitter::load_as_f32(const V16& to, const RegExp& from, KvType type) {
+  if (type == KvType::f32) return load(to, from);
+  for (int p = 0; p < to.parts; ++p) {
+    const Vec& v = to.part[static_cast<std::size_t>(p)];
+    const Xbyak::Address halves = ptr[from + kPartBytes / 2 * p];
+    if (type == KvType::f16) {
+      vcvtph2ps(v, halves);
+    } else {
+      vpmovzxwd(v, halves);
+      vpslld(v, v, 16);
+    }
+  }
+}
+
+void Emitter::store_as(const RegExp& to, const V16& from, KvType type) {
+  if (type == KvType::f32) return store(to, from);
+  VectorScope scope(*this);
+  const V16 odd = v16();
+  for (int p = 0; p < from.parts; ++p) {
+    const Vec& v = from.part[static_cast<std::size_t>(p)];
+    const Vec& lowest = odd.part[static_cast<std::size_t>(p)];
+    const Xbyak::Address halves = ptr[to + kPartBytes / 2 * p];
+    if (type == KvType::f16) {
+      vcvtps2ph(halves, v, 0);
+      continue;
+    }
+    // Half a unit of the last place to stay, less one where that place is even: a tie then goes to even.
+    vpslld(lowest, v, 15);
+    vpsrld(lowest, lowest, 31);
+    vpaddd(v, v, constant(Const{0x7FFF}));
+    vpaddd(v, v, lowest);
+    vpsrld(v, v, 16);
+    if (isa_.wide()) {
+      vpmovdw(halves, v);
+    } else {
+      vextracti128(xmm_of(lowest), ymm_of(v), 1);
+      vpackusdw(xmm_of(v), xmm_of(v), xmm_of(lowest));
+      vmovups(halves, xmm_of(v));
+    }
+  }
+}
+
+void Emitter::convert_one(const RegExp& to, const RegExp& from, KvType type, const Reg64& temp) {
+  const Xbyak::Reg32 value = eax;
+  mov(value, ptr[from]);
+  if (type == KvType::f32) {
+    mov(ptr[to], value);
+    return;
+  }
+  if (type == KvType::f16) {
+    VectorScope scope(*this);
+    const Xmm half = xmm_of(next_vector());
+    vmovd(half, value);
+    vcvtps2ph(half, half, 0);
+    vmovd(value, half);
+  } else {
+    mov(temp.cvt32(), value);
+    shr(temp.cvt32(), 16);
+    and_(temp.cvt32(), 1);
+    lea(value, ptr[rax + temp + 0x7FFF]);
+    shr(value, 16);
+  }
+  mov(ptr[to], ax);
+}
+
 void Emitter::store_s8(const RegExp& to, const V16& from, int bytes) {
   VectorScope scope(*this);
   const Xmm packed = xmm_of(next_vector());
@@ -293,6 +358,15 @@ void Emitter::min(const V16& to, const V16& a, const Source& b) {
 
 void Emitter::fma(const V16& acc, const V16& a, const Source& b) {
   each(acc, b, [&](std::size_t p, const Xbyak::Operand& o) { vfmadd231ps(acc.part[p], a.part[p], o); });
+}
+
+void Emitter::fma_broadcast(const V16& acc, const V16& a, const RegExp& b, const V16& temp) {
+  if (isa_.wide()) {
+    vfmadd231ps(acc.part[0], a.part[0], ptr_b[b]);
+    return;
+  }
+  broadcast(temp, b);
+  fma(acc, a, temp);
 }
 
 void Emitter::muladd(const V16& x, const V16& a, const Source& b) {

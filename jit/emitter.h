@@ -17,6 +17,7 @@
 #include <xbyak/xbyak.h>
 
 #include "jit/isa.h"
+#include "jit/kernels.h"
 
 namespace llamajit::jit {
 
@@ -105,6 +106,11 @@ class Emitter : public Xbyak::CodeGenerator {
   // Like load_tail, but the other lanes become `fill`.
   void load_tail(const V16& to, const RegExp& from, int n, Const fill);
 
+  // Sixteen elements of the cache's type in memory, as f32; and back, rounded to nearest even (16-bit types).
+  void load_as_f32(const V16& to, const RegExp& from, KvType type);
+  void store_as(const RegExp& to, const V16& from, KvType type);  // clobbers `from`
+  // One f32 in memory to one element. Clobbers rax, `temp` and an xmm of its own.
+  void convert_one(const RegExp& to, const RegExp& from, KvType type, const Reg64& temp);
   // The first `bytes` (a multiple of 4) of sixteen i32 lanes as s8, saturated. Leaves `from` as it is.
   void store_s8(const RegExp& to, const V16& from, int bytes);
 
@@ -118,6 +124,8 @@ class Emitter : public Xbyak::CodeGenerator {
   void min(const V16& to, const V16& a, const Source& b);    // b where a is not less
   void fma(const V16& acc, const V16& a, const Source& b);   // acc += a*b, rounded once
   void muladd(const V16& x, const V16& a, const Source& b);  // x = x*a + b, rounded once
+  // acc += a * (one f32 in memory, in all lanes). Clobbers `temp`, where the tier needs it.
+  void fma_broadcast(const V16& acc, const V16& a, const RegExp& b, const V16& temp);
   void abs(const V16& to, const V16& a);
   // Lanes n..15 become `fill`. Clobbers rax and a mask.
   void fill_tail(const V16& to, int n, Const fill);

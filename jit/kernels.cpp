@@ -17,6 +17,18 @@ std::string_view suffix(Epilogue epilogue) {
   return "";
 }
 
+std::string_view identifier(KvType type) {
+  switch (type) {
+    case KvType::f32:
+      return "f32";
+    case KvType::f16:
+      return "f16";
+    case KvType::bf16:
+      return "bf16";
+  }
+  return "";
+}
+
 // A format as part of an identifier: "q8_0_64".
 std::string identifier(Format format) {
   return format.kind == FormatKind::f32 ? "f32" : fmt::format("q8_0_{}", format.group);
@@ -38,10 +50,10 @@ struct Name {
   }
   std::string operator()(const RopeKey& k) const { return fmt::format("rope_{}", k.head_dim); }
   std::string operator()(const KvAppendKey& k) const {
-    return fmt::format("kv_append_{}x{}", k.seq_len, k.head_dim);
+    return fmt::format("kv_append_{}_{}x{}", identifier(k.type), k.seq_len, k.head_dim);
   }
   std::string operator()(const AttentionKey& k) const {
-    return fmt::format("attention_{}x{}_gqa{}", k.seq_len, k.head_dim, k.group);
+    return fmt::format("attention_{}_{}x{}_gqa{}", identifier(k.type), k.seq_len, k.head_dim, k.group);
   }
   std::string operator()(const SoftmaxKey& k) const { return fmt::format("softmax_{}", k.n); }
   std::string operator()(const ArgmaxKey& k) const { return fmt::format("argmax_{}", k.n); }

@@ -161,34 +161,35 @@ struct RopeKey {
   auto operator<=>(const RopeKey&) const = default;
 };
 
-// The KV cache of one layer, for one K/V head: keys in groups of sixteen positions (lane = position), values
-// by position. seq_len below is rounded up to 16; memory starts as zeros.
-//   k (n_kv_heads, seq_len / 16, head_dim, 16)      v (n_kv_heads, seq_len, head_dim)
+// What keys and values are kept as. kv_layout.h says how they lie in memory, which starts as zeros.
+enum class KvType : std::uint8_t { f32, f16, bf16 };
 
-// Writes k and v of position at->pos into the cache.
+// Writes k and v of position at->pos into the cache, rounded to the cache's type; values' padding is written
+// too.
 struct KvAppendArgs {
-  const float* k;  // (n_kv_heads, head_dim)
-  const float* v;  // (n_kv_heads, head_dim)
-  float* k_cache;
-  float* v_cache;
+  const float* k;      // (n_kv_heads, head_dim)
+  const float* v;      // (n_kv_heads, head_dim)
+  std::byte* k_cache;  // of the first head; the others follow
+  std::byte* v_cache;
   const Cursor* at;
   std::int64_t n_kv_heads;  // >= 1
 };
 struct KvAppendKey {
   using Args = KvAppendArgs;
+  KvType type;
   int head_dim;
   int seq_len;  // a multiple of 16
   auto operator<=>(const KvAppendKey&) const = default;
 };
 
 // For each query head h: out = sum over positions p <= at->pos of softmax(q.k[p] / sqrt(head_dim))[p] * v[p].
-// Query heads of one K/V head are adjacent (GQA, arXiv:2305.13245).
-// q.k: sum over head_dim, 2 ways. The softmax subtracts the maximum; its sum: sixteen lanes in order, folded
-// in halves. Weighted sum: over positions, value_ways() ways, then divided by the softmax's sum.
+// Query heads of one K/V head are adjacent (GQA, arXiv:2305.13245). Later positions of the cache must be
+// finite. q.k: sum over head_dim, 2 ways. The softmax subtracts the maximum; its sum: sixteen lanes in order,
+// folded in halves. Weighted sum: over positions, value_ways() ways, then times 1 / the softmax's sum.
 struct AttentionArgs {
-  const float* q;        // (n_kv_heads * group, head_dim)
-  const float* k_cache;  // of the first K/V head
-  const float* v_cache;
+  const float* q;            // (n_kv_heads * group, head_dim)
+  const std::byte* k_cache;  // of the first K/V head
+  const std::byte* v_cache;
   float* out;     // (n_kv_heads * group, head_dim)
   float* scores;  // scratch: (group, seq_len + 16)
   const Cursor* at;
@@ -196,14 +197,18 @@ struct AttentionArgs {
 };
 struct AttentionKey {
   using Args = AttentionArgs;
+  KvType type;
   int head_dim;
   int group;    // query heads for each K/V head
   int seq_len;  // a multiple of 16
   auto operator<=>(const AttentionKey&) const = default;
 
-  // Short heads leave too few independent sums to hide an fma's latency, so their positions are summed in
+  // Few short heads leave too few independent sums to hide an fma's latency; their positions are summed in
   // more ways.
-  int value_ways() const { return head_dim <= 32 ? 4 : head_dim <= 64 ? 2 : 1; }
+  int value_ways() const {
+    const std::int64_t sums = divide_up(head_dim, kLanes) * group;
+    return sums >= 8 ? 1 : sums >= 4 ? 2 : 4;
+  }
 };
 
 // x = softmax(x * scale) in place, n >= 1: exp(x*scale - max), divided by the sum (sixteen lanes in order,

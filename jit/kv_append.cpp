@@ -1,4 +1,7 @@
+#include <cstddef>
+
 #include "jit/generators.h"
+#include "jit/kv_layout.h"
 
 namespace llamajit::jit {
 namespace {
@@ -18,46 +21,47 @@ class KvAppendGenerator {
       append_key_vector();
       append_value_vector();
       for (const Reg64& from : {k, v}) e.add(from, key.head_dim * 4);
-      for (const Reg64& to : {k_cache, v_cache}) e.advance(to, std::int64_t{key.seq_len} * key.head_dim * 4);
+      e.advance(k_cache, layout.keys_bytes());
+      e.advance(v_cache, layout.values_bytes());
     });
     e.leave();
   }
 
  private:
-  // k_cache += (pos / 16 * head_dim * 16 + pos % 16) * 4;  v_cache += pos * head_dim * 4
+  // k_cache += (pos / 16) groups and pos % 16 elements; v_cache += pos rows
   void find_position() {
     e.mov(v_cache, e.ptr[e.args() + offsetof(KvAppendArgs, at)]);
     e.mov(v_cache.cvt32(), e.ptr[v_cache + offsetof(Cursor, pos)]);
     e.mov(k_cache, v_cache);
     e.mov(e.scratch(), v_cache);
     e.shr(k_cache, 4);
-    e.imul(k_cache, k_cache, key.head_dim * kLanes * 4);
+    e.imul(k_cache, k_cache, layout.key_group_bytes());
     e.and_(e.scratch(), kLanes - 1);
-    e.lea(k_cache, e.ptr[k_cache + e.scratch() * 4]);
+    e.lea(k_cache, e.ptr[k_cache + e.scratch() * layout.element_bytes()]);
     e.add(k_cache, e.ptr[e.args() + offsetof(KvAppendArgs, k_cache)]);
-    e.imul(v_cache, v_cache, key.head_dim * 4);
+    e.imul(v_cache, v_cache, layout.value_row_bytes());
     e.add(v_cache, e.ptr[e.args() + offsetof(KvAppendArgs, v_cache)]);
   }
 
   // The position is a lane: one value goes into each vector of the group.
   void append_key_vector() {
     for (int d = 0; d < key.head_dim; ++d) {
-      e.mov(e.scratch().cvt32(), e.ptr[k + d * 4]);
-      e.mov(e.ptr[k_cache + d * kLanes * 4], e.scratch().cvt32());
+      e.convert_one(k_cache + d * layout.vector_bytes(), k + d * 4, key.type, temp);
     }
   }
 
   void append_value_vector() {
     for (int d = 0; d < key.head_dim; d += kLanes) {
-      const int lanes = std::min(kLanes, key.head_dim - d);
-      e.load_tail(value, v + d * 4, lanes);
-      e.store_tail(v_cache + d * 4, value, lanes);
+      e.load_tail(value, v + d * 4, std::min(kLanes, key.head_dim - d));
+      e.store_as(v_cache + d * layout.element_bytes(), value, key.type);
     }
   }
 
   Emitter& e;
   const KvAppendKey& key;
+  const KvLayout layout{key};
   const Reg64 k = e.gpr(), v = e.gpr(), k_cache = e.gpr(), v_cache = e.gpr(), heads = e.gpr();
+  const Reg64 temp = e.gpr();
   const V16 value = e.v16();
 };
 

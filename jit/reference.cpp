@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "jit/formats/packing.h"
+#include "jit/kv_layout.h"
 #include "jit/scalar_math.h"
 
 namespace llamajit::jit {
@@ -56,13 +57,15 @@ float dot(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, i
 }
 
 // scores[p] = q.k[p] / sqrt(head_dim) for whole groups of sixteen positions.
-void attention_scores(const AttentionKey& key, const float* q, const float* k_cache, int n_positions,
+void attention_scores(const AttentionKey& key, const float* q, const std::byte* keys, int n_positions,
                       float* scores) {
+  const KvLayout layout(key);
   const float scale = 1.0F / std::sqrt(static_cast<float>(key.head_dim));
   for (int p = 0; p < round_up(n_positions, kLanes); ++p) {
-    const float* k = k_cache + std::ptrdiff_t{p / kLanes} * key.head_dim * kLanes + p % kLanes;
     float ways[2] = {};
-    for (int d = 0; d < key.head_dim; ++d) ways[d % 2] = fused(k[d * kLanes], q[d], ways[d % 2]);
+    for (int d = 0; d < key.head_dim; ++d) {
+      ways[d % 2] = fused(layout.read(keys + layout.key_at(p, d)), q[d], ways[d % 2]);
+    }
     scores[p] = tree_sum(ways, 2) * scale;
   }
 }
@@ -177,34 +180,33 @@ void reference(const RopeKey& key, const RopeArgs& args) {
 }
 
 void reference(const KvAppendKey& key, const KvAppendArgs& args) {
-  const std::ptrdiff_t head_stride = std::ptrdiff_t{key.seq_len} * key.head_dim;
-  const std::int32_t pos = args.at->pos;
+  const KvLayout layout(key);
   for (std::int64_t head = 0; head < args.n_kv_heads; ++head) {
-    float* k = args.k_cache + head * head_stride + std::ptrdiff_t{pos / kLanes} * key.head_dim * kLanes +
-               pos % kLanes;
-    float* v = args.v_cache + head * head_stride + std::ptrdiff_t{pos} * key.head_dim;
-    for (int d = 0; d < key.head_dim; ++d) {
-      k[d * kLanes] = args.k[head * key.head_dim + d];
-      v[d] = args.v[head * key.head_dim + d];
+    std::byte* const keys = args.k_cache + head * layout.keys_bytes();
+    std::byte* const values = args.v_cache + head * layout.values_bytes();
+    for (int d = 0; d < round_up(key.head_dim, kLanes); ++d) {
+      const bool padding = d >= key.head_dim;
+      layout.write(values + layout.value_at(args.at->pos, d),
+                   padding ? 0.0F : args.v[head * key.head_dim + d]);
+      if (!padding) layout.write(keys + layout.key_at(args.at->pos, d), args.k[head * key.head_dim + d]);
     }
   }
 }
 
 void reference(const AttentionKey& key, const AttentionArgs& args) {
-  const std::ptrdiff_t cache_stride = std::ptrdiff_t{key.seq_len} * key.head_dim;
+  const KvLayout layout(key);
   const int n_positions = args.at->pos + 1;
   const int ways = key.value_ways();
   for (std::int64_t head = 0; head < args.n_kv_heads * key.group; ++head) {
-    const std::int64_t kv_head = head / key.group;
-    float* scores = args.scores + head % key.group * (key.seq_len + kLanes);
-    attention_scores(key, args.q + head * key.head_dim, args.k_cache + kv_head * cache_stride, n_positions,
-                     scores);
+    const std::byte* const keys = args.k_cache + head / key.group * layout.keys_bytes();
+    const std::byte* const values = args.v_cache + head / key.group * layout.values_bytes();
+    float* const scores = args.scores + head % key.group * (key.seq_len + kLanes);
+    attention_scores(key, args.q + head * key.head_dim, keys, n_positions, scores);
     const float inverse = 1.0F / exponentials(scores, n_positions);
-    const float* values = args.v_cache + kv_head * cache_stride;
     for (int d = 0; d < key.head_dim; ++d) {
       float acc[4] = {};
       for (int p = 0; p < round_up(n_positions, ways); ++p) {
-        acc[p % ways] = fused(scores[p], values[std::ptrdiff_t{p} * key.head_dim + d], acc[p % ways]);
+        acc[p % ways] = fused(scores[p], layout.read(values + layout.value_at(p, d)), acc[p % ways]);
       }
       args.out[head * key.head_dim + d] = tree_sum(acc, ways) * inverse;
     }

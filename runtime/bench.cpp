@@ -91,7 +91,7 @@ void count_work(Engine& engine, BenchResult& result) {
   result.operations_per_token = 2 * c.n_layers * layer_weights + 4.0 * c.n_layers * c.dim * positions;
   const double all_weights = static_cast<double>(engine.weights().bytes_per_token());
   if (result.test.kind == BenchTest::Kind::decode) {
-    const double cached = 2.0 * c.n_layers * c.kv_dim() * positions * sizeof(float);
+    const double cached = static_cast<double>(engine.kv_cache().bytes_per_position()) * positions;
     result.bytes_per_token = all_weights + cached;
     result.operations_per_token += 2.0 * c.vocab_size * c.dim;
   } else {

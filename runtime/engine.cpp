@@ -18,6 +18,11 @@ constexpr int kChunk = 128;
 // less.
 constexpr int kWorthAChunk = 3;
 
+jit::KvType default_kv_type(const Weights& weights) {
+  const bool quantised = weights.layers.front().wq.format.kind == jit::FormatKind::q8_0;
+  return quantised ? jit::KvType::f16 : jit::KvType::f32;
+}
+
 Weights pack(const ModelFile& file, Team& team, double& ms) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
@@ -55,7 +60,7 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
       context_(chosen_context(file, options.context)),
       team_(options.threads),
       weights_(pack(file, team_, pack_ms_)),
-      kv_cache_(config_, context_),
+      kv_cache_(config_, context_, options.kv_type.value_or(default_kv_type(weights_))),
       rope_(context_, config_.head_dim(), config_.rope_theta),
       code_(options.isa),
       plan_(config_, weights_, kv_cache_, rope_, code_, options.threads),

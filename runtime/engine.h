@@ -21,7 +21,8 @@ namespace llamajit {
 struct EngineOptions {
   jit::Isa isa;
   int threads = 1;
-  int context = 0;  // positions; 0: as many as the model was made for
+  int context = 0;                       // positions; 0: as many as the model was made for
+  std::optional<jit::KvType> kv_type{};  // default: f16 for quantised weights, f32 for float ones
 };
 
 class Engine {
@@ -49,6 +50,7 @@ class Engine {
   double pack_ms() const { return pack_ms_; }
   const jit::CodeCache& code() const { return code_; }
   const Weights& weights() const { return weights_; }
+  const KvCache& kv_cache() const { return kv_cache_; }
   Team& team() { return team_; }
   Prefill& prefill() { return prefill_; }
   Plan& plan() { return plan_; }

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "jit/kernels.h"
+#include "jit/kv_layout.h"
 #include "runtime/memory.h"
 #include "runtime/model_file.h"
 
@@ -15,30 +15,33 @@ class KvCache {
  public:
   // Room for `context` positions, rounded up to whole groups of sixteen; zeros, and no memory used before it
   // is.
-  KvCache(const Config& config, int context)
-      : n_kv_heads_(config.n_kv_heads),
-        positions_(static_cast<int>(jit::round_up(context, jit::kLanes))),
-        head_values_(std::int64_t{positions_} * config.head_dim()),
-        values_(head_values_ * n_kv_heads_ * config.n_layers),
-        memory_(static_cast<std::size_t>(values_) * 2 * sizeof(float), "KV cache") {}
+  KvCache(const Config& config, int context, jit::KvType type)
+      : layout_(type, config.head_dim(), static_cast<int>(jit::round_up(context, jit::kLanes))),
+        n_kv_heads_(config.n_kv_heads),
+        keys_bytes_(layout_.keys_bytes() * n_kv_heads_ * config.n_layers),
+        memory_(static_cast<std::size_t>((layout_.keys_bytes() + layout_.values_bytes()) * n_kv_heads_ *
+                                         config.n_layers),
+                "KV cache") {}
 
-  int positions() const { return positions_; }
-  // The keys (positions / 16, head_dim, 16) and values (positions, head_dim) of a head; the layer's next
-  // heads follow.
-  float* keys(std::ptrdiff_t layer, std::int64_t head) const { return data() + at(layer, head); }
-  float* values(std::ptrdiff_t layer, std::int64_t head) const { return data() + values_ + at(layer, head); }
-  std::size_t bytes() const { return memory_.size(); }
-
- private:
-  float* data() const { return reinterpret_cast<float*>(memory_.data()); }
-  std::int64_t at(std::ptrdiff_t layer, std::int64_t head) const {
-    return (layer * n_kv_heads_ + head) * head_values_;
+  const jit::KvLayout& layout() const { return layout_; }
+  int positions() const { return layout_.seq_len; }
+  jit::KvType type() const { return layout_.type; }
+  // A head's keys and values; those of the layer's next heads follow.
+  std::byte* keys(std::ptrdiff_t layer, std::int64_t head) const {
+    return memory_.data() + (layer * n_kv_heads_ + head) * layout_.keys_bytes();
+  }
+  std::byte* values(std::ptrdiff_t layer, std::int64_t head) const {
+    return memory_.data() + keys_bytes_ + (layer * n_kv_heads_ + head) * layout_.values_bytes();
+  }
+  // What a position's keys and values take in all layers.
+  std::int64_t bytes_per_position() const {
+    return static_cast<std::int64_t>(memory_.size()) / layout_.seq_len;
   }
 
-  int n_kv_heads_;
-  int positions_;
-  std::int64_t head_values_;  // of one head, keys alone
-  std::int64_t values_;       // of all heads of all layers, keys alone
+ private:
+  jit::KvLayout layout_;
+  std::int64_t n_kv_heads_;
+  std::int64_t keys_bytes_;  // of all heads of all layers
   PagedMemory memory_;
 };
 

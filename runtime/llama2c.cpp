@@ -39,7 +39,7 @@ constexpr std::array<CountField, 7> kCounts{{
     {"header.n_heads", &Config::n_heads, 1 << 20},
     {"header.n_kv_heads", &Config::n_kv_heads, 1 << 20},
     {"header.vocab_size", &Config::vocab_size, 1 << 24},
-    {"header.seq_len", &Config::seq_len, 1 << 24},
+    {"header.seq_len", &Config::seq_len, 1 << 20},
 }};
 
 bool in_range(const Config& config, const CountField& field) {

@@ -100,14 +100,14 @@ class Plan::Builder {
     float* const q = p_.q_ + begin * group * head_dim;
     float* const k = p_.k_ + begin * head_dim;
     const int positions = p_.cache_.positions();
-    float* const keys = p_.cache_.keys(layer, begin);
-    float* const values = p_.cache_.values(layer, begin);
+    std::byte* const keys = p_.cache_.keys(layer, begin);
+    std::byte* const values = p_.cache_.values(layer, begin);
     const jit::RopeKey rope{head_dim};
     call(rope, jit::RopeArgs{q, p_.rope_.data(), p_.cursor_, (end - begin) * group});
     call(rope, jit::RopeArgs{k, p_.rope_.data(), p_.cursor_, end - begin});
-    call(jit::KvAppendKey{head_dim, positions},
+    call(jit::KvAppendKey{p_.cache_.type(), head_dim, positions},
          jit::KvAppendArgs{k, p_.v_ + begin * head_dim, keys, values, p_.cursor_, end - begin});
-    call(jit::AttentionKey{head_dim, group, positions},
+    call(jit::AttentionKey{p_.cache_.type(), head_dim, group, positions},
          jit::AttentionArgs{q, keys, values, p_.att_ + begin * group * head_dim, scratch().scores, p_.cursor_,
                             end - begin});
   }

@@ -46,8 +46,9 @@ struct Prefill::Kernels {
       : embed(code.get(jit::EmbedKey{w.embedding.format, c.dim})),
         norm(code.get(jit::NormKey{c.dim, c.norm_eps})),
         rope(code.get(jit::RopeKey{c.head_dim()})),
-        append(code.get(jit::KvAppendKey{c.head_dim(), cache.positions()})),
-        attention(code.get(jit::AttentionKey{c.head_dim(), c.n_heads / c.n_kv_heads, cache.positions()})),
+        append(code.get(jit::KvAppendKey{cache.type(), c.head_dim(), cache.positions()})),
+        attention(code.get(
+            jit::AttentionKey{cache.type(), c.head_dim(), c.n_heads / c.n_kv_heads, cache.positions()})),
         dim_input(input_kernel(w.layers.front().wq, code)),
         hidden_input(input_kernel(w.layers.front().down, code)) {
     for (const LayerWeights& layer : w.layers) {
@@ -146,8 +147,8 @@ class Prefill::Walker {
     const int group = c_.n_heads / c_.n_kv_heads;
     const std::int64_t heads = end_head_ - first_head_;
     const std::int64_t first_query = first_head_ * group * head_dim;
-    float* const keys = p_.cache_.keys(layer, first_head_);
-    float* const values = p_.cache_.values(layer, first_head_);
+    std::byte* const keys = p_.cache_.keys(layer, first_head_);
+    std::byte* const values = p_.cache_.values(layer, first_head_);
     for (std::int64_t t = 0; t < n_; ++t) {
       float* const k = row(p_.k_, t, c_.kv_dim()) + first_head_ * head_dim;
       const float* const v = row(p_.v_, t, c_.kv_dim()) + first_head_ * head_dim;

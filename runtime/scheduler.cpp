@@ -50,13 +50,16 @@ std::string_view to_string(StopReason reason) {
   return "";
 }
 
+void check_fits(std::span<const TokenId> prompt, const Engine& engine) {
+  if (prompt.size() <= static_cast<std::size_t>(engine.context())) return;
+  throw std::runtime_error(fmt::format("prompt: expected at most {} tokens (the context), found {}",
+                                       engine.context(), prompt.size()));
+}
+
 Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt,
                     const GenerationOptions& options, const OnToken& on_token) {
   assert(!prompt.empty());
-  if (prompt.size() > static_cast<std::size_t>(engine.context())) {
-    throw std::runtime_error(fmt::format("prompt: expected at most {} tokens (the context), found {}",
-                                         engine.context(), prompt.size()));
-  }
+  check_fits(prompt, engine);
   const auto cancelled = [&] {
     return options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed);
   };

@@ -31,9 +31,11 @@ struct Generation {
 // Called with each generated token.
 using OnToken = std::function<void(TokenId)>;
 
+// Throws std::runtime_error if the prompt does not fit into the engine's context.
+void check_fits(std::span<const TokenId> prompt, const Engine& engine);
+
 // Feeds `prompt` (one token at least) from position 0 and generates until BOS or EOS is chosen (neither is
-// reported), max_tokens are out, the context is full, or it is cancelled. Throws std::runtime_error if the
-// prompt does not fit into the context.
+// reported), max_tokens are out, the context is full, or it is cancelled. Throws what check_fits() throws.
 Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt,
                     const GenerationOptions& options, const OnToken& on_token);
 

@@ -1,5 +1,9 @@
 #include "runtime/team.h"
 
+#include <stdexcept>
+#include <system_error>
+
+#include <fmt/format.h>
 #include <immintrin.h>
 #include <pthread.h>
 #include <sched.h>
@@ -42,18 +46,37 @@ Team::Team(int threads)
     spins_ = 0;
     cpus_.clear();
   }
-  for (int t = 1; t < threads; ++t) {
-    workers_.emplace_back([this, t] { work(t); });
-  }
+  start_workers();
   if (threads > 1) pin(0);
 }
 
 Team::~Team() {
   if (workers_.empty()) return;
+  send_home();
+  allow(cpus_);
+}
+
+void Team::start_workers() {
+  workers_.reserve(static_cast<std::size_t>(size_ - 1));
+  try {
+    for (int t = 1; t < size_; ++t) workers_.emplace_back([this, t] { work(t); });
+  } catch (const std::system_error& error) {
+    const int started = static_cast<int>(workers_.size()) + 1;
+    // Those that did start wait for all: arrive in the name of the missing.
+    for (int t = started; t < size_; ++t) {
+      slots_[static_cast<std::size_t>(t)].arrivals.store(1);
+      slots_[static_cast<std::size_t>(t)].arrivals.notify_all();
+    }
+    send_home();
+    throw std::runtime_error(
+        fmt::format("threads: expected {}, the system gives {}: {}", size_, started, error.what()));
+  }
+}
+
+void Team::send_home() {
   job_ = nullptr;
   meet(0);
   for (std::thread& worker : workers_) worker.join();
-  allow(cpus_);
 }
 
 void Team::pin(int thread) const {

@@ -19,6 +19,7 @@ class Team {
  public:
   // Thread 0 is the caller of run(). While there are enough CPUs each thread, the caller's too,
   // is pinned to one of them; the caller is let go again at the end.
+  // Throws std::runtime_error when the system refuses a thread.
   explicit Team(int threads);
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
@@ -49,6 +50,8 @@ class Team {
     std::atomic<std::uint32_t> arrivals{0};
   };
 
+  void start_workers();
+  void send_home();
   void meet(int thread);
   void wait_for(Slot& slot, std::uint32_t arrivals);
   void work(int thread);

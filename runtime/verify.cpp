@@ -7,6 +7,8 @@
 #include <limits>
 #include <map>
 
+#include "jit/kv_layout.h"
+
 namespace llamajit {
 namespace {
 
@@ -14,12 +16,13 @@ using jit::kLanes;
 
 // A run of values that a kernel writes.
 struct Output {
-  enum class Type { f32, i32, s8 };
+  enum class Type { f32, i32, u16, s8 };
   Type type;
   void* data;
   std::int64_t count;
 
-  std::size_t bytes() const { return static_cast<std::size_t>(count) * (type == Type::s8 ? 1 : 4); }
+  std::int64_t size() const { return type == Type::s8 ? 1 : type == Type::u16 ? 2 : 4; }  // of one value
+  std::size_t bytes() const { return static_cast<std::size_t>(count * size()); }
 };
 
 // Which memory a call writes; the scratch that it leaves behind is not meant.
@@ -54,13 +57,16 @@ struct Outputs {
     return {{Output::Type::f32, args.x, args.n_heads * key.head_dim}};
   }
   std::vector<Output> operator()(const jit::KvAppendKey& key, const jit::KvAppendArgs& args) const {
+    const jit::KvLayout layout(key);
+    const auto type = key.type == jit::KvType::f32 ? Output::Type::f32 : Output::Type::u16;
     std::vector<Output> outputs;
-    const std::int64_t pos = args.at->pos;
     for (std::int64_t head = 0; head < args.n_kv_heads; ++head) {
-      const std::int64_t base = head * key.seq_len * key.head_dim;
-      outputs.push_back({Output::Type::f32, args.k_cache + base + pos / kLanes * key.head_dim * kLanes,
-                         std::int64_t{key.head_dim} * kLanes});
-      outputs.push_back({Output::Type::f32, args.v_cache + base + pos * key.head_dim, key.head_dim});
+      std::byte* const keys = args.k_cache + head * layout.keys_bytes();
+      std::byte* const values = args.v_cache + head * layout.values_bytes();
+      const std::int64_t pos = args.at->pos;
+      outputs.push_back(
+          {type, keys + layout.key_at(pos - pos % kLanes, 0), std::int64_t{key.head_dim} * kLanes});
+      outputs.push_back({type, values + layout.value_at(pos, 0), jit::round_up(key.head_dim, kLanes)});
     }
     return outputs;
   }
@@ -110,6 +116,8 @@ double value_at(Output::Type type, const std::byte* bytes, std::int64_t i) {
       return value_at<float>(bytes, i);
     case Output::Type::i32:
       return value_at<std::int32_t>(bytes, i);
+    case Output::Type::u16:
+      return value_at<std::uint16_t>(bytes, i);  // the bits of a 16-bit float
     case Output::Type::s8:
       return value_at<std::int8_t>(bytes, i);
   }
@@ -119,7 +127,7 @@ double value_at(Output::Type type, const std::byte* bytes, std::int64_t i) {
 // Adds the comparison of `generated` with what stands in the output now, the twin's.
 void compare(const Output& output, const std::byte* generated, VerifyRow& row) {
   const auto* twin = static_cast<const std::byte*>(output.data);
-  const std::int64_t size = output.type == Output::Type::s8 ? 1 : 4;
+  const std::int64_t size = output.size();
   double largest = 0;
   double error = 0;
   for (std::int64_t i = 0; i < output.count; ++i) {
@@ -183,7 +191,7 @@ std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int f
 }  // namespace
 
 std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa) {
-  Engine engine(file, {isa, 1, 0});
+  Engine engine(file, {.isa = isa});
   // A chunk, then a token: together far enough to reach the second group of sixteen positions, where the
   // context allows. The chunk is no whole number of token blocks.
   const int n_chunk = std::min(engine.context() - 1, kLanes + 3);

@@ -45,6 +45,9 @@ std::string read_file(const std::string& path) {
 
 std::string tokenizer_path(const std::string& model, const std::optional<std::string>& named) {
   if (named) return *named;
+  if (!std::filesystem::exists(model)) {
+    throw std::runtime_error(fmt::format("{}: {}", model, std::strerror(ENOENT)));
+  }
   const auto beside = std::filesystem::path(model).parent_path() / "tokenizer.bin";
   if (!std::filesystem::exists(beside)) {
     throw std::runtime_error(

@@ -27,7 +27,8 @@ class InterruptGuard {
   InterruptGuard() {
     struct sigaction action {};
     action.sa_handler = [](int) { interrupted = true; };
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    // Restarting, so that a write that waits for a slow reader is not taken for a failed one.
+    action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
     sigaction(SIGINT, &action, &before_);
   }
   ~InterruptGuard() { sigaction(SIGINT, &before_, nullptr); }
@@ -87,6 +88,7 @@ int generate_text(const TextRequest& request) {
 
   Engine engine(file, {choice.isa, request.threads, request.context});
   engine_for_sampler = &engine;
+  check_fits(prompt, engine);  // before anything is printed
   log_loaded(request, file, engine, choice.why);
 
   const InterruptGuard guard;

@@ -1,11 +1,13 @@
 #include <algorithm>
 #include <cmath>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "jit/kernels.h"
+#include "jit/kv_layout.h"
 #include "tests/support/kernel_check.h"
 
 namespace llamajit::test {
@@ -15,6 +17,8 @@ using jit::AttentionArgs;
 using jit::AttentionKey;
 using jit::Cursor;
 using jit::kLanes;
+using jit::KvLayout;
+using jit::KvType;
 
 constexpr int kSeqLen = 112;
 
@@ -24,14 +28,25 @@ struct Call {
   float magnitude = 1;  // of q; larger ones make the softmax sharper
 };
 
+// Random elements of the cache's type.
+std::byte* random_cache(const char* name, const KvLayout& layout, std::int64_t bytes, CallMemory& memory) {
+  const auto count = static_cast<std::size_t>(bytes / layout.element_bytes());
+  const std::vector<float> values = memory.random_floats(count);
+  std::vector<std::byte> cache(static_cast<std::size_t>(bytes));
+  for (std::size_t i = 0; i < count; ++i) {
+    layout.write(cache.data() + i * static_cast<std::size_t>(layout.element_bytes()), values[i]);
+  }
+  return memory.copy_of(name, cache);
+}
+
 AttentionArgs make(const AttentionKey& key, const Call& call, CallMemory& memory) {
-  const auto cached = static_cast<std::size_t>(call.n_kv_heads * key.seq_len * key.head_dim);
   const auto values = static_cast<std::size_t>(call.n_kv_heads * key.group * key.head_dim);
   AttentionArgs args{};
   args.q = memory.uniform("q", values, -call.magnitude, call.magnitude);
   // Positions after ours hold numbers too, as they do when a text is begun anew; they must not count.
-  args.k_cache = memory.uniform("k_cache", cached);
-  args.v_cache = memory.uniform("v_cache", cached);
+  const KvLayout layout(key);
+  args.k_cache = random_cache("k_cache", layout, call.n_kv_heads * layout.keys_bytes(), memory);
+  args.v_cache = random_cache("v_cache", layout, call.n_kv_heads * layout.values_bytes(), memory);
   args.out = memory.allocate<float>("out", values);
   args.scores = memory.scratch("scores", static_cast<std::size_t>(key.group * (key.seq_len + kLanes)));
   args.at = memory.copy_of("at", std::vector<Cursor>{{-1, call.position}});
@@ -42,18 +57,25 @@ AttentionArgs make(const AttentionKey& key, const Call& call, CallMemory& memory
 // One query head in double precision.
 void expect_head_is_right(const AttentionKey& key, const Call& call, const CallMemory& result, int head) {
   const auto dim = static_cast<std::size_t>(key.head_dim);
-  const auto cache = static_cast<std::size_t>(head / key.group * key.seq_len * key.head_dim);
+  const KvLayout layout(key);
   const auto q = result.view<float>("q").subspan(static_cast<std::size_t>(head) * dim, dim);
-  const auto k = result.view<float>("k_cache").subspan(cache);
-  const auto v = result.view<float>("v_cache").subspan(cache);
+  const std::byte* const keys =
+      result.view<std::byte>("k_cache").data() + head / key.group * layout.keys_bytes();
+  const std::byte* const values =
+      result.view<std::byte>("v_cache").data() + head / key.group * layout.values_bytes();
+  const auto k = [&](std::size_t p, std::size_t d) {
+    return double{layout.read(keys + layout.key_at(static_cast<std::int64_t>(p), static_cast<int>(d)))};
+  };
+  const auto v = [&](std::size_t p, std::size_t d) {
+    return double{layout.read(values + layout.value_at(static_cast<std::int64_t>(p), static_cast<int>(d)))};
+  };
   const auto n = static_cast<std::size_t>(call.position) + 1;
   std::vector<double> weights(n);
   double score_error = 0, largest = -1e300, sum = 0;
   for (std::size_t p = 0; p < n; ++p) {
     double norm = 0;
     for (std::size_t d = 0; d < dim; ++d) {
-      const double term =
-          double{q[d]} * k[(p / kLanes * dim + d) * kLanes + p % kLanes] / std::sqrt(key.head_dim);
+      const double term = double{q[d]} * k(p, d) / std::sqrt(key.head_dim);
       weights[p] += term;
       norm += std::abs(term);
     }
@@ -66,8 +88,8 @@ void expect_head_is_right(const AttentionKey& key, const Call& call, const CallM
   const double relative = 4 * score_error + (static_cast<double>(n) + 40) * kEps;
   for (std::size_t d = 0; d < dim; ++d) {
     for (std::size_t p = 0; p < n; ++p) {
-      expected[d] += weights[p] / sum * v[p * dim + d];
-      bounds[d] += weights[p] / sum * std::abs(v[p * dim + d]) * relative;
+      expected[d] += weights[p] / sum * v(p, d);
+      bounds[d] += weights[p] / sum * std::abs(v(p, d)) * relative;
     }
   }
   expect_within(fmt::format("{}, position {}, head {}", kernel_name(key), call.position, head),
@@ -84,33 +106,46 @@ void check(Kernels<AttentionKey>& kernels, const AttentionKey& key, const Call& 
     expect_head_is_right(key, call, *result, head);
 }
 
-class Attention : public testing::TestWithParam<int> {};
+class Attention : public testing::TestWithParam<std::tuple<KvType, int>> {
+ protected:
+  AttentionKey key(int group) const {
+    return {std::get<0>(GetParam()), std::get<1>(GetParam()), group, kSeqLen};
+  }
+};
 
 TEST_P(Attention, EveryGroupAndPosition) {
   for (int group : {1, 2, 3, 4, 8, 9}) {
-    const AttentionKey key{GetParam(), group, kSeqLen};
-    Kernels kernels(key);
+    const AttentionKey shape = key(group);
+    Kernels kernels(shape);
     for (int position : {0, 1, 2, 15, 16, 17, 31, 100, kSeqLen - 1}) {
       if (kSanitized && position > 40 && group % 4 != 1) continue;
-      check(kernels, key, {2, position});
+      check(kernels, shape, {2, position});
     }
   }
 }
 
 TEST_P(Attention, KvHeadsAndSharpness) {
-  const AttentionKey key{GetParam(), 2, kSeqLen};
-  Kernels kernels(key);
-  for (int n_kv_heads : {1, 3, 5}) check(kernels, key, {n_kv_heads, 33});
-  for (float magnitude : {0.0F, 1e-6F, 30.0F, 1000.0F}) check(kernels, key, {1, 40, magnitude});
+  const AttentionKey shape = key(2);
+  Kernels kernels(shape);
+  for (int n_kv_heads : {1, 3, 5}) check(kernels, shape, {n_kv_heads, 33});
+  for (float magnitude : {0.0F, 1e-6F, 30.0F, 1000.0F}) check(kernels, shape, {1, 40, magnitude});
+}
+
+std::string case_name(const testing::TestParamInfo<std::tuple<KvType, int>>& shape) {
+  static constexpr const char* kNames[] = {"f32", "f16", "bf16"};
+  const auto [type, head_dim] = shape.param;
+  return fmt::format("{}_{}", kNames[static_cast<int>(type)], head_dim);
 }
 
 INSTANTIATE_TEST_SUITE_P(Grid, Attention,
-                         testing::Values(2, 4, 6, 8, 16, 20, 32, 44, 48, 64, 80, 96, 128, 256),
-                         testing::PrintToStringParamName());
+                         testing::Combine(testing::Values(KvType::f32, KvType::f16, KvType::bf16),
+                                          testing::Values(2, 4, 6, 8, 16, 20, 32, 44, 48, 64, 80, 96, 128,
+                                                          256)),
+                         case_name);
 
 TEST(Attention, ShortestAndLongCaches) {
   for (int seq_len : {16, 32, 1024}) {
-    const AttentionKey key{32, 3, seq_len};
+    const AttentionKey key{KvType::f32, 32, 3, seq_len};
     Kernels kernels(key);
     for (int position : {0, seq_len / 2, seq_len - 1}) check(kernels, key, {2, position});
   }

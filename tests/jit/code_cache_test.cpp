@@ -40,12 +40,19 @@ constexpr Tier kGeneratingTiers[] = {Tier::avx2, Tier::avxvnni, Tier::avx512, Ti
 // Some of every kind.
 std::vector<KernelKey> some_keys() {
   const Format f32{FormatKind::f32, 0};
-  std::vector<KernelKey> keys = {
-      jit::NormKey{64, 1e-5F},       jit::NormKey{65, 1e-5F},   jit::QuantizeKey{128, 64},
-      jit::QuantizeKey{128, 32},     jit::RopeKey{48},          jit::RopeKey{64},
-      jit::KvAppendKey{48, 256},     jit::KvAppendKey{256, 48}, jit::AttentionKey{48, 1, 256},
-      jit::AttentionKey{48, 2, 256}, jit::SoftmaxKey{512},      jit::ArgmaxKey{512},
-      jit::EmbedKey{f32, 64}};
+  std::vector<KernelKey> keys = {jit::NormKey{64, 1e-5F},
+                                 jit::NormKey{65, 1e-5F},
+                                 jit::QuantizeKey{128, 64},
+                                 jit::QuantizeKey{128, 32},
+                                 jit::RopeKey{48},
+                                 jit::RopeKey{64},
+                                 jit::KvAppendKey{jit::KvType::f32, 48, 256},
+                                 jit::KvAppendKey{jit::KvType::f32, 256, 48},
+                                 jit::AttentionKey{jit::KvType::f32, 48, 1, 256},
+                                 jit::AttentionKey{jit::KvType::f32, 48, 2, 256},
+                                 jit::SoftmaxKey{512},
+                                 jit::ArgmaxKey{512},
+                                 jit::EmbedKey{f32, 64}};
   for (int group : {4, 43, 64}) {
     const Format q8{FormatKind::q8_0, group};
     keys.emplace_back(jit::EmbedKey{q8, 4 * group});
@@ -203,7 +210,7 @@ TEST(GenerateCode, IsTheSameAtAnotherAddress) {
 }
 
 TEST(GenerateCode, AKernelTooLongIsNamed) {
-  const KernelKey key = jit::KvAppendKey{1'000'000, 16};
+  const KernelKey key = jit::KvAppendKey{jit::KvType::f32, 1'000'000, 16};
   EXPECT_THAT([&] { generate_code(Isa{Tier::avx2}, key); },
               testing::ThrowsMessage<std::runtime_error>(
                   testing::AllOf(testing::HasSubstr(kernel_name(key)), testing::HasSubstr("avx2"))));

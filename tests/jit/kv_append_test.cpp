@@ -1,9 +1,12 @@
+#include <algorithm>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "jit/kernels.h"
+#include "jit/kv_layout.h"
 #include "tests/support/kernel_check.h"
 
 namespace llamajit::test {
@@ -16,37 +19,47 @@ using jit::KvAppendKey;
 
 constexpr int kSeqLen = 48;
 
-// Position `pos` of each head holds k and v, by the layout's definition; all else is as it was.
+using jit::KvLayout;
+using jit::KvType;
+
+// Position `pos` of each head holds k and v, rounded, and the row's padding zeros; all else is as it was.
 void expect_is_right(const KvAppendKey& key, int n_heads, int pos, const CallMemory& result,
-                     std::vector<float> k_cache, std::vector<float> v_cache) {
+                     std::vector<std::byte> k_cache, std::vector<std::byte> v_cache) {
+  const KvLayout layout(key);
   const auto k = result.view<float>("k"), v = result.view<float>("v");
   for (int head = 0; head < n_heads; ++head) {
-    for (int d = 0; d < key.head_dim; ++d) {
+    std::byte* const keys = k_cache.data() + head * layout.keys_bytes();
+    std::byte* const values = v_cache.data() + head * layout.values_bytes();
+    for (int d = 0; d < jit::round_up(key.head_dim, kLanes); ++d) {
       const auto from = static_cast<std::size_t>(head * key.head_dim + d);
-      const int group = head * (kSeqLen / kLanes) + pos / kLanes;
-      k_cache[static_cast<std::size_t>((group * key.head_dim + d) * kLanes + pos % kLanes)] = k[from];
-      v_cache[static_cast<std::size_t>((head * kSeqLen + pos) * key.head_dim + d)] = v[from];
+      const bool padding = d >= key.head_dim;
+      layout.write(values + layout.value_at(pos, d), padding ? 0.0F : v[from]);
+      if (!padding) layout.write(keys + layout.key_at(pos, d), k[from]);
     }
   }
-  EXPECT_TRUE(std::ranges::equal(result.view<float>("k_cache"), k_cache))
+  EXPECT_TRUE(std::ranges::equal(result.view<std::byte>("k_cache"), k_cache))
       << kernel_name(key) << " at " << pos;
-  EXPECT_TRUE(std::ranges::equal(result.view<float>("v_cache"), v_cache))
+  EXPECT_TRUE(std::ranges::equal(result.view<std::byte>("v_cache"), v_cache))
       << kernel_name(key) << " at " << pos;
 }
 
-class KvAppend : public testing::TestWithParam<int> {};
+class KvAppend : public testing::TestWithParam<std::tuple<KvType, int>> {};
 
 TEST_P(KvAppend, WritesItsPositionOnly) {
-  const KvAppendKey key{GetParam(), kSeqLen};
+  const auto [type, head_dim] = GetParam();
+  const KvAppendKey key{type, head_dim, kSeqLen};
+  const KvLayout layout(key);
   Kernels kernels(key);
   for (int n_heads : {1, 2, 5}) {
     for (int pos : {0, 1, 15, 16, 17, 31, kSeqLen - 1}) {
       const auto values = static_cast<std::size_t>(n_heads * key.head_dim);
-      std::vector<float> k_cache, v_cache;
+      // What stood there before: a pattern of bytes, so that a stray write shows.
+      const std::vector<std::byte> k_cache(static_cast<std::size_t>(n_heads * layout.keys_bytes()),
+                                           std::byte{0x5A});
+      const std::vector<std::byte> v_cache(static_cast<std::size_t>(n_heads * layout.values_bytes()),
+                                           std::byte{0xA5});
       const auto result =
           kernels.check(4, fmt::format("{} heads, position {}", n_heads, pos), [&](CallMemory& memory) {
-            k_cache = memory.random_floats(values * kSeqLen);
-            v_cache = memory.random_floats(values * kSeqLen);
             KvAppendArgs args{};
             args.k = memory.uniform("k", values);
             args.v = memory.uniform("v", values);
@@ -61,10 +74,40 @@ TEST_P(KvAppend, WritesItsPositionOnly) {
   }
 }
 
+// Values that rounding treats specially: ties, carries into the exponent, subnormals, overflow, zeros.
+TEST(KvAppend, RoundsToNearestEven) {
+  const std::vector<float> special = {0.0F,         -0.0F,    1.0F,        1.00048828125F, 1.00146484375F,
+                                      -1.00390625F, 65504.0F, 65519.0F,    65520.0F,       -1e30F,
+                                      6e-8F,        2.9e-8F,  5.96e-8F,    6.1e-5F,        6.09e-5F,
+                                      3.38e38F,     1e-40F,   1.01171875F, 2047.99F,       0.33333F};
+  for (KvType type : {KvType::f16, KvType::bf16}) {
+    const KvAppendKey key{type, static_cast<int>(special.size()), 16};
+    const KvLayout layout(key);
+    Kernels kernels(key);
+    kernels.check(0, "special values", [&](CallMemory& memory) {
+      KvAppendArgs args{};
+      args.k = memory.copy_of("k", special);
+      args.v = memory.copy_of("v", special);
+      args.k_cache = memory.allocate<std::byte>("k_cache", static_cast<std::size_t>(layout.keys_bytes()));
+      args.v_cache = memory.allocate<std::byte>("v_cache", static_cast<std::size_t>(layout.values_bytes()));
+      args.at = memory.copy_of("at", std::vector<Cursor>{{-1, 3}});
+      args.n_kv_heads = 1;
+      return args;
+    });
+  }
+}
+
+std::string case_name(const testing::TestParamInfo<std::tuple<KvType, int>>& shape) {
+  static constexpr const char* kNames[] = {"f32", "f16", "bf16"};
+  const auto [type, head_dim] = shape.param;
+  return fmt::format("{}_{}", kNames[static_cast<int>(type)], head_dim);
+}
+
 INSTANTIATE_TEST_SUITE_P(Grid, KvAppend,
-                         testing::Values(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 20, 32,
-                                         44, 48, 64, 80, 96, 128, 256),
-                         testing::PrintToStringParamName());
+                         testing::Combine(testing::Values(KvType::f32, KvType::f16, KvType::bf16),
+                                          testing::Values(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+                                                          16, 17, 20, 32, 44, 48, 64, 80, 96, 128, 256)),
+                         case_name);
 
 }  // namespace
 }  // namespace llamajit::test

@@ -1,0 +1,44 @@
+#include "runtime/verify.h"
+
+#include <set>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "runtime/llama2c.h"
+#include "tests/support/temp_file.h"
+#include "tests/support/toy_model.h"
+
+namespace llamajit {
+namespace {
+
+TEST(Verify, FindsNoDifferenceOnAnyTier) {
+  const auto weights = test::random_weights(test::toy_config(64, 172, 2, 8, 4, 511, 40, false), 2);
+  for (const std::string& content : {write_v0(weights), write_v1(weights), write_v2(weights, 4)}) {
+    const test::TempFile temp(content);
+    const ModelFile file = read_llama2c(temp.path());
+    for (const jit::Tier tier : jit::host_tiers()) {
+      std::set<std::string> kernels;
+      for (const VerifyRow& row : verify_kernels(file, {tier})) {
+        EXPECT_EQ(row.different, 0) << row.kernel << " " << to_string(tier);
+        EXPECT_GT(row.calls, 0) << row.kernel;
+        EXPECT_GT(row.values, 0) << row.kernel;
+        kernels.insert(row.kernel);
+      }
+      // Embedding, norm, five products, rotation, append, attention, softmax, argmax.
+      EXPECT_GE(kernels.size(), 10U);
+    }
+    EXPECT_EQ(verify_packing(file), 0);
+  }
+}
+
+TEST(Verify, TakesTheShortestContext) {
+  const test::TempFile temp(write_v1(test::random_weights(test::toy_config(8, 8, 1, 2, 1, 4, 1, true), 2)));
+  const ModelFile file = read_llama2c(temp.path());
+  for (const VerifyRow& row : verify_kernels(file, {jit::host_tiers().back()})) {
+    EXPECT_EQ(row.different, 0) << row.kernel;
+  }
+}
+
+}  // namespace
+}  // namespace llamajit

@@ -1,0 +1,189 @@
+// What goes wrong is said in one line that names the file, the field, what was expected and what was found.
+#include <sys/resource.h>
+
+#include "jit/isa.h"
+#include "tests/support/program_fixture.h"
+
+namespace llamajit::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+const Config kConfig = toy_config(32, 48, 2, 4, 2, 30, 12, true);
+
+class Errors : public AlphabetTest {
+ protected:
+  // The error of a model with this content, through every subcommand that reads one.
+  void expect_refused(const std::string& content, std::vector<std::string> parts) const {
+    const std::string path = directory_.write("bad.bin", content);
+    parts.push_back(path);
+    expect_error(run_program({"run", path, "-p", "a"}), 1, parts);
+    expect_error(run_program({"inspect", path}), 1, parts);
+    expect_error(run_program({"verify", path}), 1, parts);
+    expect_error(run_program({"tokenize", path, "-p", "a"}), 1, parts);
+  }
+};
+
+std::string v1_with(std::size_t offset, std::int32_t value) {
+  std::string content = write_v1(random_weights(kConfig, 7));
+  content.replace(offset, 4, reinterpret_cast<const char*>(&value), 4);
+  return content;
+}
+
+TEST_F(Errors, MissingFiles) {
+  const std::string missing = directory_.path() + "/missing.bin";
+  for (const char* command : {"run", "inspect", "verify"}) {
+    expect_error(run_program({command, missing}), 1, {missing, "No such file or directory"});
+  }
+  expect_error(run({"-z", missing, "-p", "a"}), 1, {missing, "No such file or directory"});
+  expect_error(run({"-f", missing}), 1, {missing, "No such file or directory"});
+  expect_error(run({"-f", directory_.path()}), 1, {directory_.path(), "Is a directory"});
+  expect_error(run_program({"run", directory_.path(), "-z", tokenizer_, "-p", "a"}), 1,
+               {directory_.path(), "found a directory"});
+  const TempDirectory alone;
+  const std::string model = alone.write("m.bin", write_v1(random_weights(kConfig, 7)));
+  expect_error(run_program({"run", model, "-p", "a"}), 1, {alone.path() + "/tokenizer.bin", "-z"});
+}
+
+TEST_F(Errors, WrongMagic) {
+  expect_refused("GGUF and then something else entirely", {"magic", "expected", "0x46554747 (GGUF)"});
+  expect_refused(v1_with(4, 3), {"version", "expected 1 or 2", "found 3"});
+}
+
+TEST_F(Errors, TruncatedHeader) {
+  expect_refused("24ka", {"version", "expected 4 bytes", "found 0"});
+  expect_refused(std::string(20, '\1'), {"header", "expected 28 bytes", "found 20"});
+  expect_refused(write_v1(random_weights(kConfig, 7)).substr(0, 40), {"header", "expected", "found"});
+}
+
+TEST_F(Errors, TruncatedData) {
+  const std::string content = write_v1(random_weights(kConfig, 7));
+  expect_refused(content.substr(0, content.size() - 1), {"layers.1.up", "expected 6144 bytes", "found 6143"});
+  expect_refused(content + "x", {"file size", "expected", "found"});
+}
+
+TEST_F(Errors, AbsurdDimensions) {
+  constexpr const char* kFields[] = {"dim",        "hidden_dim", "n_layers", "n_heads",
+                                     "n_kv_heads", "vocab_size", "seq_len"};
+  for (std::size_t i = 0; i < std::size(kFields); ++i) {
+    for (const std::int32_t value : {0, -1, INT32_MIN, INT32_MAX}) {
+      expect_refused(v1_with(8 + 4 * i, value), {std::string("header.") + kFields[i], "positive count",
+                                                 "found " + std::to_string(value)});
+    }
+  }
+  expect_refused(v1_with(8, 1 << 20), {"expected", "found"});
+}
+
+TEST_F(Errors, CountsThatDoNotFitEachOther) {
+  expect_refused(v1_with(20, 5), {"header.n_heads", "a divisor of dim 32", "found 5"});
+  expect_refused(v1_with(24, 3), {"header.n_kv_heads", "a divisor of n_heads 4", "found 3"});
+  std::string v2 = write_v2(random_weights(kConfig, 7), 8);
+  v2[37] = 7;
+  expect_refused(v2, {"header.group_size", "a divisor of dim 32", "found 7"});
+}
+
+TEST_F(Errors, TokenizersThatDoNotFitTheModel) {
+  std::vector<std::string> pieces = alphabet();
+  pieces.pop_back();
+  const std::string small = directory_.write("small.bin", tokenizer_file(pieces));
+  expect_error(run({"-z", small, "-p", "a"}), 1,
+               {small, "tokens: expected 30 (the model's vocabulary), found 29"});
+  const std::string cut = directory_.write("cut.bin", tokenizer_file(alphabet()).substr(0, 50));
+  expect_error(run({"-z", cut, "-p", "a"}), 1, {cut, "expected", "found"});
+  pieces.insert(pieces.end(), {"z", "more"});
+  const std::string more = directory_.write("more.bin", tokenizer_file(pieces));
+  EXPECT_EQ(run({"-z", more, "-p", "a"}).out, alphabet_text(26)) << "more tokens than needed are fine";
+}
+
+TEST_F(Errors, ContextsThatDoNotFit) {
+  expect_error(run({"-p", "abcdef", "-c", "4"}), 1, {"prompt: expected at most 4 tokens", "found 8"});
+  expect_error(run({"-p", "a", "-c", "101"}), 1,
+               {model_, "context: expected at most 100 tokens", "found 101"});
+}
+
+TEST_F(Errors, TiersThatAreNone) {
+  expect_error(run({"-p", "a", "--isa", "sse9"}), 1,
+               {"--isa: expected one of scalar, avx2, avxvnni, avx512, avx512vnni, found 'sse9'"});
+  expect_error(run_program({"verify", model_, "--isa", ""}), 1, {"--isa: expected one of"});
+  ChildOptions options;
+  options.environment = {{"LLAMAJIT_ISA", "AVX2"}};
+  expect_error(run({"-p", "a"}, options), 1, {"LLAMAJIT_ISA: expected one of", "found 'AVX2'"});
+}
+
+TEST_F(Errors, TiersThatThisCpuLacks) {
+  const std::vector<jit::Tier> host = jit::host_tiers();
+  int lacking = 0;
+  for (const jit::Tier tier : jit::kAllTiers) {
+    if (std::find(host.begin(), host.end(), tier) != host.end()) continue;
+    ++lacking;
+    expect_error(run({"-p", "a", "--isa", std::string(to_string(tier))}), 1,
+                 {"--isa: " + std::string(to_string(tier)) + " needs", "this CPU lacks; it has scalar"});
+  }
+  if (lacking == 0) GTEST_SKIP() << "this CPU has every tier";
+}
+
+TEST_F(Errors, WrongUsage) {
+  const std::vector<std::vector<std::string>> wrong = {
+      {"bogus"},
+      {"run"},
+      {"inspect"},
+      {"verify"},
+      {"--bogus"},
+      {"run", model_, "-p"},
+      {"run", model_, "-p", "a", "-f", "b"},
+      {"run", model_, "-p", "a", "-n", "x"},
+      {"run", model_, "-p", "a", "-n", "99999999999"},
+      {"run", model_, "-p", "a", "-t", "0"},
+      {"run", model_, "-p", "a", "-t", "-3"},
+      {"run", model_, "-p", "a", "-c", "0"},
+      {"run", model_, "-p", "a", "--temp", "-1"},
+      {"run", model_, "-p", "a", "--top-p", "2"},
+      {"run", model_, "-p", "a", "--seed", "x"},
+      {"run", model_, "-p", "a", "left over"},
+      {"inspect", model_, "left over"},
+  };
+  for (const auto& arguments : wrong) {
+    SCOPED_TRACE(::testing::PrintToString(arguments));
+    expect_error(run_program(arguments), 2, {});
+  }
+}
+
+TEST_F(Errors, HelpIsAResult) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"--help"}, {"run", "--help"}, {"tokenize", "-h"}, {"inspect", "-h"}}) {
+    const ChildResult result = run_program(arguments);
+    expect_success(result);
+    EXPECT_THAT(result.out, HasSubstr("Usage:"));
+    EXPECT_EQ(result.err, "");
+  }
+  const ChildResult version = run_program({"--version"});
+  expect_success(version);
+  EXPECT_THAT(version.out, ::testing::StartsWith("llamajit "));
+  EXPECT_THAT(version.out, HasSubstr("tier "));
+}
+
+TEST_F(Errors, AFullDiskIsOneForEveryCommand) {
+  ChildOptions options;
+  options.output_path = "/dev/full";
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--help"},
+                                                    {"--version"},
+                                                    {"inspect", model_},
+                                                    {"verify", model_},
+                                                    {"tokenize", model_, "-p", "a"}}) {
+    expect_error(run_program(arguments, options), 1, {"standard output: No space left on device"});
+  }
+}
+
+#ifndef __SANITIZE_ADDRESS__  // which needs more address space than that by itself
+TEST_F(Errors, TheSystemRefusesThreads) {
+  ChildOptions options;
+  options.before_exec = [] {
+    const rlimit limit{rlim_t{1500} << 20, rlim_t{1500} << 20};  // far from enough stacks
+    return setrlimit(RLIMIT_AS, &limit) == 0;
+  };
+  expect_error(run({"-p", "a", "-t", "1024"}, options), 1, {"threads: expected 1024, the system gives"});
+}
+#endif
+
+}  // namespace
+}  // namespace llamajit::test
