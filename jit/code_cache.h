@@ -45,8 +45,6 @@ class Kernel {
 class CodeCache {
  public:
   explicit CodeCache(Isa isa);
-  CodeCache(CodeCache&&) = default;
-  CodeCache& operator=(CodeCache&&) = default;
 
   // Generates the kernel unless the cache has it. Not after publish(). Throws std::runtime_error that names
   // the kernel if its code can't be generated.

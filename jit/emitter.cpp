@@ -60,6 +60,7 @@ V16 Emitter::uniform16() {
 
 std::vector<V16> Emitter::v16s(int count) {
   std::vector<V16> out;
+  out.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) out.push_back(v16());
   return out;
 }

@@ -40,6 +40,7 @@ const TierRow& row(Tier tier) {
 
 std::vector<std::string_view> names(const std::vector<Tier>& tiers) {
   std::vector<std::string_view> out;
+  out.reserve(tiers.size());
   for (Tier tier : tiers) out.push_back(to_string(tier));
   return out;
 }

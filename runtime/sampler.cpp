@@ -129,7 +129,7 @@ float Sampler::next_random() {
 }
 
 // In the order of the ids. The sum can end a little below 1: then the last token that can be drawn at all.
-TokenId Sampler::draw_from_all(std::span<const float> probabilities, float coin) const {
+TokenId Sampler::draw_from_all(std::span<const float> probabilities, float coin) {
   float sum = 0;
   std::size_t last = 0;
   for (std::size_t i = 0; i < probabilities.size(); ++i) {

@@ -56,7 +56,7 @@ class Sampler {
   bool penalises() const;
   void penalise(std::span<float> logits);
   float next_random();
-  TokenId draw_from_all(std::span<const float> probabilities, float coin) const;
+  static TokenId draw_from_all(std::span<const float> probabilities, float coin);
   TokenId draw_from_candidates(std::span<const float> probabilities, float coin);
   void collect_candidates(std::span<const float> probabilities);
   float sort_until(float limit);

@@ -59,7 +59,7 @@ std::optional<char> parse_byte_piece(std::string_view piece) {
   if (piece.size() != 6 || !piece.starts_with("<0x") || piece[5] != '>') return std::nullopt;
   const auto high = digits.find(piece[3]);
   const auto low = digits.find(piece[4]);
-  if (high == digits.npos || low == digits.npos) return std::nullopt;
+  if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
   return static_cast<char>(high << 4 | low);
 }
 

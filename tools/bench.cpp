@@ -52,6 +52,9 @@ std::int64_t peak_memory() {
 // Tells what is running, on one line of a terminal.
 class Progress {
  public:
+  Progress() = default;
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
   void begin(std::string what) {
     what_ = std::move(what);
     run_ = 0;
