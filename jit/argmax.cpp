@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cstddef>
 #include <limits>
 
 #include "jit/generators.h"
@@ -14,72 +16,101 @@ class ArgmaxGenerator {
 
   void generate() {
     e.enter();
-    e.mov(x, e.ptr[e.args() + offsetof(ArgmaxArgs, x)]);
+    load_args();
     maximum();
     first_place();
-    e.mov(at, e.ptr[e.args() + offsetof(ArgmaxArgs, index)]);
-    e.mov(e.ptr[at], index.cvt32());
+    e.mov(at, e.ptr[e.args() + offsetof(ArgmaxArgs, best)]);
+    e.vmovss(e.ptr[at + offsetof(Best, value)], Xbyak::Xmm(best.part[0].getIdx()));
+    e.mov(e.ptr[at + offsetof(Best, index)], index.cvt32());
     e.leave();
   }
 
  private:
-  static constexpr int kWays = 4;
+  int tail() const { return key.n % kLanes; }
+
+  // vectors = the whole vectors of the slice; has_tail = whether the padded last one is ours.
+  void load_args() {
+    e.mov(x, e.ptr[e.args() + offsetof(ArgmaxArgs, begin)]);
+    e.mov(vectors, e.ptr[e.args() + offsetof(ArgmaxArgs, end)]);
+    e.sub(vectors, x);
+    e.shr(vectors, 4);
+    e.shl(x, 2);
+    e.add(x, e.ptr[e.args() + offsetof(ArgmaxArgs, x)]);
+  }
+
+  // Runs body() if the slice ends with the vector, whose last lanes fill no vector.
+  template <class Body>
+  void at_tail(Body body) {
+    if (tail() == 0) return;
+    Xbyak::Label done;
+    e.cmp(e.qword[e.args() + offsetof(ArgmaxArgs, end)], key.n);
+    e.jne(done, Emitter::T_NEAR);
+    body();
+    e.L(done);
+  }
+
+  void take(int i, int lanes) {
+    e.load_tail(value, at + i * kLanes * 4, lanes, f32(-kInfinity));
+    const V16& way = ways[static_cast<std::size_t>(i)];
+    e.max(way, value, way);  // a NaN is passed over
+  }
 
   void maximum() {
-    const int step = kWays * kLanes;
     for (const V16& way : ways) e.broadcast(way, f32(-kInfinity));
-    const auto take = [&](int i, int lanes) {
-      e.load_tail(value, at + i * kLanes * 4, lanes, f32(-kInfinity));
-      const V16& way = ways[static_cast<std::size_t>(i)];
-      e.max(way, value, way);  // a NaN is passed over
-    };
     e.mov(at, x);
-    e.repeat(count, key.n / step, [&] {
+    e.mov(count, vectors);
+    e.while_at_least(count, kWays, [&] {
       for (int i = 0; i < kWays; ++i) take(i, kLanes);
-      e.add(at, step * 4);
+      e.add(at, kWays * kLanes * 4);
     });
-    for (int i = 0; i * kLanes < key.n % step; ++i) take(i, std::min(kLanes, key.n % step - i * kLanes));
+    e.while_at_least(count, 1, [&] {
+      take(0, kLanes);
+      e.add(at, kLanes * 4);
+    });
+    at_tail([&] { take(0, tail()); });
     e.max(ways[0], ways[0], ways[1]);
     e.max(ways[2], ways[2], ways[3]);
     e.max(ways[0], ways[0], ways[2]);
     e.broadcast_lane0(best, e.fold_max(ways[0], value));
   }
 
-  // index = the first i with x[i] == best; 0 where best is -infinity, as nothing is greater than that.
+  // index = the first i with x[i] == best; the slice's first where best is -infinity, as nothing is greater
+  // than that.
   void first_place() {
-    Xbyak::Label search, found, done;
-    e.xor_(index, index);
-    e.mov(at, x);
+    Xbyak::Label found, done;
+    e.mov(index, e.ptr[e.args() + offsetof(ArgmaxArgs, begin)]);
     e.vmovd(e.scratch().cvt32(), Xbyak::Xmm(best.part[0].getIdx()));
     e.cmp(e.scratch().cvt32(), static_cast<std::uint32_t>(f32(-kInfinity).bits));
     e.je(done, Emitter::T_NEAR);
-    const int whole = key.n / kLanes;
-    if (whole > 0) {
-      e.mov(count, whole);
-      e.L(search);
+    e.mov(at, x);
+    e.mov(count, vectors);
+    e.while_at_least(count, 1, [&] {
       e.load(value, at);
       e.equal_mask(e.scratch(), temp, value, best);
       e.test(e.scratch().cvt32(), e.scratch().cvt32());
       e.jnz(found, Emitter::T_NEAR);
       e.add(at, kLanes * 4);
-      e.dec(count);
-      e.jnz(search);
-    }
-    if (key.n % kLanes != 0) {
-      e.load_tail(value, at, key.n % kLanes, f32(-kInfinity));
+    });
+    at_tail([&] {
+      e.load_tail(value, at, tail(), f32(-kInfinity));
       e.equal_mask(e.scratch(), temp, value, best);
-    }
+    });
     e.L(found);
-    e.bsf(index, e.scratch());
+    e.bsf(e.scratch(), e.scratch());
+    e.vmovss(Xbyak::Xmm(best.part[0].getIdx()),
+             e.ptr[at + e.scratch() * 4]);  // of equal zeros, the sign of the first
+    e.add(index, e.scratch());
     e.sub(at, x);
     e.shr(at, 2);
     e.add(index, at);
     e.L(done);
   }
 
+  static constexpr int kWays = 4;
+
   Emitter& e;
   const ArgmaxKey& key;
-  const Reg64 x = e.gpr(), at = e.gpr(), count = e.gpr(), index = e.gpr(), temp = e.gpr();
+  const Reg64 x = e.gpr(), at = e.gpr(), count = e.gpr(), index = e.gpr(), temp = e.gpr(), vectors = e.gpr();
   const V16 value = e.v16(), best = e.uniform16();
   const std::vector<V16> ways = e.v16s(kWays);
 };

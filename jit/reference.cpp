@@ -221,14 +221,10 @@ void reference(const SoftmaxKey& key, const SoftmaxArgs& args) {
   for (std::size_t i = 0; i < n; ++i) args.x[i] = padded[i] * inverse;
 }
 
-void reference(const ArgmaxKey& key, const ArgmaxArgs& args) {
-  float best = -kInfinity;
-  *args.index = 0;
-  for (int i = 0; i < key.n; ++i) {
-    if (args.x[i] > best) {
-      best = args.x[i];
-      *args.index = i;
-    }
+void reference(const ArgmaxKey& /*key*/, const ArgmaxArgs& args) {
+  *args.best = {-kInfinity, static_cast<std::int32_t>(args.begin)};
+  for (std::int64_t i = args.begin; i < args.end; ++i) {
+    if (args.x[i] > args.best->value) *args.best = {args.x[i], static_cast<std::int32_t>(i)};
   }
 }
 

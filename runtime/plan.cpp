@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <limits>
 #include <optional>
 
 namespace llamajit {
@@ -14,6 +15,7 @@ struct Plan::Scratch {
   float* norm;      // (dim)
   QuantizedArgs q;  // (dim) or (hidden_dim)
   float* scores;    // (group, context + 16)
+  jit::Best* best;  // of its logits
 };
 
 namespace {
@@ -48,6 +50,7 @@ class Plan::Builder {
       feed_forward_block(w_.layers[layer]);
     }
     steps_ = &p_.classify_[static_cast<std::size_t>(thread_)];
+    last_barrier_ = -1;
     classifier();
   }
 
@@ -123,9 +126,13 @@ class Plan::Builder {
 
   void classifier() {
     Input x = norm(w_.final_norm);
-    matvec(x, w_.classifier, share(w_.classifier.units()), Epilogue::store, p_.logits_);
-    barrier();
-    if (thread_ == 0) call(jit::ArgmaxKey{c_.vocab_size}, jit::ArgmaxArgs{p_.logits_, p_.argmax_});
+    const Range units = share(w_.classifier.units());
+    if (units.begin == units.end) return;
+    matvec(x, w_.classifier, units, Epilogue::store, p_.logits_);
+    // Each thread looks through what it has just written, still in its cache.
+    call(jit::ArgmaxKey{c_.vocab_size},
+         jit::ArgmaxArgs{p_.logits_, scratch().best, units.begin * jit::kLanes,
+                         std::min<std::int64_t>(units.end * jit::kLanes, c_.vocab_size)});
   }
 
   Input norm(const float* weight) {
@@ -139,6 +146,7 @@ class Plan::Builder {
       call(jit::QuantizeKey{x.n, matrix.format.group}, jit::QuantizeArgs{x.x, scratch().q});
       x.quantised_for = matrix.format;
     }
+    prefetch_before_last_barrier(matrix, units.begin);
     call(jit::MatvecKey{matrix.format, matrix.rows, matrix.cols, epilogue},
          jit::MatvecArgs{matrix.data, x.x, scratch().q, out, units.begin, units.end});
   }
@@ -149,7 +157,17 @@ class Plan::Builder {
   }
 
   void barrier() {
-    if (threads_ > 1) steps_->push_back({});
+    if (threads_ == 1) return;
+    last_barrier_ = std::ssize(*steps_);
+    steps_->push_back({});
+  }
+
+  // Whoever waits may as well fetch what it will multiply next.
+  void prefetch_before_last_barrier(const PackedMatrix& matrix, std::int64_t unit) {
+    if (last_barrier_ < 0) return;
+    (*steps_)[static_cast<std::size_t>(last_barrier_)].args =
+        matrix.data + unit * matrix.tiles_per_unit * jit::tile_bytes(matrix.format, matrix.cols);
+    last_barrier_ = -1;
   }
 
   const Scratch& scratch() const { return p_.scratch_[static_cast<std::size_t>(thread_)]; }
@@ -161,6 +179,7 @@ class Plan::Builder {
   int thread_;
   int threads_;
   std::vector<Step>* steps_ = nullptr;
+  std::ptrdiff_t last_barrier_ = -1;  // its step, until a matrix follows
 };
 
 Plan::Plan(const Config& config, const Weights& weights, const KvCache& kv_cache, const RopeTable& rope,
@@ -186,7 +205,6 @@ Plan::~Plan() = default;
 // Places all state: called once without memory to learn the size, and once with it.
 void Plan::place(Carver& carver, int threads) {
   cursor_ = carver.take<jit::Cursor>(1);
-  argmax_ = carver.take<std::int32_t>(1);
   x_ = carver.take<float>(config_.dim);
   q_ = carver.take<float>(config_.dim);
   k_ = carver.take<float>(config_.kv_dim());
@@ -204,6 +222,8 @@ void Plan::place(Carver& carver, int threads) {
            carver.take<std::int32_t>(longest)};
     s.scores = carver.take<float>(std::int64_t{config_.n_heads / config_.n_kv_heads} *
                                   (cache_.positions() + jit::kLanes));
+    s.best = carver.take<jit::Best>(1);
+    if (s.best != nullptr) *s.best = {-std::numeric_limits<float>::infinity(), 0};
   }
 }
 
@@ -220,6 +240,15 @@ void Plan::link() {
     }
   }
   link(softmax_step_);
+}
+
+std::int32_t Plan::argmax() const {
+  // Threads' logits follow each other, so the first of equals is the earliest.
+  const jit::Best* best = scratch_.front().best;
+  for (const Scratch& s : scratch_) {
+    if (s.best->value > best->value) best = s.best;
+  }
+  return best->index;
 }
 
 void Plan::softmax(std::span<float> x, float scale) const {

@@ -1,6 +1,7 @@
 // The steps of one token, laid out at load for each thread of the team.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory_resource>
 #include <span>
@@ -19,8 +20,8 @@ namespace llamajit {
 // each thread can attend with the rows that it has computed itself.
 bool heads_fit_tiles(const Config& config, int threads);
 
-// One call of a kernel, or a barrier where there is none. Args never change after load: what differs from
-// token to token stands in the Cursor that they point to.
+// One call of a kernel; or, without a kernel, a barrier, and `args` are weights to prefetch before it. Args
+// never change after load: what differs from token to token stands in the Cursor that they point to.
 struct Step {
   const jit::KernelInfo* kernel = nullptr;
   const void* args = nullptr;
@@ -35,7 +36,7 @@ struct Step {
 //   feed      embedding row -> x, barrier
 //     layer   norm (+quantise) -> q, k, v -> rope -> append to the cache -> attention, barrier
 //             o, x +=, barrier -> norm (+quantise) -> gate, up, swiglu, barrier -> down, x +=, barrier
-//   classify  norm (+quantise) -> logits, barrier -> argmax
+//   classify  norm (+quantise) -> logits, and the best of each thread's own
 //
 // Norms and quantisation are done by every thread for itself: they cost less than a barrier. Where the K/V
 // heads can be dealt out evenly, a thread computes q, k and v of just the heads that it attends to; otherwise
@@ -66,7 +67,7 @@ class Plan {
 
   jit::Cursor& cursor() { return *cursor_; }
   std::span<float> logits() const { return {logits_, static_cast<std::size_t>(config_.vocab_size)}; }
-  std::int32_t argmax() const { return *argmax_; }
+  std::int32_t argmax() const;
   // (dim): what classify() starts from.
   float* residual() { return x_; }
   // Runs x = softmax(x * scale) over vocab_size values, on the calling thread.
@@ -83,11 +84,18 @@ class Plan {
   }
   void place(Carver& carver, int threads);
   static void link(Step& step);
+  // So much that the memory's own prefetchers are ahead by its end.
+  static void prefetch(const void* from) {
+    constexpr int kBytes = 4096;
+    if (from == nullptr) return;
+    for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(static_cast<const std::byte*>(from) + i);
+  }
   static void walk(const std::vector<Step>& steps, int thread, Team& team) {
     for (const Step& step : steps) {
       if (step.entry != nullptr) {
         step.entry(step.args, step.key);
       } else {
+        prefetch(step.args);
         team.barrier(thread);
       }
     }
@@ -105,7 +113,6 @@ class Plan {
 
   // Shared state, within memory_.
   jit::Cursor* cursor_ = nullptr;
-  std::int32_t* argmax_ = nullptr;
   float* x_ = nullptr;       // (dim): the residual stream
   float* q_ = nullptr;       // (dim)
   float* k_ = nullptr;       // (kv_dim)

@@ -76,8 +76,8 @@ struct Outputs {
   std::vector<Output> operator()(const jit::SoftmaxKey& key, const jit::SoftmaxArgs& args) const {
     return {{Output::Type::f32, args.x, key.n}};
   }
-  std::vector<Output> operator()(const jit::ArgmaxKey&, const jit::ArgmaxArgs& args) const {
-    return {{Output::Type::i32, args.index, 1}};
+  std::vector<Output> operator()(const jit::ArgmaxKey& /*key*/, const jit::ArgmaxArgs& args) const {
+    return {{Output::Type::f32, &args.best->value, 1}, {Output::Type::i32, &args.best->index, 1}};
   }
 };
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 #include <vector>
 
@@ -12,6 +13,7 @@ namespace {
 
 using jit::ArgmaxArgs;
 using jit::ArgmaxKey;
+using jit::Best;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
@@ -23,10 +25,19 @@ class Argmax {
   void expect(const std::vector<float>& x, std::size_t index, const std::string& what) {
     const auto result = kernels_.check(0, what, [&](CallMemory& memory) {
       const float* from = memory.copy_of("x", x);
-      return ArgmaxArgs{from, memory.allocate<std::int32_t>("index", 1)};
+      return ArgmaxArgs{from, memory.allocate<Best>("best", 1), 0, std::ssize(x)};
     });
-    EXPECT_EQ(result->view<std::int32_t>("index")[0], static_cast<std::int32_t>(index))
+    EXPECT_EQ(result->view<Best>("best")[0].index, static_cast<std::int32_t>(index))
         << what << " of " << x.size();
+  }
+
+  // The best of x[begin, end).
+  Best of_slice(const std::vector<float>& x, std::int64_t begin, std::int64_t end) {
+    const auto result = kernels_.check(0, fmt::format("slice [{}, {})", begin, end), [&](CallMemory& memory) {
+      const float* from = memory.copy_of("x", x);
+      return ArgmaxArgs{from, memory.allocate<Best>("best", 1), begin, end};
+    });
+    return result->view<Best>("best")[0];
   }
 
  private:
@@ -89,6 +100,27 @@ TEST(Argmax, Infinities) {
     argmax.expect(x, n - 1, "-infinity but the last");
     x[n / 2] = kInfinity;
     argmax.expect(x, n / 2, "infinity");
+  }
+}
+
+TEST(Argmax, SlicesFindTheirOwn) {
+  for (std::size_t n : {64U, 75U, 130U}) {
+    Argmax argmax(static_cast<int>(n));
+    CallMemory source(Edge::back, n);
+    const std::vector<float> x = source.random_floats(n);
+    const auto size = static_cast<std::int64_t>(n);
+    for (std::int64_t begin = 0; begin < size; begin += 16) {
+      for (std::int64_t end = begin + 16; end < size + 16; end += 16) {
+        const std::int64_t stop = std::min(end, size);
+        const Best best = argmax.of_slice(x, begin, stop);
+        const auto expected = std::max_element(x.begin() + begin, x.begin() + stop);
+        EXPECT_EQ(best.index, expected - x.begin());
+        EXPECT_EQ(best.value, *expected);
+      }
+    }
+    const Best none = argmax.of_slice(std::vector<float>(n, kNaN), 16, size);
+    EXPECT_EQ(none.index, 16);
+    EXPECT_EQ(none.value, -kInfinity);
   }
 }
 

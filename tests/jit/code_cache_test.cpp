@@ -78,9 +78,9 @@ int call_argmax(CodeCache& cache) {
   const jit::Kernel<jit::ArgmaxArgs> argmax = cache.get(jit::ArgmaxKey{3});
   cache.publish();
   const float x[] = {1, 3, 2};
-  std::int32_t index = -1;
-  argmax({x, &index});
-  return index;
+  jit::Best best{};
+  argmax({x, &best, 0, 3});
+  return best.index;
 }
 
 // The first mapping that is both writable and executable, "" if there is none.
@@ -118,9 +118,9 @@ TEST(CodeCache, KernelsOutliveAMoveOfTheirCache) {
   first.publish();
   const CodeCache second = std::move(first);
   const float x[] = {1, 2};
-  std::int32_t index = -1;
-  argmax({x, &index});
-  EXPECT_EQ(index, 1);
+  jit::Best best{};
+  argmax({x, &best, 0, 2});
+  EXPECT_EQ(best.index, 1);
 }
 
 TEST(CodeCache, AnEmptyOneCanBePublished) {
