@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,8 +71,8 @@ std::vector<float> logits_of(Engine& engine) {
 }
 
 // What a model says at every position when it is fed one token at a time.
-std::vector<std::vector<float>> one_by_one(const ModelFile& file, int n) {
-  Engine engine(file, {{jit::host_tiers().back()}, 1, 0});
+std::vector<std::vector<float>> one_by_one(const ModelFile& file, int n, std::optional<jit::KvType> type) {
+  Engine engine(file, {{jit::host_tiers().back()}, 1, 0, type});
   std::vector<std::vector<float>> logits;
   for (int pos = 0; pos < n; ++pos) {
     engine.feed(token_at(pos, file.config), pos, true);
@@ -92,9 +93,17 @@ std::vector<std::vector<float>> one_by_one(const ModelFile& file, int n) {
 // One model, its measure, and engines that are held against it.
 class Prompts {
  public:
-  Prompts(const std::string& content, int positions)
-      : temp_(content), file_(read_llama2c(temp_.path())), expected_(one_by_one(file_, positions)) {}
+  // Without a type the cache has that which the engine chooses.
+  Prompts(const std::string& content, int positions, std::optional<jit::KvType> type = {})
+      : temp_(content),
+        file_(read_llama2c(temp_.path())),
+        type_(type),
+        expected_(one_by_one(file_, positions, type)) {}
 
+  const Config& config() const { return file_.config; }
+  EngineOptions options(jit::Tier tier, int threads, int context = 0) const {
+    return {{tier}, threads, context, type_};
+  }
   const ModelFile& file() const { return file_; }
   // Feeds n tokens at once at `pos`, all before it fed, and then some one by one.
   void expect_same(Engine& engine, int n, int pos) const {
@@ -117,6 +126,7 @@ class Prompts {
 
   TempFile temp_;
   ModelFile file_;
+  std::optional<jit::KvType> type_;
   std::vector<std::vector<float>> expected_;
 };
 
@@ -127,7 +137,7 @@ void check_everywhere(const std::string& content) {
     for (const int threads : {1, 2, 3, 5}) {
       if (tier == jit::Tier::scalar && threads > 2) continue;
       const bool every_length = tier == tiers.back() && threads < 5 && !kSanitized;
-      Engine engine(prompts.file(), {{tier}, threads, 0});
+      Engine engine(prompts.file(), prompts.options(tier, threads));
       for (int n = 1; n <= 40; n += every_length || n < 10 ? 1 : 5) {
         prompts.expect_same(engine, n, 0);
         if (::testing::Test::HasFailure()) return;
@@ -149,15 +159,25 @@ TEST_P(PrefillShapes, ChunksGiveTheBitsOfSingleTokens) {
 INSTANTIATE_TEST_SUITE_P(All, PrefillShapes, ::testing::Range(std::size_t{0}, shapes().size()));
 
 // Lengths and positions that cross the ends of blocks of tokens, of groups of positions and of chunks.
-class PrefillPositions : public ::testing::TestWithParam<int> {};  // 0: f32, else the group
+struct Stored {
+  int group;  // of the weights; 0: f32
+  jit::KvType type;
+};
+class PrefillPositions : public ::testing::TestWithParam<Stored> {
+ protected:
+  static Prompts prompts_of(const Config& config, std::uint64_t seed, int positions) {
+    const auto weights = test::random_weights(config, seed);
+    const auto [group, type] = GetParam();
+    return {group == 0 ? write_v1(weights) : write_v2(weights, group), positions, type};
+  }
+};
 
 TEST_P(PrefillPositions, LaterPositionsAndLongPrompts) {
-  const auto weights = test::random_weights(toy_config(48, 80, 2, 6, 3, 61, 400, true), 11);
-  const Prompts prompts(GetParam() == 0 ? write_v1(weights) : write_v2(weights, GetParam()), 400);
+  const Prompts prompts = prompts_of(toy_config(48, 80, 2, 6, 3, 61, 400, true), 11, 400);
   for (const jit::Tier tier : jit::host_tiers()) {
     for (const int threads : {1, 2, 3, 5}) {
       if (tier == jit::Tier::scalar && threads > 2) continue;
-      Engine engine(prompts.file(), {{tier}, threads, 0});
+      Engine engine(prompts.file(), prompts.options(tier, threads));
       for (const int n : {1, 2, 3, 7, 8, 9, 127, 128, 129, 130, 131, 300}) {
         prompts.expect_same(engine, n, 0);
         if (::testing::Test::HasFailure()) return;
@@ -174,12 +194,11 @@ TEST_P(PrefillPositions, LaterPositionsAndLongPrompts) {
 }
 
 TEST_P(PrefillPositions, PromptsInPieces) {
-  const auto weights = test::random_weights(toy_config(48, 80, 2, 6, 3, 61, 400, true), 12);
-  const Prompts prompts(GetParam() == 0 ? write_v1(weights) : write_v2(weights, GetParam()), 400);
-  Engine engine(prompts.file(), {{jit::host_tiers().back()}, 2, 0});
+  const Prompts prompts = prompts_of(toy_config(48, 80, 2, 6, 3, 61, 400, true), 12, 400);
+  Engine engine(prompts.file(), prompts.options(jit::host_tiers().back(), 2));
   int pos = 0;
   for (const int n : {5, 1, 3, 20, 2, 130, 8, 4, 150, 77}) {
-    engine.feed_all(tokens_from(pos, n, prompts.file().config), pos);
+    engine.feed_all(tokens_from(pos, n, prompts.config()), pos);
     pos += n;
     if (pos < 400) prompts.expect_same(engine, 1, pos++);
     if (HasFailure()) return;
@@ -189,10 +208,9 @@ TEST_P(PrefillPositions, PromptsInPieces) {
 
 TEST_P(PrefillPositions, UpToTheLastPositionOfTheContext) {
   for (const int context : {1, 2, 3, 8, 15, 16, 17, 33, 127, 128, 129, 131, 140}) {
-    const auto weights = test::random_weights(toy_config(48, 80, 1, 6, 3, 61, 140, false), 13);
-    const Prompts prompts(GetParam() == 0 ? write_v1(weights) : write_v2(weights, GetParam()), context);
+    const Prompts prompts = prompts_of(toy_config(48, 80, 1, 6, 3, 61, 140, false), 13, context);
     for (const int threads : {1, 3}) {
-      Engine engine(prompts.file(), {{jit::host_tiers().back()}, threads, context});
+      Engine engine(prompts.file(), prompts.options(jit::host_tiers().back(), threads, context));
       prompts.expect_same(engine, context, 0);
       for (const int n : {1, 3, 9}) {
         if (n < context) prompts.expect_same(engine, n, context - n);
@@ -201,8 +219,15 @@ TEST_P(PrefillPositions, UpToTheLastPositionOfTheContext) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, PrefillPositions, ::testing::Values(0, 16, 4),
-                         [](const auto& format) { return fmt::format("group_{}", format.param); });
+constexpr Stored kStored[] = {
+    {0, jit::KvType::f32}, {0, jit::KvType::f16}, {16, jit::KvType::bf16}, {4, jit::KvType::f16}};
+
+std::string stored_name(const ::testing::TestParamInfo<Stored>& stored) {
+  static constexpr const char* kTypes[] = {"f32", "f16", "bf16"};
+  return fmt::format("group_{}_cache_{}", stored.param.group, kTypes[static_cast<int>(stored.param.type)]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, PrefillPositions, ::testing::ValuesIn(kStored), stored_name);
 
 TEST(Prefill, ArgmaxIsThatOfTheLastToken) {
   const TempFile temp(write_v1(test::random_weights(toy_config(64, 96, 1, 4, 2, 100, 64, false), 14)));
