@@ -13,6 +13,7 @@ namespace {
 
 // About 50 us of reading: longer than any step takes, shorter than anyone notices.
 constexpr int kSpins = 4000;
+constexpr int kYields = 100;
 
 std::vector<int> allowed_cpus() {
   cpu_set_t set;
@@ -42,8 +43,9 @@ Team::Team(int threads)
       cpus_(allowed_cpus()),
       slots_(new Slot[static_cast<std::size_t>(threads)]) {
   if (static_cast<int>(cpus_.size()) < threads) {
-    // More threads than CPUs: whoever spins keeps the one waited for from running.
-    spins_ = 0;
+    // Whoever spins keeps the one waited for from running; to make way costs less than to sleep and be woken.
+    crowded_ = true;
+    spins_ = kYields;
     cpus_.clear();
   }
   start_workers();
@@ -119,7 +121,11 @@ void Team::wait_for(Slot& slot, std::uint32_t arrivals) {
   const auto arrived = [&](std::uint32_t seen) { return static_cast<std::int32_t>(seen - arrivals) >= 0; };
   for (int i = 0; i < spins_; ++i) {
     if (arrived(slot.arrivals.load(std::memory_order_acquire))) return;
-    _mm_pause();
+    if (crowded_) {
+      sched_yield();
+    } else {
+      _mm_pause();
+    }
   }
   sleepers_.fetch_add(1);
   for (std::uint32_t seen = slot.arrivals.load(); !arrived(seen); seen = slot.arrivals.load())

@@ -59,6 +59,7 @@ class Team {
 
   int size_;
   int spins_;              // reads of a slot before going to sleep
+  bool crowded_ = false;   // more threads than CPUs: a reader lets another thread run meanwhile
   std::vector<int> cpus_;  // to pin to; empty: don't
   std::unique_ptr<Slot[]> slots_;
   alignas(64) std::atomic<int> sleepers_{0};
