@@ -48,6 +48,14 @@ inline Const i32(std::int32_t value) {
 // The second operand of an operation: registers, sixteen lanes in memory, or a constant.
 using Source = std::variant<V16, RegExp, Const>;
 
+// The same register at another width.
+inline Xbyak::Ymm ymm_of(const Vec& v) {
+  return Xbyak::Ymm(v.getIdx());
+}
+inline Xbyak::Xmm xmm_of(const Vec& v) {
+  return Xbyak::Xmm(v.getIdx());
+}
+
 class Emitter : public Xbyak::CodeGenerator {
  public:
   // Emits into `buffer`, which must outlive the Emitter; Xbyak throws Xbyak::Error when it is full.
@@ -213,6 +221,7 @@ class Emitter : public Xbyak::CodeGenerator {
   template <class Op>
   Vec fold(const V16& from, const V16& temp, Op op);
 
+  static constexpr int kPartBytes = 32;  // of a ymm
   static constexpr int kMaskLanes = 8;
 
   Isa isa_;
@@ -225,5 +234,20 @@ class Emitter : public Xbyak::CodeGenerator {
   Xbyak::Label tail_masks_;
   bool uses_tail_masks_ = false;
 };
+
+template <class Op>
+void Emitter::each(const V16& to, const Source& b, Op op) {
+  for (int p = 0; p < to.parts; ++p) {
+    const auto part = static_cast<std::size_t>(p);
+    if (p == 1 && to.uniform()) return;
+    if (const auto* lanes = std::get_if<V16>(&b)) {
+      op(part, lanes->part[part]);
+    } else if (const auto* memory = std::get_if<RegExp>(&b)) {
+      op(part, ptr[*memory + kPartBytes * p]);
+    } else {
+      op(part, constant(std::get<Const>(b)));
+    }
+  }
+}
 
 }  // namespace llamajit::jit

@@ -2,6 +2,7 @@
 
 #include "jit/formats/packing.h"
 #include "jit/generators.h"
+#include "jit/unit_range.h"
 #include "jit/vector_math.h"
 
 namespace llamajit::jit {
@@ -20,23 +21,9 @@ class MatmulGenerator {
 
   void generate() {
     e.enter(scratch_bytes());
-    const int block = tiles_at_once();  // units; with swiglu in two passes
-    const int full_units = key.rows / kLanes;
-    const int tail_rows = key.rows % kLanes;
-    load_args(full_units);
-    e.while_at_least(units, block, [&] { emit_row_block(block, kLanes); });
-    if (block > 1) {
-      e.while_at_least(units, 1, [&] { emit_row_block(1, kLanes); });
-    }
-    if (tail_rows != 0) {
-      Xbyak::Label done;
-      e.test(units, units);  // below zero where our range begins, empty, behind the last unit
-      e.jnz(done, Emitter::T_NEAR);
-      e.cmp(e.qword[e.args() + offsetof(MatmulArgs, unit_end)], full_units);
-      e.jle(done, Emitter::T_NEAR);
-      emit_row_block(1, tail_rows);
-      e.L(done);
-    }
+    if (quantised()) e.broadcast(low_bytes, Const{0x00FF00FF});
+    over_units<MatmulArgs>(e, {w, out, units}, key.rows, unit_bytes(), tiles_at_once(),
+                           [&](int n_units, int rows) { emit_row_block(n_units, rows); });
     e.leave();
   }
 
@@ -62,22 +49,6 @@ class MatmulGenerator {
   }
   int scales_stride() const { return key.cols / key.format.group * 4; }
   int out_stride() const { return static_cast<int>(row_stride(key.rows)) * 4; }
-
-  // units = the whole units of ours; the padded last unit, if it is ours, comes after them.
-  void load_args(int full_units) {
-    e.mov(units, e.ptr[e.args() + offsetof(MatmulArgs, unit_end)]);
-    e.mov(e.scratch(), full_units);
-    e.cmp(units, e.scratch());
-    e.cmovg(units, e.scratch());
-    e.mov(w, e.ptr[e.args() + offsetof(MatmulArgs, unit_begin)]);
-    e.sub(units, w);
-    e.mov(out, w);
-    e.shl(out, 6);  // a unit is sixteen floats of the result
-    e.add(out, e.ptr[e.args() + offsetof(MatmulArgs, out)]);
-    e.imul(w, w, unit_bytes());
-    e.add(w, e.ptr[e.args() + offsetof(MatmulArgs, w)]);
-    if (quantised()) e.broadcast(low_bytes, Const{0x00FF00FF});
-  }
 
   // All tokens for `n_units` units at w, storing `rows` of each; then moves w and out past them.
   void emit_row_block(int n_units, int rows) {

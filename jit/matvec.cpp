@@ -3,6 +3,7 @@
 
 #include "jit/formats/packing.h"
 #include "jit/generators.h"
+#include "jit/unit_range.h"
 #include "jit/vector_math.h"
 
 namespace llamajit::jit {
@@ -20,42 +21,15 @@ class MatvecGenerator {
 
   void generate() {
     e.enter();
-    const int full_units = key.rows / kLanes;
-    const int tail_rows = key.rows % kLanes;
-    load_args(full_units);
-    e.while_at_least(units, 1, [&] { emit_unit(kLanes); });
-    if (tail_rows != 0) {
-      Xbyak::Label done;
-      e.test(units, units);  // below zero where our range begins, empty, behind the last unit
-      e.jnz(done, Emitter::T_NEAR);
-      e.cmp(e.qword[e.args() + offsetof(MatvecArgs, unit_end)], full_units);
-      e.jle(done, Emitter::T_NEAR);
-      emit_unit(tail_rows);
-      e.L(done);
-    }
+    if (quantised()) e.broadcast(low_bytes, Const{0x00FF00FF});
+    over_units<MatvecArgs>(e, {w, out, units}, key.rows, tiles_per_unit() * tile, 1,
+                           [&](int /*n_units*/, int rows) { emit_unit(rows); });
     e.leave();
   }
 
  private:
   bool quantised() const { return key.format.kind == FormatKind::q8_0; }
   int tiles_per_unit() const { return key.epilogue == Epilogue::swiglu ? 2 : 1; }
-  int unit_bytes() const { return tiles_per_unit() * tile; }
-  // units = the whole units of ours; the padded last unit, if it is ours, comes after them.
-  void load_args(int full_units) {
-    e.mov(units, e.ptr[e.args() + offsetof(MatvecArgs, unit_end)]);
-    e.mov(e.scratch(), full_units);
-    e.cmp(units, e.scratch());
-    e.cmovg(units, e.scratch());
-    e.mov(w, e.ptr[e.args() + offsetof(MatvecArgs, unit_begin)]);
-    e.sub(units, w);
-    e.mov(out, w);
-    e.shl(out, 6);  // a unit is sixteen floats of the result
-    e.add(out, e.ptr[e.args() + offsetof(MatvecArgs, out)]);
-    e.imul(w, w, unit_bytes());
-    e.add(w, e.ptr[e.args() + offsetof(MatvecArgs, w)]);
-    if (quantised()) e.broadcast(low_bytes, Const{0x00FF00FF});
-  }
-
   // Sums and finishes the unit at w, storing `rows` of it; moves w and out past it.
   void emit_unit(int rows) {
     Emitter::VectorScope scope(e);

@@ -1,0 +1,192 @@
+#include <algorithm>
+
+#include "jit/emitter.h"
+
+namespace llamajit::jit {
+
+using Xbyak::Xmm;
+using Xbyak::Ymm;
+using Xbyak::Zmm;
+
+// --- lane arithmetic
+// -----------------------------------------------------------------------------------------------
+
+void Emitter::add(const V16& to, const V16& a, const Source& b) {
+  each(to, b, [&](std::size_t p, const Xbyak::Operand& o) { vaddps(to.part[p], a.part[p], o); });
+}
+
+void Emitter::sub(const V16& to, const V16& a, const Source& b) {
+  each(to, b, [&](std::size_t p, const Xbyak::Operand& o) { vsubps(to.part[p], a.part[p], o); });
+}
+
+void Emitter::mul(const V16& to, const V16& a, const Source& b) {
+  each(to, b, [&](std::size_t p, const Xbyak::Operand& o) { vmulps(to.part[p], a.part[p], o); });
+}
+
+void Emitter::div(const V16& to, const V16& a, const Source& b) {
+  each(to, b, [&](std::size_t p, const Xbyak::Operand& o) { vdivps(to.part[p], a.part[p], o); });
+}
+
+void Emitter::max(const V16& to, const V16& a, const Source& b) {
+  each(to, b, [&](std::size_t p, const Xbyak::Operand& o) { vmaxps(to.part[p], a.part[p], o); });
+}
+
+void Emitter::min(const V16& to, const V16& a, const Source& b) {
+  each(to, b, [&](std::size_t p, const Xbyak::Operand& o) { vminps(to.part[p], a.part[p], o); });
+}
+
+void Emitter::fma(const V16& acc, const V16& a, const Source& b) {
+  each(acc, b, [&](std::size_t p, const Xbyak::Operand& o) { vfmadd231ps(acc.part[p], a.part[p], o); });
+}
+
+void Emitter::fma_broadcast(const V16& acc, const V16& a, const RegExp& b, const V16& temp) {
+  if (isa_.wide()) {
+    vfmadd231ps(acc.part[0], a.part[0], ptr_b[b]);
+    return;
+  }
+  broadcast(temp, b);
+  fma(acc, a, temp);
+}
+
+void Emitter::muladd(const V16& x, const V16& a, const Source& b) {
+  each(x, b, [&](std::size_t p, const Xbyak::Operand& o) { vfmadd213ps(x.part[p], a.part[p], o); });
+}
+
+void Emitter::abs(const V16& to, const V16& a) {
+  each(to, Const{0x7FFFFFFF},
+       [&](std::size_t p, const Xbyak::Operand& o) { vandps(to.part[p], a.part[p], o); });
+}
+
+void Emitter::fill_tail(const V16& to, int n, Const fill) {
+  if (isa_.wide()) {
+    mov(eax, 0xFFFF & ~((1 << n) - 1));
+    kmovw(k1, eax);
+    vmovaps(to.part[0] | k1, constant(fill));
+    return;
+  }
+  VectorScope scope(*this);
+  const Vec mask = next_vector();
+  const Vec filler = next_vector();
+  vmovaps(filler, constant(fill));
+  for (int p = 0; p < 2; ++p) {
+    const Vec& v = to.part[static_cast<std::size_t>(p)];
+    vmovups(mask, tail_mask(std::clamp(n - kMaskLanes * p, 0, kMaskLanes)));
+    vblendvps(v, filler, v, mask);
+  }
+}
+
+void Emitter::equal_mask(const Reg64& to, const Reg64& temp, const V16& a, const V16& b) {
+  if (isa_.wide()) {
+    vcmpeqps(k1, a.part[0], b.part[0]);
+    kmovw(to.cvt32(), k1);
+    return;
+  }
+  for (std::size_t p = 0; p < 2; ++p) vcmpeqps(a.part[p], a.part[p], b.part[p]);
+  vmovmskps(temp, a.part[1]);
+  vmovmskps(to, a.part[0]);
+  shl(temp.cvt32(), kMaskLanes);
+  or_(to.cvt32(), temp.cvt32());
+}
+
+void Emitter::swap_pairs(const V16& to, const V16& a) {
+  each(to, a, [&](std::size_t p, const Xbyak::Operand& o) { vpermilps(to.part[p], o, 0b10'11'00'01); });
+}
+
+void Emitter::to_float(const V16& to, const V16& a) {
+  each(to, a, [&](std::size_t p, const Xbyak::Operand& o) { vcvtdq2ps(to.part[p], o); });
+}
+
+void Emitter::to_int(const V16& to, const V16& a) {
+  each(to, a, [&](std::size_t p, const Xbyak::Operand& o) { vcvtps2dq(to.part[p], o); });
+}
+
+void Emitter::shift_left(const V16& to, const V16& a, int bits) {
+  for (std::size_t p = 0; p < static_cast<std::size_t>(to.parts); ++p) {
+    vpslld(to.part[p], a.part[p], static_cast<std::uint8_t>(bits));
+  }
+}
+
+void Emitter::add_i32(const V16& to, const V16& a, const Source& b) {
+  each(to, b, [&](std::size_t p, const Xbyak::Operand& o) { vpaddd(to.part[p], a.part[p], o); });
+}
+
+// --- sixteen lanes to one
+// --------------------------------------------------------------------------------------------
+
+template <class Op>
+Vec Emitter::fold(const V16& from, const V16& temp, Op op) {
+  const Ymm low = ymm_of(from.part[0]);
+  const Ymm high = isa_.wide() ? ymm_of(temp.part[0]) : ymm_of(from.part[1]);
+  if (isa_.wide()) vextractf32x8(high, Zmm(from.part[0].getIdx()), 1);
+  op(low, high);
+  const Xmm sum = xmm_of(low);
+  const Xmm other = xmm_of(temp.part[0]);
+  if (isa_.wide()) {
+    vextractf32x4(other, low, 1);
+  } else {
+    vextractf128(other, low, 1);
+  }
+  op(sum, other);
+  vpermilps(other, sum, 0b00'00'11'10);  // lanes 2, 3
+  op(sum, other);
+  vpermilps(other, sum, 0b00'00'00'01);  // lane 1
+  op(sum, other);
+  return sum;
+}
+
+Vec Emitter::fold_add(const V16& from, const V16& temp) {
+  return fold(from, temp, [this](const Xmm& a, const Xmm& b) { vaddps(a, a, b); });
+}
+
+Vec Emitter::fold_add_i32(const V16& from, const V16& temp) {
+  return fold(from, temp, [this](const Xmm& a, const Xmm& b) { vpaddd(a, a, b); });
+}
+
+Vec Emitter::fold_max(const V16& from, const V16& temp) {
+  return fold(from, temp, [this](const Xmm& a, const Xmm& b) { vmaxps(a, a, b); });
+}
+
+// --- the dot product of 4 bytes a lane
+// ---------------------------------------------------------------------------------
+
+Emitter::Bytes4 Emitter::bytes4() {
+  if (isa_.has_dot()) {
+    const V16 all = uniform16();
+    return {all, all, all};
+  }
+  const V16 even = uniform16();
+  return {even, even, uniform16()};
+}
+
+void Emitter::broadcast_bytes4(const Bytes4& to, const RegExp& from) {
+  const Vec& even = to.even.part[0];
+  vpbroadcastd(even, ptr[from]);
+  if (isa_.has_dot()) return;
+  const Vec& odd = to.odd.part[0];
+  vpsraw(odd, even, 8);
+  vpsllw(even, even, 8);
+  vpsraw(even, even, 8);
+}
+
+void Emitter::dot_u8s8(const V16& acc, const V16& w, const Bytes4& x, const V16& temp, const V16& low_bytes) {
+  for (std::size_t p = 0; p < static_cast<std::size_t>(acc.parts); ++p) {
+    if (isa_.has_dot()) {
+      vpdpbusd(acc.part[p], w.part[p], x.all.part[p]);
+      continue;
+    }
+    // Codes of up to 255 would saturate vpmaddubsw's i16 sums; as i16 of their own they can't: 2*255*128 <
+    // 2^31.
+    if (isa_.wide()) {
+      vpandd(temp.part[p], w.part[p], low_bytes.part[p]);
+    } else {
+      vpand(temp.part[p], w.part[p], low_bytes.part[p]);
+    }
+    vpmaddwd(temp.part[p], temp.part[p], x.even.part[p]);
+    vpaddd(acc.part[p], acc.part[p], temp.part[p]);
+    vpsrlw(temp.part[p], w.part[p], 8);
+    vpmaddwd(temp.part[p], temp.part[p], x.odd.part[p]);
+    vpaddd(acc.part[p], acc.part[p], temp.part[p]);
+  }
+}
+
+}  // namespace llamajit::jit
