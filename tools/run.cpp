@@ -21,11 +21,17 @@ struct RunOptions {
   bool verbose = false;
 };
 
+// A file's and a line's last newline is where they end, not what they say (llama.cpp has it so too).
+std::string without_last_newline(std::string text) {
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
 // -p, else -f, else standard input; at a terminal, where nothing was typed yet, an empty prompt.
 std::string prompt_of(const RunOptions& options) {
   if (options.prompt) return *options.prompt;
-  if (options.prompt_file) return read_file(*options.prompt_file);
-  return isatty(STDIN_FILENO) != 0 ? std::string() : read_standard_input();
+  if (options.prompt_file) return without_last_newline(read_file(*options.prompt_file));
+  return isatty(STDIN_FILENO) != 0 ? std::string() : without_last_newline(read_standard_input());
 }
 
 int run(RunOptions& options) {

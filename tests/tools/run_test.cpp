@@ -109,6 +109,9 @@ TEST_F(Run, PrintsThePromptAndWhatFollowsEachOnce) {
 TEST_F(Run, TakesThePromptFromEverywhere) {
   expect_text({"-n", "2"}, "xyz", "x");
   expect_text({"-f", directory_.write("prompt", "w"), "-n", "2"}, "wxy", "ignored");
+  // The newline that ends a file or a line is not part of the prompt; only one is that.
+  expect_text({"-f", directory_.write("line", "w\n"), "-n", "2"}, "wxy");
+  expect_text({"-n", "2"}, "vwx", "v\n");
   expect_text({"-p", "v", "-n", "2"}, "vwx", "ignored");
   expect_text({"-n", "2", "--prompt=v"}, "vwx");
 }
