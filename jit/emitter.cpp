@@ -6,7 +6,6 @@
 namespace llamajit::jit {
 namespace {
 
-using Xbyak::Xmm;
 using Xbyak::Ymm;
 using Xbyak::Zmm;
 

@@ -6,8 +6,6 @@
 namespace llamajit::jit {
 
 using Xbyak::Xmm;
-using Xbyak::Ymm;
-using Xbyak::Zmm;
 
 // --- moves
 // ---------------------------------------------------------------------------------------------------------
