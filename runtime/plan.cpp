@@ -50,7 +50,6 @@ class Plan::Builder {
       feed_forward_block(w_.layers[layer]);
     }
     steps_ = &p_.classify_[static_cast<std::size_t>(thread_)];
-    last_barrier_ = -1;
     classifier();
   }
 
@@ -146,7 +145,6 @@ class Plan::Builder {
       call(jit::QuantizeKey{x.n, matrix.format.group}, jit::QuantizeArgs{x.x, scratch().q});
       x.quantised_for = matrix.format;
     }
-    prefetch_before_last_barrier(matrix, units.begin);
     call(jit::MatvecKey{matrix.format, matrix.rows, matrix.cols, epilogue},
          jit::MatvecArgs{matrix.data, x.x, scratch().q, out, units.begin, units.end});
   }
@@ -157,17 +155,7 @@ class Plan::Builder {
   }
 
   void barrier() {
-    if (threads_ == 1) return;
-    last_barrier_ = std::ssize(*steps_);
-    steps_->push_back({});
-  }
-
-  // Whoever waits may as well fetch what it will multiply next.
-  void prefetch_before_last_barrier(const PackedMatrix& matrix, std::int64_t unit) {
-    if (last_barrier_ < 0) return;
-    (*steps_)[static_cast<std::size_t>(last_barrier_)].args =
-        matrix.data + unit * matrix.tiles_per_unit * jit::tile_bytes(matrix.format, matrix.cols);
-    last_barrier_ = -1;
+    if (threads_ > 1) steps_->push_back({});
   }
 
   const Scratch& scratch() const { return p_.scratch_[static_cast<std::size_t>(thread_)]; }
@@ -179,7 +167,6 @@ class Plan::Builder {
   int thread_;
   int threads_;
   std::vector<Step>* steps_ = nullptr;
-  std::ptrdiff_t last_barrier_ = -1;  // its step, until a matrix follows
 };
 
 Plan::Plan(const Config& config, const Weights& weights, const KvCache& kv_cache, const RopeTable& rope,

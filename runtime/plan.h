@@ -20,7 +20,7 @@ namespace llamajit {
 // each thread can attend with the rows that it has computed itself.
 bool heads_fit_tiles(const Config& config, int threads);
 
-// One call of a kernel; or, without a kernel, a barrier, and `args` are weights to prefetch before it. Args
+// One call of a kernel, or a barrier where there is none. Args
 // never change after load: what differs from token to token stands in the Cursor that they point to.
 struct Step {
   const jit::KernelInfo* kernel = nullptr;
@@ -84,18 +84,11 @@ class Plan {
   }
   void place(Carver& carver, int threads);
   static void link(Step& step);
-  // So much that the memory's own prefetchers are ahead by its end.
-  static void prefetch(const void* from) {
-    constexpr int kBytes = 4096;
-    if (from == nullptr) return;
-    for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(static_cast<const std::byte*>(from) + i);
-  }
   static void walk(const std::vector<Step>& steps, int thread, Team& team) {
     for (const Step& step : steps) {
       if (step.entry != nullptr) {
         step.entry(step.args, step.key);
       } else {
-        prefetch(step.args);
         team.barrier(thread);
       }
     }
