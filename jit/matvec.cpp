@@ -12,9 +12,8 @@ namespace {
 constexpr int kF32Ways = 4;
 
 // One tile after the other, from its first byte to its last: memory is read as one stream, which its
-// prefetchers like best. Going through four tiles at once would share each broadcast of x, but was slower
-// wherever weights come from beyond the first-level cache. Several sums a tile hide the latency of the
-// arithmetic.
+// prefetchers like best. Four tiles at once would share each broadcast of x, but were slower where weights
+// come from the third-level cache (docs/performance.md). Several sums a tile hide the latency.
 class MatvecGenerator {
  public:
   MatvecGenerator(Emitter& emitter, const MatvecKey& matvec_key) : e(emitter), key(matvec_key) {}
