@@ -27,11 +27,18 @@ struct Input {
   std::optional<jit::Format> quantised_for{};
 };
 
-}  // namespace
-
+// Whether an even split of the K/V heads over the threads is also one of whole tiles of q, k and v, so that
+// each thread can attend with the rows that it has computed itself.
 bool heads_fit_tiles(const Config& config, int threads) {
   return threads == 1 || (config.n_kv_heads % threads == 0 && config.kv_dim() / threads % jit::kLanes == 0);
 }
+
+// A portion takes a few microseconds to read, much longer than to take it from a deal; with fewer than some
+// portions for each thread a deal evens nothing out.
+constexpr std::int64_t kPortionBytes = 128 << 10;
+constexpr std::int64_t kPortionsWorthDealing = 4;
+
+}  // namespace
 
 // Writes the programs of one thread.
 class Plan::Builder {
@@ -40,7 +47,7 @@ class Plan::Builder {
       : p_(plan), c_(plan.config_), w_(weights), cache_(cache), thread_(thread), threads_(threads) {}
 
   void build() {
-    steps_ = &p_.feed_[static_cast<std::size_t>(thread_)];
+    steps_ = &p_.feed_[static_cast<std::size_t>(thread_)].steps;
     if (thread_ == 0) {
       call(jit::EmbedKey{w_.embedding.format, c_.dim}, jit::EmbedArgs{w_.embedding.data, p_.x_, p_.cursor_});
     }
@@ -49,7 +56,7 @@ class Plan::Builder {
       attention_block(w_.layers[layer], static_cast<std::ptrdiff_t>(layer));
       feed_forward_block(w_.layers[layer]);
     }
-    steps_ = &p_.classify_[static_cast<std::size_t>(thread_)];
+    steps_ = &p_.classify_[static_cast<std::size_t>(thread_)].steps;
     classifier();
   }
 
@@ -76,7 +83,7 @@ class Plan::Builder {
     attend(index);
     barrier();
     Input att{p_.att_, c_.dim};
-    matvec(att, layer.wo, share(layer.wo.units()), Epilogue::add, p_.x_);
+    matvec_dealt(att, layer.wo, Epilogue::add, p_.x_);
     barrier();
   }
 
@@ -116,19 +123,21 @@ class Plan::Builder {
 
   void feed_forward_block(const LayerWeights& layer) {
     Input x = norm(layer.ffn_norm);
-    matvec(x, layer.gate_up, share(layer.gate_up.units()), Epilogue::swiglu, p_.hidden_);
+    matvec_dealt(x, layer.gate_up, Epilogue::swiglu, p_.hidden_);
     barrier();
     Input hidden{p_.hidden_, c_.hidden_dim};
-    matvec(hidden, layer.down, share(layer.down.units()), Epilogue::add, p_.x_);
+    matvec_dealt(hidden, layer.down, Epilogue::add, p_.x_);
     barrier();
   }
 
   void classifier() {
     Input x = norm(w_.final_norm);
+    // Where a thread computes just its own share, it looks through what it has just written, still in its
+    // cache.
+    const bool dealt = matvec_dealt(x, w_.classifier, Epilogue::store, p_.logits_);
+    if (dealt) barrier();
     const Range units = share(w_.classifier.units());
     if (units.begin == units.end) return;
-    matvec(x, w_.classifier, units, Epilogue::store, p_.logits_);
-    // Each thread looks through what it has just written, still in its cache.
     call(jit::ArgmaxKey{c_.vocab_size},
          jit::ArgmaxArgs{p_.logits_, scratch().best, units.begin * jit::kLanes,
                          std::min<std::int64_t>(units.end * jit::kLanes, c_.vocab_size)});
@@ -149,9 +158,22 @@ class Plan::Builder {
          jit::MatvecArgs{matrix.data, x.x, scratch().q, out, units.begin, units.end});
   }
 
+  // The same for a whole matrix, whose units are dealt out if it is large enough. Whether it is.
+  bool matvec_dealt(Input& x, const PackedMatrix& matrix, Epilogue epilogue, float* out) {
+    const Range units = share(matrix.units());
+    const std::int64_t portion = std::max<std::int64_t>(1, kPortionBytes * matrix.units() / matrix.bytes());
+    const bool dealt = threads_ > 1 && matrix.units() / threads_ >= kPortionsWorthDealing * portion;
+    matvec(x, matrix, units, epilogue, out);
+    if (dealt) {
+      steps_->back().deal =
+          &p_.deals_.try_emplace(matrix.data, matrix.units(), portion, threads_).first->second;
+    }
+    return dealt;
+  }
+
   template <class Key>
   void call(const Key& key, const typename Key::Args& args) {
-    steps_->push_back({&cache_.get(key).info(), p_.keep(args), nullptr, nullptr});
+    steps_->push_back({&cache_.get(key).info(), p_.keep(args)});
   }
 
   void barrier() {
@@ -184,7 +206,7 @@ Plan::Plan(const Config& config, const Weights& weights, const KvCache& kv_cache
   new (cursor_) jit::Cursor();
   for (int t = 0; t < threads; ++t) Builder(*this, weights, code, t, threads).build();
   softmax_ = code.get(jit::SoftmaxKey{config.vocab_size});
-  softmax_step_ = {&softmax_.info(), keep(jit::SoftmaxArgs{logits_, 1.0F}), nullptr, nullptr};
+  softmax_step_ = {&softmax_.info(), keep(jit::SoftmaxArgs{logits_, 1.0F})};
 }
 
 Plan::~Plan() = default;
@@ -222,11 +244,21 @@ void Plan::link(Step& step) {
 
 void Plan::link() {
   for (auto* programs : {&feed_, &classify_}) {
-    for (std::vector<Step>& steps : *programs) {
-      for (Step& step : steps) link(step);
+    for (Program& program : *programs) {
+      for (Step& step : program.steps) link(step);
     }
   }
   link(softmax_step_);
+}
+
+void Plan::multiply_dealt(const Step& step, int thread, std::int64_t round) {
+  jit::MatvecArgs args = *static_cast<const jit::MatvecArgs*>(step.args);
+  for (Deal::Range units = step.deal->next(thread, round); !units.empty();
+       units = step.deal->next(thread, round)) {
+    args.unit_begin = units.begin;
+    args.unit_end = units.end;
+    step.entry(&args, step.key);
+  }
 }
 
 std::int32_t Plan::argmax() const {

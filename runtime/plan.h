@@ -3,11 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory_resource>
 #include <span>
 #include <vector>
 
 #include "jit/code_cache.h"
+#include "runtime/deal.h"
 #include "runtime/kv_cache.h"
 #include "runtime/memory.h"
 #include "runtime/rope_table.h"
@@ -16,10 +18,6 @@
 
 namespace llamajit {
 
-// Whether an even deal of the K/V heads to the threads is also a deal of whole tiles of q, k and v, so that
-// each thread can attend with the rows that it has computed itself.
-bool heads_fit_tiles(const Config& config, int threads);
-
 // One call of a kernel, or a barrier where there is none. Args
 // never change after load: what differs from token to token stands in the Cursor that they point to.
 struct Step {
@@ -27,6 +25,8 @@ struct Step {
   const void* args = nullptr;
   jit::KernelEntry entry = nullptr;
   const void* key = nullptr;
+  Deal* deal = nullptr;  // of a large matvec: which units are this thread's shows as they are multiplied;
+                         // args hold those that would be, were all threads equally fast
 };
 
 // The steps of one token are two programs: `feed` takes the token through all layers into the KV cache,
@@ -36,7 +36,8 @@ struct Step {
 //   feed      embedding row -> x, barrier
 //     layer   norm (+quantise) -> q, k, v -> rope -> append to the cache -> attention, barrier
 //             o, x +=, barrier -> norm (+quantise) -> gate, up, swiglu, barrier -> down, x +=, barrier
-//   classify  norm (+quantise) -> logits, and the best of each thread's own
+//   classify  norm (+quantise) -> logits (where they are dealt out, a barrier) -> the best of each thread's
+//   share
 //
 // Norms and quantisation are done by every thread for itself: they cost less than a barrier. Where the K/V
 // heads can be dealt out evenly, a thread computes q, k and v of just the heads that it attends to; otherwise
@@ -53,14 +54,14 @@ class Plan {
   // Takes the kernels' addresses; after CodeCache::publish().
   void link();
 
-  void feed(int thread, Team& team) const { walk(feed_[static_cast<std::size_t>(thread)], thread, team); }
-  void classify(int thread, Team& team) const {
-    walk(classify_[static_cast<std::size_t>(thread)], thread, team);
-  }
+  void feed(int thread, Team& team) { walk(feed_[static_cast<std::size_t>(thread)], thread, team); }
+  void classify(int thread, Team& team) { walk(classify_[static_cast<std::size_t>(thread)], thread, team); }
 
-  const std::vector<Step>& feed_steps(int thread) const { return feed_[static_cast<std::size_t>(thread)]; }
+  const std::vector<Step>& feed_steps(int thread) const {
+    return feed_[static_cast<std::size_t>(thread)].steps;
+  }
   const std::vector<Step>& classify_steps(int thread) const {
-    return classify_[static_cast<std::size_t>(thread)];
+    return classify_[static_cast<std::size_t>(thread)].steps;
   }
   // The sampler's softmax, over the logits.
   const Step& softmax_step() const { return softmax_step_; }
@@ -84,23 +85,33 @@ class Plan {
   }
   void place(Carver& carver, int threads);
   static void link(Step& step);
-  static void walk(const std::vector<Step>& steps, int thread, Team& team) {
-    for (const Step& step : steps) {
-      if (step.entry != nullptr) {
+  // What a thread does, and how often it has.
+  struct alignas(64) Program {
+    std::vector<Step> steps;
+    std::int64_t round = 0;
+  };
+  static void walk(Program& program, int thread, Team& team) {
+    for (const Step& step : program.steps) {
+      if (step.deal != nullptr) {
+        multiply_dealt(step, thread, program.round);
+      } else if (step.entry != nullptr) {
         step.entry(step.args, step.key);
       } else {
         team.barrier(thread);
       }
     }
+    ++program.round;
   }
+  static void multiply_dealt(const Step& step, int thread, std::int64_t round);
 
   Config config_;
   const KvCache& cache_;
   const RopeTable& rope_;
   PagedMemory memory_;
   std::pmr::monotonic_buffer_resource args_;
-  std::vector<std::vector<Step>> feed_;  // a program for each thread
-  std::vector<std::vector<Step>> classify_;
+  std::vector<Program> feed_;  // one for each thread
+  std::vector<Program> classify_;
+  std::map<const std::byte*, Deal> deals_;  // of matrices, by their first byte
   jit::Kernel<jit::SoftmaxArgs> softmax_;
   Step softmax_step_;
 

@@ -4,7 +4,7 @@
 #include <cassert>
 #include <cstring>
 
-#include "runtime/plan.h"
+#include "runtime/deal.h"
 
 namespace llamajit {
 
@@ -14,9 +14,14 @@ using jit::row_stride;
 
 namespace {
 
+// Units that matmul takes at once: a smaller portion would waste registers, a larger one take longer than
+// need be.
+constexpr std::int64_t kPortion = 3;
+
 struct MatrixKernel {
   const PackedMatrix* matrix = nullptr;
   Kernel<jit::MatmulArgs> multiply;
+  std::unique_ptr<Deal> deal;
 };
 
 struct LayerKernels {
@@ -30,8 +35,9 @@ struct InputKernel {
   Kernel<jit::QuantizeArgs> quantize;
 };
 
-MatrixKernel matrix_kernel(const PackedMatrix& matrix, Epilogue epilogue, jit::CodeCache& code) {
-  return {&matrix, code.get(jit::MatmulKey{matrix.format, matrix.rows, matrix.cols, epilogue})};
+MatrixKernel matrix_kernel(const PackedMatrix& matrix, Epilogue epilogue, jit::CodeCache& code, int threads) {
+  return {&matrix, code.get(jit::MatmulKey{matrix.format, matrix.rows, matrix.cols, epilogue}),
+          std::make_unique<Deal>(matrix.units(), threads > 1 ? kPortion : matrix.units(), threads)};
 }
 
 InputKernel input_kernel(const PackedMatrix& matrix, jit::CodeCache& code) {
@@ -42,7 +48,7 @@ InputKernel input_kernel(const PackedMatrix& matrix, jit::CodeCache& code) {
 }  // namespace
 
 struct Prefill::Kernels {
-  Kernels(const Config& c, const Weights& w, const KvCache& cache, jit::CodeCache& code)
+  Kernels(const Config& c, const Weights& w, const KvCache& cache, jit::CodeCache& code, int threads)
       : embed(code.get(jit::EmbedKey{w.embedding.format, c.dim})),
         norm(code.get(jit::NormKey{c.dim, c.norm_eps})),
         rope(code.get(jit::RopeKey{c.head_dim()})),
@@ -51,12 +57,13 @@ struct Prefill::Kernels {
             jit::AttentionKey{cache.type(), c.head_dim(), c.n_heads / c.n_kv_heads, cache.positions()})),
         dim_input(input_kernel(w.layers.front().wq, code)),
         hidden_input(input_kernel(w.layers.front().down, code)) {
+    const auto matrix = [&](const PackedMatrix& weights, Epilogue epilogue) {
+      return matrix_kernel(weights, epilogue, code, threads);
+    };
     for (const LayerWeights& layer : w.layers) {
-      layers.push_back(
-          {matrix_kernel(layer.wq, Epilogue::store, code), matrix_kernel(layer.wk, Epilogue::store, code),
-           matrix_kernel(layer.wv, Epilogue::store, code), matrix_kernel(layer.wo, Epilogue::add, code),
-           matrix_kernel(layer.gate_up, Epilogue::swiglu, code),
-           matrix_kernel(layer.down, Epilogue::add, code)});
+      layers.push_back({matrix(layer.wq, Epilogue::store), matrix(layer.wk, Epilogue::store),
+                        matrix(layer.wv, Epilogue::store), matrix(layer.wo, Epilogue::add),
+                        matrix(layer.gate_up, Epilogue::swiglu), matrix(layer.down, Epilogue::add)});
     }
   }
 
@@ -97,7 +104,7 @@ class Prefill::Walker {
     multiply(kernels.wq, p_.norm_, p_.q_);
     multiply(kernels.wk, p_.norm_, p_.k_);
     multiply(kernels.wv, p_.norm_, p_.v_);
-    if (!heads_fit_tiles(c_, team_.size())) barrier();
+    barrier();
     if (first_head_ < end_head_) attend(layer);
     barrier();
     quantize(k_.dim_input, p_.att_);
@@ -134,10 +141,12 @@ class Prefill::Walker {
     barrier();
   }
 
-  // This thread's rows of out = W values, for all tokens.
+  // out = W values for all tokens, with the other threads.
   void multiply(const MatrixKernel& kernel, const float* values, float* out) {
-    const auto [begin, end] = share_of(kernel.matrix->units(), thread_, team_.size());
-    if (begin < end) call(kernel.multiply, {kernel.matrix->data, values, p_.xq_, out, begin, end, n_});
+    for (Deal::Range units = kernel.deal->next(thread_, p_.round_); !units.empty();
+         units = kernel.deal->next(thread_, p_.round_)) {
+      call(kernel.multiply, {kernel.matrix->data, values, p_.xq_, out, units.begin, units.end, n_});
+    }
   }
 
   // RoPE, append and attention for this thread's heads; all keys of the chunk first, as later tokens see
@@ -199,7 +208,7 @@ Prefill::Prefill(const Config& config, const Weights& weights, const KvCache& kv
       cache_(kv_cache),
       rope_(rope),
       chunk_(chunk),
-      kernels_(std::make_unique<Kernels>(config, weights, kv_cache, code)),
+      kernels_(std::make_unique<Kernels>(config, weights, kv_cache, code, threads)),
       at_(static_cast<std::size_t>(chunk)) {
   Carver sizing(nullptr);
   place(sizing, threads);
@@ -240,6 +249,7 @@ void Prefill::feed(std::span<const TokenId> tokens, int pos, float* last, Team& 
   for (std::size_t t = 0; t < tokens.size(); ++t) at_[t] = {tokens[t], pos + static_cast<int>(t)};
   auto walk = [&](int thread) { Walker(*this, tokens, thread, team).walk(); };
   team.run(walk);
+  ++round_;
   std::memcpy(last, x_ + (std::ssize(tokens) - 1) * row_stride(config_.dim),
               static_cast<std::size_t>(config_.dim) * sizeof(float));
 }

@@ -22,10 +22,10 @@ class KernelObserver {
   virtual void call(const jit::KernelInfo& kernel, const void* args) = 0;
 };
 
-// Each matrix is read once for the whole chunk. Work on single tokens (norm, quantisation) is dealt out by
-// tokens, matrices by rows, attention by heads; between these lies a barrier:
+// Each matrix is read once for the whole chunk. Work on single tokens (norm, quantisation) is split by
+// tokens, attention by heads, and matrices are dealt out by rows; between these lies a barrier:
 //
-//   embedding, norm (+quantise) | q, k, v -> rope -> append, attention | quantise | o, x += | norm
+//   embedding, norm (+quantise) | q, k, v | rope -> append, attention | quantise | o, x += | norm
 //   (+quantise) | gate, up, swiglu | quantise | down, x +=, and so on
 //
 // All results are the bits that feeding the tokens one by one gives.
@@ -60,6 +60,7 @@ class Prefill {
   int chunk_;
   std::unique_ptr<Kernels> kernels_;
   KernelObserver* observer_ = nullptr;
+  std::int64_t round_ = 0;  // of the deals: chunks so far
 
   // (chunk, …), rows row_stride() apart, within memory_.
   PagedMemory memory_;

@@ -106,6 +106,28 @@ TEST(Engine, RunsRepeatToTheBit) {
   for (int run = 0; run < 10; ++run) expect_same_bits(logits_of(file, best, 2), first);
 }
 
+// Large enough that the threads deal out the matrices' rows as they go.
+TEST(Engine, DealtRowsGiveTheSameBitsHoweverTheyFall) {
+  const TempFile temp(write_v1(test::random_weights(toy_config(256, 2048, 2, 4, 2, 16384, 16, true), 7)));
+  const ModelFile file = read_llama2c(temp.path());
+  const jit::Tier best = jit::host_tiers().back();
+  Engine alone(file, {{best}, 1, 0});
+  for (const int threads : {2, 3, 4}) {
+    Engine engine(file, {{best}, threads, 0});
+    const auto dealt = [](const Step& step) { return step.deal != nullptr; };
+    EXPECT_TRUE(std::ranges::any_of(engine.plan().feed_steps(0), dealt));
+    EXPECT_TRUE(std::ranges::any_of(engine.plan().classify_steps(0), dealt));
+    for (int pos = 0; pos < 16; ++pos) {
+      const bool logits = pos % 3 != 1;  // not every token is classified
+      alone.feed(pos * 5, pos, logits);
+      engine.feed(pos * 5, pos, logits);
+      expect_same_bits({engine.logits().begin(), engine.logits().end()},
+                       {alone.logits().begin(), alone.logits().end()});
+      EXPECT_EQ(engine.argmax(), alone.argmax());
+    }
+  }
+}
+
 TEST(Engine, AnEarlierPositionIsFedAgainAsIfForTheFirstTime) {
   const TempFile temp(write_v1(test::random_weights(toy_config(64, 96, 2, 4, 2, 100, 40, true), 6)));
   const ModelFile file = read_llama2c(temp.path());
