@@ -1,6 +1,8 @@
 #include "jit/isa.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <cstdlib>
 #include <stdexcept>
 
@@ -73,6 +75,22 @@ std::vector<Tier> host_tiers() {
     if (cpu.has(tier.requires_features)) tiers.push_back(tier.tier);
   }
   return tiers;
+}
+
+std::string cpu_name() {
+  std::array<std::uint32_t, 4> regs{};
+  Cpu::getCpuid(0x80000000, regs.data());
+  std::string brand;
+  if (regs[0] >= 0x80000004) {
+    for (std::uint32_t leaf = 0x80000002; leaf <= 0x80000004; ++leaf) {
+      Cpu::getCpuid(leaf, regs.data());
+      brand.append(reinterpret_cast<const char*>(regs.data()), sizeof regs);
+    }
+  }
+  brand.resize(std::min(brand.size(), brand.find('\0')));
+  while (brand.ends_with(' ')) brand.pop_back();
+  Cpu::getCpuid(1, regs.data());
+  return fmt::format("{} ({:08x})", brand, regs[0]);
 }
 
 IsaChoice choose_isa(const std::optional<std::string>& name) {

@@ -35,6 +35,9 @@ struct Isa {
 // Every tier that this CPU and operating system can run, lowest first; the last one is the best.
 std::vector<Tier> host_tiers();
 
+// This CPU, as precisely as it tells: brand, family, model and stepping.
+std::string cpu_name();
+
 struct IsaChoice {
   Isa isa;
   std::string why;  // "best of this CPU: ..." or "asked for by ..."

@@ -43,7 +43,8 @@ struct Name {
     return fmt::format("quantize_q8_{}_{}", k.group, k.n);
   }
   std::string operator()(const MatvecKey& k) const {
-    return fmt::format("matvec_{}_{}x{}{}", identifier(k.format), k.rows, k.cols, suffix(k.epilogue));
+    return fmt::format("matvec_{}_{}x{}{}{}", identifier(k.format), k.rows, k.cols, suffix(k.epilogue),
+                       k.streams == 1 ? "" : fmt::format("_streams{}", k.streams));
   }
   std::string operator()(const MatmulKey& k) const {
     return fmt::format("matmul_{}_{}x{}{}", identifier(k.format), k.rows, k.cols, suffix(k.epilogue));

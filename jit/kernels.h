@@ -110,6 +110,7 @@ struct MatvecKey {
   int rows;  // of the result
   int cols;
   Epilogue epilogue;
+  int streams = 1;  // tiles read side by side: 1, 2 or 4; changes no bit
   auto operator<=>(const MatvecKey&) const = default;
 };
 

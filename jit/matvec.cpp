@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <span>
+#include <vector>
 
 #include "jit/formats/packing.h"
 #include "jit/generators.h"
@@ -11,9 +12,8 @@ namespace {
 
 constexpr int kF32Ways = 4;
 
-// One tile after the other, from its first byte to its last: memory is read as one stream, which its
-// prefetchers like best. Four tiles at once would share each broadcast of x, but were slower where weights
-// come from the third-level cache (docs/performance.md). Several sums a tile hide the latency.
+// Tiles are read side by side, as many as the Key says: more share each broadcast of x, fewer are fewer
+// streams of memory. What is faster depends on where the weights lie (docs/performance.md).
 class MatvecGenerator {
  public:
   MatvecGenerator(Emitter& emitter, const MatvecKey& matvec_key) : e(emitter), key(matvec_key) {}
@@ -21,33 +21,53 @@ class MatvecGenerator {
   void generate() {
     e.enter();
     if (quantised()) e.broadcast(low_bytes, Const{0x00FF00FF});
-    over_units<MatvecArgs>(e, {w, out, units}, key.rows, tiles_per_unit() * tile, 1,
-                           [&](int /*n_units*/, int rows) { emit_unit(rows); });
+    over_units<MatvecArgs>(e, {w, out, units}, key.rows, unit_bytes(), units_at_once(),
+                           [&](int n_units, int rows) { emit_units(n_units, rows); });
     e.leave();
   }
 
  private:
   bool quantised() const { return key.format.kind == FormatKind::q8_0; }
   int tiles_per_unit() const { return key.epilogue == Epilogue::swiglu ? 2 : 1; }
-  // Sums and finishes the unit at w, storing `rows` of it; moves w and out past it.
-  void emit_unit(int rows) {
+  int unit_bytes() const { return tiles_per_unit() * tile; }
+  // The 256-bit tiers have registers for one tile's sums.
+  int streams() const { return e.isa().wide() ? key.streams : 1; }
+  int units_at_once() const { return std::max(1, streams() / tiles_per_unit()); }
+
+  // Sums and finishes the units at w, storing `rows` of each; moves w and out past them.
+  void emit_units(int n_units, int rows) {
     Emitter::VectorScope scope(e);
-    const std::vector<V16> sums = e.v16s(tiles_per_unit());
-    for (const V16& sum : sums) quantised() ? sum_q8(sum) : sum_f32(sum);
-    finish(sums, rows);
-    e.add(out, kLanes * 4);
+    const int n_tiles = n_units * tiles_per_unit();
+    const std::vector<V16> sums = e.v16s(n_tiles);
+    for (int first = 0; first < n_tiles; first += streams()) {
+      const int n = std::min(streams(), n_tiles - first);
+      const std::span<const V16> run =
+          std::span(sums).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n));
+      quantised() ? sum_q8(run) : sum_f32(run);
+      e.add(w, (n - 1) * tile);
+    }
+    for (int unit = 0; unit < n_units; ++unit) {
+      finish(&sums[static_cast<std::size_t>(unit * tiles_per_unit())], out + unit * kLanes * 4, rows);
+    }
+    e.add(out, n_units * kLanes * 4);
   }
 
   // --- f32: one column a step, 4 ways
   // ------------------------------------------------------------------------------
-  void sum_f32(const V16& sum) {
+  // Moves w past the first tile.
+  void sum_f32(std::span<const V16> sums) {
     Emitter::VectorScope scope(e);
-    const V16 ways[kF32Ways] = {sum, e.v16(), e.v16(), e.v16()};
+    const int n = static_cast<int>(sums.size());
+    std::vector<V16> ways(sums.begin(), sums.end());  // way 0, then the others
+    for (const V16& more : e.v16s((kF32Ways - 1) * n)) ways.push_back(more);
+    const auto way = [&](int k, int i) -> const V16& {
+      return ways[static_cast<std::size_t>(k % kF32Ways * n + i)];
+    };
     const V16 value = e.uniform16();
-    for (const V16& way : ways) e.zero(way);
+    for (const V16& sum : ways) e.zero(sum);
     const auto column = [&](int k) {
       e.broadcast(value, x + k * 4);
-      e.fma(ways[k % kF32Ways], value, w + k * kLanes * 4);
+      for (int i = 0; i < n; ++i) e.fma(way(k, i), value, w + i * tile + k * kLanes * 4);
     };
     constexpr int kUnroll = 16;
     e.mov(x, e.ptr[e.args() + offsetof(MatvecArgs, x)]);
@@ -59,35 +79,46 @@ class MatvecGenerator {
     const int rest = key.cols % kUnroll;
     for (int k = 0; k < rest; ++k) column(k);
     e.add(w, rest * kLanes * 4);
-    e.add(ways[0], ways[0], ways[1]);
-    e.add(ways[2], ways[2], ways[3]);
-    e.add(ways[0], ways[0], ways[2]);
+    for (int i = 0; i < n; ++i) {
+      e.add(way(0, i), way(0, i), way(1, i));
+      e.add(way(2, i), way(2, i), way(3, i));
+      e.add(way(0, i), way(0, i), way(2, i));
+    }
   }
 
   // --- q8_0: four columns a step, a group at a time
   // ----------------------------------------------------------------- Integer sums are exact in any order, so
-  // there are as many as the registers allow.
-  int integer_ways() const { return e.isa().wide() ? 4 : 2; }
+  // there are as many as hide the latency.
+  int integer_ways(int n) const { return e.isa().wide() ? std::max(1, 4 / n) : 2; }
 
-  void sum_q8(const V16& sum) {
+  // Moves w past the first tile.
+  void sum_q8(std::span<const V16> sums) {
     Emitter::VectorScope scope(e);
-    const std::vector<V16> isums = e.v16s(integer_ways());
+    const int n = static_cast<int>(sums.size());
+    const int n_ways = integer_ways(n);
+    std::vector<std::vector<V16>> isums;  // of each tile
+    for (int i = 0; i < n; ++i) isums.push_back(e.v16s(n_ways));
     const Emitter::Bytes4 x4 = e.bytes4();
     const V16 codes = e.v16();
     const V16 temp = e.isa().has_dot() ? codes : e.v16();
     const auto step = [&](int k4) {
       e.broadcast_bytes4(x4, x + k4 * 4);
-      e.load(codes, w + k4 * 4 * kLanes);
-      e.dot_u8s8(isums[static_cast<std::size_t>(k4 % integer_ways())], codes, x4, temp, low_bytes);
+      for (int i = 0; i < n; ++i) {
+        e.load(codes, w + i * tile + k4 * 4 * kLanes);
+        e.dot_u8s8(isums[static_cast<std::size_t>(i)][static_cast<std::size_t>(k4 % n_ways)], codes, x4, temp,
+                   low_bytes);
+      }
     };
     constexpr auto kXq = offsetof(MatvecArgs, xq);
     e.mov(x, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, codes)]);
     e.mov(x_scales, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, scales)]);
     e.mov(x_offsets, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, offsets)]);
-    e.zero(sum);
+    for (const V16& sum : sums) e.zero(sum);
     e.repeat(groups, key.cols / layout.group, [&] {
-      e.broadcast(isums[0], x_offsets);
-      for (int way = 1; way < integer_ways(); ++way) e.zero(isums[static_cast<std::size_t>(way)]);
+      for (const std::vector<V16>& ways : isums) {
+        e.broadcast(ways[0], x_offsets);
+        for (std::size_t way = 1; way < ways.size(); ++way) e.zero(ways[way]);
+      }
       const int steps = layout.padded / 4;
       const int looped = steps / kStraightSteps;
       e.repeat(count, looped, [&] {
@@ -99,39 +130,44 @@ class MatvecGenerator {
       for (int k4 = 0; k4 < rest; ++k4) step(k4);
       e.add(x, rest * 4);
       e.add(w, rest * 4 * kLanes);
-      add_scaled(sum, isums, x4.even, codes);
+      e.broadcast(x4.even, x_scales);
+      for (int i = 0; i < n; ++i) {
+        add_scaled(sums[static_cast<std::size_t>(i)], isums[static_cast<std::size_t>(i)], x4.even,
+                   w + i * tile, codes);
+      }
       e.add(w, kLanes * 4);
       e.add(x_scales, 4);
       e.add(x_offsets, 4);
     });
   }
 
-  // sum = fma(float(all isums), scale_w * scale_x, sum); the weights' scales are at w.
-  void add_scaled(const V16& sum, const std::vector<V16>& isums, const V16& x_scale, const V16& scale) {
+  // sum = fma(float(all isums), scale_w * scale_x, sum). Clobbers `isums` and `scale`.
+  void add_scaled(const V16& sum, const std::vector<V16>& isums, const V16& x_scale, const RegExp& w_scales,
+                  const V16& scale) {
     for (std::size_t step = 1; step < isums.size(); step *= 2) {
       for (std::size_t i = 0; i < isums.size(); i += 2 * step) e.add_i32(isums[i], isums[i], isums[i + step]);
     }
-    e.broadcast(x_scale, x_scales);
-    e.mul(scale, x_scale, w);
+    e.mul(scale, x_scale, w_scales);
     e.to_float(isums[0], isums[0]);
     e.fma(sum, isums[0], scale);
   }
 
   // --- epilogue
   // -----------------------------------------------------------------------------------------------------
-  void finish(const std::vector<V16>& sums, int rows) {
+  // Stores `rows` of the unit whose sums begin at `sums`.
+  void finish(const V16* sums, const RegExp& to, int rows) {
     Emitter::VectorScope scope(e);
     const V16& result = sums[0];
     if (key.epilogue == Epilogue::add) {
       const V16 before = e.v16();
-      e.load_tail(before, out, rows);
+      e.load_tail(before, to, rows);
       e.add(result, before, result);
     } else if (key.epilogue == Epilogue::swiglu) {
       const V16 t0 = e.v16(), t1 = e.v16(), t2 = e.v16();
       emit_silu(e, result, t0, t1, t2);
       e.mul(result, result, sums[1]);
     }
-    e.store_tail(out, result, rows);
+    e.store_tail(to, result, rows);
   }
 
   static constexpr int kStraightSteps = 32;

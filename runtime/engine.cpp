@@ -57,24 +57,35 @@ int chosen_context(const ModelFile& file, int asked) {
 
 Engine::Engine(const ModelFile& file, const EngineOptions& options)
     : config_(file.config),
+      isa_(options.isa),
       context_(chosen_context(file, options.context)),
       team_(options.threads),
       weights_(pack(file, team_, pack_ms_)),
       kv_cache_(config_, context_, options.kv_type.value_or(default_kv_type(weights_))),
       rope_(context_, config_.head_dim(), config_.rope_theta),
-      code_(options.isa),
-      plan_(config_, weights_, kv_cache_, rope_, code_, options.threads),
-      prefill_(config_, weights_, kv_cache_, rope_, code_, options.threads, kChunk) {
-  code_.publish();
-  plan_.link();
+      tuning_(options.tuning),
+      program_(std::make_unique<Program>(*this)) {}
+
+Engine::Program::Program(const Engine& e)
+    : code(e.isa_),
+      plan(e.config_, e.weights_, e.kv_cache_, e.rope_, e.tuning_, code, e.threads()),
+      prefill(e.config_, e.weights_, e.kv_cache_, e.rope_, code, e.threads(), kChunk) {
+  code.publish();
+  plan.link();
+}
+
+void Engine::use(const Tuning& tuning) {
+  tuning_ = tuning;
+  program_ = std::make_unique<Program>(*this);
 }
 
 void Engine::feed(TokenId token, int pos, bool logits) {
   assert(token >= 0 && token < config_.vocab_size && pos >= 0 && pos < context_);
-  plan_.cursor() = {token, pos};
+  Plan& plan = program_->plan;
+  plan.cursor() = {token, pos};
   auto walk = [&](int thread) {
-    plan_.feed(thread, team_);
-    if (logits) plan_.classify(thread, team_);
+    plan.feed(thread, team_);
+    if (logits) plan.classify(thread, team_);
   };
   team_.run(walk);
 }
@@ -84,11 +95,11 @@ void Engine::feed_all(std::span<const TokenId> tokens, int pos) {
   while (tokens.size() >= static_cast<std::size_t>(kWorthAChunk)) {
     const std::span<const TokenId> chunk =
         tokens.first(std::min(tokens.size(), static_cast<std::size_t>(kChunk)));
-    prefill_.feed(chunk, pos, plan_.residual(), team_);
+    program_->prefill.feed(chunk, pos, program_->plan.residual(), team_);
     tokens = tokens.subspan(chunk.size());
     pos += static_cast<int>(chunk.size());
     if (tokens.empty()) {
-      auto classify = [&](int thread) { plan_.classify(thread, team_); };
+      auto classify = [&](int thread) { program_->plan.classify(thread, team_); };
       return team_.run(classify);
     }
   }

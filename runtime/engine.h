@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 #include "runtime/prefill.h"
 #include "runtime/rope_table.h"
 #include "runtime/team.h"
+#include "runtime/tuning.h"
 #include "runtime/weights.h"
 #include "tokenizer/vocab.h"
 
@@ -23,6 +25,7 @@ struct EngineOptions {
   int threads = 1;
   int context = 0;                       // positions; 0: as many as the model was made for
   std::optional<jit::KvType> kv_type{};  // default: f16 for quantised weights, f32 for float ones
+  Tuning tuning{};
 };
 
 class Engine {
@@ -41,32 +44,44 @@ class Engine {
   // time; the logits are those of its last token. Gives the same bits as feeding the tokens one by one.
   void feed_all(std::span<const TokenId> tokens, int pos);
   // Of the last token fed with logits: (vocab_size). The sampler may overwrite them.
-  std::span<float> logits() { return plan_.logits(); }
+  std::span<float> logits() { return program_->plan.logits(); }
   // The first maximum of the logits as they were computed.
-  TokenId argmax() const { return plan_.argmax(); }
+  TokenId argmax() const { return program_->plan.argmax(); }
   // x = softmax(x * scale), x of vocab_size values.
-  void softmax(std::span<float> x, float scale) const { plan_.softmax(x, scale); }
+  void softmax(std::span<float> x, float scale) const { program_->plan.softmax(x, scale); }
+
+  // Generates all kernels anew, as chosen; the KV cache stays as it is.
+  void use(const Tuning& tuning);
+  const Tuning& tuning() const { return tuning_; }
 
   double pack_ms() const { return pack_ms_; }
-  const jit::CodeCache& code() const { return code_; }
+  const jit::CodeCache& code() const { return program_->code; }
   const Weights& weights() const { return weights_; }
   const KvCache& kv_cache() const { return kv_cache_; }
   Team& team() { return team_; }
-  Prefill& prefill() { return prefill_; }
-  Plan& plan() { return plan_; }
-  const Plan& plan() const { return plan_; }
+  Prefill& prefill() { return program_->prefill; }
+  Plan& plan() { return program_->plan; }
+  const Plan& plan() const { return program_->plan; }
 
  private:
+  // All kernels and what calls them.
+  struct Program {
+    explicit Program(const Engine& engine);
+    jit::CodeCache code;
+    Plan plan;
+    Prefill prefill;
+  };
+
   Config config_;
+  jit::Isa isa_;
   int context_;
   double pack_ms_ = 0;
   Team team_;
   Weights weights_;
   KvCache kv_cache_;
   RopeTable rope_;
-  jit::CodeCache code_;
-  Plan plan_;
-  Prefill prefill_;
+  Tuning tuning_;
+  std::unique_ptr<Program> program_;
 };
 
 }  // namespace llamajit

@@ -43,8 +43,15 @@ constexpr std::int64_t kPortionsWorthDealing = 4;
 // Writes the programs of one thread.
 class Plan::Builder {
  public:
-  Builder(Plan& plan, const Weights& weights, jit::CodeCache& cache, int thread, int threads)
-      : p_(plan), c_(plan.config_), w_(weights), cache_(cache), thread_(thread), threads_(threads) {}
+  Builder(Plan& plan, const Weights& weights, const Tuning& tuning, jit::CodeCache& cache, int thread,
+          int threads)
+      : p_(plan),
+        c_(plan.config_),
+        w_(weights),
+        tuning_(tuning),
+        cache_(cache),
+        thread_(thread),
+        threads_(threads) {}
 
   void build() {
     steps_ = &p_.feed_[static_cast<std::size_t>(thread_)].steps;
@@ -154,7 +161,10 @@ class Plan::Builder {
       call(jit::QuantizeKey{x.n, matrix.format.group}, jit::QuantizeArgs{x.x, scratch().q});
       x.quantised_for = matrix.format;
     }
-    call(jit::MatvecKey{matrix.format, matrix.rows, matrix.cols, epilogue},
+    call(tuning_.choose(
+             jit::MatvecKey{
+                 .format = matrix.format, .rows = matrix.rows, .cols = matrix.cols, .epilogue = epilogue},
+             cache_.isa()),
          jit::MatvecArgs{matrix.data, x.x, scratch().q, out, units.begin, units.end});
   }
 
@@ -185,6 +195,7 @@ class Plan::Builder {
   Plan& p_;
   const Config& c_;
   const Weights& w_;
+  const Tuning& tuning_;
   jit::CodeCache& cache_;
   int thread_;
   int threads_;
@@ -192,7 +203,7 @@ class Plan::Builder {
 };
 
 Plan::Plan(const Config& config, const Weights& weights, const KvCache& kv_cache, const RopeTable& rope,
-           jit::CodeCache& code, int threads)
+           const Tuning& tuning, jit::CodeCache& code, int threads)
     : config_(config),
       cache_(kv_cache),
       rope_(rope),
@@ -204,7 +215,7 @@ Plan::Plan(const Config& config, const Weights& weights, const KvCache& kv_cache
   Carver carver(memory_.data());
   place(carver, threads);
   new (cursor_) jit::Cursor();
-  for (int t = 0; t < threads; ++t) Builder(*this, weights, code, t, threads).build();
+  for (int t = 0; t < threads; ++t) Builder(*this, weights, tuning, code, t, threads).build();
   softmax_ = code.get(jit::SoftmaxKey{config.vocab_size});
   softmax_step_ = {&softmax_.info(), keep(jit::SoftmaxArgs{logits_, 1.0F})};
 }

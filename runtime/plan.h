@@ -14,6 +14,7 @@
 #include "runtime/memory.h"
 #include "runtime/rope_table.h"
 #include "runtime/team.h"
+#include "runtime/tuning.h"
 #include "runtime/weights.h"
 
 namespace llamajit {
@@ -46,7 +47,7 @@ class Plan {
  public:
   // Generates every kernel of the plan into `code`. Weights, cache and table must outlive the plan.
   Plan(const Config& config, const Weights& weights, const KvCache& kv_cache, const RopeTable& rope,
-       jit::CodeCache& code, int threads);
+       const Tuning& tuning, jit::CodeCache& code, int threads);
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
   ~Plan();

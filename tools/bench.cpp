@@ -13,6 +13,7 @@
 #include "runtime/llama2c.h"
 #include "tools/cli.h"
 #include "tools/generation.h"
+#include "tools/tune_cache.h"
 
 namespace llamajit::cli {
 namespace {
@@ -26,6 +27,7 @@ struct BenchOptions {
   int repeats = 3;
   std::optional<std::string> isa;
   std::optional<jit::KvType> kv_type;
+  bool tune = false;
   bool json = false;
 };
 
@@ -94,13 +96,14 @@ Report measure(const BenchOptions& options) {
   for (const int threads : options.threads) {
     const auto start = Clock::now();
     const ModelFile file = read_llama2c(options.model);
-    Engine engine(file, {isa, threads, 0, options.kv_type});
+    Engine engine(file, {isa, threads, 0, options.kv_type, remembered_tuning(isa, threads)});
     engine.feed(1, 0, true);
     if (report.results.empty()) {
       report.loaded = {std::chrono::duration<double, std::milli>(Clock::now() - start).count(),
                        engine.pack_ms(), engine.code().emit_ms(), engine.code().kernels().size(),
                        engine.code().code_bytes()};
     }
+    if (options.tune) tune_and_remember(engine);
     for (const BenchTest& test : tests_of(options)) {
       progress.begin(fmt::format("{} on {} threads", test.name(), threads));
       report.results.push_back(run_bench(engine, test, options.repeats, [&] { progress.step(); }));
@@ -181,6 +184,7 @@ void add_bench(CLI::App& app, Command& command) {
       ->capture_default_str();
   sub->add_option("--isa", o->isa, "Instruction tier; default: the best");
   add_kv_type(*sub, o->kv_type);
+  add_tune(*sub, o->tune);
   sub->add_flag("--json", o->json, "Print JSON");
   sub->callback([o, &command] { command = [o] { return bench(*o); }; });
 }

@@ -53,6 +53,13 @@ void add_kv_type(CLI::App& sub, std::optional<jit::KvType>& type) {
       ->check(CLI::IsMember(kTypes));
 }
 
+void add_tune(CLI::App& sub, bool& tune) {
+  sub.add_flag(
+      "--tune", tune,
+      "Before the first token, measure variants of the kernels that were not measured on this CPU yet; the "
+      "fastest are remembered and used from then on");
+}
+
 std::string tokenizer_path(const std::string& model, const std::optional<std::string>& named) {
   if (named) return *named;
   if (!std::filesystem::exists(model)) {

@@ -42,6 +42,9 @@ std::string read_file(const std::string& path);
 // --kv-type f32|f16|bf16.
 void add_kv_type(CLI::App& sub, std::optional<jit::KvType>& type);
 
+// --tune.
+void add_tune(CLI::App& sub, bool& tune);
+
 // The tokenizer to use with a model: the one named, else tokenizer.bin beside the model. Throws
 // std::runtime_error.
 std::string tokenizer_path(const std::string& model, const std::optional<std::string>& named);

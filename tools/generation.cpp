@@ -15,6 +15,7 @@
 #include "tokenizer/spm.h"
 #include "tokenizer/utf8.h"
 #include "tools/cli.h"
+#include "tools/tune_cache.h"
 
 namespace llamajit::cli {
 namespace {
@@ -86,9 +87,11 @@ int generate_text(const TextRequest& request) {
   const SpmTokenizer tokenizer(vocab);
   const std::vector<TokenId> prompt = tokenizer.encode(request.prompt, true);
 
-  Engine engine(file, {choice.isa, request.threads, request.context, request.kv_type});
+  Engine engine(file, {choice.isa, request.threads, request.context, request.kv_type,
+                       remembered_tuning(choice.isa, request.threads)});
   engine_for_sampler = &engine;
   check_fits(prompt, engine);  // before anything is printed
+  if (request.tune) tune_and_remember(engine);
   log_loaded(request, file, engine, choice.why);
 
   const InterruptGuard guard;

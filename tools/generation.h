@@ -18,6 +18,7 @@ struct TextRequest {
   int context = 0;  // 0: the model's
   std::optional<std::string> isa;
   std::optional<jit::KvType> kv_type;
+  bool tune = false;
   SamplerOptions sampler;
   GenerationOptions generation;
 };

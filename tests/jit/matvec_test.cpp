@@ -76,10 +76,15 @@ void check_whole(const MatvecKey& key) {
   product.expect_is_right(*product.check(0, product.units()));
 }
 
-class Matvec : public testing::TestWithParam<std::tuple<Epilogue, Format>> {
+using Case = std::tuple<Epilogue, Format, int>;  // and streams
+
+class Matvec : public testing::TestWithParam<Case> {
  protected:
   Epilogue epilogue() const { return std::get<0>(GetParam()); }
   Format format() const { return std::get<1>(GetParam()); }
+  MatvecKey key(int rows, int columns) const {
+    return {format(), rows, columns, epilogue(), std::get<2>(GetParam())};
+  }
   // Columns: a number that the format can have, near n.
   int cols(int n) const {
     return format().group == 0 ? n : static_cast<int>(jit::round_up(n, format().group));
@@ -87,29 +92,27 @@ class Matvec : public testing::TestWithParam<std::tuple<Epilogue, Format>> {
 };
 
 TEST_P(Matvec, OneBlockAndEveryRowTail) {
-  for (int rows = 1; rows <= 18; ++rows) check_whole({format(), rows, cols(1), epilogue()});
+  for (int rows = 1; rows <= 18; ++rows) check_whole(key(rows, cols(1)));
 }
 
 TEST_P(Matvec, EveryColumnTail) {
   const int step = std::max(format().group, 1);
   for (int n = 1; n <= 18; ++n) {
-    if (n * step <= 1200) check_whole({format(), 21, n * step, epilogue()});
+    if (n * step <= 1200) check_whole(key(21, n * step));
   }
 }
 
 TEST_P(Matvec, OddNumbersOfBlocks) {
-  for (int rows : {31, 33, 48, 63, 65, 80, 81, 97, 113, 144})
-    check_whole({format(), rows, cols(44), epilogue()});
+  for (int rows : {31, 33, 48, 63, 65, 80, 81, 97, 113, 144}) check_whole(key(rows, cols(44)));
 }
 
 TEST_P(Matvec, RealSizes) {
-  for (int n : {64, 172, 288, 768, 2048, 5632})
-    check_whole({format(), kSanitized ? 17 : 70, cols(n), epilogue()});
+  for (int n : {64, 172, 288, 768, 2048, 5632}) check_whole(key(kSanitized ? 17 : 70, cols(n)));
 }
 
 TEST_P(Matvec, AnySplitOfTheUnitsGivesTheSameAndTouchesItsRowsOnly) {
   for (int rows : {75, 80}) {
-    Product product({format(), rows, cols(40), epilogue()}, 99);
+    Product product(key(rows, cols(40)), 99);
     // The twin leaves other rows as they were, and so must the kernel: all of `out` is compared.
     for (int begin = 0; begin <= product.units(); ++begin) {
       for (int end = begin; end <= product.units(); ++end) product.check(begin, end);
@@ -165,13 +168,14 @@ TEST(MatvecF32, SubnormalAndHugeNumbers) {
   }
 }
 
-std::string case_name(const testing::TestParamInfo<std::tuple<Epilogue, Format>>& shape) {
-  return product_name(std::get<0>(shape.param), std::get<1>(shape.param));
+std::string case_name(const testing::TestParamInfo<Case>& shape) {
+  return fmt::format("{}_streams_{}", product_name(std::get<0>(shape.param), std::get<1>(shape.param)),
+                     std::get<2>(shape.param));
 }
 
 INSTANTIATE_TEST_SUITE_P(Grid, Matvec,
-                         testing::Combine(testing::ValuesIn(kEpilogues),
-                                          testing::ValuesIn(product_formats())),
+                         testing::Combine(testing::ValuesIn(kEpilogues), testing::ValuesIn(product_formats()),
+                                          testing::Values(1, 2, 4)),
                          case_name);
 
 }  // namespace
