@@ -81,9 +81,10 @@ class MatmulGenerator {
   }
 
   // While this block of rows is multiplied, the next one is fetched into the second-level cache, so much at
-  // each call that it has come when kPrefetchedOver blocks of tokens are through.
+  // each call that it has come when kPrefetchedOver tokens are through.
   void prefetch(int bytes_done) {
-    const int lines = static_cast<int>(divide_up(bytes_done, 64 * kPrefetchedOver));
+    const int lines =
+        static_cast<int>(divide_up(std::int64_t{bytes_done} * tokens_at_once(), 64 * kPrefetchedOver));
     for (int i = 0; i < lines; ++i) e.prefetcht1(e.ptr[ahead + i * 64]);
     e.add(ahead, lines * 64);
   }
@@ -236,7 +237,7 @@ class MatmulGenerator {
   }
 
   static constexpr int kStraightSteps = 16;
-  static constexpr int kPrefetchedOver = 24;
+  static constexpr int kPrefetchedOver = 96;  // of a chunk's 128
 
   Emitter& e;
   const MatmulKey& key;
