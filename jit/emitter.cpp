@@ -48,10 +48,22 @@ V16 Emitter::uniform16() {
   return {{only, only}, isa_.wide() ? 1 : 2};
 }
 
+V16 Emitter::part16() {
+  const Vec only = next_vector();
+  return {{only, only}, 1};
+}
+
 std::vector<V16> Emitter::v16s(int count) {
   std::vector<V16> out;
   out.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) out.push_back(v16());
+  return out;
+}
+
+std::vector<V16> Emitter::part16s(int count) {
+  std::vector<V16> out;
+  out.reserve(static_cast<std::size_t>(count));
+  for (int i = 0; i < count; ++i) out.push_back(part16());
   return out;
 }
 

@@ -72,7 +72,10 @@ class Emitter : public Xbyak::CodeGenerator {
   Reg64 gpr();      // the next free general register; all are taken before enter()
   V16 v16();        // the next free sixteen lanes
   V16 uniform16();  // the next free register, to hold one number in all lanes
+  V16 part16();     // the next free register, for so much of sixteen lanes as it holds
+  int parts() const { return isa_.wide() ? 1 : 2; }  // registers that hold sixteen lanes
   std::vector<V16> v16s(int count);
+  std::vector<V16> part16s(int count);
   int free_vectors() const { return vectors() - next_vector_; }
 
   // Vector registers taken while a scope lives are free again after it.
@@ -154,18 +157,31 @@ class Emitter : public Xbyak::CodeGenerator {
   Vec fold_max(const V16& from, const V16& temp);
 
   // --- the dot product of 4 bytes a lane
-  // --------------------------------------------------------------------------------- Activations as dot_u8s8
-  // wants them: one register, or even and odd bytes apart where there is no instruction.
-  struct Bytes4 {
-    V16 all;        // with the instruction: four s8 a lane
-    V16 even, odd;  // without: bytes 0 and 2, and 1 and 3, as i16
+  // ---------------------------------------------------------------------------------
+  // Weights are codes 0..255 that stand for code - 128, activations codes -127..127. With the instruction,
+  // sums are those of the unsigned codes, and start at the correction that a quantised vector brings along.
+  // Without it, vpmaddubsw multiplies |w| with the activation that has taken w's sign: at most 128 * 127 * 2,
+  // which its 16 bits just hold, where unsigned codes would saturate them.
+  struct Weights4 {
+    V16 codes;               // with the instruction: as they are; without: their magnitudes
+    V16 signs;               // AVX2: the signed codes
+    Xbyak::Opmask negative;  // AVX-512: of each byte
   };
-  Bytes4 bytes4();
-  void broadcast_bytes4(const Bytes4& to, const RegExp& from);
-  // acc[lane] += sum of w[lane][j] * x[j], j = 0..3; w unsigned, x signed, exact in i32. Clobbers `temp`,
-  // which may be w itself only where has_dot(); `low_bytes` holds 0x00FF00FF in each lane (unused where
-  // has_dot()).
-  void dot_u8s8(const V16& acc, const V16& w, const Bytes4& x, const V16& temp, const V16& low_bytes);
+  struct Inputs4 {
+    V16 codes;
+    V16 negated;  // AVX-512 without the instruction
+  };
+  // The next free registers, for sixteen lanes (`whole`) or a part16(). Up to three that are alive together
+  // take different numbers.
+  Weights4 weights4(bool whole, int index = 0);
+  Inputs4 inputs4();
+  void load_weights4(const Weights4& to, const RegExp& from);
+  void broadcast_inputs4(const Inputs4& to, const RegExp& from);
+  // acc = what a sum starts from; `offset` is the address of the correction.
+  void start_dot(const V16& acc, const RegExp& offset);
+  // acc[lane] += sum of w[lane][j] * x[j], j = 0..3, exact in i32. Clobbers `temp`, which has_dot() does not
+  // need.
+  void dot(const V16& acc, const Weights4& w, const Inputs4& x, const V16& temp);
 
   // --- control
   // ------------------------------------------------------------------------------------------------------------
@@ -223,6 +239,7 @@ class Emitter : public Xbyak::CodeGenerator {
 
   static constexpr int kPartBytes = 32;  // of a ymm
   static constexpr int kMaskLanes = 8;
+  static constexpr int kLastMask = 7;  // weights4() takes masks from here down, prepare_tail() from 2 up
 
   Isa isa_;
   int next_gpr_ = 0;

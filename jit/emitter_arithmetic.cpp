@@ -149,43 +149,66 @@ Vec Emitter::fold_max(const V16& from, const V16& temp) {
 // --- the dot product of 4 bytes a lane
 // ---------------------------------------------------------------------------------
 
-Emitter::Bytes4 Emitter::bytes4() {
-  if (isa_.has_dot()) {
-    const V16 all = uniform16();
-    return {all, all, all};
-  }
-  const V16 even = uniform16();
-  return {even, even, uniform16()};
+Emitter::Weights4 Emitter::weights4(bool whole, int index) {
+  const auto lanes = [&] { return whole ? v16() : part16(); };
+  Weights4 w{lanes(), V16(), Xbyak::Opmask(kLastMask - index)};
+  if (!isa_.has_dot() && !isa_.wide()) w.signs = lanes();
+  return w;
 }
 
-void Emitter::broadcast_bytes4(const Bytes4& to, const RegExp& from) {
-  const Vec& even = to.even.part[0];
-  vpbroadcastd(even, ptr[from]);
+Emitter::Inputs4 Emitter::inputs4() {
+  Inputs4 x{uniform16(), V16()};
+  if (!isa_.has_dot() && isa_.wide()) x.negated = uniform16();
+  return x;
+}
+
+void Emitter::load_weights4(const Weights4& to, const RegExp& from) {
+  load(to.codes, from);
   if (isa_.has_dot()) return;
-  const Vec& odd = to.odd.part[0];
-  vpsraw(odd, even, 8);
-  vpsllw(even, even, 8);
-  vpsraw(even, even, 8);
+  const Const zero_point{0x80808080};
+  for (std::size_t p = 0; p < static_cast<std::size_t>(to.codes.parts); ++p) {
+    const Vec& codes = to.codes.part[p];
+    if (isa_.wide()) {
+      vpxord(codes, codes, constant(zero_point));
+      vpmovb2m(to.negative, codes);
+      vpabsb(codes, codes);
+    } else {
+      vpxor(to.signs.part[p], codes, constant(zero_point));
+      vpabsb(codes, to.signs.part[p]);
+    }
+  }
 }
 
-void Emitter::dot_u8s8(const V16& acc, const V16& w, const Bytes4& x, const V16& temp, const V16& low_bytes) {
+void Emitter::broadcast_inputs4(const Inputs4& to, const RegExp& from) {
+  const Vec& codes = to.codes.part[0];
+  vpbroadcastd(codes, ptr[from]);
+  if (isa_.has_dot() || !isa_.wide()) return;
+  const Vec& negated = to.negated.part[0];
+  vpxord(negated, negated, negated);
+  vpsubb(negated, negated, codes);
+}
+
+void Emitter::start_dot(const V16& acc, const RegExp& offset) {
+  isa_.has_dot() ? broadcast(acc, offset) : zero(acc);
+}
+
+void Emitter::dot(const V16& acc, const Weights4& w, const Inputs4& x, const V16& temp) {
   for (std::size_t p = 0; p < static_cast<std::size_t>(acc.parts); ++p) {
+    const Vec& codes = w.codes.part[p];
+    const Vec& sum = acc.part[p];
     if (isa_.has_dot()) {
-      vpdpbusd(acc.part[p], w.part[p], x.all.part[p]);
+      vpdpbusd(sum, codes, x.codes.part[0]);
       continue;
     }
-    // Codes of up to 255 would saturate vpmaddubsw's i16 sums; as i16 of their own they can't: 2*255*128 <
-    // 2^31.
+    const Vec& products = temp.part[p];
     if (isa_.wide()) {
-      vpandd(temp.part[p], w.part[p], low_bytes.part[p]);
+      vpblendmb(products | w.negative, x.codes.part[0], x.negated.part[0]);
     } else {
-      vpand(temp.part[p], w.part[p], low_bytes.part[p]);
+      vpsignb(products, x.codes.part[0], w.signs.part[p]);
     }
-    vpmaddwd(temp.part[p], temp.part[p], x.even.part[p]);
-    vpaddd(acc.part[p], acc.part[p], temp.part[p]);
-    vpsrlw(temp.part[p], w.part[p], 8);
-    vpmaddwd(temp.part[p], temp.part[p], x.odd.part[p]);
-    vpaddd(acc.part[p], acc.part[p], temp.part[p]);
+    vpmaddubsw(products, codes, products);
+    vpmaddwd(products, products, constant({0x00010001}));
+    vpaddd(sum, sum, products);
   }
 }
 

@@ -71,7 +71,7 @@ struct QuantizedArgs {
 
 // scale = max|x| / 127 within the group; code = x * (127 / max|x|) rounded to nearest even. max|x| counts as
 // at least kSmallestMagnitude, so that a group of zeros divides nothing by zero. A NaN does not count for the
-// maximum and gets the code -128, as does an infinity.
+// maximum and gets the code -127, as does an infinity.
 inline constexpr float kSmallestMagnitude = 1e-30F;
 struct QuantizeArgs {
   const float* x;  // (n)

@@ -52,18 +52,17 @@ void emit_multiply(Emitter& e) {
 
 void emit_dot(Emitter& e) {
   const Reg64 turns = e.gpr();
-  const Emitter::Bytes4 x = e.bytes4();
-  const V16 w = e.v16(), low_bytes = e.uniform16();
-  const V16 temp = e.isa().has_dot() ? w : e.v16();
+  const Emitter::Inputs4 x = e.inputs4();
+  const Emitter::Weights4 w = e.weights4(true);
+  const V16 temp = e.isa().has_dot() ? w.codes : e.v16();
   const std::vector<V16> sums = e.v16s(dot_chains(e.isa()));
   e.enter();
   e.mov(turns, e.rsi);
-  e.broadcast(low_bytes, Const{0x00FF00FF});
-  e.broadcast(w, Const{0x01010101});
-  for (const V16& v : {x.even, x.odd, x.all}) e.broadcast(v, Const{0x01010101});
+  for (const V16& v : {w.codes, w.signs, x.codes, x.negated}) e.broadcast(v, Const{0x01010101});
+  if (e.isa().wide()) e.vpmovb2m(w.negative, w.codes.part[0]);
   for (const V16& sum : sums) e.zero(sum);
   e.repeat(turns, [&] {
-    for (const V16& sum : sums) e.dot_u8s8(sum, w, x, temp, low_bytes);
+    for (const V16& sum : sums) e.dot(sum, w, x, temp);
   });
   e.leave();
 }

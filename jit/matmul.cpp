@@ -21,7 +21,6 @@ class MatmulGenerator {
 
   void generate() {
     e.enter(scratch_bytes());
-    if (quantised()) e.broadcast(low_bytes, Const{0x00FF00FF});
     over_units<MatmulArgs>(e, {w, out, units}, key.rows, unit_bytes(), tiles_at_once(),
                            [&](int n_units, int rows) { emit_row_block(n_units, rows); });
     e.leave();
@@ -33,9 +32,7 @@ class MatmulGenerator {
   int unit_bytes() const { return tiles_per_unit() * tile; }
   int tiles_at_once() const { return e.isa().wide() ? 3 : 1; }
   // f32 keeps a sum for each tile and token in a register, q8_0 an integer and a float one.
-  int tokens_at_once() const {
-    return (e.isa().wide() ? kTokenBlock : kTokenBlock / 2) / (quantised() ? 2 : 1);
-  }
+  int tokens_at_once() const { return e.isa().wide() && !quantised() ? kTokenBlock : kTokenBlock / 2; }
 
   // Scratch: for each tile of a block and each token sixteen floats, for f32 a second time.
   int scratch_tiles() const { return tiles_at_once() * tiles_per_unit(); }
@@ -61,7 +58,16 @@ class MatmulGenerator {
     for (int first = 0; first < n_tiles; first += tiles_at_once()) {
       const int n = std::min(tiles_at_once(), n_tiles - first);
       e.lea(at_w, e.ptr[w + first * tile]);
-      quantised() ? sum_q8(first, n) : sum_f32(first, n);
+      if (!quantised()) {
+        sum_f32(first, n);
+        continue;
+      }
+      // On the 256-bit tiers one half of a tile after the other: twice the tokens then share the work of
+      // making a weight ready.
+      for (int part = 0; part < e.parts(); ++part) {
+        if (part > 0) e.lea(at_w, e.ptr[w + first * tile]);
+        sum_q8(first, n, part);
+      }
     }
     for (int unit = 0; unit < n_units; ++unit) {
       for (int t = 0; t < tokens_at_once(); ++t) {
@@ -148,24 +154,23 @@ class MatmulGenerator {
 
   // --- q8_0: four columns a step, a group at a time
   // ----------------------------------------------------------------------
-  void sum_q8(int first_tile, int n) {
+  // `part` is the part of each tile's rows that one register holds.
+  void sum_q8(int first_tile, int n, int part) {
     Emitter::VectorScope scope(e);
-    const std::vector<V16> isums = e.v16s(n * tokens_at_once());
-    const std::vector<V16> sums = e.v16s(n * tokens_at_once());
-    const std::vector<V16> codes = e.v16s(n);
-    const Emitter::Bytes4 x4 = e.bytes4();
-    const bool has_dot = e.isa().has_dot();
-    const V16 temp = has_dot ? codes[0] : e.v16();
-    const V16 both_scales = has_dot ? e.v16() : temp;
+    const std::vector<V16> isums = e.part16s(n * tokens_at_once());
+    const std::vector<V16> sums = e.part16s(n * tokens_at_once());
+    std::vector<Emitter::Weights4> codes;
+    for (int i = 0; i < n; ++i) codes.push_back(e.weights4(false, i));
+    const Emitter::Inputs4 x4 = e.inputs4();
+    const V16 temp = e.part16();
+    const int part_at = part * kPartBytes;
     const auto step = [&](int k4) {
       for (int i = 0; i < n; ++i)
-        e.load(codes[static_cast<std::size_t>(i)], at_w + i * tile + k4 * 4 * kLanes);
+        e.load_weights4(codes[static_cast<std::size_t>(i)], at_w + i * tile + k4 * 4 * kLanes + part_at);
       for (int t = 0; t < tokens_at_once(); ++t) {
-        e.broadcast_bytes4(x4, at_x + t * codes_stride() + k4 * 4);
-        for (int i = 0; i < n; ++i) {
-          e.dot_u8s8(isums[static_cast<std::size_t>(t * n + i)], codes[static_cast<std::size_t>(i)], x4, temp,
-                     low_bytes);
-        }
+        e.broadcast_inputs4(x4, at_x + t * codes_stride() + k4 * 4);
+        for (int i = 0; i < n; ++i)
+          e.dot(isums[static_cast<std::size_t>(t * n + i)], codes[static_cast<std::size_t>(i)], x4, temp);
       }
     };
     constexpr auto kXq = offsetof(MatmulArgs, xq);
@@ -175,9 +180,8 @@ class MatmulGenerator {
     for (const V16& sum : sums) e.zero(sum);
     e.repeat(groups, key.cols / layout.group, [&] {
       for (int t = 0; t < tokens_at_once(); ++t) {
-        for (int i = 0; i < n; ++i) {
-          e.broadcast(isums[static_cast<std::size_t>(t * n + i)], x_offsets + t * scales_stride());
-        }
+        for (int i = 0; i < n; ++i)
+          e.start_dot(isums[static_cast<std::size_t>(t * n + i)], x_offsets + t * scales_stride());
       }
       const int steps = layout.padded / 4;
       const int looped = steps / kStraightSteps;
@@ -188,8 +192,10 @@ class MatmulGenerator {
       });
       const int rest = steps % kStraightSteps;
       for (int k4 = 0; k4 < rest; ++k4) step(k4);
-      prefetch(n * static_cast<int>(layout.group_bytes));
-      add_scaled(sums, isums, rest * 4 * kLanes, codes, x4.even, both_scales);
+      if (part == 0) prefetch(n * static_cast<int>(layout.group_bytes));
+      for (int i = 0; i < n; ++i)
+        e.load(codes[static_cast<std::size_t>(i)].codes, at_w + i * tile + rest * 4 * kLanes + part_at);
+      add_scaled(sums, isums, codes, x4.codes, temp);
       e.add(at_x, rest * 4);
       e.add(at_w, rest * 4 * kLanes + kLanes * 4);
       e.add(x_scales, 4);
@@ -197,22 +203,21 @@ class MatmulGenerator {
     });
     for (int i = 0; i < n; ++i) {
       for (int t = 0; t < tokens_at_once(); ++t) {
-        e.store(e.rsp + scratch_at(first_tile + i, t), sums[static_cast<std::size_t>(t * n + i)]);
+        e.store(e.rsp + scratch_at(first_tile + i, t) + part_at, sums[static_cast<std::size_t>(t * n + i)]);
       }
     }
   }
 
-  // sum = fma(float(isum), scale_w * scale_x, sum); the weights' scales lie `scales_at` bytes after at_w.
-  void add_scaled(const std::vector<V16>& sums, const std::vector<V16>& isums, int scales_at,
-                  const std::vector<V16>& scales, const V16& x_scale, const V16& both_scales) {
+  // sum = fma(float(isum), scale_w * scale_x, sum); the weights' scales are in the place of their codes.
+  void add_scaled(const std::vector<V16>& sums, const std::vector<V16>& isums,
+                  const std::vector<Emitter::Weights4>& scales, const V16& x_scale, const V16& both_scales) {
     const int n = static_cast<int>(scales.size());
-    for (int i = 0; i < n; ++i) e.load(scales[static_cast<std::size_t>(i)], at_w + i * tile + scales_at);
     for (int t = 0; t < tokens_at_once(); ++t) {
       e.broadcast(x_scale, x_scales + t * scales_stride());
       for (int i = 0; i < n; ++i) {
         const auto at = static_cast<std::size_t>(t * n + i);
         e.to_float(isums[at], isums[at]);
-        e.mul(both_scales, scales[static_cast<std::size_t>(i)], x_scale);
+        e.mul(both_scales, scales[static_cast<std::size_t>(i)].codes, x_scale);
         e.fma(sums[at], isums[at], both_scales);
       }
     }
@@ -237,6 +242,7 @@ class MatmulGenerator {
   }
 
   static constexpr int kStraightSteps = 16;
+  static constexpr int kPartBytes = 32;       // of a 256-bit register
   static constexpr int kPrefetchedOver = 96;  // of a chunk's 128
 
   Emitter& e;
@@ -246,7 +252,6 @@ class MatmulGenerator {
   const Reg64 w = e.gpr(), out = e.gpr(), units = e.gpr(), token = e.gpr(), at_w = e.gpr(), at_x = e.gpr();
   const Reg64 at_out = e.gpr(), count = e.gpr(), groups = e.gpr(), x_scales = e.gpr(), x_offsets = e.gpr();
   const Reg64 ahead = e.gpr();
-  const V16 low_bytes = e.uniform16();
 };
 
 }  // namespace

@@ -20,7 +20,6 @@ class MatvecGenerator {
 
   void generate() {
     e.enter();
-    if (quantised()) e.broadcast(low_bytes, Const{0x00FF00FF});
     over_units<MatvecArgs>(e, {w, out, units}, key.rows, unit_bytes(), units_at_once(),
                            [&](int n_units, int rows) { emit_units(n_units, rows); });
     e.leave();
@@ -98,15 +97,14 @@ class MatvecGenerator {
     const int n_ways = integer_ways(n);
     std::vector<std::vector<V16>> isums;  // of each tile
     for (int i = 0; i < n; ++i) isums.push_back(e.v16s(n_ways));
-    const Emitter::Bytes4 x4 = e.bytes4();
-    const V16 codes = e.v16();
-    const V16 temp = e.isa().has_dot() ? codes : e.v16();
+    const Emitter::Inputs4 x4 = e.inputs4();
+    const Emitter::Weights4 w4 = e.weights4(true);
+    const V16 temp = e.isa().has_dot() ? w4.codes : e.v16();
     const auto step = [&](int k4) {
-      e.broadcast_bytes4(x4, x + k4 * 4);
+      e.broadcast_inputs4(x4, x + k4 * 4);
       for (int i = 0; i < n; ++i) {
-        e.load(codes, w + i * tile + k4 * 4 * kLanes);
-        e.dot_u8s8(isums[static_cast<std::size_t>(i)][static_cast<std::size_t>(k4 % n_ways)], codes, x4, temp,
-                   low_bytes);
+        e.load_weights4(w4, w + i * tile + k4 * 4 * kLanes);
+        e.dot(isums[static_cast<std::size_t>(i)][static_cast<std::size_t>(k4 % n_ways)], w4, x4, temp);
       }
     };
     constexpr auto kXq = offsetof(MatvecArgs, xq);
@@ -116,7 +114,7 @@ class MatvecGenerator {
     for (const V16& sum : sums) e.zero(sum);
     e.repeat(groups, key.cols / layout.group, [&] {
       for (const std::vector<V16>& ways : isums) {
-        e.broadcast(ways[0], x_offsets);
+        e.start_dot(ways[0], x_offsets);
         for (std::size_t way = 1; way < ways.size(); ++way) e.zero(ways[way]);
       }
       const int steps = layout.padded / 4;
@@ -130,10 +128,10 @@ class MatvecGenerator {
       for (int k4 = 0; k4 < rest; ++k4) step(k4);
       e.add(x, rest * 4);
       e.add(w, rest * 4 * kLanes);
-      e.broadcast(x4.even, x_scales);
+      e.broadcast(x4.codes, x_scales);
       for (int i = 0; i < n; ++i) {
-        add_scaled(sums[static_cast<std::size_t>(i)], isums[static_cast<std::size_t>(i)], x4.even,
-                   w + i * tile, codes);
+        add_scaled(sums[static_cast<std::size_t>(i)], isums[static_cast<std::size_t>(i)], x4.codes,
+                   w + i * tile, w4.codes);
       }
       e.add(w, kLanes * 4);
       e.add(x_scales, 4);
@@ -178,7 +176,6 @@ class MatvecGenerator {
   const Q8Layout layout{key.format};
   const Reg64 w = e.gpr(), out = e.gpr(), units = e.gpr(), x = e.gpr(), count = e.gpr();
   const Reg64 groups = e.gpr(), x_scales = e.gpr(), x_offsets = e.gpr();
-  const V16 low_bytes = e.uniform16();
 };
 
 }  // namespace

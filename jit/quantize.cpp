@@ -75,7 +75,7 @@ class QuantizeGenerator {
     over_group([&](int i, int lanes) {
       e.load_tail(value, at + i * kLanes * 4, lanes);
       e.mul(value, value, inverse);
-      e.max(value, value, f32(-128.0F));  // where it is NaN
+      e.max(value, value, f32(-127.0F));  // where it is NaN
       e.to_int(value, value);
       e.store_s8(at_codes + i * kLanes, value, static_cast<int>(round_up(lanes, 4)));
       e.add_i32(sum, sum, value);

@@ -20,9 +20,9 @@ float read_f32(const std::byte* at) {
   return value;
 }
 
-// float to int8, to nearest even; NaN becomes -128. x is at most 127 but for its rounding.
+// float to int8, to nearest even; NaN becomes -127. x is at most 127 but for its rounding.
 std::int8_t to_code(float x) {
-  const float rounded = (max2(x, -128.0F) + exp_constants::kRounder) - exp_constants::kRounder;
+  const float rounded = (max2(x, -127.0F) + exp_constants::kRounder) - exp_constants::kRounder;
   return static_cast<std::int8_t>(rounded);
 }
 
