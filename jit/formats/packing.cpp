@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include <emmintrin.h>
+
 #include "jit/kernels.h"
 
 namespace llamajit::jit {
@@ -17,14 +19,42 @@ T read(const std::byte* at) {
   return value;
 }
 
-// to[i][row] = from[row][i] ^ flip for 4-byte units: `n_units` of each row, rows `stride` bytes apart. Goes
-// by whole cache lines of a row, whose units land in as many lines of the tile, which stay in the first-level
-// cache meanwhile.
+constexpr std::int64_t kLineUnits = 16;  // units of 4 bytes in a cache line
+
+// to[i][row] = from[row][i] ^ flip for 4-byte units: one cache line of each of sixteen rows, `stride` bytes
+// apart. As four times four transpositions of 4 x 4 in SSE2, which every x86-64 has.
+void transpose_lines(std::byte* to, const std::byte* from, std::int64_t stride, std::uint32_t flip) {
+  const __m128i flips = _mm_set1_epi32(static_cast<int>(flip));
+  for (int unit = 0; unit < kLineUnits; unit += 4) {
+    for (int row = 0; row < kLanes; row += 4) {
+      const auto load = [&](int r) {
+        const auto* at = reinterpret_cast<const __m128i*>(from + (row + r) * stride + std::int64_t{unit} * 4);
+        return _mm_xor_si128(_mm_loadu_si128(at), flips);
+      };
+      const auto store = [&](int i, __m128i units) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + ((unit + i) * kLanes + row) * 4), units);
+      };
+      const __m128i a = load(0), b = load(1), c = load(2), d = load(3);
+      const __m128i ab_low = _mm_unpacklo_epi32(a, b), ab_high = _mm_unpackhi_epi32(a, b);
+      const __m128i cd_low = _mm_unpacklo_epi32(c, d), cd_high = _mm_unpackhi_epi32(c, d);
+      store(0, _mm_unpacklo_epi64(ab_low, cd_low));
+      store(1, _mm_unpackhi_epi64(ab_low, cd_low));
+      store(2, _mm_unpacklo_epi64(ab_high, cd_high));
+      store(3, _mm_unpackhi_epi64(ab_high, cd_high));
+    }
+  }
+}
+
+// The same for `n_units` of each of `n_rows` rows. Goes by whole cache lines of a row, whose units land in as
+// many lines of the tile, which stay in the first-level cache meanwhile.
 void transpose_units(std::byte* to, const std::byte* from, std::int64_t stride, std::int64_t n_rows,
                      std::int64_t n_units, std::uint32_t flip) {
-  constexpr std::int64_t kLineUnits = 16;
   for (std::int64_t first = 0; first < n_units; first += kLineUnits) {
     const std::int64_t n = std::min(kLineUnits, n_units - first);
+    if (n == kLineUnits && n_rows == kLanes) {
+      transpose_lines(to + first * kLanes * 4, from + first * 4, stride, flip);
+      continue;
+    }
     for (std::int64_t row = 0; row < n_rows; ++row) {
       const std::byte* const line = from + row * stride + first * 4;
       for (std::int64_t i = 0; i < n; ++i) {
