@@ -1,5 +1,6 @@
 #include "runtime/team.h"
 
+#include <chrono>
 #include <stdexcept>
 #include <system_error>
 
@@ -11,9 +12,14 @@
 namespace llamajit {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // About 50 us of reading: longer than any step takes, shorter than anyone notices.
 constexpr int kSpins = 4000;
+// Making way for our own threads takes less than a microsecond each time. If so much has gone by, others had
+// the CPU, and might again and again.
 constexpr int kYields = 100;
+constexpr std::chrono::microseconds kYieldTime{200};
 
 std::vector<int> allowed_cpus() {
   cpu_set_t set;
@@ -119,13 +125,15 @@ void Team::wait_for(Slot& slot, std::uint32_t arrivals) {
   // A thread may be one arrival ahead of us, never behind by more: signed distance survives the counter's
   // wrap.
   const auto arrived = [&](std::uint32_t seen) { return static_cast<std::int32_t>(seen - arrivals) >= 0; };
+  const auto start = crowded_ ? Clock::now() : Clock::time_point();
   for (int i = 0; i < spins_; ++i) {
     if (arrived(slot.arrivals.load(std::memory_order_acquire))) return;
-    if (crowded_) {
-      sched_yield();
-    } else {
+    if (!crowded_) {
       _mm_pause();
+      continue;
     }
+    sched_yield();
+    if (Clock::now() - start > kYieldTime) break;
   }
   sleepers_.fetch_add(1);
   for (std::uint32_t seen = slot.arrivals.load(); !arrived(seen); seen = slot.arrivals.load())
