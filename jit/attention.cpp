@@ -25,7 +25,7 @@ class AttentionGenerator {
       for_each_block(heads_at_once_scores(), [&](int first, int n) { emit_scores(first, n); });
       e.mov(row, scores);
       e.repeat(count_heads, key.group, [&] { emit_softmax(); });
-      for_each_block(heads_at_once_values(), [&](int first, int n) { emit_values(first, n); });
+      for (int block = 0; block < layout.blocks(); ++block) emit_values(block);
       for (const Reg64& pointer : {q, out}) e.add(pointer, key.group * head_bytes());
       e.advance(k_cache, layout.keys_bytes());
       e.advance(v_cache, layout.values_bytes());
@@ -43,7 +43,7 @@ class AttentionGenerator {
     e.mov(k_cache, e.ptr[e.args() + offsetof(AttentionArgs, k_cache)]);
     e.mov(v_cache, e.ptr[e.args() + offsetof(AttentionArgs, v_cache)]);
     e.mov(out, e.ptr[e.args() + offsetof(AttentionArgs, out)]);
-    e.mov(scores, e.ptr[e.args() + offsetof(AttentionArgs, scores)]);
+    e.mov(scores, e.ptr[e.args() + offsetof(AttentionArgs, scratch)]);
     e.mov(heads, e.ptr[e.args() + offsetof(AttentionArgs, n_kv_heads)]);
     e.mov(positions, e.ptr[e.args() + offsetof(AttentionArgs, at)]);
     e.mov(positions.cvt32(), e.ptr[positions + offsetof(Cursor, pos)]);
@@ -86,37 +86,64 @@ class AttentionGenerator {
   // The scores of `n_groups` groups of sixteen positions at `at`, to `row`; moves both past them.
   void emit_score_block(int first, int n_heads, int n_groups) {
     Emitter::VectorScope scope(e);
-    const std::vector<V16> sums = e.v16s(kScoreWays * n_groups * n_heads);
-    const auto sum = [&](int way, int group, int head) -> const V16& {
-      return sums[static_cast<std::size_t>((way * n_groups + group) * n_heads + head)];
-    };
+    const int n_sums = n_groups * n_heads;
+    const std::vector<V16> sums = e.v16s(kScoreWays * n_sums);
+    const std::vector<V16> totals = e.v16s(layout.scaled() ? n_sums : 0);  // of the blocks
     const V16 keys = e.v16(), temp = e.uniform16();
-    const auto dimension = [&](int d, int way) {
-      for (int g = 0; g < n_groups; ++g) {
-        e.load_as_f32(keys, at + (g * layout.key_group_bytes() + d * layout.vector_bytes()), key.type);
-        for (int h = 0; h < n_heads; ++h)
-          e.fma_broadcast(sum(way, g, h), keys, at_q + (h * head_bytes() + d * 4), temp);
+    const auto dimensions = [&](int n) {
+      for (int d = 0; d < n; ++d) {
+        for (int g = 0; g < n_groups; ++g) {
+          e.load_as_f32(keys, at + (g * layout.key_group_bytes() + d * layout.vector_bytes()), key.type);
+          for (int h = 0; h < n_heads; ++h) {
+            e.fma_broadcast(sums[static_cast<std::size_t>(d % kScoreWays * n_sums + g * n_heads + h)], keys,
+                            at_q + (h * head_bytes() + d * 4), temp);
+          }
+        }
       }
+      if (layout.scaled()) end_key_block(n, n_heads, sums, totals, keys);
     };
-    for (const V16& s : sums) e.zero(s);
-    constexpr int kUnroll = 8;
+    for (const std::vector<V16>* all : {&sums, &totals}) {
+      for (const V16& sum : *all) e.zero(sum);
+    }
+    // Blocks with scales are straight code, others are cut for the loop.
+    const int turn = layout.scaled() ? layout.block_dims() : 8;
     e.lea(at_q, e.ptr[q + first * head_bytes()]);
-    e.repeat(inner, key.head_dim / kUnroll, [&] {
-      for (int d = 0; d < kUnroll; ++d) dimension(d, d % kScoreWays);
-      e.add(at, kUnroll * layout.vector_bytes());
-      e.add(at_q, kUnroll * 4);
+    e.repeat(inner, key.head_dim / turn, [&] {
+      dimensions(turn);
+      e.add(at, turn * layout.vector_bytes() + layout.scales_bytes());
+      e.add(at_q, turn * 4);
     });
-    const int rest = key.head_dim % kUnroll;
-    for (int d = 0; d < rest; ++d) dimension(d, d % kScoreWays);
-    e.add(at, rest * layout.vector_bytes() + (n_groups - 1) * layout.key_group_bytes());
-    for (int g = 0; g < n_groups; ++g) {
-      for (int h = 0; h < n_heads; ++h) {
-        e.add(sum(0, g, h), sum(0, g, h), sum(1, g, h));
-        e.mul(sum(0, g, h), sum(0, g, h), f32(1.0F / std::sqrt(static_cast<float>(key.head_dim))));
-        e.store(row + (h * score_bytes() + g * kLanes * 4), sum(0, g, h));
-      }
+    const int rest = key.head_dim % turn;
+    if (rest > 0) {
+      dimensions(rest);
+      e.add(at, rest * layout.vector_bytes() + layout.scales_bytes());
+    }
+    if (n_groups > 1) e.add(at, (n_groups - 1) * layout.key_group_bytes());
+    for (int i = 0; i < n_sums; ++i) {
+      const V16& sum =
+          layout.scaled() ? totals[static_cast<std::size_t>(i)] : sums[static_cast<std::size_t>(i)];
+      if (!layout.scaled()) e.add(sum, sum, sums[static_cast<std::size_t>(n_sums + i)]);
+      e.mul(sum, sum, f32(1.0F / std::sqrt(static_cast<float>(key.head_dim))));
+      e.store(row + (i % n_heads * score_bytes() + i / n_heads * kLanes * 4), sum);
     }
     e.add(row, n_groups * kLanes * 4);
+  }
+
+  // After a block's n dimensions: total = fma(sum, scale, total), and the sums begin anew.
+  void end_key_block(int n, int n_heads, const std::vector<V16>& sums, const std::vector<V16>& totals,
+                     const V16& scales) {
+    for (std::size_t i = 0; i < totals.size(); ++i) {
+      const int group = static_cast<int>(i) / n_heads;
+      const V16& sum = sums[i];
+      const V16& other = sums[totals.size() + i];
+      if (static_cast<int>(i) % n_heads == 0) {
+        e.load(scales, at + (group * layout.key_group_bytes() + n * layout.vector_bytes()));
+      }
+      e.add(sum, sum, other);
+      e.fma(totals[i], sum, scales);
+      e.zero(sum);
+      e.zero(other);
+    }
   }
 
   // --- softmax of one query head's scores at `row`; leaves 1/sum in the padding's last place, and moves row
@@ -159,16 +186,45 @@ class AttentionGenerator {
   // --- weighted sums: sixteen dimensions a vector, positions value_ways() ways
   // ---------------------------------------- A sum for each head, vector and way stays in a register; a
   // vector of values and a weight are beside them.
+  int block_vectors() const {
+    return static_cast<int>(divide_up(std::min(layout.block_dims(), key.head_dim), kLanes));
+  }
   int sums_at_once() const { return e.isa().wide() ? 24 : 6; }
-  int vectors_at_once() const { return std::clamp(sums_at_once() / key.value_ways(), 1, value_vectors()); }
+  int vectors_at_once() const { return std::clamp(sums_at_once() / key.value_ways(), 1, block_vectors()); }
   int heads_at_once_values() const {
     return std::max(1, sums_at_once() / (vectors_at_once() * key.value_ways()));
   }
 
-  void emit_values(int first_head, int n_heads) {
-    for (int first = 0; first < value_vectors(); first += vectors_at_once()) {
-      emit_value_block(first_head, n_heads, first, std::min(vectors_at_once(), value_vectors() - first));
-    }
+  // The dimensions of one block.
+  void emit_values(int block) {
+    if (layout.scaled()) emit_scaled_weights(block);
+    const int begin = block * block_vectors();
+    const int end = std::min(begin + block_vectors(), value_vectors());
+    for_each_block(heads_at_once_values(), [&](int first_head, int n_heads) {
+      for (int first = begin; first < end; first += vectors_at_once()) {
+        emit_value_block(first_head, n_heads, first, std::min(vectors_at_once(), end - first));
+      }
+    });
+  }
+
+  // Weights times the block's scales, sixteen positions at a time, beside the weights.
+  int weights_at() const { return layout.scaled() ? key.group * score_bytes() : 0; }
+  void emit_scaled_weights(int block) {
+    Emitter::VectorScope scope(e);
+    const V16 scales = e.v16(), weights = e.v16();
+    count_positions(kLanes, 4);
+    e.mov(row, scores);
+    e.mov(at, v_cache);
+    e.advance(at, layout.value_scale_at(0, block));
+    e.repeat(count, [&] {
+      e.load(scales, at);
+      for (int h = 0; h < key.group; ++h) {
+        e.mul(weights, scales, row + h * score_bytes());
+        e.store(row + (weights_at() + h * score_bytes()), weights);
+      }
+      e.add(at, layout.scales_bytes());
+      e.add(row, kLanes * 4);
+    });
   }
 
   void emit_value_block(int first_head, int n_heads, int first_vector, int n_vectors) {
@@ -183,7 +239,7 @@ class AttentionGenerator {
 
     count_positions(ways, ways / 2);
     e.lea(at, e.ptr[v_cache + first_vector * layout.vector_bytes()]);
-    e.lea(row, e.ptr[scores + first_head * score_bytes()]);
+    e.lea(row, e.ptr[scores + (weights_at() + first_head * score_bytes())]);
     e.repeat(count, [&] {
       for (int way = 0; way < ways; ++way) {
         for (int v = 0; v < n_vectors; ++v) {

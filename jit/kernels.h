@@ -161,11 +161,13 @@ struct RopeKey {
   auto operator<=>(const RopeKey&) const = default;
 };
 
-// What keys and values are kept as. kv_layout.h says how they lie in memory, which starts as zeros.
-enum class KvType : std::uint8_t { f32, f16, bf16 };
+// What keys and values are kept as. kv_layout.h says how they lie in memory, which starts as zeros. q8_0: s8
+// codes in blocks of kKvBlock dimensions, and a scale for each block of a position.
+enum class KvType : std::uint8_t { f32, f16, bf16, q8_0 };
+inline constexpr int kKvBlock = 32;
 
 // Writes k and v of position at->pos into the cache, rounded to the cache's type; values' padding is written
-// too.
+// too. q8_0: each block's scale and codes are those of QuantizeKey.
 struct KvAppendArgs {
   const float* k;      // (n_kv_heads, head_dim)
   const float* v;      // (n_kv_heads, head_dim)
@@ -184,14 +186,16 @@ struct KvAppendKey {
 
 // For each query head h: out = sum over positions p <= at->pos of softmax(q.k[p] / sqrt(head_dim))[p] * v[p].
 // Query heads of one K/V head are adjacent (GQA, arXiv:2305.13245). Later positions of the cache must be
-// finite. q.k: sum over head_dim, 2 ways. The softmax subtracts the maximum; its sum: sixteen lanes in order,
-// folded in halves. Weighted sum: over positions, value_ways() ways, then times 1 / the softmax's sum.
+// finite. q.k: sum over head_dim, 2 ways; q8_0: such a sum over the codes of each block, then over blocks in
+// order: acc = fma(sum, scale, acc). The softmax subtracts the maximum; its sum: sixteen lanes in order,
+// folded in halves. Weighted sum: over positions, value_ways() ways (q8_0: weight * scale, rounded, times
+// code), then times 1 / the softmax's sum.
 struct AttentionArgs {
   const float* q;            // (n_kv_heads * group, head_dim)
   const std::byte* k_cache;  // of the first K/V head
   const std::byte* v_cache;
-  float* out;     // (n_kv_heads * group, head_dim)
-  float* scores;  // scratch: (group, seq_len + 16)
+  float* out;      // (n_kv_heads * group, head_dim)
+  float* scratch;  // scratch_floats() of the key
   const Cursor* at;
   std::int64_t n_kv_heads;  // >= 1
 };
@@ -203,6 +207,11 @@ struct AttentionKey {
   int seq_len;  // a multiple of 16
   auto operator<=>(const AttentionKey&) const = default;
 
+  // For each query head its scores, with sixteen places behind them; for q8_0 as much again for the scores
+  // times a block's scales.
+  std::int64_t scratch_floats() const {
+    return std::int64_t{group} * (seq_len + kLanes) * (type == KvType::q8_0 ? 2 : 1);
+  }
   // Few short heads leave too few independent sums to hide an fma's latency; their positions are summed in
   // more ways.
   int value_ways() const {

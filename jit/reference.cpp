@@ -1,5 +1,6 @@
 #include "jit/reference.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -18,12 +19,6 @@ float read_f32(const std::byte* at) {
   float value;
   std::memcpy(&value, at, sizeof value);
   return value;
-}
-
-// float to int8, to nearest even; NaN becomes -128. x is at most 127 but for its rounding.
-std::int8_t to_code(float x) {
-  const float rounded = (max2(x, -128.0F) + exp_constants::kRounder) - exp_constants::kRounder;
-  return static_cast<std::int8_t>(rounded);
 }
 
 // One row of a packed f32 tile times x.
@@ -62,11 +57,19 @@ void attention_scores(const AttentionKey& key, const float* q, const std::byte* 
   const KvLayout layout(key);
   const float scale = 1.0F / std::sqrt(static_cast<float>(key.head_dim));
   for (int p = 0; p < round_up(n_positions, kLanes); ++p) {
-    float ways[2] = {};
-    for (int d = 0; d < key.head_dim; ++d) {
-      ways[d % 2] = fused(layout.read(keys + layout.key_at(p, d)), q[d], ways[d % 2]);
+    float sum = 0;
+    for (int block = 0; block < layout.blocks(); ++block) {
+      const int begin = block * layout.block_dims();
+      const int end = std::min(begin + layout.block_dims(), key.head_dim);
+      float ways[2] = {};
+      for (int d = begin; d < end; ++d) {
+        ways[d % 2] = fused(layout.element(keys + layout.key_at(p, d)), q[d], ways[d % 2]);
+      }
+      const float block_sum = tree_sum(ways, 2);
+      sum =
+          layout.scaled() ? fused(block_sum, read_f32(keys + layout.key_scale_at(p, block)), sum) : block_sum;
     }
-    scores[p] = tree_sum(ways, 2) * scale;
+    scores[p] = sum * scale;
   }
 }
 
@@ -112,16 +115,13 @@ void reference(const QuantizeKey& key, const QuantizeArgs& args) {
   for (int g = 0; g < key.n / key.group; ++g) {
     const float* x = args.x + std::ptrdiff_t{g} * key.group;
     std::int8_t* codes = args.out.codes + std::ptrdiff_t{g} * padded;
-    float largest = 0;
-    for (int k = 0; k < key.group; ++k) largest = max2(x[k] < 0 ? -x[k] : x[k], largest);
-    largest = max2(largest, kSmallestMagnitude);
-    const float inverse = 127.0F / largest;
+    const Q8Scale q8 = q8_scale(x, key.group);
     std::int32_t sum = 0;
     for (int k = 0; k < padded; ++k) {
-      codes[k] = k < key.group ? to_code(x[k] * inverse) : std::int8_t{0};
+      codes[k] = k < key.group ? q8_code(x[k] * q8.inverse) : std::int8_t{0};
       sum += codes[k];
     }
-    args.out.scales[g] = largest * (1.0F / 127.0F);
+    args.out.scales[g] = q8.scale;
     args.out.offsets[g] = sum * -128;
   }
 }
@@ -184,12 +184,8 @@ void reference(const KvAppendKey& key, const KvAppendArgs& args) {
   for (std::int64_t head = 0; head < args.n_kv_heads; ++head) {
     std::byte* const keys = args.k_cache + head * layout.keys_bytes();
     std::byte* const values = args.v_cache + head * layout.values_bytes();
-    for (int d = 0; d < round_up(key.head_dim, kLanes); ++d) {
-      const bool padding = d >= key.head_dim;
-      layout.write(values + layout.value_at(args.at->pos, d),
-                   padding ? 0.0F : args.v[head * key.head_dim + d]);
-      if (!padding) layout.write(keys + layout.key_at(args.at->pos, d), args.k[head * key.head_dim + d]);
-    }
+    layout.write_key(keys, args.at->pos, args.k + head * key.head_dim);
+    layout.write_value(values, args.at->pos, args.v + head * key.head_dim);
   }
 }
 
@@ -200,13 +196,16 @@ void reference(const AttentionKey& key, const AttentionArgs& args) {
   for (std::int64_t head = 0; head < args.n_kv_heads * key.group; ++head) {
     const std::byte* const keys = args.k_cache + head / key.group * layout.keys_bytes();
     const std::byte* const values = args.v_cache + head / key.group * layout.values_bytes();
-    float* const scores = args.scores + head % key.group * (key.seq_len + kLanes);
+    float* const scores = args.scratch + head % key.group * (key.seq_len + kLanes);
     attention_scores(key, args.q + head * key.head_dim, keys, n_positions, scores);
     const float inverse = 1.0F / exponentials(scores, n_positions);
     for (int d = 0; d < key.head_dim; ++d) {
       float acc[4] = {};
       for (int p = 0; p < round_up(n_positions, ways); ++p) {
-        acc[p % ways] = fused(scores[p], layout.read(values + layout.value_at(p, d)), acc[p % ways]);
+        const float weight =
+            layout.scaled() ? scores[p] * read_f32(values + layout.value_scale_at(p, d / layout.block_dims()))
+                            : scores[p];
+        acc[p % ways] = fused(weight, layout.element(values + layout.value_at(p, d)), acc[p % ways]);
       }
       args.out[head * key.head_dim + d] = tree_sum(acc, ways) * inverse;
     }

@@ -114,6 +114,23 @@ inline float bfloat_to_float(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }
 
+// A group's scale and what its values are multiplied by to become codes (QuantizeKey in kernels.h).
+struct Q8Scale {
+  float scale;
+  float inverse;
+};
+inline Q8Scale q8_scale(const float* x, int n) {
+  float largest = 0;
+  for (int i = 0; i < n; ++i) largest = max2(x[i] < 0 ? -x[i] : x[i], largest);
+  largest = max2(largest, kSmallestMagnitude);
+  return {largest * (1.0F / 127.0F), 127.0F / largest};
+}
+// float to int8, to nearest even; NaN becomes -128. x is at most 127 but for its rounding.
+inline std::int8_t q8_code(float x) {
+  const float rounded = (max2(x, -128.0F) + exp_constants::kRounder) - exp_constants::kRounder;
+  return static_cast<std::int8_t>(rounded);
+}
+
 // Sixteen lanes as an array, with the emitter's way of folding them.
 struct Lanes {
   float v[kLanes] = {};
