@@ -139,6 +139,8 @@ class Emitter : public Xbyak::CodeGenerator {
   void abs(const V16& to, const V16& a);
   // Lanes n..15 become `fill`. Clobbers rax and a mask.
   void fill_tail(const V16& to, int n, Const fill);
+  // The same for a number of lanes, 0..16, that a register holds. Clobbers a mask.
+  void fill_tail(const V16& to, const Reg64& n, Const fill);
   // Bit i of `to` = a[i] == b[i]; the other bits become 0. Clobbers `temp`, a and a mask.
   void equal_mask(const Reg64& to, const Reg64& temp, const V16& a, const V16& b);
   void swap_pairs(const V16& to, const V16& a);  // lanes 2i and 2i+1 change places
@@ -241,6 +243,8 @@ class Emitter : public Xbyak::CodeGenerator {
   std::map<std::uint32_t, Xbyak::Label> constants_;
   Xbyak::Label tail_masks_;
   bool uses_tail_masks_ = false;
+  Xbyak::Label lane_numbers_;  // 0..15
+  bool uses_lane_numbers_ = false;
 };
 
 template <class Op>

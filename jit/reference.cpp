@@ -1,6 +1,5 @@
 #include "jit/reference.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -49,44 +48,6 @@ float dot_q8(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile
 
 float dot(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
   return key.format.kind == FormatKind::f32 ? dot_f32(key, args, tile, lane) : dot_q8(key, args, tile, lane);
-}
-
-// scores[p] = q.k[p] / sqrt(head_dim) for whole groups of sixteen positions.
-void attention_scores(const AttentionKey& key, const float* q, const std::byte* keys, int n_positions,
-                      float* scores) {
-  const KvLayout layout(key);
-  const float scale = 1.0F / std::sqrt(static_cast<float>(key.head_dim));
-  for (int p = 0; p < round_up(n_positions, kLanes); ++p) {
-    float sum = 0;
-    for (int block = 0; block < layout.blocks(); ++block) {
-      const int begin = block * layout.block_dims();
-      const int end = std::min(begin + layout.block_dims(), key.head_dim);
-      float ways[2] = {};
-      for (int d = begin; d < end; ++d) {
-        ways[d % 2] = fused(layout.element(keys + layout.key_at(p, d)), q[d], ways[d % 2]);
-      }
-      const float block_sum = tree_sum(ways, 2);
-      sum =
-          layout.scaled() ? fused(block_sum, read_f32(keys + layout.key_scale_at(p, block)), sum) : block_sum;
-    }
-    scores[p] = sum * scale;
-  }
-}
-
-// x = exp(x - max(x)) over n values, in sixteen-lane steps over padded memory; returns the sum.
-float exponentials(float* x, int n) {
-  for (int i = n; i < n + kLanes; ++i) x[i] = -kInfinity;
-  Lanes best;
-  for (float& lane : best.v) lane = -kInfinity;
-  for (int i = 0; i < round_up(n, kLanes); ++i) best.v[i % kLanes] = max2(best.v[i % kLanes], x[i]);
-  const float maximum = best.fold_max();
-  Lanes sum;
-  for (int i = 0; i < round_up(n, kLanes); ++i) {
-    x[i] = exp_f32(x[i] - maximum);
-    sum.v[i % kLanes] += x[i];
-  }
-  for (int i = n; i < n + kLanes; ++i) x[i] = 0;
-  return sum.fold_add();
 }
 
 }  // namespace
@@ -189,34 +150,11 @@ void reference(const KvAppendKey& key, const KvAppendArgs& args) {
   }
 }
 
-void reference(const AttentionKey& key, const AttentionArgs& args) {
-  const KvLayout layout(key);
-  const int n_positions = args.at->pos + 1;
-  const int ways = key.value_ways();
-  for (std::int64_t head = 0; head < args.n_kv_heads * key.group; ++head) {
-    const std::byte* const keys = args.k_cache + head / key.group * layout.keys_bytes();
-    const std::byte* const values = args.v_cache + head / key.group * layout.values_bytes();
-    float* const scores = args.scratch + head % key.group * (key.seq_len + kLanes);
-    attention_scores(key, args.q + head * key.head_dim, keys, n_positions, scores);
-    const float inverse = 1.0F / exponentials(scores, n_positions);
-    for (int d = 0; d < key.head_dim; ++d) {
-      float acc[4] = {};
-      for (int p = 0; p < round_up(n_positions, ways); ++p) {
-        const float weight =
-            layout.scaled() ? scores[p] * read_f32(values + layout.value_scale_at(p, d / layout.block_dims()))
-                            : scores[p];
-        acc[p % ways] = fused(weight, layout.element(values + layout.value_at(p, d)), acc[p % ways]);
-      }
-      args.out[head * key.head_dim + d] = tree_sum(acc, ways) * inverse;
-    }
-  }
-}
-
 void reference(const SoftmaxKey& key, const SoftmaxArgs& args) {
   const auto n = static_cast<std::size_t>(key.n);
   std::vector<float> padded(n + kLanes);
   for (std::size_t i = 0; i < n; ++i) padded[i] = args.x[i] * args.scale;
-  const float inverse = 1.0F / exponentials(padded.data(), key.n);
+  const float inverse = 1.0F / exponentials(padded.data(), key.n).sum;
   for (std::size_t i = 0; i < n; ++i) args.x[i] = padded[i] * inverse;
 }
 

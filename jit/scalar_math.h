@@ -3,6 +3,8 @@
 
 #include <bit>
 #include <cstdint>
+#include <iterator>
+#include <limits>
 
 #include "jit/kernels.h"
 
@@ -150,6 +152,28 @@ struct Lanes {
     return a.v[0];
   }
 };
+
+// x = exp(x - max x) over n values, in steps of sixteen lanes, for which there must be sixteen places behind
+// them; they become zeros.
+struct Exponentials {
+  float maximum;
+  float sum;
+};
+inline Exponentials exponentials(float* x, int n) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (int i = n; i < n + kLanes; ++i) x[i] = -kInfinity;
+  Lanes best;
+  for (float& lane : best.v) lane = -kInfinity;
+  for (int i = 0; i < round_up(n, kLanes); ++i) best.v[i % kLanes] = max2(best.v[i % kLanes], x[i]);
+  const float maximum = best.fold_max();
+  Lanes sum;
+  for (int i = 0; i < round_up(n, kLanes); ++i) {
+    x[i] = exp_f32(x[i] - maximum);
+    sum.v[i % kLanes] += x[i];
+  }
+  for (int i = n; i < n + kLanes; ++i) x[i] = 0;
+  return {maximum, sum.fold_add()};
+}
 
 // (a0+a1)+(a2+a3): how the 2 or 4 ways of a sum come together.
 inline float tree_sum(const float* ways, int n) {

@@ -20,23 +20,32 @@ using jit::Cursor;
 using jit::KvLayout;
 using jit::KvType;
 
-constexpr int kSeqLen = 112;
-
 struct Call {
   int n_kv_heads;
   int position;
   float magnitude = 1;  // of q; larger ones make the softmax sharper
 };
 
-AttentionArgs make(const AttentionKey& key, const Call& call, CallMemory& memory) {
-  const auto values = static_cast<std::size_t>(call.n_kv_heads * key.group * key.head_dim);
-  AttentionArgs args{};
-  args.q = memory.uniform("q", values, -call.magnitude, call.magnitude);
-  // Positions after ours hold numbers too, as they do when a text is begun anew; they must not count.
+// Every position of the cache holds numbers, also those after the call's, as they do when a text is begun
+// anew; they must not count.
+struct Inputs {
+  std::vector<float> q;
+  std::vector<std::byte> keys, values;
+};
+Inputs random_inputs(const AttentionKey& key, const Call& call) {
+  CallMemory source(Edge::back, static_cast<std::uint64_t>(call.position));
   const KvLayout layout(key);
-  args.k_cache = memory.copy_of("k_cache", random_keys(layout, call.n_kv_heads, memory));
-  args.v_cache = memory.copy_of("v_cache", random_values(layout, call.n_kv_heads, memory));
-  args.out = memory.allocate<float>("out", values);
+  return {source.random_floats(static_cast<std::size_t>(call.n_kv_heads * key.group * key.head_dim),
+                               -call.magnitude, call.magnitude),
+          random_keys(layout, call.n_kv_heads, source), random_values(layout, call.n_kv_heads, source)};
+}
+
+AttentionArgs make(const AttentionKey& key, const Call& call, const Inputs& inputs, CallMemory& memory) {
+  AttentionArgs args{};
+  args.q = memory.copy_of("q", inputs.q);
+  args.k_cache = memory.copy_of("k_cache", inputs.keys);
+  args.v_cache = memory.copy_of("v_cache", inputs.values);
+  args.out = memory.allocate<float>("out", inputs.q.size());
   args.scratch = memory.scratch("scratch", static_cast<std::size_t>(key.scratch_floats()));
   args.at = memory.copy_of("at", std::vector<Cursor>{{-1, call.position}});
   args.n_kv_heads = call.n_kv_heads;
@@ -88,26 +97,27 @@ void expect_head_is_right(const AttentionKey& key, const Call& call, const CallM
 }
 
 void check(Kernels<AttentionKey>& kernels, const AttentionKey& key, const Call& call) {
+  const Inputs inputs = random_inputs(key, call);
   const auto result = kernels.check(
       static_cast<std::uint64_t>(call.position),
       fmt::format("{} kv heads, position {}, magnitude {}", call.n_kv_heads, call.position, call.magnitude),
-      [&](CallMemory& memory) { return make(key, call, memory); });
+      [&](CallMemory& memory) { return make(key, call, inputs, memory); });
   for (int head = 0; head < call.n_kv_heads * key.group; ++head)
     expect_head_is_right(key, call, *result, head);
 }
 
 class Attention : public testing::TestWithParam<std::tuple<KvType, int>> {
  protected:
-  AttentionKey key(int group) const {
-    return {std::get<0>(GetParam()), std::get<1>(GetParam()), group, kSeqLen};
+  AttentionKey key(int group, int seq_len) const {
+    return {std::get<0>(GetParam()), std::get<1>(GetParam()), group, seq_len};
   }
 };
 
 TEST_P(Attention, EveryGroupAndPosition) {
   for (int group : {1, 2, 3, 4, 8, 9}) {
-    const AttentionKey shape = key(group);
+    const AttentionKey shape = key(group, 112);
     Kernels kernels(shape);
-    for (int position : {0, 1, 2, 15, 16, 17, 31, 100, kSeqLen - 1}) {
+    for (int position : {0, 1, 2, 15, 16, 17, 31, 100, 111}) {
       if (kSanitized && position > 40 && group % 4 != 1) continue;
       check(kernels, shape, {2, position});
     }
@@ -115,10 +125,23 @@ TEST_P(Attention, EveryGroupAndPosition) {
 }
 
 TEST_P(Attention, KvHeadsAndSharpness) {
-  const AttentionKey shape = key(2);
+  const AttentionKey shape = key(2, 112);
   Kernels kernels(shape);
-  for (int n_kv_heads : {1, 3, 5}) check(kernels, shape, {n_kv_heads, 33});
+  for (int n_kv_heads : {1, 3, 4, 5, 9}) check(kernels, shape, {n_kv_heads, 33});
   for (float magnitude : {0.0F, 1e-6F, 30.0F, 1000.0F}) check(kernels, shape, {1, 40, magnitude});
+}
+
+// Around the borders of ranges; sharp ones let single positions outweigh whole ranges.
+TEST_P(Attention, SeveralRanges) {
+  for (int group : {1, 3, 8}) {
+    const AttentionKey shape = key(group, 528);
+    Kernels kernels(shape);
+    for (int position : {254, 255, 256, 257, 511, 512, 513, 527}) {
+      if (kSanitized && group != 1 && position != 513) continue;
+      check(kernels, shape, {1, position});
+    }
+    for (float magnitude : {0.0F, 30.0F, 1000.0F}) check(kernels, shape, {2, 516, magnitude});
+  }
 }
 
 std::string case_name(const testing::TestParamInfo<std::tuple<KvType, int>>& shape) {
@@ -133,7 +156,7 @@ INSTANTIATE_TEST_SUITE_P(Grid, Attention,
                          case_name);
 
 TEST(Attention, ShortestAndLongCaches) {
-  for (int seq_len : {16, 32, 1024}) {
+  for (int seq_len : {16, 32, 240, 256, 272, 1024}) {
     const AttentionKey key{KvType::f32, 32, 3, seq_len};
     Kernels kernels(key);
     for (int position : {0, seq_len / 2, seq_len - 1}) check(kernels, key, {2, position});
