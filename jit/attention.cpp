@@ -1,226 +1,134 @@
-#include <algorithm>
-#include <cmath>
+#include "jit/attention.h"
+
 #include <cstddef>
-#include <limits>
 
 #include "jit/generators.h"
-#include "jit/kv_layout.h"
-#include "jit/vector_math.h"
 
 namespace llamajit::jit {
+
+AttentionFrame::AttentionFrame(Emitter& emitter, const AttentionKey& attention_key)
+    : e(emitter), key(attention_key), layout(attention_key) {}
+
+void AttentionFrame::count_positions(int n) const {
+  int log2 = 0;
+  while (1 << log2 < n) ++log2;
+  e.lea(count, e.ptr[positions + (n - 1)]);
+  e.shr(count, log2);
+}
+
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-// For one K/V head at a time: the scores of its query heads, their softmax, the weighted sums. Query heads go
-// through the cache several at once, so that each key and value is read once for them all.
+// The walk: K/V heads, some at a time; their ranges; in each range the three steps.
 class AttentionGenerator {
  public:
-  AttentionGenerator(Emitter& emitter, const AttentionKey& attention_key) : e(emitter), key(attention_key) {}
+  AttentionGenerator(Emitter& emitter, const AttentionKey& key) : e(emitter), f(emitter, key) {}
 
   void generate() {
-    e.enter();
+    e.enter(AttentionFrame::kStackBytes);
+    if (f.key.head_dim % kLanes != 0) e.prepare_tail(f.key.head_dim % kLanes);
     load_args();
-    e.repeat(heads, [&] {
-      for_each_block(heads_at_once_scores(), [&](int first, int n) { emit_scores(first, n); });
-      e.mov(row, scores);
-      e.repeat(count_heads, key.group, [&] { emit_softmax(); });
-      for_each_block(heads_at_once_values(), [&](int first, int n) { emit_values(first, n); });
-      for (const Reg64& pointer : {q, out}) e.add(pointer, key.group * head_bytes());
-      e.advance(k_cache, layout.keys_bytes());
-      e.advance(v_cache, layout.values_bytes());
-    });
+    Xbyak::Label next_heads;
+    e.L(next_heads);
+    if (f.key.heads_at_once() > 1) choose_heads();
+    f.merges() ? emit_ranges() : emit_range();
+    e.sub(f.slot(Slot::heads_left), f.key.heads_at_once());
+    e.jg(next_heads, Emitter::T_NEAR);
     e.leave();
   }
 
  private:
-  int head_bytes() const { return key.head_dim * 4; }
-  int score_bytes() const { return (key.seq_len + kLanes) * 4; }  // one query head's scores
-  int value_vectors() const { return static_cast<int>(divide_up(key.head_dim, kLanes)); }
+  Xbyak::Address arg(std::size_t offset) const { return e.ptr[e.args() + offset]; }
 
   void load_args() {
-    e.mov(q, e.ptr[e.args() + offsetof(AttentionArgs, q)]);
-    e.mov(k_cache, e.ptr[e.args() + offsetof(AttentionArgs, k_cache)]);
-    e.mov(v_cache, e.ptr[e.args() + offsetof(AttentionArgs, v_cache)]);
-    e.mov(out, e.ptr[e.args() + offsetof(AttentionArgs, out)]);
-    e.mov(scores, e.ptr[e.args() + offsetof(AttentionArgs, scores)]);
-    e.mov(heads, e.ptr[e.args() + offsetof(AttentionArgs, n_kv_heads)]);
-    e.mov(positions, e.ptr[e.args() + offsetof(AttentionArgs, at)]);
-    e.mov(positions.cvt32(), e.ptr[positions + offsetof(Cursor, pos)]);
-    e.inc(positions);
+    e.mov(f.q, arg(offsetof(AttentionArgs, q)));
+    e.mov(f.keys, arg(offsetof(AttentionArgs, k_cache)));
+    e.mov(f.values, arg(offsetof(AttentionArgs, v_cache)));
+    e.mov(f.out, arg(offsetof(AttentionArgs, out)));
+    e.mov(f.heads, arg(offsetof(AttentionArgs, n_kv_heads)));
+    e.mov(f.slot(Slot::heads_left), f.heads);
+    e.mov(f.positions, arg(offsetof(AttentionArgs, at)));
+    e.mov(f.positions.cvt32(), e.ptr[f.positions + offsetof(Cursor, pos)]);
+    e.inc(f.positions);
+    if (!f.merges()) return;
+    e.mov(f.slot(Slot::positions), f.positions);
+    e.mov(f.slot(Slot::q), f.q);
+    e.mov(f.slot(Slot::out), f.out);
+    e.mov(f.slot(Slot::keys), f.keys);
+    e.mov(f.slot(Slot::values), f.values);
   }
 
-  // Calls body(first, n) for each run of up to `at_once` query heads.
+  void choose_heads() {
+    e.mov(f.heads, f.slot(Slot::heads_left));
+    e.mov(e.scratch(), f.key.heads_at_once());
+    e.cmp(f.heads, e.scratch());
+    e.cmovg(f.heads, e.scratch());
+    e.mov(f.slot(Slot::heads_now), f.heads);
+  }
+
+  void emit_ranges() {
+    Xbyak::Label next, last;
+    e.mov(e.scratch(), f.slot(Slot::positions));
+    e.mov(f.slot(Slot::left), e.scratch());
+    e.xor_(e.scratch(), e.scratch());
+    for (const auto zero : {Slot::later, Slot::keys_done, Slot::values_done, Slot::scales_done}) {
+      e.mov(f.slot(zero), e.scratch());
+    }
+    e.L(next);
+    begin_range();
+    emit_range();
+    e.cmp(f.slot(Slot::left), kAttentionRange);
+    e.jle(last, Emitter::T_NEAR);
+    end_range();
+    e.jmp(next, Emitter::T_NEAR);
+    e.L(last);
+    // The pointers are at the next heads, but within a range.
+    e.mov(f.slot(Slot::q), f.q);
+    e.mov(f.slot(Slot::out), f.out);
+    e.sub(f.keys, f.slot(Slot::keys_done));
+    e.mov(f.slot(Slot::keys), f.keys);
+    e.sub(f.values, f.slot(Slot::values_done));
+    e.mov(f.slot(Slot::values), f.values);
+  }
+
+  void begin_range() {
+    e.mov(f.positions, f.slot(Slot::left));
+    e.mov(e.scratch(), kAttentionRange);
+    e.cmp(f.positions, e.scratch());
+    e.cmovg(f.positions, e.scratch());
+    e.mov(f.q, f.slot(Slot::q));
+    e.mov(f.out, f.slot(Slot::out));
+    e.mov(f.keys, f.slot(Slot::keys));
+    e.add(f.keys, f.slot(Slot::keys_done));
+    e.mov(f.values, f.slot(Slot::values));
+    e.add(f.values, f.slot(Slot::values_done));
+  }
+
+  void end_range() {
+    const int values = kAttentionRange * f.layout.value_row_bytes();
+    e.sub(f.slot(Slot::left), kAttentionRange);
+    e.mov(f.slot(Slot::later), 1);
+    e.add(f.slot(Slot::keys_done), kAttentionRange / kLanes * f.layout.key_group_bytes());
+    e.add(f.slot(Slot::values_done), values);
+    if (f.layout.scaled()) e.add(f.slot(Slot::scales_done), kAttentionRange * 4 - values);
+  }
+
+  void emit_range() {
+    for_heads([&] { emit_scores(f); });
+    e.mov(f.row, arg(offsetof(AttentionArgs, scratch)));
+    emit_softmax(f);
+    for_heads([&] { emit_values(f); });
+  }
+
   template <class Body>
-  void for_each_block(int at_once, Body body) {
-    for (int first = 0; first < key.group; first += at_once)
-      body(first, std::min(at_once, key.group - first));
-  }
-
-  // count = positions / n, rounded up; n a power of two
-  void count_positions(int n, int log2_n) {
-    e.lea(count, e.ptr[positions + (n - 1)]);
-    e.shr(count, log2_n);
-  }
-
-  // --- scores: sixteen positions a vector, dimensions 2 ways
-  // ---------------------------------------------------------
-  static constexpr int kScoreWays = 2;
-  int heads_at_once_scores() const { return e.isa().wide() ? 8 : 2; }
-  // So many groups of sixteen positions side by side that fma's latency is hidden and the registers suffice.
-  int groups_at_once(int n_heads) const {
-    return std::max(1, (e.isa().wide() ? 16 : 4) / (n_heads * kScoreWays));
-  }
-
-  void emit_scores(int first, int n_heads) {
-    const int side_by_side = groups_at_once(n_heads);
-    count_positions(kLanes, 4);
-    e.mov(at, k_cache);
-    e.lea(row, e.ptr[scores + first * score_bytes()]);
-    e.while_at_least(count, side_by_side, [&] { emit_score_block(first, n_heads, side_by_side); });
-    if (side_by_side > 1) {
-      e.while_at_least(count, 1, [&] { emit_score_block(first, n_heads, 1); });
-    }
-  }
-
-  // The scores of `n_groups` groups of sixteen positions at `at`, to `row`; moves both past them.
-  void emit_score_block(int first, int n_heads, int n_groups) {
-    Emitter::VectorScope scope(e);
-    const std::vector<V16> sums = e.v16s(kScoreWays * n_groups * n_heads);
-    const auto sum = [&](int way, int group, int head) -> const V16& {
-      return sums[static_cast<std::size_t>((way * n_groups + group) * n_heads + head)];
-    };
-    const V16 keys = e.v16(), temp = e.uniform16();
-    const auto dimension = [&](int d, int way) {
-      for (int g = 0; g < n_groups; ++g) {
-        e.load_as_f32(keys, at + (g * layout.key_group_bytes() + d * layout.vector_bytes()), key.type);
-        for (int h = 0; h < n_heads; ++h)
-          e.fma_broadcast(sum(way, g, h), keys, at_q + (h * head_bytes() + d * 4), temp);
-      }
-    };
-    for (const V16& s : sums) e.zero(s);
-    constexpr int kUnroll = 8;
-    e.lea(at_q, e.ptr[q + first * head_bytes()]);
-    e.repeat(inner, key.head_dim / kUnroll, [&] {
-      for (int d = 0; d < kUnroll; ++d) dimension(d, d % kScoreWays);
-      e.add(at, kUnroll * layout.vector_bytes());
-      e.add(at_q, kUnroll * 4);
-    });
-    const int rest = key.head_dim % kUnroll;
-    for (int d = 0; d < rest; ++d) dimension(d, d % kScoreWays);
-    e.add(at, rest * layout.vector_bytes() + (n_groups - 1) * layout.key_group_bytes());
-    for (int g = 0; g < n_groups; ++g) {
-      for (int h = 0; h < n_heads; ++h) {
-        e.add(sum(0, g, h), sum(0, g, h), sum(1, g, h));
-        e.mul(sum(0, g, h), sum(0, g, h), f32(1.0F / std::sqrt(static_cast<float>(key.head_dim))));
-        e.store(row + (h * score_bytes() + g * kLanes * 4), sum(0, g, h));
-      }
-    }
-    e.add(row, n_groups * kLanes * 4);
-  }
-
-  // --- softmax of one query head's scores at `row`; leaves 1/sum in the padding's last place, and moves row
-  // on ------
-  void emit_softmax() {
-    Emitter::VectorScope scope(e);
-    const V16 acc = e.v16(), value = e.v16(), t0 = e.v16(), t1 = e.v16(), maximum = e.uniform16();
-    // What lies behind the last position takes part as -infinity, then as a weight of zero.
-    e.broadcast(value, f32(-kInfinity));
-    e.store(row + positions * 4, value);
-    e.copy(acc, value);
-    count_positions(kLanes, 4);
-    e.mov(at, row);
-    e.repeat(count, [&] {
-      e.max(acc, acc, at);
-      e.add(at, kLanes * 4);
-    });
-    e.broadcast_lane0(maximum, e.fold_max(acc, t0));
-    e.zero(acc);
-    count_positions(kLanes, 4);
-    e.mov(at, row);
-    e.repeat(count, [&] {
-      e.load(value, at);
-      e.sub(value, value, maximum);
-      emit_exp(e, value, t0, t1);
-      e.store(at, value);
-      e.add(acc, acc, value);
-      e.add(at, kLanes * 4);
-    });
-    e.zero(value);
-    e.store(row + positions * 4, value);
-    const Vec sum = e.fold_add(acc, t0);
-    const Xbyak::Xmm one(t1.part[0].getIdx());
-    e.vmovss(one, e.constant(f32(1.0F)));
-    e.vdivss(one, one, sum);
-    e.vmovss(e.ptr[row + (score_bytes() - 4)], one);
-    e.add(row, score_bytes());
-  }
-
-  // --- weighted sums: sixteen dimensions a vector, positions value_ways() ways
-  // ---------------------------------------- A sum for each head, vector and way stays in a register; a
-  // vector of values and a weight are beside them.
-  int sums_at_once() const { return e.isa().wide() ? 24 : 6; }
-  int vectors_at_once() const { return std::clamp(sums_at_once() / key.value_ways(), 1, value_vectors()); }
-  int heads_at_once_values() const {
-    return std::max(1, sums_at_once() / (vectors_at_once() * key.value_ways()));
-  }
-
-  void emit_values(int first_head, int n_heads) {
-    for (int first = 0; first < value_vectors(); first += vectors_at_once()) {
-      emit_value_block(first_head, n_heads, first, std::min(vectors_at_once(), value_vectors() - first));
-    }
-  }
-
-  void emit_value_block(int first_head, int n_heads, int first_vector, int n_vectors) {
-    Emitter::VectorScope scope(e);
-    const int ways = key.value_ways();
-    const std::vector<V16> sums = e.v16s(n_heads * n_vectors * ways);
-    const auto sum = [&](int head, int vector, int way) -> const V16& {
-      return sums[static_cast<std::size_t>((head * n_vectors + vector) * ways + way)];
-    };
-    const V16 values = e.v16(), weight = e.uniform16();
-    for (const V16& s : sums) e.zero(s);
-
-    count_positions(ways, ways / 2);
-    e.lea(at, e.ptr[v_cache + first_vector * layout.vector_bytes()]);
-    e.lea(row, e.ptr[scores + first_head * score_bytes()]);
-    e.repeat(count, [&] {
-      for (int way = 0; way < ways; ++way) {
-        for (int v = 0; v < n_vectors; ++v) {
-          e.load_as_f32(values, at + (way * layout.value_row_bytes() + v * layout.vector_bytes()), key.type);
-          for (int h = 0; h < n_heads; ++h) {
-            e.fma_broadcast(sum(h, v, way), values, row + (h * score_bytes() + way * 4), weight);
-          }
-        }
-      }
-      e.add(at, ways * layout.value_row_bytes());
-      e.add(row, ways * 4);
-    });
-    for (int h = 0; h < n_heads; ++h) {
-      e.broadcast(weight, scores + ((first_head + h + 1) * score_bytes() - 4));
-      for (int v = 0; v < n_vectors; ++v) {
-        const V16& total = sum(h, v, 0);
-        if (ways > 1) e.add(total, total, sum(h, v, 1));
-        if (ways > 2) {
-          e.add(sum(h, v, 2), sum(h, v, 2), sum(h, v, 3));
-          e.add(total, total, sum(h, v, 2));
-        }
-        e.mul(total, total, weight);
-        const int d = (first_vector + v) * kLanes;
-        e.store_tail(out + ((first_head + h) * head_bytes() + d * 4), total,
-                     std::min(kLanes, key.head_dim - d));
-      }
-    }
+  void for_heads(Body body) {
+    e.mov(f.scores, arg(offsetof(AttentionArgs, scratch)));
+    if (f.key.heads_at_once() == 1) return body();
+    e.mov(f.heads, f.slot(Slot::heads_now));
+    e.repeat(f.heads, body);
   }
 
   Emitter& e;
-  const AttentionKey& key;
-  const KvLayout layout{key};
-  const Reg64 q = e.gpr(), k_cache = e.gpr(), v_cache = e.gpr(), out = e.gpr(), scores = e.gpr(),
-              heads = e.gpr();
-  const Reg64 positions = e.gpr(), count = e.gpr(), inner = e.gpr(), at = e.gpr(), at_q = e.gpr(),
-              row = e.gpr();
-  const Reg64& count_heads = at_q;  // free during the softmax
+  const AttentionFrame f;
 };
 
 }  // namespace

@@ -93,6 +93,11 @@ void Emitter::leave() {
     L(label);
     for (int lane = 0; lane < (isa_.wide() ? 16 : 8); ++lane) dd(bits);
   }
+  if (uses_lane_numbers_) {
+    align(64);
+    L(lane_numbers_);
+    for (std::uint32_t lane = 0; lane < 16; ++lane) dd(lane);
+  }
   if (uses_tail_masks_) {
     align(64);
     L(tail_masks_);

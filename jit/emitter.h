@@ -107,21 +107,23 @@ class Emitter : public Xbyak::CodeGenerator {
   void broadcast(const V16& to, const RegExp& from);  // one f32 or i32 in memory to all lanes
   void broadcast(const V16& to, Const value);
   void broadcast_lane0(const V16& to, const Vec& from);  // lane 0 of a register to all lanes
-  // The first `n` lanes (1..16); the others become 0 and their memory is not touched. Clobbers rax and a
   // Keeps a mask of n lanes ready from here on, so that tails of n in loops need not make it. No effect for n
   // = 16.
   void prepare_tail(int n);
+  // The first `n` lanes (1..16); the others become 0 and their memory is not touched. Clobbers rax and a
   // mask.
   void load_tail(const V16& to, const RegExp& from, int n);
   void store_tail(const RegExp& to, const V16& from, int n);
   // Like load_tail, but the other lanes become `fill`.
   void load_tail(const V16& to, const RegExp& from, int n, Const fill);
 
-  // Sixteen elements of the cache's type in memory, as f32; and back, rounded to nearest even (16-bit types).
+  // Sixteen elements of the cache's type in memory, as f32: for q8_0 their codes.
   void load_as_f32(const V16& to, const RegExp& from, KvType type);
-  void store_as(const RegExp& to, const V16& from, KvType type);  // clobbers `from`
-  // One f32 in memory to one element. Clobbers rax, `temp` and an xmm of its own.
-  void convert_one(const RegExp& to, const RegExp& from, KvType type, const Reg64& temp);
+  // Sixteen f32 lanes, for q8_0 i32 codes, as elements of the cache's type, rounded to nearest even (16-bit
+  // types). Clobbers `from`.
+  void store_as(const RegExp& to, const V16& from, KvType type);
+  // The same for the first n lanes, `stride` bytes apart.
+  void scatter_as(const RegExp& to, int stride, const V16& from, int n, KvType type);
   // The first `bytes` (a multiple of 4) of sixteen i32 lanes as s8, saturated. Leaves `from` as it is.
   void store_s8(const RegExp& to, const V16& from, int bytes);
 
@@ -140,6 +142,8 @@ class Emitter : public Xbyak::CodeGenerator {
   void abs(const V16& to, const V16& a);
   // Lanes n..15 become `fill`. Clobbers rax and a mask.
   void fill_tail(const V16& to, int n, Const fill);
+  // The same for a number of lanes, 0..16, that a register holds. Clobbers a mask.
+  void fill_tail(const V16& to, const Reg64& n, Const fill);
   // Bit i of `to` = a[i] == b[i]; the other bits become 0. Clobbers `temp`, a and a mask.
   void equal_mask(const Reg64& to, const Reg64& temp, const V16& a, const V16& b);
   void swap_pairs(const V16& to, const V16& a);  // lanes 2i and 2i+1 change places
@@ -232,6 +236,12 @@ class Emitter : public Xbyak::CodeGenerator {
   template <class Op>
   void each(const V16& to, const Source& b, Op op);
   Vec next_vector();
+  Xbyak::Xmm packed_s8(const V16& from);  // saturated; in a register of the caller's VectorScope
+  // Lanes to 16-bit floats, in the lower half of their own registers. Clobbers a register of its own.
+  void narrow(const V16& lanes, KvType type);
+  Vec half_of(const Vec& v) const { return isa_.wide() ? Vec(ymm_of(v)) : Vec(xmm_of(v)); }
+  void extract_piece(const Xbyak::Xmm& to, const Vec& from, int index);  // 16 bytes, index >= 1
+  void store_element(const RegExp& to, const Xbyak::Xmm& from, int index, int size);
   Xbyak::Opmask mask_of(int n);     // n lanes; clobbers rax and k1 unless prepared
   Xbyak::Address tail_mask(int n);  // 8 lanes, the first n set; 256-bit tiers
   template <class Op>
@@ -250,6 +260,8 @@ class Emitter : public Xbyak::CodeGenerator {
   std::map<std::uint32_t, Xbyak::Label> constants_;
   Xbyak::Label tail_masks_;
   bool uses_tail_masks_ = false;
+  Xbyak::Label lane_numbers_;  // 0..15
+  bool uses_lane_numbers_ = false;
 };
 
 template <class Op>

@@ -75,6 +75,29 @@ void Emitter::fill_tail(const V16& to, int n, Const fill) {
   }
 }
 
+void Emitter::fill_tail(const V16& to, const Reg64& n, Const fill) {
+  uses_lane_numbers_ = true;
+  VectorScope scope(*this);
+  const Vec limit = next_vector();
+  if (isa_.wide()) {
+    vpbroadcastd(limit, n.cvt32());
+    constexpr std::uint8_t kLessOrEqual = 2;
+    vpcmpd(k1, limit, ptr[rip + lane_numbers_], kLessOrEqual);
+    vmovaps(to.part[0] | k1, constant(fill));
+    return;
+  }
+  const Vec kept = next_vector();
+  vmovd(xmm_of(limit), n.cvt32());
+  vpbroadcastd(limit, xmm_of(limit));
+  for (int p = 0; p < 2; ++p) {
+    const Vec& v = to.part[static_cast<std::size_t>(p)];
+    vpcmpgtd(kept, limit, ptr[rip + lane_numbers_ + kPartBytes * p]);
+    vandps(v, v, kept);
+    vandnps(kept, kept, constant(fill));
+    vorps(v, v, kept);
+  }
+}
+
 void Emitter::equal_mask(const Reg64& to, const Reg64& temp, const V16& a, const V16& b) {
   if (isa_.wide()) {
     vcmpeqps(k1, a.part[0], b.part[0]);
@@ -101,9 +124,9 @@ void Emitter::to_int(const V16& to, const V16& a) {
 }
 
 void Emitter::shift_left(const V16& to, const V16& a, int bits) {
-  for (std::size_t p = 0; p < static_cast<std::size_t>(to.parts); ++p) {
-    vpslld(to.part[p], a.part[p], static_cast<std::uint8_t>(bits));
-  }
+  each(to, a, [&](std::size_t p, const Xbyak::Operand& o) {
+    vpslld(to.part[p], o, static_cast<std::uint8_t>(bits));
+  });
 }
 
 void Emitter::add_i32(const V16& to, const V16& a, const Source& b) {

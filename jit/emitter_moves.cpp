@@ -127,28 +127,29 @@ void Emitter::store_tail(const RegExp& to, const V16& from, int n) {
 
 void Emitter::load_as_f32(const V16& to, const RegExp& from, KvType type) {
   if (type == KvType::f32) return load(to, from);
+  const int part_bytes = type == KvType::q8_0 ? kPartBytes / 4 : kPartBytes / 2;
   for (int p = 0; p < to.parts; ++p) {
     const Vec& v = to.part[static_cast<std::size_t>(p)];
-    const Xbyak::Address halves = ptr[from + kPartBytes / 2 * p];
+    const Xbyak::Address elements = ptr[from + part_bytes * p];
     if (type == KvType::f16) {
-      vcvtph2ps(v, halves);
-    } else {
-      vpmovzxwd(v, halves);
+      vcvtph2ps(v, elements);
+    } else if (type == KvType::bf16) {
+      vpmovzxwd(v, elements);
       vpslld(v, v, 16);
+    } else {
+      vpmovsxbd(v, elements);
+      vcvtdq2ps(v, v);
     }
   }
 }
 
-void Emitter::store_as(const RegExp& to, const V16& from, KvType type) {
-  if (type == KvType::f32) return store(to, from);
+void Emitter::narrow(const V16& lanes, KvType type) {
   VectorScope scope(*this);
-  const V16 odd = v16();
-  for (int p = 0; p < from.parts; ++p) {
-    const Vec& v = from.part[static_cast<std::size_t>(p)];
-    const Vec& lowest = odd.part[static_cast<std::size_t>(p)];
-    const Xbyak::Address halves = ptr[to + kPartBytes / 2 * p];
+  const Vec lowest = next_vector();
+  for (int p = 0; p < lanes.parts; ++p) {
+    const Vec& v = lanes.part[static_cast<std::size_t>(p)];
     if (type == KvType::f16) {
-      vcvtps2ph(halves, v, 0);
+      vcvtps2ph(half_of(v), v, 0);
       continue;
     }
     // Half a unit of the last place to stay, less one where that place is even: a tie then goes to even.
@@ -158,52 +159,89 @@ void Emitter::store_as(const RegExp& to, const V16& from, KvType type) {
     vpaddd(v, v, lowest);
     vpsrld(v, v, 16);
     if (isa_.wide()) {
-      vpmovdw(halves, v);
+      vpmovdw(half_of(v), v);
     } else {
       vextracti128(xmm_of(lowest), ymm_of(v), 1);
       vpackusdw(xmm_of(v), xmm_of(v), xmm_of(lowest));
-      vmovups(halves, xmm_of(v));
     }
   }
 }
 
-void Emitter::convert_one(const RegExp& to, const RegExp& from, KvType type, const Reg64& temp) {
-  const Xbyak::Reg32 value = eax;
-  mov(value, ptr[from]);
-  if (type == KvType::f32) {
-    mov(ptr[to], value);
-    return;
+void Emitter::store_as(const RegExp& to, const V16& from, KvType type) {
+  if (type == KvType::f32) return store(to, from);
+  if (type == KvType::q8_0) return store_s8(to, from, kLanes);
+  narrow(from, type);
+  for (int p = 0; p < from.parts; ++p) {
+    vmovups(ptr[to + kPartBytes / 2 * p], half_of(from.part[static_cast<std::size_t>(p)]));
   }
-  if (type == KvType::f16) {
-    VectorScope scope(*this);
-    const Xmm half = xmm_of(next_vector());
-    vmovd(half, value);
-    vcvtps2ph(half, half, 0);
-    vmovd(value, half);
+}
+
+void Emitter::scatter_as(const RegExp& to, int stride, const V16& from, int n, KvType type) {
+  VectorScope scope(*this);
+  const Xmm piece = xmm_of(next_vector());
+  V16 packed = from;
+  int size = 4;  // of an element
+  if (type == KvType::q8_0) {
+    packed.part[0] = packed_s8(from);
+    size = 1;
+  } else if (type != KvType::f32) {
+    narrow(from, type);
+    size = 2;
+  }
+  constexpr int kPieceBytes = 16;
+  const int per_piece = kPieceBytes / size;
+  const int per_register = isa_.wide() || type == KvType::q8_0 ? kLanes : kLanes / 2;
+  for (int first = 0; first < n; first += per_piece) {
+    const Vec& v = packed.part[static_cast<std::size_t>(first / per_register)];
+    const int index = first % per_register / per_piece;
+    if (index > 0) extract_piece(piece, v, index);
+    const Xmm elements = index > 0 ? piece : xmm_of(v);
+    for (int i = 0; i < std::min(per_piece, n - first); ++i) {
+      store_element(to + (first + i) * stride, elements, i, size);
+    }
+  }
+}
+
+void Emitter::store_element(const RegExp& to, const Xmm& from, int index, int size) {
+  const auto i = static_cast<std::uint8_t>(index);
+  if (size == 4) {
+    vextractps(ptr[to], from, i);
+  } else if (size == 2) {
+    vpextrw(ptr[to], from, i);
   } else {
-    mov(temp.cvt32(), value);
-    shr(temp.cvt32(), 16);
-    and_(temp.cvt32(), 1);
-    lea(value, ptr[rax + temp + 0x7FFF]);
-    shr(value, 16);
+    vpextrb(ptr[to], from, i);
   }
-  mov(ptr[to], ax);
+}
+
+void Emitter::extract_piece(const Xmm& to, const Vec& from, int index) {
+  const auto i = static_cast<std::uint8_t>(index);
+  if (isa_.wide()) {
+    vextractf32x4(to, Xbyak::Zmm(from.getIdx()), i);
+  } else {
+    vextractf128(to, ymm_of(from), i);
+  }
+}
+
+Xmm Emitter::packed_s8(const V16& from) {
+  const Xmm packed = xmm_of(next_vector());
+  if (isa_.wide()) {
+    vpmovsdb(packed, from.part[0]);
+    return packed;
+  }
+  VectorScope scope(*this);
+  const Xmm low = xmm_of(next_vector());
+  const Xmm high = xmm_of(next_vector());
+  vextracti128(high, ymm_of(from.part[0]), 1);
+  vpackssdw(packed, xmm_of(from.part[0]), high);
+  vextracti128(high, ymm_of(from.part[1]), 1);
+  vpackssdw(low, xmm_of(from.part[1]), high);
+  vpacksswb(packed, packed, low);
+  return packed;
 }
 
 void Emitter::store_s8(const RegExp& to, const V16& from, int bytes) {
   VectorScope scope(*this);
-  const Xmm packed = xmm_of(next_vector());
-  const Xmm high = xmm_of(next_vector());
-  if (isa_.wide()) {
-    vpmovsdb(packed, from.part[0]);
-  } else {
-    const Xmm part_high = xmm_of(next_vector());
-    vextracti128(high, ymm_of(from.part[0]), 1);
-    vpackssdw(packed, xmm_of(from.part[0]), high);
-    vextracti128(part_high, ymm_of(from.part[1]), 1);
-    vpackssdw(high, xmm_of(from.part[1]), part_high);
-    vpacksswb(packed, packed, high);
-  }
+  const Xmm packed = packed_s8(from);
   if (bytes == 16) {
     vmovups(ptr[to], packed);
   } else if (bytes == 4) {

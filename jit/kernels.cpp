@@ -25,6 +25,8 @@ std::string_view identifier(KvType type) {
       return "f16";
     case KvType::bf16:
       return "bf16";
+    case KvType::q8_0:
+      return "q8_0";
   }
   return "";
 }

@@ -162,11 +162,13 @@ struct RopeKey {
   auto operator<=>(const RopeKey&) const = default;
 };
 
-// What keys and values are kept as. kv_layout.h says how they lie in memory, which starts as zeros.
-enum class KvType : std::uint8_t { f32, f16, bf16 };
+// What keys and values are kept as. kv_layout.h says how they lie in memory, which starts as zeros. q8_0: s8
+// codes in blocks of kKvBlock dimensions, and a scale for each block of a position.
+enum class KvType : std::uint8_t { f32, f16, bf16, q8_0 };
+inline constexpr int kKvBlock = 32;
 
 // Writes k and v of position at->pos into the cache, rounded to the cache's type; values' padding is written
-// too.
+// too. q8_0: each block's scale and codes are those of QuantizeKey.
 struct KvAppendArgs {
   const float* k;      // (n_kv_heads, head_dim)
   const float* v;      // (n_kv_heads, head_dim)
@@ -183,16 +185,30 @@ struct KvAppendKey {
   auto operator<=>(const KvAppendKey&) const = default;
 };
 
-// For each query head h: out = sum over positions p <= at->pos of softmax(q.k[p] / sqrt(head_dim))[p] * v[p].
+// For each query head: out = sum over positions p <= at->pos of softmax(q.k[p] / sqrt(head_dim))[p] * v[p].
 // Query heads of one K/V head are adjacent (GQA, arXiv:2305.13245). Later positions of the cache must be
-// finite. q.k: sum over head_dim, 2 ways. The softmax subtracts the maximum; its sum: sixteen lanes in order,
-// folded in halves. Weighted sum: over positions, value_ways() ways, then times 1 / the softmax's sum.
+// finite. Works through ranges of kAttentionRange positions from 0 on. In each:
+//
+//   s = q.k[p] / sqrt(head_dim): sum over head_dim, 2 ways; q8_0: such a sum over the codes of each block,
+//   then
+//       over blocks in order, acc = fma(sum, scale, acc)
+//   m = max s;  w = exp(s - m)
+//   l = sum of w: sixteen lanes in order, folded in halves
+//   o = sum of w * v[p]: over positions, value_ways() ways; q8_0: w * scale, rounded, times code
+//
+// The first range is copied; every other one is merged, in ascending order (arXiv:1805.02867): with
+// m' = max(m, m_r), a = exp(m - m'), b = exp(m_r - m'): l = fma(l_r, b, l * a), o = fma(o_r, b, o * a).
+// In the end out = fma(o, 1 / l, +0).
+inline constexpr int kAttentionRange = 256;
+// Scratch for a query head's scores of a range, with room behind them.
+inline constexpr int kScoreRow = kAttentionRange + 2 * kLanes;
+
 struct AttentionArgs {
   const float* q;            // (n_kv_heads * group, head_dim)
   const std::byte* k_cache;  // of the first K/V head
   const std::byte* v_cache;
-  float* out;     // (n_kv_heads * group, head_dim)
-  float* scores;  // scratch: (group, seq_len + 16)
+  float* out;      // (n_kv_heads * group, head_dim)
+  float* scratch;  // scratch_floats() of the key
   const Cursor* at;
   std::int64_t n_kv_heads;  // >= 1
 };
@@ -210,6 +226,15 @@ struct AttentionKey {
     const std::int64_t sums = divide_up(head_dim, kLanes) * group;
     return sums >= 8 ? 1 : sums >= 4 ? 2 : 4;
   }
+  // K/V heads that take each step side by side, which hides the latency of one's softmax behind another's.
+  int heads_at_once() const { return group < kRows ? kRows / group : 1; }
+  // Rows of scores; for q8_0 as many again for weights times a block's scales.
+  std::int64_t scratch_floats() const {
+    return std::int64_t{heads_at_once()} * group * kScoreRow * (type == KvType::q8_0 ? 2 : 1);
+  }
+
+ private:
+  static constexpr int kRows = 8;
 };
 
 // x = softmax(x * scale) in place, n >= 1: exp(x*scale - max), divided by the sum (sixteen lanes in order,

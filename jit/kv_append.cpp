@@ -1,7 +1,10 @@
+#include <algorithm>
 #include <cstddef>
+#include <vector>
 
 #include "jit/generators.h"
 #include "jit/kv_layout.h"
+#include "jit/vector_math.h"
 
 namespace llamajit::jit {
 namespace {
@@ -18,51 +21,87 @@ class KvAppendGenerator {
     e.mov(heads, e.ptr[e.args() + offsetof(KvAppendArgs, n_kv_heads)]);
     find_position();
     e.repeat(heads, [&] {
-      append_key_vector();
-      append_value_vector();
+      for (int block = 0; block < layout.blocks(); ++block) append_block(block);
       for (const Reg64& from : {k, v}) e.add(from, key.head_dim * 4);
       e.advance(k_cache, layout.keys_bytes());
       e.advance(v_cache, layout.values_bytes());
+      if (layout.scaled()) {
+        e.advance(k_scales, layout.keys_bytes());
+        e.advance(v_scales, layout.values_bytes());
+      }
     });
     e.leave();
   }
 
  private:
-  // k_cache += (pos / 16) groups and pos % 16 elements; v_cache += pos rows
+  // k_cache and v_cache = where the position's first elements lie, k_scales and v_scales its first scales
   void find_position() {
+    const Reg64& lane = e.scratch();
     e.mov(v_cache, e.ptr[e.args() + offsetof(KvAppendArgs, at)]);
     e.mov(v_cache.cvt32(), e.ptr[v_cache + offsetof(Cursor, pos)]);
     e.mov(k_cache, v_cache);
-    e.mov(e.scratch(), v_cache);
+    e.mov(lane, v_cache);
     e.shr(k_cache, 4);
     e.imul(k_cache, k_cache, layout.key_group_bytes());
-    e.and_(e.scratch(), kLanes - 1);
-    e.lea(k_cache, e.ptr[k_cache + e.scratch() * layout.element_bytes()]);
     e.add(k_cache, e.ptr[e.args() + offsetof(KvAppendArgs, k_cache)]);
+    e.and_(lane, kLanes - 1);
+    if (layout.scaled()) {
+      e.lea(k_scales, e.ptr[k_cache + lane * 4]);
+      e.lea(v_scales, e.ptr[v_cache * 4]);
+      e.add(v_scales, e.ptr[e.args() + offsetof(KvAppendArgs, v_cache)]);
+    }
+    e.lea(k_cache, e.ptr[k_cache + lane * layout.element_bytes()]);
     e.imul(v_cache, v_cache, layout.value_row_bytes());
     e.add(v_cache, e.ptr[e.args() + offsetof(KvAppendArgs, v_cache)]);
+    if (layout.scaled()) e.advance(v_scales, layout.value_scale_at(0, 0));
   }
 
-  // The position is a lane: one value goes into each vector of the group.
-  void append_key_vector() {
-    for (int d = 0; d < key.head_dim; ++d) {
-      e.convert_one(k_cache + d * layout.vector_bytes(), k + d * 4, key.type, temp);
+  // The dimensions of one block. A position is a lane of the keys, so that each element goes into another
+  // vector; values follow each other.
+  void append_block(int block) {
+    Emitter::VectorScope scope(e);
+    const int first = block * layout.block_dims();
+    const auto offset = [](std::int64_t bytes) { return static_cast<std::size_t>(bytes); };
+    const int end = std::min(first + layout.block_dims(), key.head_dim);
+    const auto lanes = [&](int d) { return std::min(kLanes, end - d); };
+    const V16 inverse = e.uniform16(), value = e.v16();
+    const auto load = [&](const Reg64& from, int d) {
+      e.load_tail(value, from + d * 4, lanes(d));
+      if (layout.scaled()) emit_q8_codes(e, value, inverse);
+    };
+    if (layout.scaled()) emit_scale(k, first, end, k_scales + offset(layout.key_scale_at(0, block)), inverse);
+    for (int d = first; d < end; d += kLanes) {
+      load(k, d);
+      e.scatter_as(k_cache + offset(layout.key_at(0, d)), layout.vector_bytes(), value, lanes(d), key.type);
+    }
+    if (layout.scaled()) {
+      const std::int64_t from_first = layout.value_scale_at(0, block) - layout.value_scale_at(0, 0);
+      emit_scale(v, first, end, v_scales + offset(from_first), inverse);
+    }
+    for (int d = first; d < end; d += kLanes) {
+      load(v, d);
+      e.store_as(v_cache + offset(layout.value_at(0, d)), value, key.type);
     }
   }
 
-  void append_value_vector() {
-    for (int d = 0; d < key.head_dim; d += kLanes) {
-      e.load_tail(value, v + d * 4, std::min(kLanes, key.head_dim - d));
-      e.store_as(v_cache + d * layout.element_bytes(), value, key.type);
+  // The scale of the dimensions [first, end) at `from`.
+  void emit_scale(const Reg64& from, int first, int end, const RegExp& to, const V16& inverse) {
+    Emitter::VectorScope scope(e);
+    const V16 largest = e.v16(), value = e.v16();
+    e.zero(largest);
+    for (int d = first; d < end; d += kLanes) {
+      e.load_tail(value, from + d * 4, std::min(kLanes, end - d));
+      e.abs(value, value);
+      e.max(largest, value, largest);  // a NaN is passed over
     }
+    emit_q8_scale(e, to, inverse, largest, value);
   }
 
   Emitter& e;
   const KvAppendKey& key;
   const KvLayout layout{key};
   const Reg64 k = e.gpr(), v = e.gpr(), k_cache = e.gpr(), v_cache = e.gpr(), heads = e.gpr();
-  const Reg64 temp = e.gpr();
-  const V16 value = e.v16();
+  const Reg64 k_scales = e.gpr(), v_scales = e.gpr();
 };
 
 }  // namespace

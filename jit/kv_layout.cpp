@@ -1,6 +1,5 @@
 #include "jit/kv_layout.h"
 
-#include <bit>
 #include <cstring>
 
 #include "jit/scalar_math.h"
@@ -15,9 +14,14 @@ T load(const std::byte* at) {
   return value;
 }
 
+template <class T>
+void store(std::byte* at, T value) {
+  std::memcpy(at, &value, sizeof value);
+}
+
 }  // namespace
 
-float KvLayout::read(const std::byte* at) const {
+float KvLayout::element(const std::byte* at) const {
   switch (type) {
     case KvType::f32:
       return load<float>(at);
@@ -25,17 +29,52 @@ float KvLayout::read(const std::byte* at) const {
       return half_to_float(load<std::uint16_t>(at));
     case KvType::bf16:
       return bfloat_to_float(load<std::uint16_t>(at));
+    case KvType::q8_0:
+      return load<std::int8_t>(at);
   }
   return 0;
 }
 
-void KvLayout::write(std::byte* at, float value) const {
-  if (type == KvType::f32) {
-    std::memcpy(at, &value, sizeof value);
-    return;
+void KvLayout::write_element(std::byte* at, float value) const {
+  switch (type) {
+    case KvType::f32:
+      return store(at, value);
+    case KvType::f16:
+      return store(at, float_to_half(value));
+    case KvType::bf16:
+      return store(at, float_to_bfloat(value));
+    case KvType::q8_0:
+      return store(at, q8_code(value));
   }
-  const std::uint16_t bits = type == KvType::f16 ? float_to_half(value) : float_to_bfloat(value);
-  std::memcpy(at, &bits, sizeof bits);
+}
+
+template <class At, class ScaleAt>
+void KvLayout::write(const float* x, At at, ScaleAt scale_at) const {
+  for (int block = 0; block < blocks(); ++block) {
+    const int begin = block * block_dims();
+    const int end = std::min(begin + block_dims(), head_dim);
+    if (!scaled()) {
+      for (int d = begin; d < end; ++d) write_element(at(d), x[d]);
+      continue;
+    }
+    const Q8Scale q8 = q8_scale(x + begin, end - begin);
+    store(scale_at(block), q8.scale);
+    for (int d = begin; d < end; ++d) write_element(at(d), x[d] * q8.inverse);
+  }
+}
+
+void KvLayout::write_key(std::byte* keys, std::int64_t pos, const float* x) const {
+  write(
+      x, [&](int d) { return keys + key_at(pos, d); },
+      [&](int block) { return keys + key_scale_at(pos, block); });
+}
+
+void KvLayout::write_value(std::byte* values, std::int64_t pos, const float* x) const {
+  write(
+      x, [&](int d) { return values + value_at(pos, d); },
+      [&](int block) { return values + value_scale_at(pos, block); });
+  const auto used = std::int64_t{head_dim} * element_bytes();
+  std::memset(values + value_at(pos, head_dim), 0, static_cast<std::size_t>(value_row_bytes() - used));
 }
 
 }  // namespace llamajit::jit

@@ -1,4 +1,5 @@
 #include "jit/generators.h"
+#include "jit/vector_math.h"
 
 namespace llamajit::jit {
 namespace {
@@ -17,7 +18,7 @@ class QuantizeGenerator {
     e.mov(offsets, e.ptr[e.args() + kOut + offsetof(QuantizedArgs, offsets)]);
     e.repeat(groups, key.n / key.group, [&] {
       largest_magnitude();
-      scale_and_inverse();
+      emit_q8_scale(e, scales, inverse, largest, value);
       write_codes();
       write_offset();
       e.add(scales, 4);
@@ -56,27 +57,13 @@ class QuantizeGenerator {
     });
   }
 
-  // *scales = largest / 127; inverse = 127 / largest, in all lanes.
-  void scale_and_inverse() {
-    const Vec top = e.fold_max(largest, value);
-    const Vec quotient = Vec(value.part[0].getIdx());
-    e.vmaxss(top, top, e.constant(f32(kSmallestMagnitude)));
-    e.vmovss(quotient, e.constant(f32(127.0F)));
-    e.vdivss(quotient, quotient, top);
-    e.vmulss(top, top, e.constant(f32(1.0F / 127.0F)));
-    e.vmovss(e.ptr[scales], top);
-    e.broadcast_lane0(inverse, quotient);
-  }
-
   void write_codes() {
     e.mov(at, x);
     e.mov(at_codes, codes);
     e.zero(sum);
     over_group([&](int i, int lanes) {
       e.load_tail(value, at + i * kLanes * 4, lanes);
-      e.mul(value, value, inverse);
-      e.max(value, value, f32(-127.0F));  // where it is NaN
-      e.to_int(value, value);
+      emit_q8_codes(e, value, inverse);
       e.store_s8(at_codes + i * kLanes, value, static_cast<int>(round_up(lanes, 4)));
       e.add_i32(sum, sum, value);
     });

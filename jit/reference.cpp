@@ -20,12 +20,6 @@ float read_f32(const std::byte* at) {
   return value;
 }
 
-// float to int8, to nearest even; NaN becomes -127. x is at most 127 but for its rounding.
-std::int8_t to_code(float x) {
-  const float rounded = (max2(x, -127.0F) + exp_constants::kRounder) - exp_constants::kRounder;
-  return static_cast<std::int8_t>(rounded);
-}
-
 // One row of a packed f32 tile times x.
 float dot_f32(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
   float ways[4] = {};
@@ -56,36 +50,6 @@ float dot(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, i
   return key.format.kind == FormatKind::f32 ? dot_f32(key, args, tile, lane) : dot_q8(key, args, tile, lane);
 }
 
-// scores[p] = q.k[p] / sqrt(head_dim) for whole groups of sixteen positions.
-void attention_scores(const AttentionKey& key, const float* q, const std::byte* keys, int n_positions,
-                      float* scores) {
-  const KvLayout layout(key);
-  const float scale = 1.0F / std::sqrt(static_cast<float>(key.head_dim));
-  for (int p = 0; p < round_up(n_positions, kLanes); ++p) {
-    float ways[2] = {};
-    for (int d = 0; d < key.head_dim; ++d) {
-      ways[d % 2] = fused(layout.read(keys + layout.key_at(p, d)), q[d], ways[d % 2]);
-    }
-    scores[p] = tree_sum(ways, 2) * scale;
-  }
-}
-
-// x = exp(x - max(x)) over n values, in sixteen-lane steps over padded memory; returns the sum.
-float exponentials(float* x, int n) {
-  for (int i = n; i < n + kLanes; ++i) x[i] = -kInfinity;
-  Lanes best;
-  for (float& lane : best.v) lane = -kInfinity;
-  for (int i = 0; i < round_up(n, kLanes); ++i) best.v[i % kLanes] = max2(best.v[i % kLanes], x[i]);
-  const float maximum = best.fold_max();
-  Lanes sum;
-  for (int i = 0; i < round_up(n, kLanes); ++i) {
-    x[i] = exp_f32(x[i] - maximum);
-    sum.v[i % kLanes] += x[i];
-  }
-  for (int i = n; i < n + kLanes; ++i) x[i] = 0;
-  return sum.fold_add();
-}
-
 }  // namespace
 
 void reference(const EmbedKey& key, const EmbedArgs& args) {
@@ -112,16 +76,13 @@ void reference(const QuantizeKey& key, const QuantizeArgs& args) {
   for (int g = 0; g < key.n / key.group; ++g) {
     const float* x = args.x + std::ptrdiff_t{g} * key.group;
     std::int8_t* codes = args.out.codes + std::ptrdiff_t{g} * padded;
-    float largest = 0;
-    for (int k = 0; k < key.group; ++k) largest = max2(x[k] < 0 ? -x[k] : x[k], largest);
-    largest = max2(largest, kSmallestMagnitude);
-    const float inverse = 127.0F / largest;
+    const Q8Scale q8 = q8_scale(x, key.group);
     std::int32_t sum = 0;
     for (int k = 0; k < padded; ++k) {
-      codes[k] = k < key.group ? to_code(x[k] * inverse) : std::int8_t{0};
+      codes[k] = k < key.group ? q8_code(x[k] * q8.inverse) : std::int8_t{0};
       sum += codes[k];
     }
-    args.out.scales[g] = largest * (1.0F / 127.0F);
+    args.out.scales[g] = q8.scale;
     args.out.offsets[g] = sum * -128;
   }
 }
@@ -184,32 +145,8 @@ void reference(const KvAppendKey& key, const KvAppendArgs& args) {
   for (std::int64_t head = 0; head < args.n_kv_heads; ++head) {
     std::byte* const keys = args.k_cache + head * layout.keys_bytes();
     std::byte* const values = args.v_cache + head * layout.values_bytes();
-    for (int d = 0; d < round_up(key.head_dim, kLanes); ++d) {
-      const bool padding = d >= key.head_dim;
-      layout.write(values + layout.value_at(args.at->pos, d),
-                   padding ? 0.0F : args.v[head * key.head_dim + d]);
-      if (!padding) layout.write(keys + layout.key_at(args.at->pos, d), args.k[head * key.head_dim + d]);
-    }
-  }
-}
-
-void reference(const AttentionKey& key, const AttentionArgs& args) {
-  const KvLayout layout(key);
-  const int n_positions = args.at->pos + 1;
-  const int ways = key.value_ways();
-  for (std::int64_t head = 0; head < args.n_kv_heads * key.group; ++head) {
-    const std::byte* const keys = args.k_cache + head / key.group * layout.keys_bytes();
-    const std::byte* const values = args.v_cache + head / key.group * layout.values_bytes();
-    float* const scores = args.scores + head % key.group * (key.seq_len + kLanes);
-    attention_scores(key, args.q + head * key.head_dim, keys, n_positions, scores);
-    const float inverse = 1.0F / exponentials(scores, n_positions);
-    for (int d = 0; d < key.head_dim; ++d) {
-      float acc[4] = {};
-      for (int p = 0; p < round_up(n_positions, ways); ++p) {
-        acc[p % ways] = fused(scores[p], layout.read(values + layout.value_at(p, d)), acc[p % ways]);
-      }
-      args.out[head * key.head_dim + d] = tree_sum(acc, ways) * inverse;
-    }
+    layout.write_key(keys, args.at->pos, args.k + head * key.head_dim);
+    layout.write_value(values, args.at->pos, args.v + head * key.head_dim);
   }
 }
 
@@ -217,7 +154,7 @@ void reference(const SoftmaxKey& key, const SoftmaxArgs& args) {
   const auto n = static_cast<std::size_t>(key.n);
   std::vector<float> padded(n + kLanes);
   for (std::size_t i = 0; i < n; ++i) padded[i] = args.x[i] * args.scale;
-  const float inverse = 1.0F / exponentials(padded.data(), key.n);
+  const float inverse = 1.0F / exponentials(padded.data(), key.n).sum;
   for (std::size_t i = 0; i < n; ++i) args.x[i] = padded[i] * inverse;
 }
 

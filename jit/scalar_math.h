@@ -3,6 +3,8 @@
 
 #include <bit>
 #include <cstdint>
+#include <iterator>
+#include <limits>
 
 #include "jit/kernels.h"
 
@@ -114,6 +116,23 @@ inline float bfloat_to_float(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }
 
+// A group's scale and what its values are multiplied by to become codes (QuantizeKey in kernels.h).
+struct Q8Scale {
+  float scale;
+  float inverse;
+};
+inline Q8Scale q8_scale(const float* x, int n) {
+  float largest = 0;
+  for (int i = 0; i < n; ++i) largest = max2(x[i] < 0 ? -x[i] : x[i], largest);
+  largest = max2(largest, kSmallestMagnitude);
+  return {largest * (1.0F / 127.0F), 127.0F / largest};
+}
+// float to int8, to nearest even; NaN becomes -127. x is at most 127 but for its rounding.
+inline std::int8_t q8_code(float x) {
+  const float rounded = (max2(x, -127.0F) + exp_constants::kRounder) - exp_constants::kRounder;
+  return static_cast<std::int8_t>(rounded);
+}
+
 // Sixteen lanes as an array, with the emitter's way of folding them.
 struct Lanes {
   float v[kLanes] = {};
@@ -133,6 +152,28 @@ struct Lanes {
     return a.v[0];
   }
 };
+
+// x = exp(x - max x) over n values, in steps of sixteen lanes, for which there must be sixteen places behind
+// them; they become zeros.
+struct Exponentials {
+  float maximum;
+  float sum;
+};
+inline Exponentials exponentials(float* x, int n) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (int i = n; i < n + kLanes; ++i) x[i] = -kInfinity;
+  Lanes best;
+  for (float& lane : best.v) lane = -kInfinity;
+  for (int i = 0; i < round_up(n, kLanes); ++i) best.v[i % kLanes] = max2(best.v[i % kLanes], x[i]);
+  const float maximum = best.fold_max();
+  Lanes sum;
+  for (int i = 0; i < round_up(n, kLanes); ++i) {
+    x[i] = exp_f32(x[i] - maximum);
+    sum.v[i % kLanes] += x[i];
+  }
+  for (int i = n; i < n + kLanes; ++i) x[i] = 0;
+  return {maximum, sum.fold_add()};
+}
 
 // (a0+a1)+(a2+a3): how the 2 or 4 ways of a sum come together.
 inline float tree_sum(const float* ways, int n) {

@@ -32,4 +32,21 @@ void emit_silu(Emitter& e, const V16& g, const V16& t0, const V16& t1, const V16
   e.div(g, g, t0);
 }
 
+void emit_q8_scale(Emitter& e, const RegExp& scale, const V16& inverse, const V16& largest, const V16& temp) {
+  const Vec top = e.fold_max(largest, temp);
+  const Vec quotient = xmm_of(temp.part[0]);
+  e.vmaxss(top, top, e.constant(f32(kSmallestMagnitude)));
+  e.vmovss(quotient, e.constant(f32(127.0F)));
+  e.vdivss(quotient, quotient, top);
+  e.vmulss(top, top, e.constant(f32(1.0F / 127.0F)));
+  e.vmovss(e.ptr[scale], top);
+  e.broadcast_lane0(inverse, quotient);
+}
+
+void emit_q8_codes(Emitter& e, const V16& x, const V16& inverse) {
+  e.mul(x, x, inverse);
+  e.max(x, x, f32(-127.0F));  // where it is NaN
+  e.to_int(x, x);
+}
+
 }  // namespace llamajit::jit

@@ -19,9 +19,9 @@ constexpr int kChunk = 128;
 // same time.
 constexpr int kWorthAChunk = 2;
 
-jit::KvType default_kv_type(const Weights& weights) {
-  const bool quantised = weights.layers.front().wq.format.kind == jit::FormatKind::q8_0;
-  return quantised ? jit::KvType::f16 : jit::KvType::f32;
+jit::KvType chosen_kv_type(const ModelFile& file, std::optional<jit::KvType> asked) {
+  const bool quantised = file.layers.front().wq.format.kind == jit::FormatKind::q8_0;
+  return asked.value_or(quantised ? jit::KvType::f16 : jit::KvType::f32);
 }
 
 Weights pack(const ModelFile& file, Team& team, double& ms) {
@@ -32,7 +32,18 @@ Weights pack(const ModelFile& file, Team& team, double& ms) {
   return weights;
 }
 
-int chosen_context(const ModelFile& file, int asked) {
+// What the KV cache and the table of angles take. A file's numbers may be huge: 64 bits throughout.
+std::size_t context_bytes(const Config& config, int context, jit::KvType type) {
+  const jit::KvLayout sixteen(type, config.head_dim(), jit::kLanes);  // positions of one head
+  const std::int64_t heads = std::int64_t{config.n_layers} * config.n_kv_heads;
+  const std::int64_t cache =
+      heads * (sixteen.keys_bytes() + sixteen.values_bytes()) * jit::divide_up(context, jit::kLanes);
+  const std::int64_t angles = std::int64_t{2} * config.head_dim() * context;
+  return static_cast<std::size_t>(cache) + static_cast<std::size_t>(angles) * sizeof(float);
+}
+
+int chosen_context(const ModelFile& file, const EngineOptions& options) {
+  const int asked = options.context;
   const Config& config = file.config;
   if (asked > config.seq_len) {
     throw std::runtime_error(
@@ -40,11 +51,7 @@ int chosen_context(const ModelFile& file, int asked) {
                     file.file.path(), config.seq_len, asked));
   }
   const int context = asked > 0 ? asked : config.seq_len;
-  const auto per_token = (std::size_t{2} * static_cast<std::size_t>(config.n_layers) *
-                              static_cast<std::size_t>(config.kv_dim()) +
-                          std::size_t{2} * static_cast<std::size_t>(config.head_dim())) *
-                         sizeof(float);
-  const std::size_t needed = per_token * static_cast<std::size_t>(context);
+  const std::size_t needed = context_bytes(config, context, chosen_kv_type(file, options.kv_type));
   if (needed > physical_memory()) {
     throw std::runtime_error(fmt::format(
         "{}: header.seq_len: a context of {} tokens needs {} MiB for its KV cache, this machine has {} "
@@ -59,10 +66,10 @@ int chosen_context(const ModelFile& file, int asked) {
 Engine::Engine(const ModelFile& file, const EngineOptions& options)
     : config_(file.config),
       isa_(options.isa),
-      context_(chosen_context(file, options.context)),
+      context_(chosen_context(file, options)),
       team_(options.threads),
       weights_(pack(file, team_, pack_ms_)),
-      kv_cache_(config_, context_, options.kv_type.value_or(default_kv_type(weights_))),
+      kv_cache_(config_, context_, chosen_kv_type(file, options.kv_type)),
       rope_(context_, config_.head_dim(), config_.rope_theta),
       tuning_(options.tuning),
       program_(std::make_unique<Program>(*this)) {}

@@ -18,6 +18,7 @@ class KvCache {
   KvCache(const Config& config, int context, jit::KvType type)
       : layout_(type, config.head_dim(), static_cast<int>(jit::round_up(context, jit::kLanes))),
         n_kv_heads_(config.n_kv_heads),
+        group_(config.n_heads / config.n_kv_heads),
         keys_bytes_(layout_.keys_bytes() * n_kv_heads_ * config.n_layers),
         memory_(static_cast<std::size_t>((layout_.keys_bytes() + layout_.values_bytes()) * n_kv_heads_ *
                                          config.n_layers),
@@ -25,7 +26,11 @@ class KvCache {
 
   const jit::KvLayout& layout() const { return layout_; }
   int positions() const { return layout_.seq_len; }
-  jit::KvType type() const { return layout_.type; }
+  // The kernels that write and read it.
+  jit::KvAppendKey append_key() const { return {layout_.type, layout_.head_dim, layout_.seq_len}; }
+  jit::AttentionKey attention_key() const {
+    return {layout_.type, layout_.head_dim, group_, layout_.seq_len};
+  }
   // A head's keys and values; those of the layer's next heads follow.
   std::byte* keys(std::ptrdiff_t layer, std::int64_t head) const {
     return memory_.data() + (layer * n_kv_heads_ + head) * layout_.keys_bytes();
@@ -41,6 +46,7 @@ class KvCache {
  private:
   jit::KvLayout layout_;
   std::int64_t n_kv_heads_;
+  int group_;                // query heads for each K/V head
   std::int64_t keys_bytes_;  // of all heads of all layers
   PagedMemory memory_;
 };

@@ -12,10 +12,10 @@ using jit::QuantizedArgs;
 
 // What a thread computes for itself alone.
 struct Plan::Scratch {
-  float* norm;      // (dim)
-  QuantizedArgs q;  // (dim) or (hidden_dim)
-  float* scores;    // (group, context + 16)
-  jit::Best* best;  // of its logits
+  float* norm;       // (dim)
+  QuantizedArgs q;   // (dim) or (hidden_dim)
+  float* attention;  // the kernel's scratch
+  jit::Best* best;   // of its logits
 };
 
 namespace {
@@ -115,17 +115,15 @@ class Plan::Builder {
     const int group = c_.n_heads / c_.n_kv_heads;
     float* const q = p_.q_ + begin * group * head_dim;
     float* const k = p_.k_ + begin * head_dim;
-    const int positions = p_.cache_.positions();
     std::byte* const keys = p_.cache_.keys(layer, begin);
     std::byte* const values = p_.cache_.values(layer, begin);
     const jit::RopeKey rope{head_dim};
     call(rope, jit::RopeArgs{q, p_.rope_.data(), p_.cursor_, (end - begin) * group});
     call(rope, jit::RopeArgs{k, p_.rope_.data(), p_.cursor_, end - begin});
-    call(jit::KvAppendKey{p_.cache_.type(), head_dim, positions},
+    call(p_.cache_.append_key(),
          jit::KvAppendArgs{k, p_.v_ + begin * head_dim, keys, values, p_.cursor_, end - begin});
-    call(jit::AttentionKey{p_.cache_.type(), head_dim, group, positions},
-         jit::AttentionArgs{q, keys, values, p_.att_ + begin * group * head_dim, scratch().scores, p_.cursor_,
-                            end - begin});
+    call(p_.cache_.attention_key(), jit::AttentionArgs{q, keys, values, p_.att_ + begin * group * head_dim,
+                                                       scratch().attention, p_.cursor_, end - begin});
   }
 
   void feed_forward_block(const LayerWeights& layer) {
@@ -240,8 +238,7 @@ void Plan::place(Carver& carver, int threads) {
     s.norm = carver.take<float>(config_.dim);
     s.q = {carver.take<std::int8_t>(std::int64_t{4} * longest), carver.take<float>(longest),
            carver.take<std::int32_t>(longest)};
-    s.scores = carver.take<float>(std::int64_t{config_.n_heads / config_.n_kv_heads} *
-                                  (cache_.positions() + jit::kLanes));
+    s.attention = carver.take<float>(cache_.attention_key().scratch_floats());
     s.best = carver.take<jit::Best>(1);
     if (s.best != nullptr) *s.best = {-std::numeric_limits<float>::infinity(), 0};
   }

@@ -52,9 +52,8 @@ struct Prefill::Kernels {
       : embed(code.get(jit::EmbedKey{w.embedding.format, c.dim})),
         norm(code.get(jit::NormKey{c.dim, c.norm_eps})),
         rope(code.get(jit::RopeKey{c.head_dim()})),
-        append(code.get(jit::KvAppendKey{cache.type(), c.head_dim(), cache.positions()})),
-        attention(code.get(
-            jit::AttentionKey{cache.type(), c.head_dim(), c.n_heads / c.n_kv_heads, cache.positions()})),
+        append(code.get(cache.append_key())),
+        attention(code.get(cache.attention_key())),
         dim_input(input_kernel(w.layers.front().wq, code)),
         hidden_input(input_kernel(w.layers.front().down, code)) {
     const auto matrix = [&](const PackedMatrix& weights, Epilogue epilogue) {
@@ -168,7 +167,7 @@ class Prefill::Walker {
     for (std::int64_t t = 0; t < n_; ++t) {
       call(k_.attention,
            {row(p_.q_, t, c_.dim) + first_query, keys, values, row(p_.att_, t, c_.dim) + first_query,
-            p_.scores_[static_cast<std::size_t>(thread_)], &at(t), heads});
+            p_.attention_scratch_[static_cast<std::size_t>(thread_)], &at(t), heads});
     }
   }
 
@@ -237,10 +236,9 @@ void Prefill::place(Carver& carver, int threads) {
            carver.take<float>(tokens * (longest / group)),
            carver.take<std::int32_t>(tokens * (longest / group))};
   }
-  scores_.clear();
+  attention_scratch_.clear();
   for (int t = 0; t < threads; ++t) {
-    scores_.push_back(carver.take<float>(std::int64_t{config_.n_heads / config_.n_kv_heads} *
-                                         (cache_.positions() + jit::kLanes)));
+    attention_scratch_.push_back(carver.take<float>(cache_.attention_key().scratch_floats()));
   }
 }
 

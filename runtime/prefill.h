@@ -64,16 +64,16 @@ class Prefill {
 
   // (chunk, …), rows row_stride() apart, within memory_.
   PagedMemory memory_;
-  float* x_ = nullptr;           // (chunk, dim): the residual stream
-  float* norm_ = nullptr;        // (chunk, dim)
-  float* q_ = nullptr;           // (chunk, dim)
-  float* k_ = nullptr;           // (chunk, kv_dim)
-  float* v_ = nullptr;           // (chunk, kv_dim)
-  float* att_ = nullptr;         // (chunk, dim)
-  float* hidden_ = nullptr;      // (chunk, hidden_dim)
-  jit::QuantizedArgs xq_{};      // (chunk, dim or hidden_dim)
-  std::vector<float*> scores_;   // of each thread
-  std::vector<jit::Cursor> at_;  // of each token
+  float* x_ = nullptr;                     // (chunk, dim): the residual stream
+  float* norm_ = nullptr;                  // (chunk, dim)
+  float* q_ = nullptr;                     // (chunk, dim)
+  float* k_ = nullptr;                     // (chunk, kv_dim)
+  float* v_ = nullptr;                     // (chunk, kv_dim)
+  float* att_ = nullptr;                   // (chunk, dim)
+  float* hidden_ = nullptr;                // (chunk, hidden_dim)
+  jit::QuantizedArgs xq_{};                // (chunk, dim or hidden_dim)
+  std::vector<float*> attention_scratch_;  // of each thread
+  std::vector<jit::Cursor> at_;            // of each token
 };
 
 }  // namespace llamajit

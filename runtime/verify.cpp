@@ -58,14 +58,23 @@ struct Outputs {
   }
   std::vector<Output> operator()(const jit::KvAppendKey& key, const jit::KvAppendArgs& args) const {
     const jit::KvLayout layout(key);
-    const auto type = key.type == jit::KvType::f32 ? Output::Type::f32 : Output::Type::u16;
+    const auto type = key.type == jit::KvType::f32    ? Output::Type::f32
+                      : key.type == jit::KvType::q8_0 ? Output::Type::s8
+                                                      : Output::Type::u16;
+    const std::int64_t pos = args.at->pos;
+    const std::int64_t group = pos - pos % kLanes;
     std::vector<Output> outputs;
     for (std::int64_t head = 0; head < args.n_kv_heads; ++head) {
       std::byte* const keys = args.k_cache + head * layout.keys_bytes();
       std::byte* const values = args.v_cache + head * layout.values_bytes();
-      const std::int64_t pos = args.at->pos;
-      outputs.push_back(
-          {type, keys + layout.key_at(pos - pos % kLanes, 0), std::int64_t{key.head_dim} * kLanes});
+      for (int block = 0; block < layout.blocks(); ++block) {
+        const int first = block * layout.block_dims();
+        const int dims = std::min(layout.block_dims(), key.head_dim - first);
+        outputs.push_back({type, keys + layout.key_at(group, first), std::int64_t{dims} * kLanes});
+        if (!layout.scaled()) continue;
+        outputs.push_back({Output::Type::f32, keys + layout.key_scale_at(group, block), kLanes});
+        outputs.push_back({Output::Type::f32, values + layout.value_scale_at(pos, block), 1});
+      }
       outputs.push_back({type, values + layout.value_at(pos, 0), jit::round_up(key.head_dim, kLanes)});
     }
     return outputs;
@@ -190,8 +199,9 @@ std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int f
 
 }  // namespace
 
-std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa) {
-  Engine engine(file, {.isa = isa});
+std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa,
+                                      std::optional<jit::KvType> kv_type) {
+  Engine engine(file, {.isa = isa, .kv_type = kv_type});
   // A chunk, then a token: together far enough to reach the second group of sixteen positions, where the
   // context allows. The chunk is no whole number of token blocks.
   const int n_chunk = std::min(engine.context() - 1, kLanes + 3);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,9 @@ struct VerifyRow {
 
 // Feeds a few tokens through the tier's kernels, then walks the steps of one more: each runs as generated and
 // as its twin from the same state, and what they wrote is compared. Kernels that only sampling uses are
-// included. One row a kernel, in the order of their first call.
-std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa);
+// included. One row a kernel, in the order of their first call. `kv_type` is that of EngineOptions.
+std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa,
+                                      std::optional<jit::KvType> kv_type = {});
 
 // The number of weights whose packed value is not the file's, over all matrices; 0 when packing is right.
 std::int64_t verify_packing(const ModelFile& file);

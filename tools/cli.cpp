@@ -45,11 +45,13 @@ std::string read_file(const std::string& path) {
 }
 
 void add_kv_type(CLI::App& sub, std::optional<jit::KvType>& type) {
-  static const std::map<std::string, jit::KvType> kTypes = {
-      {"f32", jit::KvType::f32}, {"f16", jit::KvType::f16}, {"bf16", jit::KvType::bf16}};
+  static const std::map<std::string, jit::KvType> kTypes = {{"f32", jit::KvType::f32},
+                                                            {"f16", jit::KvType::f16},
+                                                            {"bf16", jit::KvType::bf16},
+                                                            {"q8_0", jit::KvType::q8_0}};
   sub.add_option_function<std::string>(
          "--kv-type", [&type](const std::string& name) { type = kTypes.at(name); },
-         "Keep keys and values as f32, f16 or bf16; default: f16 with quantised weights, else f32")
+         "Keep keys and values as f32, f16, bf16 or q8_0; default: f16 with quantised weights, else f32")
       ->check(CLI::IsMember(kTypes));
 }
 

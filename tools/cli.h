@@ -39,7 +39,7 @@ void write_out(std::string_view text);
 std::string read_standard_input();
 std::string read_file(const std::string& path);
 
-// --kv-type f32|f16|bf16.
+// --kv-type f32|f16|bf16|q8_0.
 void add_kv_type(CLI::App& sub, std::optional<jit::KvType>& type);
 
 // --tune.

@@ -15,6 +15,7 @@ namespace {
 struct VerifyOptions {
   std::string model;
   std::optional<std::string> isa;
+  std::optional<jit::KvType> kv_type;
 };
 
 std::vector<jit::Tier> tiers_to_verify(const VerifyOptions& options) {
@@ -29,7 +30,7 @@ int verify(const VerifyOptions& options) {
   write_out(fmt::format("{:<36} {:<20} {:<11} {:>6} {:>12} {:>10} {:>10}\n", "kernel", "shape", "tier",
                         "calls", "values", "different", "rel.error"));
   for (const jit::Tier tier : tiers) {
-    for (const VerifyRow& row : verify_kernels(file, {tier})) {
+    for (const VerifyRow& row : verify_kernels(file, {tier}, options.kv_type)) {
       const bool row_good = row.different == 0;
       good = good && row_good;
       write_out(fmt::format("{:<36} {:<20} {:<11} {:>6} {:>12} {:>10} {:>10.2g}{}\n", row.kernel, row.shape,
@@ -53,6 +54,7 @@ void add_verify(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand("verify", "Hold every kernel of a model against its scalar twin");
   sub->add_option("MODEL", o->model, "A llama2.c checkpoint")->required();
   sub->add_option("--isa", o->isa, "Only this instruction tier; default: all that this CPU has");
+  add_kv_type(*sub, o->kv_type);
   sub->callback([o, &command] { command = [o] { return verify(*o); }; });
 }
 

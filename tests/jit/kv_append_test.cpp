@@ -1,4 +1,7 @@
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -8,12 +11,12 @@
 
 #include "jit/kv_layout.h"
 #include "tests/support/kernel_check.h"
+#include "tests/support/kv_values.h"
 
 namespace llamajit::test {
 namespace {
 
 using jit::Cursor;
-using jit::kLanes;
 using jit::KvAppendArgs;
 using jit::KvAppendKey;
 
@@ -28,14 +31,10 @@ void expect_is_right(const KvAppendKey& key, int n_heads, int pos, const CallMem
   const KvLayout layout(key);
   const auto k = result.view<float>("k"), v = result.view<float>("v");
   for (int head = 0; head < n_heads; ++head) {
-    std::byte* const keys = k_cache.data() + head * layout.keys_bytes();
-    std::byte* const values = v_cache.data() + head * layout.values_bytes();
-    for (int d = 0; d < jit::round_up(key.head_dim, kLanes); ++d) {
-      const auto from = static_cast<std::size_t>(head * key.head_dim + d);
-      const bool padding = d >= key.head_dim;
-      layout.write(values + layout.value_at(pos, d), padding ? 0.0F : v[from]);
-      if (!padding) layout.write(keys + layout.key_at(pos, d), k[from]);
-    }
+    layout.write_key(k_cache.data() + head * layout.keys_bytes(), pos,
+                     &k[static_cast<std::size_t>(head * key.head_dim)]);
+    layout.write_value(v_cache.data() + head * layout.values_bytes(), pos,
+                       &v[static_cast<std::size_t>(head * key.head_dim)]);
   }
   EXPECT_TRUE(std::ranges::equal(result.view<std::byte>("k_cache"), k_cache))
       << kernel_name(key) << " at " << pos;
@@ -74,13 +73,43 @@ TEST_P(KvAppend, WritesItsPositionOnly) {
   }
 }
 
+// What is read back is what was written, but for the type's rounding: half a step of the last place kept, for
+// q8_0 of its block's largest magnitude / 127.
+TEST_P(KvAppend, IsReadBackWithinARounding) {
+  const auto [type, head_dim] = GetParam();
+  const KvLayout layout(type, head_dim, kSeqLen);
+  constexpr int kPos = 21;
+  CallMemory memory(Edge::back, 9);
+  const std::vector<float> x = memory.random_floats(static_cast<std::size_t>(head_dim), -3, 3);
+  std::vector<std::byte> keys(static_cast<std::size_t>(layout.keys_bytes()));
+  std::vector<std::byte> values(static_cast<std::size_t>(layout.values_bytes()));
+  layout.write_key(keys.data(), kPos, x.data());
+  layout.write_value(values.data(), kPos, x.data());
+  for (int begin = 0; begin < head_dim; begin += jit::kKvBlock) {
+    const auto block = std::span(x)
+                           .subspan(static_cast<std::size_t>(begin))
+                           .first(static_cast<std::size_t>(std::min(jit::kKvBlock, head_dim - begin)));
+    float largest = 0;
+    for (const float value : block) largest = std::max(largest, std::abs(value));
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      const double bound = type == KvType::f32    ? 0
+                           : type == KvType::f16  ? std::abs(block[i]) * 0x1p-11 + 0x1p-25
+                           : type == KvType::bf16 ? std::abs(block[i]) * 0x1p-8
+                                                  : largest / 127.0 * 0.5001;
+      const int d = begin + static_cast<int>(i);
+      EXPECT_LE(std::abs(key_value(layout, keys.data(), kPos, d) - double{block[i]}), bound) << d;
+      EXPECT_LE(std::abs(value_value(layout, values.data(), kPos, d) - double{block[i]}), bound) << d;
+    }
+  }
+}
+
 // Values that rounding treats specially: ties, carries into the exponent, subnormals, overflow, zeros.
 TEST(KvAppend, RoundsToNearestEven) {
   const std::vector<float> special = {0.0F,         -0.0F,    1.0F,        1.00048828125F, 1.00146484375F,
                                       -1.00390625F, 65504.0F, 65519.0F,    65520.0F,       -1e30F,
                                       6e-8F,        2.9e-8F,  5.96e-8F,    6.1e-5F,        6.09e-5F,
                                       3.38e38F,     1e-40F,   1.01171875F, 2047.99F,       0.33333F};
-  for (KvType type : {KvType::f16, KvType::bf16}) {
+  for (KvType type : kKvTypes) {
     const KvAppendKey key{type, static_cast<int>(special.size()), 16};
     const KvLayout layout(key);
     Kernels kernels(key);
@@ -97,14 +126,41 @@ TEST(KvAppend, RoundsToNearestEven) {
   }
 }
 
+// Blocks that a scale's rules treat specially: tiny magnitudes, zeros, infinities and what is no number.
+TEST(KvAppend, UnusualBlocks) {
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const int head_dim : {4, 32, 44, 64}) {
+    const KvAppendKey key{KvType::q8_0, head_dim, 16};
+    const KvLayout layout(key);
+    Kernels kernels(key);
+    for (const float odd : {0.0F, -0.0F, 1e-37F, 1e-31F, -3e38F, kNaN, -kNaN, kInfinity, -kInfinity}) {
+      for (const int every : {1, 3}) {
+        kernels.check(1, fmt::format("every {}. value is {}", every, odd), [&](CallMemory& memory) {
+          std::vector<float> x = memory.random_floats(static_cast<std::size_t>(head_dim));
+          for (std::size_t i = 0; i < x.size(); i += static_cast<std::size_t>(every)) x[i] = odd;
+          KvAppendArgs args{};
+          args.k = memory.copy_of("k", x);
+          args.v = memory.copy_of("v", x);
+          args.k_cache = memory.allocate<std::byte>("k_cache", static_cast<std::size_t>(layout.keys_bytes()));
+          args.v_cache =
+              memory.allocate<std::byte>("v_cache", static_cast<std::size_t>(layout.values_bytes()));
+          args.at = memory.copy_of("at", std::vector<Cursor>{{-1, 3}});
+          args.n_kv_heads = 1;
+          return args;
+        });
+      }
+    }
+  }
+}
+
 std::string case_name(const testing::TestParamInfo<std::tuple<KvType, int>>& shape) {
-  static constexpr const char* kNames[] = {"f32", "f16", "bf16"};
   const auto [type, head_dim] = shape.param;
-  return fmt::format("{}_{}", kNames[static_cast<int>(type)], head_dim);
+  return fmt::format("{}_{}", name_of(type), head_dim);
 }
 
 INSTANTIATE_TEST_SUITE_P(Grid, KvAppend,
-                         testing::Combine(testing::Values(KvType::f32, KvType::f16, KvType::bf16),
+                         testing::Combine(testing::ValuesIn(kKvTypes),
                                           testing::Values(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
                                                           16, 17, 20, 32, 44, 48, 64, 80, 96, 128, 256)),
                          case_name);

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,8 +54,9 @@ std::string name_of(const Config& c) {
 }
 
 // The logits of kTokens tokens in a row, then of one that goes back to an earlier position.
-std::vector<float> logits_of(const ModelFile& file, jit::Tier tier, int threads) {
-  Engine engine(file, {{tier}, threads, 0});
+std::vector<float> logits_of(const ModelFile& file, jit::Tier tier, int threads,
+                             std::optional<jit::KvType> type = {}) {
+  Engine engine(file, {{tier}, threads, 0, type});
   std::vector<float> all;
   for (int pos = 0; pos < kTokens; ++pos) {
     engine.feed((pos * 31 + 1) % file.config.vocab_size, pos, true);
@@ -211,6 +213,35 @@ TEST(Engine, QuantisedLogitsAreWithinTheBoundOfTheExactOnes) {
   expect_quantised_near(test::random_weights(toy_config(64, 172, 2, 8, 4, 512, 32, true), 5), 4);
 }
 
+// What is kept as `type` is off by at most so much of the root mean square of its block, for q8_0 as above,
+// for 16-bit floats half a step of the last place. Keys and values of a layer are taken to add up, and the
+// layers.
+double kv_bound(const Config& config, jit::KvType type) {
+  const double block = std::min(jit::kKvBlock, config.head_dim());
+  const double error = type == jit::KvType::q8_0   ? std::sqrt(block / 3) / 254
+                       : type == jit::KvType::bf16 ? 0x1p-9
+                                                   : 0x1p-12;
+  return 2 * config.n_layers * error;
+}
+
+TEST(Engine, EveryTypeOfCacheIsWithinItsBoundOfTheExactOne) {
+  for (const Config& config : {toy_config(64, 192, 2, 8, 4, 512, 32, true),      // heads of 8
+                               toy_config(288, 96, 2, 6, 3, 129, 19, false),     // heads of 48
+                               toy_config(160, 96, 1, 2, 1, 129, 19, false)}) {  // heads of 80
+    const TempFile temp(write_v1(test::random_weights(config, 8)));
+    const ModelFile file = read_llama2c(temp.path());
+    const std::vector<float> exact = logits_of(file, jit::Tier::scalar, 1, jit::KvType::f32);
+    for (const jit::KvType type : {jit::KvType::f16, jit::KvType::bf16, jit::KvType::q8_0}) {
+      const auto vocab = static_cast<std::size_t>(config.vocab_size);
+      const double distance =
+          largest_distance(logits_of(file, jit::host_tiers().back(), 2, type), exact, vocab);
+      const double bound = kv_bound(config, type);
+      EXPECT_LT(distance, bound) << name_of(config) << ", type " << static_cast<int>(type);
+      EXPECT_GT(distance, bound / 1000) << "nothing was rounded, or the bound says nothing";
+    }
+  }
+}
+
 TEST(Engine, QuantisedLogitsOfTheRealModelAreWithinTheBound) {
   const std::string path = test::test_data("stories260K.bin");
   LLAMAJIT_REQUIRE_FILE(path);
@@ -241,6 +272,29 @@ TEST(Engine, SaysWhenTheContextIsTooLong) {
   } catch (const std::runtime_error& error) {
     EXPECT_THAT(error.what(), ::testing::HasSubstr("context: expected at most 20 tokens"));
     EXPECT_THAT(error.what(), ::testing::HasSubstr(temp.path()));
+  }
+}
+
+// So many layers of so many positions that few machines have the memory.
+TEST(Engine, SaysWhatTheCacheWouldTake) {
+  constexpr std::size_t kPositions = 1 << 20;
+  auto weights = test::random_weights(toy_config(16, 1, 4000, 1, 1, 8, 20, true), 1);
+  weights.config.seq_len = kPositions;
+  const TempFile temp(write_v1(weights));
+  const ModelFile file = read_llama2c(temp.path());
+  const std::pair<jit::KvType, std::size_t> cases[] = {// and the bytes of a key and a value
+                                                       {jit::KvType::f32, 2 * 16 * 4},
+                                                       {jit::KvType::f16, 2 * 16 * 2},
+                                                       {jit::KvType::q8_0, 2 * (16 + 4)}};
+  for (const auto& [type, bytes] : cases) {
+    const std::size_t needed = kPositions * (4000 * bytes + 2 * 16 * 4);  // with the angles
+    if (needed <= physical_memory()) GTEST_SKIP() << "this machine has memory for " << needed << " bytes";
+    try {
+      const Engine engine(file, {{jit::Tier::scalar}, 1, 0, type});
+      FAIL();
+    } catch (const std::runtime_error& error) {
+      EXPECT_THAT(error.what(), ::testing::HasSubstr(fmt::format("needs {} MiB", needed >> 20)));
+    }
   }
 }
 

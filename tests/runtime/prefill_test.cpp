@@ -219,11 +219,11 @@ TEST_P(PrefillPositions, UpToTheLastPositionOfTheContext) {
   }
 }
 
-constexpr Stored kStored[] = {
-    {0, jit::KvType::f32}, {0, jit::KvType::f16}, {16, jit::KvType::bf16}, {4, jit::KvType::f16}};
+constexpr Stored kStored[] = {{0, jit::KvType::f32},   {0, jit::KvType::f16}, {0, jit::KvType::q8_0},
+                              {16, jit::KvType::bf16}, {4, jit::KvType::f16}, {4, jit::KvType::q8_0}};
 
 std::string stored_name(const ::testing::TestParamInfo<Stored>& stored) {
-  static constexpr const char* kTypes[] = {"f32", "f16", "bf16"};
+  static constexpr const char* kTypes[] = {"f32", "f16", "bf16", "q8_0"};
   return fmt::format("group_{}_cache_{}", stored.param.group, kTypes[static_cast<int>(stored.param.type)]);
 }
 

@@ -32,6 +32,24 @@ TEST(Verify, FindsNoDifferenceOnAnyTier) {
   }
 }
 
+TEST(Verify, CoversEveryTypeOfCache) {
+  const auto weights = test::random_weights(test::toy_config(88, 172, 1, 2, 1, 65, 40, false), 2);
+  const test::TempFile temp(write_v1(weights));
+  const ModelFile file = read_llama2c(temp.path());
+  for (const auto& [type, name] : {std::pair{jit::KvType::f32, "_f32_"},
+                                   {jit::KvType::f16, "_f16_"},
+                                   {jit::KvType::bf16, "_bf16_"},
+                                   {jit::KvType::q8_0, "_q8_0_"}}) {
+    int of_this_type = 0;
+    for (const VerifyRow& row : verify_kernels(file, {jit::host_tiers().back()}, type)) {
+      EXPECT_EQ(row.different, 0) << row.kernel;
+      const bool caches = row.kernel.starts_with("kv_append") || row.kernel.starts_with("attention");
+      if (caches && row.kernel.find(name) != std::string::npos) ++of_this_type;
+    }
+    EXPECT_EQ(of_this_type, 2) << name;
+  }
+}
+
 TEST(Verify, TakesTheShortestContext) {
   const test::TempFile temp(write_v1(test::random_weights(test::toy_config(8, 8, 1, 2, 1, 4, 1, true), 2)));
   const ModelFile file = read_llama2c(temp.path());

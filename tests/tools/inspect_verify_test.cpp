@@ -50,6 +50,15 @@ TEST(VerifyCommand, TakesOneTier) {
   EXPECT_THAT(result.out, Not(HasSubstr("avx2")));
 }
 
+TEST(VerifyCommand, TakesATypeOfCache) {
+  const TempDirectory directory;
+  const std::string model = directory.write("m.bin", write_v0(random_weights(kConfig, 7)));
+  const ChildResult result = run_program({"verify", model, "--kv-type", "q8_0"});
+  expect_success(result);
+  EXPECT_THAT(result.out, HasSubstr("attention_q8_0_"));
+  EXPECT_THAT(result.out, Not(HasSubstr("attention_f32_")));
+}
+
 // Where every weight is some NaN or infinity, tiers may differ in which NaN comes out: whether they do is
 // left open here, but not that the table and the exit code say the same.
 TEST(VerifyCommand, ItsExitCodeSaysWhatItsTableSays) {

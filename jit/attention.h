@@ -1,0 +1,78 @@
+// What the parts of an attention kernel share. The walk over heads and ranges is in attention.cpp; scores,
+// softmax and weighted sums of a range have a file each.
+#pragma once
+
+#include <cstdint>
+
+#include "jit/emitter.h"
+#include "jit/kernels.h"
+#include "jit/kv_layout.h"
+
+namespace llamajit::jit {
+
+inline constexpr int kScoreRowBytes = kScoreRow * 4;
+constexpr int score_row_at(int row) {
+  return row * kScoreRowBytes;
+}
+// What stands at the end of a row of scores: m, l, a, b of the contract, and what out is multiplied by: 1 /
+// l, or 1 before the last range.
+enum class RowValue : std::uint8_t { maximum, sum, before, range, scale };
+constexpr int row_value_at(RowValue value) {
+  return kScoreRowBytes - 4 * (static_cast<int>(RowValue::scale) - static_cast<int>(value) + 1);
+}
+
+// The query heads of a K/V head are the rows of its scores.
+struct AttentionFrame {
+  AttentionFrame(Emitter& emitter, const AttentionKey& attention_key);
+
+  int rows() const { return key.group; }  // of one K/V head
+  int head_bytes() const { return key.head_dim * 4; }
+  int query_at(int query_row) const { return query_row * head_bytes(); }  // in q and in out
+  // Whether there may be more than one range.
+  bool merges() const { return key.seq_len > kAttentionRange; }
+
+  // count = ceil(positions / n); n a power of two
+  void count_positions(int n) const;
+
+  // On the stack.
+  enum class Slot : std::uint8_t {
+    heads_left,  // K/V heads from the first of these on
+    heads_now,   // that are walked side by side
+    positions,   // in all
+    left,        // positions from the range's first on
+    later,       // not 0 from the second range on
+    q,           // of the first of the heads, like the next three
+    out,
+    keys,
+    values,
+    keys_done,  // bytes of a head's keys before the range
+    values_done,
+    scales_done,  // the same of its values' scales, less values_done
+    count
+  };
+  static constexpr int kStackBytes = static_cast<int>(round_up(static_cast<int>(Slot::count) * 8, 64));
+  Xbyak::Address slot(Slot s) const { return e.qword[e.rsp + 8 * static_cast<int>(s)]; }
+
+  Emitter& e;
+  const AttentionKey key;
+  const KvLayout layout;
+  // Of the head at hand: its queries, results and scores, and its keys and values of the range.
+  const Reg64 q = e.gpr(), keys = e.gpr(), values = e.gpr(), out = e.gpr(), scores = e.gpr();
+  const Reg64 heads = e.gpr(), positions = e.gpr();  // positions: of the range
+  const Reg64 count = e.gpr(), inner = e.gpr(), at = e.gpr(), at_q = e.gpr(), row = e.gpr();
+};
+using Slot = AttentionFrame::Slot;
+
+// Of the head at hand: scores from q and keys, which move on to the next head as `scores` does.
+void emit_scores(const AttentionFrame& f);
+// Of all rows of the heads at hand: scores to weights, with what stands behind them. Moves `row` there from
+// the first row on.
+void emit_softmax(const AttentionFrame& f);
+// Of the head at hand: out from weights and values; all move on.
+void emit_values(const AttentionFrame& f);
+
+// m, l: maximum and sum of what came before; a, b: those of the range that follows, all in all lanes.
+// Afterwards m, l are those of both, a the factor of what came before and b that of the range.
+void emit_merge(Emitter& e, const V16& m, const V16& l, const V16& a, const V16& b);
+
+}  // namespace llamajit::jit
