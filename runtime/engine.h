@@ -51,6 +51,7 @@ class Engine {
   const jit::CodeCache& code() const { return code_; }
   const Weights& weights() const { return weights_; }
   const KvCache& kv_cache() const { return kv_cache_; }
+  const RopeTable& rope() const { return rope_; }
   Team& team() { return team_; }
   Prefill& prefill() { return prefill_; }
   Plan& plan() { return plan_; }
