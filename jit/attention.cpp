@@ -6,8 +6,8 @@
 
 namespace llamajit::jit {
 
-AttentionFrame::AttentionFrame(Emitter& emitter, const AttentionKey& attention_key)
-    : e(emitter), key(attention_key), layout(attention_key) {}
+AttentionFrame::AttentionFrame(Emitter& emitter, const AttentionKey& attention_key, RangeResult range_result)
+    : e(emitter), key(attention_key), result(range_result), layout(attention_key) {}
 
 void AttentionFrame::count_positions(int n) const {
   int log2 = 0;
@@ -21,7 +21,9 @@ namespace {
 // The walk: K/V heads, some at a time; their ranges; in each range the three steps.
 class AttentionGenerator {
  public:
-  AttentionGenerator(Emitter& emitter, const AttentionKey& key) : e(emitter), f(emitter, key) {}
+  AttentionGenerator(Emitter& emitter, const AttentionKey& key)
+      : e(emitter),
+        f(emitter, key, key.seq_len > kAttentionRange ? RangeResult::merged : RangeResult::whole) {}
 
   void generate() {
     e.enter(AttentionFrame::kStackBytes);
@@ -29,14 +31,15 @@ class AttentionGenerator {
     load_args();
     Xbyak::Label next_heads;
     e.L(next_heads);
-    if (f.key.heads_at_once() > 1) choose_heads();
-    f.merges() ? emit_ranges() : emit_range();
-    e.sub(f.slot(Slot::heads_left), f.key.heads_at_once());
+    if (f.heads_at_once() > 1) choose_heads();
+    merges() ? emit_ranges() : emit_range();
+    e.sub(f.slot(Slot::heads_left), f.heads_at_once());
     e.jg(next_heads, Emitter::T_NEAR);
     e.leave();
   }
 
  private:
+  bool merges() const { return f.result == RangeResult::merged; }
   Xbyak::Address arg(std::size_t offset) const { return e.ptr[e.args() + offset]; }
 
   void load_args() {
@@ -49,7 +52,7 @@ class AttentionGenerator {
     e.mov(f.positions, arg(offsetof(AttentionArgs, at)));
     e.mov(f.positions.cvt32(), e.ptr[f.positions + offsetof(Cursor, pos)]);
     e.inc(f.positions);
-    if (!f.merges()) return;
+    if (!merges()) return;
     e.mov(f.slot(Slot::positions), f.positions);
     e.mov(f.slot(Slot::q), f.q);
     e.mov(f.slot(Slot::out), f.out);
@@ -59,7 +62,7 @@ class AttentionGenerator {
 
   void choose_heads() {
     e.mov(f.heads, f.slot(Slot::heads_left));
-    e.mov(e.scratch(), f.key.heads_at_once());
+    e.mov(e.scratch(), f.heads_at_once());
     e.cmp(f.heads, e.scratch());
     e.cmovg(f.heads, e.scratch());
     e.mov(f.slot(Slot::heads_now), f.heads);
@@ -122,7 +125,7 @@ class AttentionGenerator {
   template <class Body>
   void for_heads(Body body) {
     e.mov(f.scores, arg(offsetof(AttentionArgs, scratch)));
-    if (f.key.heads_at_once() == 1) return body();
+    if (f.heads_at_once() == 1) return body();
     e.mov(f.heads, f.slot(Slot::heads_now));
     e.repeat(f.heads, body);
   }

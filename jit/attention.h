@@ -10,6 +10,9 @@
 
 namespace llamajit::jit {
 
+inline constexpr int kLog2AttentionRange = 8;
+static_assert(1 << kLog2AttentionRange == kAttentionRange);
+
 inline constexpr int kScoreRowBytes = kScoreRow * 4;
 constexpr int score_row_at(int row) {
   return row * kScoreRowBytes;
@@ -21,15 +24,27 @@ constexpr int row_value_at(RowValue value) {
   return kScoreRowBytes - 4 * (static_cast<int>(RowValue::scale) - static_cast<int>(value) + 1);
 }
 
+// Where a range's sums go.
+enum class RangeResult : std::uint8_t {
+  whole,   // the context is one range: to out
+  merged,  // to out, where they meet those of the ranges before
+  record,  // to a record of the range
+};
+
 // The query heads of a K/V head are the rows of its scores.
 struct AttentionFrame {
-  AttentionFrame(Emitter& emitter, const AttentionKey& attention_key);
+  AttentionFrame(Emitter& emitter, const AttentionKey& attention_key, RangeResult range_result);
 
   int rows() const { return key.group; }  // of one K/V head
+  // K/V heads that are walked side by side.
+  int heads_at_once() const { return result == RangeResult::record ? 1 : key.heads_at_once(); }
   int head_bytes() const { return key.head_dim * 4; }
-  int query_at(int query_row) const { return query_row * head_bytes(); }  // in q and in out
-  // Whether there may be more than one range.
-  bool merges() const { return key.seq_len > kAttentionRange; }
+  // Of one K/V head's: bytes from its first query, or result, to that of a row.
+  int query_at(int query_row) const { return query_row * head_bytes(); }
+  int out_at(int out_row) const {
+    const std::int64_t records = attention_ranges(key.seq_len) * attention_record(key.head_dim);
+    return out_row * (result == RangeResult::record ? static_cast<int>(records) * 4 : head_bytes());
+  }
 
   // count = ceil(positions / n); n a power of two
   void count_positions(int n) const;
@@ -40,6 +55,7 @@ struct AttentionFrame {
     heads_now,   // that are walked side by side
     positions,   // in all
     left,        // positions from the range's first on
+    last,        // the number of the last range
     later,       // not 0 from the second range on
     q,           // of the first of the heads, like the next three
     out,
@@ -55,6 +71,7 @@ struct AttentionFrame {
 
   Emitter& e;
   const AttentionKey key;
+  const RangeResult result;
   const KvLayout layout;
   // Of the head at hand: its queries, results and scores, and its keys and values of the range.
   const Reg64 q = e.gpr(), keys = e.gpr(), values = e.gpr(), out = e.gpr(), scores = e.gpr();

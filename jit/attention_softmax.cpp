@@ -19,10 +19,16 @@ class Softmax {
     Emitter::VectorScope scope(e);
     find_maximum();
     exponentials();
-    if (f.merges()) {
-      merge_and_scale();
-    } else {
-      store_inverse();
+    switch (f.result) {
+      case RangeResult::whole:
+        store_inverse();
+        break;
+      case RangeResult::merged:
+        merge_and_scale();
+        break;
+      case RangeResult::record:
+        store_maximum_and_sum();
+        break;
     }
     e.add(f.row, kScoreRowBytes);
   }
@@ -73,8 +79,7 @@ class Softmax {
     e.je(first, Emitter::T_NEAR);
     merge();
     e.L(first);
-    e.vmovss(e.ptr[f.row + row_value_at(RowValue::maximum)], xmm_of(maximum.part[0]));
-    e.vmovss(e.ptr[f.row + row_value_at(RowValue::sum)], xmm_of(sum.part[0]));
+    store_maximum_and_sum();
     e.cmp(f.slot(Slot::left), kAttentionRange);
     e.jg(more, Emitter::T_NEAR);
     store_inverse();
@@ -97,6 +102,11 @@ class Softmax {
     e.copy(sum, l);
   }
 
+  void store_maximum_and_sum() {
+    e.vmovss(e.ptr[f.row + row_value_at(RowValue::maximum)], xmm_of(maximum.part[0]));
+    e.vmovss(e.ptr[f.row + row_value_at(RowValue::sum)], xmm_of(sum.part[0]));
+  }
+
   void store_inverse() {
     const Xbyak::Xmm one = xmm_of(t1.part[0]);
     e.vmovss(one, e.constant(f32(1.0F)));
@@ -116,7 +126,7 @@ void emit_softmax(const AttentionFrame& f) {
   Emitter::VectorScope scope(f.e);
   Softmax softmax(f);
   const Reg64& rows = f.at_q;
-  if (f.key.heads_at_once() > 1) {
+  if (f.heads_at_once() > 1) {
     f.e.imul(rows, f.slot(Slot::heads_now), f.rows());
   } else {
     f.e.mov(rows, f.rows());

@@ -27,7 +27,7 @@ class Values {
         }
       }
     }
-    e.add(f.out, f.rows() * f.head_bytes());
+    e.add(f.out, f.out_at(f.rows()));
     e.advance(f.values, f.layout.values_bytes());
     e.add(f.scores, f.rows() * kScoreRowBytes);
   }
@@ -56,7 +56,7 @@ class Values {
   }
 
   // Weights times a block's scales, sixteen positions at a time, lie behind the weights of all heads.
-  int weights_at() const { return f.layout.scaled() ? f.key.heads_at_once() * score_row_at(f.rows()) : 0; }
+  int weights_at() const { return f.layout.scaled() ? f.heads_at_once() * score_row_at(f.rows()) : 0; }
   void scale_weights(int block) {
     Emitter::VectorScope scope(e);
     const V16 scales = e.v16(), weights = e.v16();
@@ -64,7 +64,7 @@ class Values {
     e.mov(f.row, f.scores);
     e.mov(f.at, f.values);
     e.advance(f.at, f.layout.value_scale_at(0, block));
-    if (f.merges()) e.add(f.at, f.slot(Slot::scales_done));
+    if (f.result != RangeResult::whole) e.add(f.at, f.slot(Slot::scales_done));
     e.repeat(f.count, [&] {
       e.load(scales, f.at);
       for (int i = 0; i < f.rows(); ++i) {
@@ -133,11 +133,15 @@ class Values {
 
   // sums (rows, vectors) to out
   void finish(const Block& b, const std::vector<V16>& sums) {
-    if (!f.merges()) return store(b, sums);
+    if (f.result == RangeResult::whole) return scale(b, sums);
+    if (f.result == RangeResult::record) {
+      return over_out(
+          b, sums, [&](int, const V16& sum, const RegExp& to, int lanes) { e.store_tail(to, sum, lanes); });
+    }
     Xbyak::Label later, done;
     e.cmp(f.slot(Slot::later), 0);
     e.jne(later, Emitter::T_NEAR);
-    store(b, sums);
+    scale(b, sums);
     e.jmp(done, Emitter::T_NEAR);
     e.L(later);
     merge(b, sums);
@@ -145,7 +149,7 @@ class Values {
   }
 
   // out = fma(o, scale, +0)
-  void store(const Block& b, const std::vector<V16>& sums) {
+  void scale(const Block& b, const std::vector<V16>& sums) {
     over_out(b, sums, [&](int i, const V16& sum, const RegExp& to, int lanes) {
       Emitter::VectorScope scope(e);
       const V16 factor = e.uniform16();
@@ -181,7 +185,7 @@ class Values {
       for (int v = 0; v < b.n_vectors; ++v) {
         const int d = (b.vector + v) * kLanes;
         body(b.row + i, sums[static_cast<std::size_t>(i * b.n_vectors + v)],
-             f.out + (f.query_at(b.row + i) + d * 4), std::min(kLanes, f.key.head_dim - d));
+             f.out + (f.out_at(b.row + i) + d * 4), std::min(kLanes, f.key.head_dim - d));
       }
     }
   }

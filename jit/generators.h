@@ -14,6 +14,8 @@ void generate(Emitter& e, const MatmulKey& key);
 void generate(Emitter& e, const RopeKey& key);
 void generate(Emitter& e, const KvAppendKey& key);
 void generate(Emitter& e, const AttentionKey& key);
+void generate(Emitter& e, const AttentionRangesKey& key);
+void generate(Emitter& e, const AttentionMergeKey& key);
 void generate(Emitter& e, const SoftmaxKey& key);
 void generate(Emitter& e, const ArgmaxKey& key);
 

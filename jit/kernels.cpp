@@ -58,6 +58,12 @@ struct Name {
   std::string operator()(const AttentionKey& k) const {
     return fmt::format("attention_{}_{}x{}_gqa{}", identifier(k.type), k.seq_len, k.head_dim, k.group);
   }
+  std::string operator()(const AttentionRangesKey& k) const {
+    return fmt::format("attention_ranges_{}_{}x{}_gqa{}", identifier(k.type), k.seq_len, k.head_dim, k.group);
+  }
+  std::string operator()(const AttentionMergeKey& k) const {
+    return fmt::format("attention_merge_{}x{}", k.seq_len, k.head_dim);
+  }
   std::string operator()(const SoftmaxKey& k) const { return fmt::format("softmax_{}", k.n); }
   std::string operator()(const ArgmaxKey& k) const { return fmt::format("argmax_{}", k.n); }
 };
@@ -74,6 +80,12 @@ struct Shape {
   }
   std::string operator()(const AttentionKey& k) const {
     return fmt::format("(heads x {}, {}, {})", k.group, k.seq_len, k.head_dim);
+  }
+  std::string operator()(const AttentionRangesKey& k) const {
+    return fmt::format("({}, {}, {})", k.group, k.seq_len, k.head_dim);
+  }
+  std::string operator()(const AttentionMergeKey& k) const {
+    return fmt::format("(heads, {}, {})", attention_ranges(k.seq_len), k.head_dim);
   }
   std::string operator()(const SoftmaxKey& k) const { return fmt::format("({})", k.n); }
   std::string operator()(const ArgmaxKey& k) const { return fmt::format("({})", k.n); }

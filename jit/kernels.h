@@ -147,10 +147,11 @@ struct MatmulKey {
   auto operator<=>(const MatmulKey&) const = default;
 };
 
-// Rotates pairs (2i, 2i+1) of each head by the position's angles, in place (RoPE, arXiv:2104.09864):
-// x = fma(swap(x), sin, x * cos), swap exchanging the pair's two, sin negative for the first of it.
+// Rotates pairs (2i, 2i+1) of each head by the position's angles (RoPE, arXiv:2104.09864):
+// out = fma(swap(x), sin, x * cos), swap exchanging the pair's two, sin negative for the first of it.
 struct RopeArgs {
-  float* x;  // (n_heads, head_dim)
+  const float* x;  // (n_heads, head_dim)
+  float* out;      // (n_heads, head_dim), may be x
   const float*
       table;  // (seq_len, 2, head_dim): cos, then signed sin, each value twice, once a lane of the pair
   const Cursor* at;
@@ -237,6 +238,51 @@ struct AttentionKey {
   static constexpr int kRows = 8;
 };
 
+// A part of the ranges of one K/V head's attention, where several threads share it: those that lie part,
+// part + parts, part + 2 * parts, … before the last, so that part 0 has the last one, and with it the
+// position at hand. Leaves of each range and query head a record for AttentionMerge: o (head_dim), and behind
+// the row's padding m and l.
+struct AttentionRangesArgs {
+  const float* q;  // (group, head_dim)
+  const std::byte* k_cache;
+  const std::byte* v_cache;
+  float* records;  // (group, ranges of the context, attention_record(head_dim))
+  float* scratch;  // scratch_floats() of whole()
+  const Cursor* at;
+  std::int64_t part;
+  std::int64_t parts;
+};
+struct AttentionRangesKey {
+  using Args = AttentionRangesArgs;
+  KvType type;
+  int head_dim;
+  int group;
+  int seq_len;  // a multiple of 16
+  auto operator<=>(const AttentionRangesKey&) const = default;
+
+  AttentionKey whole() const { return {type, head_dim, group, seq_len}; }
+};
+constexpr std::int64_t attention_ranges(int seq_len) {
+  return divide_up(seq_len, kAttentionRange);
+}
+constexpr std::int64_t attention_record(int head_dim) {  // floats
+  return round_up(head_dim, kLanes) + kLanes;
+}
+
+// Makes out of the records of all ranges up to at->pos, as AttentionKey says.
+struct AttentionMergeArgs {
+  const float* records;  // (n_heads, ranges of the context, attention_record(head_dim))
+  float* out;            // (n_heads, head_dim)
+  const Cursor* at;
+  std::int64_t n_heads;  // query heads, >= 1
+};
+struct AttentionMergeKey {
+  using Args = AttentionMergeArgs;
+  int head_dim;
+  int seq_len;
+  auto operator<=>(const AttentionMergeKey&) const = default;
+};
+
 // x = softmax(x * scale) in place, n >= 1: exp(x*scale - max), divided by the sum (sixteen lanes in order,
 // folded).
 struct SoftmaxArgs {
@@ -269,7 +315,7 @@ struct ArgmaxKey {
 };
 
 using KernelKey = std::variant<EmbedKey, NormKey, QuantizeKey, MatvecKey, MatmulKey, RopeKey, KvAppendKey,
-                               AttentionKey, SoftmaxKey, ArgmaxKey>;
+                               AttentionKey, AttentionRangesKey, AttentionMergeKey, SoftmaxKey, ArgmaxKey>;
 
 // "matvec_q8_0_64_768x288_swiglu": a C identifier, the same on every tier; debuggers and dumps show it.
 std::string kernel_name(const KernelKey& key);

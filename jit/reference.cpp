@@ -130,12 +130,13 @@ void reference(const RopeKey& key, const RopeArgs& args) {
   const float* cosine = args.table + std::ptrdiff_t{args.at->pos} * 2 * key.head_dim;
   const float* sine = cosine + key.head_dim;
   for (std::int64_t head = 0; head < args.n_heads; ++head) {
-    float* x = args.x + head * key.head_dim;
+    const float* x = args.x + head * key.head_dim;
+    float* out = args.out + head * key.head_dim;
     for (int i = 0; i < key.head_dim; i += 2) {
       const float a = x[i];
       const float b = x[i + 1];
-      x[i] = fused(b, sine[i], a * cosine[i]);
-      x[i + 1] = fused(a, sine[i + 1], b * cosine[i + 1]);
+      out[i] = fused(b, sine[i], a * cosine[i]);
+      out[i + 1] = fused(a, sine[i + 1], b * cosine[i + 1]);
     }
   }
 }

@@ -14,6 +14,8 @@ void reference(const MatmulKey& key, const MatmulArgs& args);
 void reference(const RopeKey& key, const RopeArgs& args);
 void reference(const KvAppendKey& key, const KvAppendArgs& args);
 void reference(const AttentionKey& key, const AttentionArgs& args);
+void reference(const AttentionRangesKey& key, const AttentionRangesArgs& args);
+void reference(const AttentionMergeKey& key, const AttentionMergeArgs& args);
 void reference(const SoftmaxKey& key, const SoftmaxArgs& args);
 void reference(const ArgmaxKey& key, const ArgmaxArgs& args);
 

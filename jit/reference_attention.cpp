@@ -65,48 +65,88 @@ struct Range {
   }
 };
 
-// The sum of two texts' weights, as factors of what each has summed: l = l * before + l_r * range.
-struct Factors {
-  float before, range;
-};
-Factors merge(Exponentials& all, const Exponentials& range) {
-  const float maximum = max2(all.maximum, range.maximum);
-  const Factors factors{exp_f32(all.maximum - maximum), exp_f32(range.maximum - maximum)};
-  all = {maximum, fused(range.sum, factors.range, all.sum * factors.before)};
-  return factors;
-}
+// One query head's out, in which ranges come together in ascending order.
+class Merged {
+ public:
+  Merged(int head_dim, float* out) : head_dim_(head_dim), out_(out) {}
 
-// One query head's out, over the positions [0, n_positions).
-void attend(Range& range, const float* q, int n_positions, float* out) {
-  const int head_dim = range.key.head_dim;
-  Exponentials all{};
-  for (int first = 0; first < n_positions; first += kAttentionRange) {
-    const Exponentials here = range.begin(q, first, std::min(kAttentionRange, n_positions - first));
-    if (first == 0) {
-      all = here;
-      for (int d = 0; d < head_dim; ++d) out[d] = range.weighted_sum(d);
-      continue;
+  // A range's m and l, and its o[d] as a function of d.
+  template <class WeightedSum>
+  void add(const Exponentials& range, WeightedSum o) {
+    if (empty_) {
+      empty_ = false;
+      all_ = range;
+      for (int d = 0; d < head_dim_; ++d) out_[d] = o(d);
+      return;
     }
-    const Factors factors = merge(all, here);
-    for (int d = 0; d < head_dim; ++d) {
-      out[d] = fused(range.weighted_sum(d), factors.range, out[d] * factors.before);
-    }
+    const float maximum = max2(all_.maximum, range.maximum);
+    const float before = exp_f32(all_.maximum - maximum);
+    const float factor = exp_f32(range.maximum - maximum);
+    all_ = {maximum, fused(range.sum, factor, all_.sum * before)};
+    for (int d = 0; d < head_dim_; ++d) out_[d] = fused(o(d), factor, out_[d] * before);
   }
-  const float inverse = 1.0F / all.sum;
-  for (int d = 0; d < head_dim; ++d) out[d] = fused(out[d], inverse, 0.0F);
-}
+
+  void finish() {
+    const float inverse = 1.0F / all_.sum;
+    for (int d = 0; d < head_dim_; ++d) out_[d] = fused(out_[d], inverse, 0.0F);
+  }
+
+ private:
+  int head_dim_;
+  float* out_;
+  bool empty_ = true;
+  Exponentials all_{};  // m and l
+};
 
 }  // namespace
 
 void reference(const AttentionKey& key, const AttentionArgs& args) {
   const KvLayout layout(key);
+  const int n_positions = args.at->pos + 1;
   for (std::int64_t head = 0; head < args.n_kv_heads * key.group; ++head) {
     const std::int64_t kv_head = head / key.group;
     Range range{.key = key,
                 .keys = args.k_cache + kv_head * layout.keys_bytes(),
                 .values = args.v_cache + kv_head * layout.values_bytes(),
                 .weights = args.scratch};
-    attend(range, args.q + head * key.head_dim, args.at->pos + 1, args.out + head * key.head_dim);
+    Merged out(key.head_dim, args.out + head * key.head_dim);
+    for (int first = 0; first < n_positions; first += kAttentionRange) {
+      const int n = std::min(kAttentionRange, n_positions - first);
+      const Exponentials here = range.begin(args.q + head * key.head_dim, first, n);
+      out.add(here, [&](int d) { return range.weighted_sum(d); });
+    }
+    out.finish();
+  }
+}
+
+void reference(const AttentionRangesKey& key, const AttentionRangesArgs& args) {
+  const AttentionKey whole = key.whole();
+  Range range{.key = whole, .keys = args.k_cache, .values = args.v_cache, .weights = args.scratch};
+  const std::int64_t last = args.at->pos / kAttentionRange;
+  for (std::int64_t r = last - args.part; r >= 0; r -= args.parts) {
+    const int n = r == last ? args.at->pos % kAttentionRange + 1 : kAttentionRange;
+    for (int head = 0; head < key.group; ++head) {
+      float* const out =
+          args.records + (head * attention_ranges(key.seq_len) + r) * attention_record(key.head_dim);
+      const Exponentials here = range.begin(args.q + head * key.head_dim, r * kAttentionRange, n);
+      for (int d = 0; d < key.head_dim; ++d) out[d] = range.weighted_sum(d);
+      float* const behind = out + round_up(key.head_dim, kLanes);
+      behind[0] = here.maximum;
+      behind[1] = here.sum;
+    }
+  }
+}
+
+void reference(const AttentionMergeKey& key, const AttentionMergeArgs& args) {
+  for (std::int64_t head = 0; head < args.n_heads; ++head) {
+    Merged out(key.head_dim, args.out + head * key.head_dim);
+    for (std::int64_t r = 0; r <= args.at->pos / kAttentionRange; ++r) {
+      const float* record =
+          args.records + (head * attention_ranges(key.seq_len) + r) * attention_record(key.head_dim);
+      const float* behind = record + round_up(key.head_dim, kLanes);
+      out.add({behind[0], behind[1]}, [&](int d) { return record[d]; });
+    }
+    out.finish();
   }
 }
 

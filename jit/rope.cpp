@@ -11,6 +11,7 @@ class RopeGenerator {
     e.enter();
     if (key.head_dim % kLanes != 0) e.prepare_tail(key.head_dim % kLanes);
     e.mov(x, e.ptr[e.args() + offsetof(RopeArgs, x)]);
+    e.mov(out, e.ptr[e.args() + offsetof(RopeArgs, out)]);
     e.mov(heads, e.ptr[e.args() + offsetof(RopeArgs, n_heads)]);
     e.mov(cosine, e.ptr[e.args() + offsetof(RopeArgs, at)]);
     e.mov(cosine.cvt32(), e.ptr[cosine + offsetof(Cursor, pos)]);
@@ -18,7 +19,7 @@ class RopeGenerator {
     e.add(cosine, e.ptr[e.args() + offsetof(RopeArgs, table)]);
     e.repeat(heads, [&] {
       for (int i = 0; i < key.head_dim; i += kLanes) rotate(i * 4, std::min(kLanes, key.head_dim - i));
-      e.add(x, key.head_dim * 4);
+      for (const Reg64& row : {x, out}) e.add(row, key.head_dim * 4);
     });
     e.leave();
   }
@@ -31,12 +32,12 @@ class RopeGenerator {
     e.mul(value, value, angle);
     e.load_tail(angle, cosine + (key.head_dim * 4 + offset), lanes);
     e.fma(value, swapped, angle);
-    e.store_tail(x + offset, value, lanes);
+    e.store_tail(out + offset, value, lanes);
   }
 
   Emitter& e;
   const RopeKey& key;
-  const Reg64 x = e.gpr(), cosine = e.gpr(), heads = e.gpr();
+  const Reg64 x = e.gpr(), out = e.gpr(), cosine = e.gpr(), heads = e.gpr();
   const V16 value = e.v16(), swapped = e.v16(), angle = e.v16();
 };
 

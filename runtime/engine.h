@@ -58,6 +58,7 @@ class Engine {
   const jit::CodeCache& code() const { return program_->code; }
   const Weights& weights() const { return weights_; }
   const KvCache& kv_cache() const { return kv_cache_; }
+  const RopeTable& rope() const { return rope_; }
   Team& team() { return team_; }
   Prefill& prefill() { return program_->prefill; }
   Plan& plan() { return program_->plan; }

@@ -31,6 +31,10 @@ class KvCache {
   jit::AttentionKey attention_key() const {
     return {layout_.type, layout_.head_dim, group_, layout_.seq_len};
   }
+  jit::AttentionRangesKey ranges_key() const {
+    return {layout_.type, layout_.head_dim, group_, layout_.seq_len};
+  }
+  jit::AttentionMergeKey merge_key() const { return {layout_.head_dim, layout_.seq_len}; }
   // A head's keys and values; those of the layer's next heads follow.
   std::byte* keys(std::ptrdiff_t layer, std::int64_t head) const {
     return memory_.data() + (layer * n_kv_heads_ + head) * layout_.keys_bytes();

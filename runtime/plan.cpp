@@ -14,6 +14,7 @@ using jit::QuantizedArgs;
 struct Plan::Scratch {
   float* norm;       // (dim)
   QuantizedArgs q;   // (dim) or (hidden_dim)
+  float* rotated;    // (group, head_dim): queries of a shared head
   float* attention;  // the kernel's scratch
   jit::Best* best;   // of its logits
 };
@@ -39,6 +40,18 @@ constexpr std::int64_t kPortionBytes = 128 << 10;
 constexpr std::int64_t kPortionsWorthDealing = 4;
 
 }  // namespace
+
+HeadShare heads_of(const Config& config, int thread, int threads) {
+  const int heads = config.n_kv_heads;
+  if (threads <= heads) {
+    const auto [begin, end] = share_of(heads, thread, threads);
+    return {begin, end, 0, 1};
+  }
+  int head = 0;
+  while (share_of(threads, head, heads).second <= thread) ++head;
+  const auto [first, last] = share_of(threads, head, heads);
+  return {head, head + 1, static_cast<int>(thread - first), static_cast<int>(last - first)};
+}
 
 // Writes the programs of one thread.
 class Plan::Builder {
@@ -109,22 +122,54 @@ class Plan::Builder {
 
   // RoPE, append and attention for this thread's K/V heads and the query heads that share them.
   void attend(std::ptrdiff_t layer) {
-    const auto [begin, end] = share(c_.n_kv_heads);
-    if (begin == end) return;
-    const int head_dim = c_.head_dim();
-    const int group = c_.n_heads / c_.n_kv_heads;
-    float* const q = p_.q_ + begin * group * head_dim;
-    float* const k = p_.k_ + begin * head_dim;
-    std::byte* const keys = p_.cache_.keys(layer, begin);
-    std::byte* const values = p_.cache_.values(layer, begin);
-    const jit::RopeKey rope{head_dim};
-    call(rope, jit::RopeArgs{q, p_.rope_.data(), p_.cursor_, (end - begin) * group});
-    call(rope, jit::RopeArgs{k, p_.rope_.data(), p_.cursor_, end - begin});
-    call(p_.cache_.append_key(),
-         jit::KvAppendArgs{k, p_.v_ + begin * head_dim, keys, values, p_.cursor_, end - begin});
-    call(p_.cache_.attention_key(), jit::AttentionArgs{q, keys, values, p_.att_ + begin * group * head_dim,
-                                                       scratch().attention, p_.cursor_, end - begin});
+    if (p_.shares_heads(threads_)) return attend_together(layer);
+    const HeadShare mine = heads_of(c_, thread_, threads_);
+    if (mine.part > 0) return;
+    const std::int64_t heads = mine.end - mine.begin;
+    const std::int64_t first_query = mine.begin * group() * c_.head_dim();
+    float* const q = p_.q_ + first_query;
+    rotate(q, q, heads * group());
+    append(layer, mine.begin, heads);
+    call(p_.cache_.attention_key(),
+         jit::AttentionArgs{q, p_.cache_.keys(layer, mine.begin), p_.cache_.values(layer, mine.begin),
+                            p_.att_ + first_query, scratch().attention, p_.cursor_, heads});
   }
+
+  // The same for a head that other threads attend to as well. Part 0 appends: it is the one that reads the
+  // position at hand. Each part rotates the queries for itself, which costs less than a barrier.
+  void attend_together(std::ptrdiff_t layer) {
+    const HeadShare mine = heads_of(c_, thread_, threads_);
+    const std::int64_t first_query = mine.begin * group();
+    const std::int64_t record = jit::attention_record(c_.head_dim());
+    const std::int64_t records = jit::attention_ranges(p_.cache_.positions()) * record;  // of a query head
+    rotate(p_.q_ + first_query * c_.head_dim(), scratch().rotated, group());
+    if (mine.part == 0) append(layer, mine.begin, 1);
+    call(p_.cache_.ranges_key(),
+         jit::AttentionRangesArgs{scratch().rotated, p_.cache_.keys(layer, mine.begin),
+                                  p_.cache_.values(layer, mine.begin), p_.records_ + first_query * records,
+                                  scratch().attention, p_.cursor_, mine.part, mine.parts});
+    barrier();
+    const auto [begin, end] = share(c_.n_heads);
+    if (begin == end) return;
+    call(p_.cache_.merge_key(),
+         jit::AttentionMergeArgs{p_.records_ + begin * records, p_.att_ + begin * c_.head_dim(), p_.cursor_,
+                                 end - begin});
+  }
+
+  void rotate(const float* x, float* out, std::int64_t heads) {
+    call(jit::RopeKey{c_.head_dim()}, jit::RopeArgs{x, out, p_.rope_.data(), p_.cursor_, heads});
+  }
+
+  // Rotates and appends k, and appends v.
+  void append(std::ptrdiff_t layer, std::int64_t first_head, std::int64_t heads) {
+    float* const k = p_.k_ + first_head * c_.head_dim();
+    rotate(k, k, heads);
+    call(p_.cache_.append_key(),
+         jit::KvAppendArgs{k, p_.v_ + first_head * c_.head_dim(), p_.cache_.keys(layer, first_head),
+                           p_.cache_.values(layer, first_head), p_.cursor_, heads});
+  }
+
+  int group() const { return c_.n_heads / c_.n_kv_heads; }
 
   void feed_forward_block(const LayerWeights& layer) {
     Input x = norm(layer.ffn_norm);
@@ -228,6 +273,10 @@ void Plan::place(Carver& carver, int threads) {
   k_ = carver.take<float>(config_.kv_dim());
   v_ = carver.take<float>(config_.kv_dim());
   att_ = carver.take<float>(config_.dim);
+  if (shares_heads(threads)) {
+    records_ = carver.take<float>(config_.n_heads * jit::attention_ranges(cache_.positions()) *
+                                  jit::attention_record(config_.head_dim()));
+  }
   hidden_ = carver.take<float>(config_.hidden_dim);
   logits_ = carver.take<float>(config_.vocab_size);
   const int longest = std::max(config_.dim, config_.hidden_dim);
@@ -238,10 +287,16 @@ void Plan::place(Carver& carver, int threads) {
     s.norm = carver.take<float>(config_.dim);
     s.q = {carver.take<std::int8_t>(std::int64_t{4} * longest), carver.take<float>(longest),
            carver.take<std::int32_t>(longest)};
+    s.rotated = carver.take<float>(std::int64_t{config_.n_heads / config_.n_kv_heads} * config_.head_dim());
     s.attention = carver.take<float>(cache_.attention_key().scratch_floats());
     s.best = carver.take<jit::Best>(1);
     if (s.best != nullptr) *s.best = {-std::numeric_limits<float>::infinity(), 0};
   }
+}
+
+// A context of one range leaves nothing to share.
+bool Plan::shares_heads(int threads) const {
+  return threads > config_.n_kv_heads && cache_.positions() > jit::kAttentionRange;
 }
 
 void Plan::link(Step& step) {

@@ -19,8 +19,16 @@
 
 namespace llamajit {
 
-// One call of a kernel, or a barrier where there is none. Args
-// never change after load: what differs from token to token stands in the Cursor that they point to.
+// The K/V heads [begin, end) that a thread attends to. With more threads than heads it shares one head with
+// others, as number `part` of `parts`.
+struct HeadShare {
+  std::int64_t begin, end;
+  int part, parts;
+};
+HeadShare heads_of(const Config& config, int thread, int threads);
+
+// One call of a kernel, or a barrier where there is none. Args never change after load: what differs from
+// token to token stands in the Cursor that they point to.
 struct Step {
   const jit::KernelInfo* kernel = nullptr;
   const void* args = nullptr;
@@ -42,7 +50,9 @@ struct Step {
 //
 // Norms and quantisation are done by every thread for itself: they cost less than a barrier. Where the K/V
 // heads can be dealt out evenly, a thread computes q, k and v of just the heads that it attends to; otherwise
-// one more barrier stands before the attention.
+// one more barrier stands before the attention. With more threads than K/V heads, those that share a head
+// each take some of the ranges that attention works through, and one more barrier stands before these are
+// merged.
 class Plan {
  public:
   // Generates every kernel of the plan into `code`. Weights, cache and table must outlive the plan.
@@ -85,6 +95,7 @@ class Plan {
     return new (args_.allocate(sizeof(Args), alignof(Args))) Args(args);
   }
   void place(Carver& carver, int threads);
+  bool shares_heads(int threads) const;
   static void link(Step& step);
   // What a thread does, and how often it has.
   struct alignas(64) Program {
@@ -118,13 +129,14 @@ class Plan {
 
   // Shared state, within memory_.
   jit::Cursor* cursor_ = nullptr;
-  float* x_ = nullptr;       // (dim): the residual stream
-  float* q_ = nullptr;       // (dim)
-  float* k_ = nullptr;       // (kv_dim)
-  float* v_ = nullptr;       // (kv_dim)
-  float* att_ = nullptr;     // (dim): the heads' outputs
-  float* hidden_ = nullptr;  // (hidden_dim)
-  float* logits_ = nullptr;  // (vocab_size)
+  float* x_ = nullptr;        // (dim): the residual stream
+  float* q_ = nullptr;        // (dim)
+  float* k_ = nullptr;        // (kv_dim)
+  float* v_ = nullptr;        // (kv_dim)
+  float* att_ = nullptr;      // (dim): the heads' outputs
+  float* records_ = nullptr;  // (n_heads, ranges, …): of shared heads' ranges
+  float* hidden_ = nullptr;   // (hidden_dim)
+  float* logits_ = nullptr;   // (vocab_size)
   std::vector<Scratch> scratch_;
 };
 

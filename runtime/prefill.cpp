@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "runtime/deal.h"
+#include "runtime/plan.h"
 
 namespace llamajit {
 
@@ -84,9 +85,9 @@ class Prefill::Walker {
         k_(*prefill.kernels_),
         team_(team),
         n_(std::ssize(tokens)),
-        thread_(thread) {
+        thread_(thread),
+        mine_(heads_of(c_, thread, team.size())) {
     std::tie(first_token_, end_token_) = share_of(n_, thread, team.size());
-    std::tie(first_head_, end_head_) = share_of(c_.n_kv_heads, thread, team.size());
   }
 
   void walk() {
@@ -104,7 +105,7 @@ class Prefill::Walker {
     multiply(kernels.wk, p_.norm_, p_.k_);
     multiply(kernels.wv, p_.norm_, p_.v_);
     barrier();
-    if (first_head_ < end_head_) attend(layer);
+    attend(layer);
     barrier();
     quantize(k_.dim_input, p_.att_);
     multiply(kernels.wo, p_.att_, p_.x_);
@@ -148,23 +149,27 @@ class Prefill::Walker {
     }
   }
 
-  // RoPE, append and attention for this thread's heads; all keys of the chunk first, as later tokens see
-  // them.
+  // RoPE, append and attention for this thread's heads, of which threads that share one each take some of the
+  // tokens; all keys of the chunk first, as later tokens see them.
   void attend(std::ptrdiff_t layer) {
     const int head_dim = c_.head_dim();
     const int group = c_.n_heads / c_.n_kv_heads;
-    const std::int64_t heads = end_head_ - first_head_;
-    const std::int64_t first_query = first_head_ * group * head_dim;
-    std::byte* const keys = p_.cache_.keys(layer, first_head_);
-    std::byte* const values = p_.cache_.values(layer, first_head_);
-    for (std::int64_t t = 0; t < n_; ++t) {
-      float* const k = row(p_.k_, t, c_.kv_dim()) + first_head_ * head_dim;
-      const float* const v = row(p_.v_, t, c_.kv_dim()) + first_head_ * head_dim;
-      call(k_.rope, {row(p_.q_, t, c_.dim) + first_query, p_.rope_.data(), &at(t), heads * group});
-      call(k_.rope, {k, p_.rope_.data(), &at(t), heads});
+    const std::int64_t heads = mine_.end - mine_.begin;
+    const std::int64_t first_query = mine_.begin * group * head_dim;
+    std::byte* const keys = p_.cache_.keys(layer, mine_.begin);
+    std::byte* const values = p_.cache_.values(layer, mine_.begin);
+    const auto [begin, end] = share_of(n_, mine_.part, mine_.parts);
+    for (std::int64_t t = begin; t < end; ++t) {
+      float* const q = row(p_.q_, t, c_.dim) + first_query;
+      float* const k = row(p_.k_, t, c_.kv_dim()) + mine_.begin * head_dim;
+      const float* const v = row(p_.v_, t, c_.kv_dim()) + mine_.begin * head_dim;
+      call(k_.rope, {q, q, p_.rope_.data(), &at(t), heads * group});
+      call(k_.rope, {k, k, p_.rope_.data(), &at(t), heads});
       call(k_.append, {k, v, keys, values, &at(t), heads});
     }
-    for (std::int64_t t = 0; t < n_; ++t) {
+    if (team_.size() > c_.n_kv_heads) barrier();
+    // In turns, as later tokens have more positions to look at.
+    for (std::int64_t t = mine_.part; t < n_; t += mine_.parts) {
       call(k_.attention,
            {row(p_.q_, t, c_.dim) + first_query, keys, values, row(p_.att_, t, c_.dim) + first_query,
             p_.attention_scratch_[static_cast<std::size_t>(thread_)], &at(t), heads});
@@ -196,8 +201,8 @@ class Prefill::Walker {
   Team& team_;
   std::int64_t n_;  // tokens
   int thread_;
+  HeadShare mine_;
   std::int64_t first_token_ = 0, end_token_ = 0;  // this thread's
-  std::int64_t first_head_ = 0, end_head_ = 0;    // this thread's K/V heads
 };
 
 Prefill::Prefill(const Config& config, const Weights& weights, const KvCache& kv_cache, const RopeTable& rope,

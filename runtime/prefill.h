@@ -23,7 +23,8 @@ class KernelObserver {
 };
 
 // Each matrix is read once for the whole chunk. Work on single tokens (norm, quantisation) is split by
-// tokens, attention by heads, and matrices are dealt out by rows; between these lies a barrier:
+// tokens, attention by heads, of which threads that share one (heads_of()) each take some tokens, and
+// matrices are dealt out by rows; between these lies a barrier:
 //
 //   embedding, norm (+quantise) | q, k, v | rope -> append, attention | quantise | o, x += | norm
 //   (+quantise) | gate, up, swiglu | quantise | down, x +=, and so on

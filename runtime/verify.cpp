@@ -54,7 +54,7 @@ struct Outputs {
     return outputs;
   }
   std::vector<Output> operator()(const jit::RopeKey& key, const jit::RopeArgs& args) const {
-    return {{Output::Type::f32, args.x, args.n_heads * key.head_dim}};
+    return {{Output::Type::f32, args.out, args.n_heads * key.head_dim}};
   }
   std::vector<Output> operator()(const jit::KvAppendKey& key, const jit::KvAppendArgs& args) const {
     const jit::KvLayout layout(key);
@@ -81,6 +81,24 @@ struct Outputs {
   }
   std::vector<Output> operator()(const jit::AttentionKey& key, const jit::AttentionArgs& args) const {
     return {{Output::Type::f32, args.out, args.n_kv_heads * key.group * key.head_dim}};
+  }
+  std::vector<Output> operator()(const jit::AttentionRangesKey& key,
+                                 const jit::AttentionRangesArgs& args) const {
+    const std::int64_t record = jit::attention_record(key.head_dim);
+    std::vector<Output> outputs;
+    for (int head = 0; head < key.group; ++head) {
+      for (std::int64_t range = args.at->pos / jit::kAttentionRange - args.part; range >= 0;
+           range -= args.parts) {
+        float* const at = args.records + (head * jit::attention_ranges(key.seq_len) + range) * record;
+        outputs.push_back({Output::Type::f32, at, key.head_dim});
+        outputs.push_back({Output::Type::f32, at + jit::round_up(key.head_dim, kLanes), 2});
+      }
+    }
+    return outputs;
+  }
+  std::vector<Output> operator()(const jit::AttentionMergeKey& key,
+                                 const jit::AttentionMergeArgs& args) const {
+    return {{Output::Type::f32, args.out, args.n_heads * key.head_dim}};
   }
   std::vector<Output> operator()(const jit::SoftmaxKey& key, const jit::SoftmaxArgs& args) const {
     return {{Output::Type::f32, args.x, key.n}};
@@ -175,12 +193,12 @@ class Verifier : public KernelObserver {
 
  private:
   VerifyRow& row_of(const jit::KernelInfo& kernel) {
-    const auto [known, is_new] = index_.try_emplace(&kernel, rows.size());
+    const auto [known, is_new] = index_.try_emplace(kernel.name, rows.size());
     if (is_new) rows.push_back({kernel.name, jit::kernel_shape(kernel.key), 0, 0, 0, 0});
     return rows[known->second];
   }
 
-  std::map<const jit::KernelInfo*, std::size_t> index_;
+  std::map<std::string, std::size_t> index_;
 };
 
 std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int first_tile) {
@@ -197,14 +215,37 @@ std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int f
   return wrong;
 }
 
+// Compares every call of a token that the plan's threads would make, on this thread alone: what lies between
+// two barriers may run in any order.
+void verify_token(Plan& plan, int threads, jit::Cursor at, Verifier& verifier) {
+  plan.cursor() = at;
+  const auto walk = [&](auto steps_of) {
+    std::vector<std::span<const Step>> left;
+    left.reserve(static_cast<std::size_t>(threads));
+    for (int t = 0; t < threads; ++t) left.emplace_back(steps_of(t));
+    while (std::ranges::any_of(left, [](const auto& steps) { return !steps.empty(); })) {
+      for (std::span<const Step>& steps : left) {
+        for (; !steps.empty() && steps.front().kernel != nullptr; steps = steps.subspan(1)) {
+          verifier.call(*steps.front().kernel, steps.front().args);
+        }
+        if (!steps.empty()) steps = steps.subspan(1);
+      }
+    }
+  };
+  walk([&](int t) -> const std::vector<Step>& { return plan.feed_steps(t); });
+  walk([&](int t) -> const std::vector<Step>& { return plan.classify_steps(t); });
+}
+
 }  // namespace
 
 std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa,
                                       std::optional<jit::KvType> kv_type) {
   Engine engine(file, {.isa = isa, .kv_type = kv_type});
   // A chunk, then a token: together far enough to reach the second group of sixteen positions, where the
-  // context allows. The chunk is no whole number of token blocks.
+  // context allows, and across the end of attention's first range. The chunk is no whole number of token
+  // blocks. Positions before it are zeros.
   const int n_chunk = std::min(engine.context() - 1, kLanes + 3);
+  const int start = std::clamp(engine.context() - 1 - n_chunk, 0, jit::kAttentionRange - 10);
   std::vector<TokenId> tokens;
   for (int pos = 0; pos <= n_chunk; ++pos) tokens.push_back((pos * 7919 + 1) % engine.config().vocab_size);
 
@@ -212,13 +253,21 @@ std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa,
   Plan& plan = engine.plan();
   if (n_chunk > 0) {
     const auto chunk = std::span(tokens).first(static_cast<std::size_t>(n_chunk));
-    engine.prefill().feed_observed(chunk, 0, plan.residual(), engine.team(), verifier);
+    engine.prefill().feed_observed(chunk, start, plan.residual(), engine.team(), verifier);
   }
-  plan.cursor() = {tokens.back(), n_chunk};
-  for (const auto* steps : {&plan.feed_steps(0), &plan.classify_steps(0)}) {
-    for (const Step& step : *steps) verifier.call(*step.kernel, step.args);
-  }
+  const jit::Cursor last{tokens.back(), start + n_chunk};
+  verify_token(plan, 1, last, verifier);
   verifier.call(*plan.softmax_step().kernel, plan.softmax_step().args);
+
+  if (engine.kv_cache().positions() <= jit::kAttentionRange) return verifier.rows;
+  // The same token once more, by so many threads that they share heads.
+  const int threads = engine.config().n_kv_heads + 1;
+  jit::CodeCache code(isa);
+  Plan shared(engine.config(), engine.weights(), engine.kv_cache(), engine.rope(), engine.tuning(), code,
+              threads);
+  code.publish();
+  shared.link();
+  verify_token(shared, threads, last, verifier);
   return verifier.rows;
 }
 

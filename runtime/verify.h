@@ -20,9 +20,10 @@ struct VerifyRow {
   double largest_error = 0;    // max |kernel - twin| / max |twin| of a call
 };
 
-// Feeds a few tokens through the tier's kernels, then walks the steps of one more: each runs as generated and
-// as its twin from the same state, and what they wrote is compared. Kernels that only sampling uses are
-// included. One row a kernel, in the order of their first call. `kv_type` is that of EngineOptions.
+// Feeds a few tokens through the tier's kernels, then walks the steps of one more, as one thread and as
+// several do: each runs as generated and as its twin from the same state, and what they wrote is compared.
+// Kernels that only sampling uses are included. One row a kernel, in the order of their first call. `kv_type`
+// is that of EngineOptions.
 std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa,
                                       std::optional<jit::KvType> kv_type = {});
 

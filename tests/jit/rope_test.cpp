@@ -61,14 +61,33 @@ TEST_P(Rope, TurnsEachPair) {
             before = memory.random_floats(count, -3, 3);
             RopeArgs args{};
             args.x = memory.copy_of("x", before);
+            args.out = memory.allocate<float>("out", count);
             args.table = memory.copy_of("table", angles);
             args.at = memory.copy_of("at", std::vector<Cursor>{{-1, position}});
             args.n_heads = n_heads;
             return args;
           });
-      expect_is_right(key, before, position, result->view<float>("x"));
+      expect_is_right(key, before, position, result->view<float>("out"));
     }
   }
+}
+
+TEST_P(Rope, InPlace) {
+  const RopeKey key{GetParam()};
+  const std::vector<float> angles = table(key.head_dim);
+  Kernels kernels(key);
+  std::vector<float> before;
+  const auto result = kernels.check(4, "in place", [&](CallMemory& memory) {
+    before = memory.random_floats(static_cast<std::size_t>(3 * key.head_dim), -3, 3);
+    RopeArgs args{};
+    args.out = memory.copy_of("x", before);
+    args.x = args.out;
+    args.table = memory.copy_of("table", angles);
+    args.at = memory.copy_of("at", std::vector<Cursor>{{-1, 5}});
+    args.n_heads = 3;
+    return args;
+  });
+  expect_is_right(key, before, 5, result->view<float>("x"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Grid, Rope,

@@ -145,6 +145,70 @@ TEST(Engine, AnEarlierPositionIsFedAgainAsIfForTheFirstTime) {
   }
 }
 
+// More threads than K/V heads share these, over more than two of attention's ranges.
+class SharedHeads : public ::testing::TestWithParam<jit::KvType> {};
+
+TEST_P(SharedHeads, EveryThreadCountGivesTheSameBits) {
+  const TempFile temp(write_v1(test::random_weights(toy_config(96, 44, 2, 6, 2, 65, 600, true), 6)));
+  const ModelFile file = read_llama2c(temp.path());
+  std::vector<TokenId> prompt;
+  for (int pos = 0; pos < 508; ++pos) prompt.push_back((pos * 31 + 1) % 65);
+  // Decoding around the borders of ranges, after a chunked prompt, and at positions long past.
+  const auto logits = [&](jit::Tier tier, int threads) {
+    Engine engine(file, {{tier}, threads, 0, GetParam()});
+    std::vector<float> all;
+    const auto keep = [&] { all.insert(all.end(), engine.logits().begin(), engine.logits().end()); };
+    engine.feed_all(prompt, 0);
+    keep();
+    for (const int pos : {508, 509, 510, 511, 512, 513, 514, 254, 255, 256, 257, 3}) {
+      engine.feed(pos % 65, pos, true);
+      keep();
+    }
+    return all;
+  };
+  const std::vector<float> expected = logits(jit::host_tiers().back(), 1);
+  for (const float logit : expected) ASSERT_TRUE(std::isfinite(logit));
+  for (const jit::Tier tier : jit::host_tiers()) {
+    for (int threads = 1; threads <= 8; ++threads) {
+      if (tier != jit::host_tiers().back() && threads != 3 && threads != 8) continue;
+      SCOPED_TRACE(fmt::format("tier {}, {} threads", to_string(tier), threads));
+      expect_same_bits(logits(tier, threads), expected);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, SharedHeads,
+                         ::testing::Values(jit::KvType::f32, jit::KvType::f16, jit::KvType::bf16,
+                                           jit::KvType::q8_0));
+
+// Threads are dealt evenly to heads, heads to threads, and none is left out.
+TEST(Engine, HeadsAndThreadsAreDealtEvenly) {
+  for (int heads = 1; heads <= 9; ++heads) {
+    for (int threads = 1; threads <= 20; ++threads) {
+      Config config;
+      config.n_kv_heads = heads;
+      std::vector<int> parts_of(static_cast<std::size_t>(heads));
+      for (int t = 0; t < threads; ++t) {
+        const HeadShare share = heads_of(config, t, threads);
+        ASSERT_LT(share.begin, share.end);
+        if (threads > heads) {
+          ASSERT_EQ(share.end, share.begin + 1);
+        } else {
+          ASSERT_EQ(share.parts, 1);
+        }
+        for (auto head = share.begin; head < share.end; ++head) {
+          ASSERT_EQ(share.part, parts_of[static_cast<std::size_t>(head)]++);
+          ASSERT_LE(share.parts, (threads + heads - 1) / heads);
+        }
+      }
+      for (int t = 0; t < threads; ++t) {
+        const HeadShare share = heads_of(config, t, threads);
+        ASSERT_EQ(share.parts, parts_of[static_cast<std::size_t>(share.begin)]);
+      }
+    }
+  }
+}
+
 TEST(Engine, AShorterContextChangesNothingButTheLimit) {
   const TempFile temp(write_v1(test::random_weights(toy_config(64, 96, 1, 4, 4, 100, 512, true), 6)));
   const ModelFile file = read_llama2c(temp.path());

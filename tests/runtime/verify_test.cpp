@@ -1,5 +1,6 @@
 #include "runtime/verify.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -47,6 +48,27 @@ TEST(Verify, CoversEveryTypeOfCache) {
       if (caches && row.kernel.find(name) != std::string::npos) ++of_this_type;
     }
     EXPECT_EQ(of_this_type, 2) << name;
+  }
+}
+
+// With more than a range of positions threads may share heads; with fewer there is nothing to share.
+TEST(Verify, CoversSharedHeads) {
+  for (const int seq_len : {256, 257, 300, 700}) {
+    const test::TempFile temp(
+        write_v1(test::random_weights(test::toy_config(96, 44, 1, 6, 2, 65, seq_len, false), 3)));
+    const ModelFile file = read_llama2c(temp.path());
+    for (const jit::Tier tier : jit::host_tiers()) {
+      std::set<std::string> kernels;
+      for (const VerifyRow& row : verify_kernels(file, {tier})) {
+        EXPECT_EQ(row.different, 0) << row.kernel << " " << to_string(tier);
+        EXPECT_TRUE(kernels.insert(row.kernel).second) << row.kernel << " has two rows";
+      }
+      const auto has = [&](const std::string& prefix) {
+        return std::ranges::any_of(kernels, [&](const auto& name) { return name.starts_with(prefix); });
+      };
+      EXPECT_EQ(has("attention_ranges"), seq_len > jit::kAttentionRange);
+      EXPECT_EQ(has("attention_merge"), seq_len > jit::kAttentionRange);
+    }
   }
 }
 
