@@ -160,6 +160,7 @@ class MatmulGenerator {
     const std::vector<V16> isums = e.part16s(n * tokens_at_once());
     const std::vector<V16> sums = e.part16s(n * tokens_at_once());
     std::vector<Emitter::Weights4> codes;
+    codes.reserve(static_cast<std::size_t>(n));
     for (int i = 0; i < n; ++i) codes.push_back(e.weights4(false, i));
     const Emitter::Inputs4 x4 = e.inputs4();
     const V16 temp = e.part16();

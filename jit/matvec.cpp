@@ -96,6 +96,7 @@ class MatvecGenerator {
     const int n = static_cast<int>(sums.size());
     const int n_ways = integer_ways(n);
     std::vector<std::vector<V16>> isums;  // of each tile
+    isums.reserve(sums.size());
     for (int i = 0; i < n; ++i) isums.push_back(e.v16s(n_ways));
     const Emitter::Inputs4 x4 = e.inputs4();
     const Emitter::Weights4 w4 = e.weights4(true);

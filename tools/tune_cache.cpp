@@ -1,5 +1,6 @@
 #include "tools/tune_cache.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -18,6 +19,8 @@ namespace {
 
 // {"<cpu>": {"<tier>, <n> threads": {"<kernel>": <streams>}}}
 using Json = nlohmann::ordered_json;
+
+constexpr int kStreams[] = {1, 2, 4};
 
 // Empty where nothing says whose folder it is.
 std::filesystem::path cache_file() {
@@ -49,7 +52,7 @@ Json parse(std::istream& file) {
     for (const auto& [tier, kernels] : tiers.items()) {
       expect_object(kernels, tier);
       for (const auto& [kernel, streams] : kernels.items()) {
-        if (streams == 1 || streams == 2 || streams == 4) continue;
+        if (std::ranges::any_of(kStreams, [&](int n) { return streams == n; })) continue;
         throw std::runtime_error(fmt::format("{}: expected 1, 2 or 4, found {}", kernel, streams.dump()));
       }
     }
