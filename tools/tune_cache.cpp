@@ -51,9 +51,11 @@ Json parse(std::istream& file) {
     expect_object(tiers, cpu);
     for (const auto& [tier, kernels] : tiers.items()) {
       expect_object(kernels, tier);
-      for (const auto& [kernel, streams] : kernels.items()) {
+      for (const auto& kernel : kernels.items()) {
+        const Json& streams = kernel.value();
         if (std::ranges::any_of(kStreams, [&](int n) { return streams == n; })) continue;
-        throw std::runtime_error(fmt::format("{}: expected 1, 2 or 4, found {}", kernel, streams.dump()));
+        throw std::runtime_error(
+            fmt::format("{}: expected 1, 2 or 4, found {}", kernel.key(), streams.dump()));
       }
     }
   }
