@@ -1,5 +1,7 @@
 #include "jit/attention.h"
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 
 #include "jit/generators.h"
@@ -10,10 +12,17 @@ AttentionFrame::AttentionFrame(Emitter& emitter, const AttentionKey& attention_k
     : e(emitter), key(attention_key), result(range_result), layout(attention_key) {}
 
 void AttentionFrame::count_positions(int n) const {
-  int log2 = 0;
-  while (1 << log2 < n) ++log2;
   e.lea(count, e.ptr[positions + (n - 1)]);
-  e.shr(count, log2);
+  e.shr(count, std::countr_zero(static_cast<unsigned>(n)));
+}
+
+// The first token's position is a multiple of the number of tokens: the last one's count is the first one's
+// rounded up to it.
+void AttentionFrame::count_all_positions(int n) const {
+  const int most = std::max(n, key.tokens);
+  e.lea(count, e.ptr[positions + (most - 1)]);
+  if (most > n) e.and_(count, -most);
+  e.shr(count, std::countr_zero(static_cast<unsigned>(n)));
 }
 
 namespace {
@@ -26,14 +35,19 @@ class AttentionGenerator {
         f(emitter, key, key.seq_len > kAttentionRange ? RangeResult::merged : RangeResult::whole) {}
 
   void generate() {
-    e.enter(AttentionFrame::kStackBytes);
+    e.enter(f.stack_bytes());
     if (f.key.head_dim % kLanes != 0) e.prepare_tail(f.key.head_dim % kLanes);
     load_args();
     Xbyak::Label next_heads;
     e.L(next_heads);
     if (f.heads_at_once() > 1) choose_heads();
     merges() ? emit_ranges() : emit_range();
-    e.sub(f.slot(Slot::heads_left), f.heads_at_once());
+    if (f.heads_at_once() > 1) {
+      e.mov(f.heads, f.slot(Slot::heads_now));
+      e.sub(f.slot(Slot::heads_left), f.heads);
+    } else {
+      e.dec(f.slot(Slot::heads_left));
+    }
     e.jg(next_heads, Emitter::T_NEAR);
     e.leave();
   }
@@ -65,6 +79,11 @@ class AttentionGenerator {
     e.mov(e.scratch(), f.heads_at_once());
     e.cmp(f.heads, e.scratch());
     e.cmovg(f.heads, e.scratch());
+    if (merges()) {
+      e.mov(e.scratch(), 1);
+      e.cmp(f.slot(Slot::positions), kAttentionRange);
+      e.cmovg(f.heads, e.scratch());
+    }
     e.mov(f.slot(Slot::heads_now), f.heads);
   }
 

@@ -31,23 +31,28 @@ enum class RangeResult : std::uint8_t {
   record,  // to a record of the range
 };
 
-// The query heads of a K/V head are the rows of its scores.
+// The queries of a K/V head, `group` of each token, are the rows of its scores.
 struct AttentionFrame {
   AttentionFrame(Emitter& emitter, const AttentionKey& attention_key, RangeResult range_result);
 
-  int rows() const { return key.group; }  // of one K/V head
+  int rows() const { return key.rows(); }
   // K/V heads that are walked side by side.
   int heads_at_once() const { return result == RangeResult::record ? 1 : key.heads_at_once(); }
   int head_bytes() const { return key.head_dim * 4; }
-  // Of one K/V head's: bytes from its first query, or result, to that of a row.
-  int query_at(int query_row) const { return query_row * head_bytes(); }
+  // Of one K/V head's: bytes from its first query, or result, to that of a row; to those of the next head.
+  int query_at(int query_row) const {
+    return query_row / key.group * key.token_stride * 4 + query_row % key.group * head_bytes();
+  }
   int out_at(int out_row) const {
     const std::int64_t records = attention_ranges(key.seq_len) * attention_record(key.head_dim);
-    return out_row * (result == RangeResult::record ? static_cast<int>(records) * 4 : head_bytes());
+    return result == RangeResult::record ? out_row * static_cast<int>(records) * 4 : query_at(out_row);
   }
+  int next_head() const { return key.group * head_bytes(); }
 
   // count = ceil(positions / n); n a power of two
   void count_positions(int n) const;
+  // The same for those of the last token.
+  void count_all_positions(int n) const;
 
   // On the stack.
   enum class Slot : std::uint8_t {
@@ -61,12 +66,16 @@ struct AttentionFrame {
     out,
     keys,
     values,
-    keys_done,  // bytes of a head's keys before the range
+    first_token,  // positions of the range that the first token sees
+    keys_done,    // bytes of a head's keys before the range
     values_done,
     scales_done,  // the same of its values' scales, less values_done
     count
   };
-  static constexpr int kStackBytes = static_cast<int>(round_up(static_cast<int>(Slot::count) * 8, 64));
+  static constexpr int kSlotsBytes = static_cast<int>(round_up(static_cast<int>(Slot::count) * 8, 64));
+  // Behind them sums of one way that wait for those of another.
+  int stack_bytes() const { return kSlotsBytes + waiting_sums() * kLanes * 4; }
+  int waiting_sums() const;
   Xbyak::Address slot(Slot s) const { return e.qword[e.rsp + 8 * static_cast<int>(s)]; }
 
   Emitter& e;
@@ -75,7 +84,7 @@ struct AttentionFrame {
   const KvLayout layout;
   // Of the head at hand: its queries, results and scores, and its keys and values of the range.
   const Reg64 q = e.gpr(), keys = e.gpr(), values = e.gpr(), out = e.gpr(), scores = e.gpr();
-  const Reg64 heads = e.gpr(), positions = e.gpr();  // positions: of the range
+  const Reg64 heads = e.gpr(), positions = e.gpr();  // positions: of the range, that the first token sees
   const Reg64 count = e.gpr(), inner = e.gpr(), at = e.gpr(), at_q = e.gpr(), row = e.gpr();
 };
 using Slot = AttentionFrame::Slot;

@@ -13,7 +13,7 @@ class AttentionRangesGenerator {
       : e(emitter), f(emitter, key.whole(), RangeResult::record) {}
 
   void generate() {
-    e.enter(AttentionFrame::kStackBytes);
+    e.enter(f.stack_bytes());
     if (f.key.head_dim % kLanes != 0) e.prepare_tail(f.key.head_dim % kLanes);
     Xbyak::Label next, done;
     find_last();

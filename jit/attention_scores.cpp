@@ -16,12 +16,11 @@ class Scores {
   explicit Scores(const AttentionFrame& frame) : f(frame), e(frame.e) {}
 
   void emit() {
-    const int blocks = static_cast<int>(divide_up(f.rows(), rows_at_most()));
-    const int rows_at_once = static_cast<int>(divide_up(f.rows(), blocks));
-    for (int first = 0; first < f.rows(); first += rows_at_once) {
-      emit_rows(first, std::min(rows_at_once, f.rows() - first));
+    const int at_once = rows_at_once();
+    for (int first = 0; first < f.rows(); first += at_once) {
+      emit_rows(first, std::min(at_once, f.rows() - first));
     }
-    e.add(f.q, f.rows() * f.head_bytes());
+    e.add(f.q, f.next_head());
     e.advance(f.keys, f.layout.keys_bytes());
     e.add(f.scores, f.rows() * kScoreRowBytes);
   }
@@ -29,7 +28,10 @@ class Scores {
  private:
   bool scaled() const { return f.layout.scaled(); }
   // Scales take a total beside the two ways of each sum.
-  int rows_at_most() const { return e.isa().wide() ? 8 : scaled() ? 2 : 3; }
+  int rows_at_most() const { return e.isa().wide() ? 4 : scaled() ? 2 : 3; }
+  int rows_at_once() const {
+    return static_cast<int>(divide_up(f.rows(), divide_up(f.rows(), rows_at_most())));
+  }
   // So many groups side by side that fma's latency is hidden and the registers suffice.
   int groups_at_most(int n_rows) const { return std::max(1, (e.isa().wide() ? 8 : rows_at_most()) / n_rows); }
 
@@ -38,11 +40,24 @@ class Scores {
     e.mov(f.at, f.keys);
     e.lea(f.row, e.ptr[f.scores + score_row_at(first)]);
     for (int n_groups = groups_at_most(n_rows); n_groups >= 1; n_groups /= 2) {
-      e.while_at_least(f.count, n_groups, [&] { emit_groups(first, n_rows, n_groups); });
+      e.while_at_least(f.count, n_groups, [&] { emit_block(first, n_rows, n_groups); });
     }
   }
 
-  struct Registers {
+  // Rows and groups of sixteen positions that are summed side by side.
+  struct Block {
+    Block(Emitter& e, int first_row, int rows, int groups, bool with_totals)
+        : first(first_row), n_rows(rows), n_groups(groups) {
+      for (std::vector<V16>& way : sums) way = e.v16s(n_groups * n_rows);
+      if (with_totals) totals = e.v16s(n_groups * n_rows);
+      for (int i = 0; i < (n_groups > 1 ? n_rows : 1); ++i) queries.push_back(e.uniform16());
+      keys = e.v16();
+    }
+    int group_of(std::size_t sum) const { return static_cast<int>(sum) / n_rows; }
+    int row_of(std::size_t sum) const { return static_cast<int>(sum) % n_rows; }
+
+    int first, n_rows;  // of the head's
+    int n_groups;
     std::vector<V16> sums[kWays];  // (groups, rows)
     std::vector<V16> totals;       // of blocks with scales, the same
     std::vector<V16> queries;      // a number of each row; one for all where each is needed just once
@@ -50,71 +65,66 @@ class Scores {
   };
 
   // The scores of `n_groups` groups of sixteen positions at `at`, to `row`; moves both past them.
-  void emit_groups(int first, int n_rows, int n_groups) {
+  void emit_block(int first, int n_rows, int n_groups) {
     Emitter::VectorScope scope(e);
-    Registers r;
-    for (std::vector<V16>& sums : r.sums) sums = e.v16s(n_groups * n_rows);
-    if (scaled()) r.totals = e.v16s(n_groups * n_rows);
-    for (int i = 0; i < (n_groups > 1 ? n_rows : 1); ++i) r.queries.push_back(e.uniform16());
-    r.keys = e.v16();
-    for (const std::vector<V16>* all : {&r.sums[0], &r.sums[1], &r.totals}) {
+    const Block b(e, first, n_rows, n_groups, scaled());
+    for (const std::vector<V16>* all : {&b.sums[0], &b.sums[1], &b.totals}) {
       for (const V16& sum : *all) e.zero(sum);
     }
 
     // A block with scales is straight code; without, a few dimensions are.
     const int turn = scaled() ? f.layout.block_dims() : 8;
-    e.lea(f.at_q, e.ptr[f.q + f.query_at(first)]);
+    e.mov(f.at_q, f.q);
     e.repeat(f.inner, f.key.head_dim / turn, [&] {
-      add_dimensions(r, turn, n_rows, n_groups);
+      add_dimensions(b, turn);
       e.add(f.at_q, turn * 4);
     });
-    if (f.key.head_dim % turn > 0) add_dimensions(r, f.key.head_dim % turn, n_rows, n_groups);
+    if (f.key.head_dim % turn > 0) add_dimensions(b, f.key.head_dim % turn);
     if (n_groups > 1) e.add(f.at, (n_groups - 1) * f.layout.key_group_bytes());
 
-    for (std::size_t i = 0; i < r.sums[0].size(); ++i) {
-      const V16& score = scaled() ? r.totals[i] : r.sums[0][i];
-      if (!scaled()) e.add(score, score, r.sums[1][i]);
+    for (std::size_t i = 0; i < b.sums[0].size(); ++i) {
+      const V16& score = scaled() ? b.totals[i] : b.sums[0][i];
+      if (!scaled()) e.add(score, score, b.sums[1][i]);
       e.mul(score, score, f32(1.0F / std::sqrt(static_cast<float>(f.key.head_dim))));
-      const int group = static_cast<int>(i) / n_rows;
-      e.store(f.row + (score_row_at(static_cast<int>(i) % n_rows) + group * kLanes * 4), score);
+      e.store(f.row + (score_row_at(b.row_of(i)) + b.group_of(i) * kLanes * 4), score);
     }
     e.add(f.row, n_groups * kLanes * 4);
   }
 
-  // n dimensions, for scales a block; moves `at` past them.
-  void add_dimensions(const Registers& r, int n, int n_rows, int n_groups) {
+  // n dimensions, where there are scales a block of them; moves `at` past them.
+  void add_dimensions(const Block& b, int n) {
     for (int d = 0; d < n; ++d) {
-      const auto query = [&](int i) { return f.at_q + (f.query_at(i) + d * 4); };
-      if (n_groups > 1) {
-        for (int i = 0; i < n_rows; ++i) e.broadcast(r.queries[static_cast<std::size_t>(i)], query(i));
+      const auto query = [&](int i) { return f.at_q + (f.query_at(b.first + i) + d * 4); };
+      if (b.n_groups > 1) {
+        for (int i = 0; i < b.n_rows; ++i) e.broadcast(b.queries[static_cast<std::size_t>(i)], query(i));
       }
-      for (int group = 0; group < n_groups; ++group) {
-        e.load_as_f32(r.keys, f.at + (group * f.layout.key_group_bytes() + d * f.layout.vector_bytes()),
+      for (int group = 0; group < b.n_groups; ++group) {
+        e.load_as_f32(b.keys, f.at + (group * f.layout.key_group_bytes() + d * f.layout.vector_bytes()),
                       f.key.type);
-        for (int i = 0; i < n_rows; ++i) {
-          const V16& sum = r.sums[d % kWays][static_cast<std::size_t>(group * n_rows + i)];
-          if (n_groups > 1) {
-            e.fma(sum, r.keys, r.queries[static_cast<std::size_t>(i)]);
+        for (int i = 0; i < b.n_rows; ++i) {
+          const V16& sum = b.sums[d % kWays][static_cast<std::size_t>(group * b.n_rows + i)];
+          if (b.n_groups > 1) {
+            e.fma(sum, b.keys, b.queries[static_cast<std::size_t>(i)]);
           } else {
-            e.fma_broadcast(sum, r.keys, query(i), r.queries[0]);
+            e.fma_broadcast(sum, b.keys, query(i), b.queries[0]);
           }
         }
       }
     }
-    if (scaled()) add_scaled(r, n, n_rows);
+    if (scaled()) add_scaled(b, n);
     e.add(f.at, n * f.layout.vector_bytes() + f.layout.scales_bytes());
   }
 
   // total = fma(sum, scale, total), and the sums begin anew.
-  void add_scaled(const Registers& r, int block_dims, int n_rows) {
-    for (std::size_t i = 0; i < r.totals.size(); ++i) {
-      const int group = static_cast<int>(i) / n_rows;
-      if (static_cast<int>(i) % n_rows == 0) {
-        e.load(r.keys, f.at + (group * f.layout.key_group_bytes() + block_dims * f.layout.vector_bytes()));
+  void add_scaled(const Block& b, int block_dims) {
+    for (std::size_t i = 0; i < b.totals.size(); ++i) {
+      if (b.row_of(i) == 0) {
+        const int group = b.group_of(i) * f.layout.key_group_bytes();
+        e.load(b.keys, f.at + (group + block_dims * f.layout.vector_bytes()));
       }
-      e.add(r.sums[0][i], r.sums[0][i], r.sums[1][i]);
-      e.fma(r.totals[i], r.sums[0][i], r.keys);
-      for (const std::vector<V16>& sums : r.sums) e.zero(sums[i]);
+      e.add(b.sums[0][i], b.sums[0][i], b.sums[1][i]);
+      e.fma(b.totals[i], b.sums[0][i], b.keys);
+      for (const std::vector<V16>& sums : b.sums) e.zero(sums[i]);
     }
   }
 

@@ -123,15 +123,28 @@ class Softmax {
 }  // namespace
 
 void emit_softmax(const AttentionFrame& f) {
-  Emitter::VectorScope scope(f.e);
+  Emitter& e = f.e;
+  Emitter::VectorScope scope(e);
   Softmax softmax(f);
   const Reg64& rows = f.at_q;
-  if (f.heads_at_once() > 1) {
-    f.e.imul(rows, f.slot(Slot::heads_now), f.rows());
-  } else {
-    f.e.mov(rows, f.rows());
+  if (f.key.tokens == 1) {
+    if (f.heads_at_once() > 1) {
+      e.imul(rows, f.slot(Slot::heads_now), f.rows());
+    } else {
+      e.mov(rows, f.rows());
+    }
+    return e.repeat(rows, [&] { softmax.emit_row(); });
   }
-  f.e.repeat(rows, [&] { softmax.emit_row(); });
+  // Each token sees one position more, but for whole ranges.
+  e.mov(f.slot(Slot::first_token), f.positions);
+  const Reg64& tokens = f.heads;
+  e.repeat(tokens, f.key.tokens, [&] {
+    e.repeat(rows, f.key.group, [&] { softmax.emit_row(); });
+    e.lea(e.scratch(), e.ptr[f.positions + 1]);
+    e.cmp(f.positions, kAttentionRange);
+    e.cmovl(f.positions, e.scratch());
+  });
+  e.mov(f.positions, f.slot(Slot::first_token));
 }
 
 void emit_merge(Emitter& e, const V16& m, const V16& l, const V16& a, const V16& b) {

@@ -8,6 +8,8 @@
 namespace llamajit::jit {
 namespace {
 
+constexpr int kMostSums = 28;  // in registers
+
 class Values {
  public:
   explicit Values(const AttentionFrame& frame) : f(frame), e(frame.e) {}
@@ -27,7 +29,7 @@ class Values {
         }
       }
     }
-    e.add(f.out, f.out_at(f.rows()));
+    if (f.result != RangeResult::record) e.add(f.out, f.next_head());
     e.advance(f.values, f.layout.values_bytes());
     e.add(f.scores, f.rows() * kScoreRowBytes);
   }
@@ -41,16 +43,18 @@ class Values {
   // The largest part of n when it is cut evenly into parts of at most `most`.
   static int evenly(int n, int most) { return static_cast<int>(divide_up(n, divide_up(n, most))); }
 
+  // Several tokens have sums enough to hide fma's latency: their ways are summed one after the other.
+  int ways_at_once() const { return f.key.tokens > 1 ? 1 : f.key.value_ways(); }
   // 256-bit tiers want four registers for other things in the end.
-  int sums_at_most() const { return e.isa().wide() ? 28 : 6; }
-  int rows_at_most() const { return std::min(8, sums_at_most() / f.key.value_ways()); }
+  int sums_at_most() const { return e.isa().wide() ? kMostSums : 6; }
+  int rows_at_most() const { return std::min(8, sums_at_most() / ways_at_once()); }
   // How many vectors of n_rows rows have their sums in registers, beside a vector of values and the rows'
   // weights. With a single vector a weight is used just once and needs no register of its own.
   int vectors_at_most(int n_rows) const {
     const int per_v16 = e.isa().wide() ? 1 : 2;
     int n = 1;
     for (;; ++n) {
-      const int sums = (n + 1) * n_rows * f.key.value_ways();
+      const int sums = (n + 1) * n_rows * ways_at_once();
       if (sums > sums_at_most() || (sums + 1) * per_v16 + n_rows > e.vectors()) return n;
     }
   }
@@ -79,31 +83,54 @@ class Values {
   void emit_block(const Block& b) {
     Emitter::VectorScope scope(e);
     const int ways = f.key.value_ways();
-    const std::vector<V16> sums = e.v16s(b.n_rows * b.n_vectors * ways);
-    const auto sum = [&](int i, int vector, int way) -> const V16& {
-      return sums[static_cast<std::size_t>((way * b.n_rows + i) * b.n_vectors + vector)];
-    };
-    for (const V16& s : sums) e.zero(s);
-    f.count_positions(ways);
-    e.lea(f.at, e.ptr[f.values + b.vector * f.layout.vector_bytes()]);
-    e.lea(f.row, e.ptr[f.scores + (weights_at() + score_row_at(b.row))]);
+    const int n_sums = b.n_rows * b.n_vectors;
+    const std::vector<V16> sums = e.v16s(n_sums * ways_at_once());  // (ways, rows, vectors)
+    for (int first_way = 0; first_way < ways; first_way += ways_at_once()) {
+      for (const V16& sum : sums) e.zero(sum);
+      add_positions(b, first_way, sums);
+      for (int i = 0; i < n_sums; ++i) {
+        if (ways_at_once() == 1) {
+          add_way(first_way, sums[static_cast<std::size_t>(i)], i, n_sums);
+        } else {
+          add_ways(&sums[static_cast<std::size_t>(i)], n_sums);
+        }
+      }
+    }
+    finish(b, sums);
+  }
+
+  // Every value_ways()-th position from the first way's on, and those of the ways beside it.
+  void add_positions(const Block& b, int first_way, const std::vector<V16>& sums) {
+    const int ways = f.key.value_ways();
+    f.count_all_positions(ways);
+    e.lea(f.at,
+          e.ptr[f.values + (first_way * f.layout.value_row_bytes() + b.vector * f.layout.vector_bytes())]);
+    e.lea(f.row, e.ptr[f.scores + (weights_at() + score_row_at(b.row) + first_way * 4)]);
     e.repeat(f.count, [&] {
-      for (int way = 0; way < ways; ++way) {
+      for (int way = 0; way < ways_at_once(); ++way) {
         add_position(b, way, &sums[static_cast<std::size_t>(way * b.n_rows * b.n_vectors)]);
       }
       e.add(f.at, ways * f.layout.value_row_bytes());
       e.add(f.row, ways * 4);
     });
-    for (int i = 0; i < b.n_rows; ++i) {
-      for (int v = 0; v < b.n_vectors; ++v) {
-        if (ways > 1) e.add(sum(i, v, 0), sum(i, v, 0), sum(i, v, 1));
-        if (ways > 2) {
-          e.add(sum(i, v, 2), sum(i, v, 2), sum(i, v, 3));
-          e.add(sum(i, v, 0), sum(i, v, 0), sum(i, v, 2));
-        }
-      }
+  }
+
+  // The first way's sum = (a0+a1)+(a2+a3), all ways in registers `stride` apart.
+  void add_ways(const V16* sum, int stride) {
+    const int ways = f.key.value_ways();
+    if (ways > 1) e.add(sum[0], sum[0], sum[stride]);
+    if (ways > 2) {
+      e.add(sum[2 * stride], sum[2 * stride], sum[3 * stride]);
+      e.add(sum[0], sum[0], sum[2 * stride]);
     }
-    finish(b, sums);
+  }
+
+  // The same as the ways come by: a0 and then a0+a1 wait on the stack, and behind them a2.
+  void add_way(int way, const V16& sum, int index, int n_sums) {
+    const auto waiting = [&](int i) { return e.rsp + (AttentionFrame::kSlotsBytes + i * kLanes * 4); };
+    if (way % 2 == 1) e.add(sum, sum, waiting(way == 1 ? index : n_sums + index));
+    if (way == 3) e.add(sum, sum, waiting(index));
+    if (way < f.key.value_ways() - 1) e.store(waiting(way == 2 ? n_sums + index : index), sum);
   }
 
   // sums (rows, vectors) += weight * value of the position `index` places from `at` and `row`
@@ -195,6 +222,10 @@ class Values {
 };
 
 }  // namespace
+
+int AttentionFrame::waiting_sums() const {
+  return key.tokens > 1 && key.value_ways() > 1 ? 2 * kMostSums : 0;
+}
 
 void emit_values(const AttentionFrame& f) {
   Values(f).emit();

@@ -56,7 +56,9 @@ struct Name {
     return fmt::format("kv_append_{}_{}x{}", identifier(k.type), k.seq_len, k.head_dim);
   }
   std::string operator()(const AttentionKey& k) const {
-    return fmt::format("attention_{}_{}x{}_gqa{}", identifier(k.type), k.seq_len, k.head_dim, k.group);
+    const std::string tokens = k.tokens > 1 ? fmt::format("_{}tokens", k.tokens) : "";
+    return fmt::format("attention_{}_{}x{}_gqa{}{}", identifier(k.type), k.seq_len, k.head_dim, k.group,
+                       tokens);
   }
   std::string operator()(const AttentionRangesKey& k) const {
     return fmt::format("attention_ranges_{}_{}x{}_gqa{}", identifier(k.type), k.seq_len, k.head_dim, k.group);
@@ -79,7 +81,7 @@ struct Shape {
     return fmt::format("(heads, {}, {})", k.seq_len, k.head_dim);
   }
   std::string operator()(const AttentionKey& k) const {
-    return fmt::format("(heads x {}, {}, {})", k.group, k.seq_len, k.head_dim);
+    return fmt::format("(heads x {}, {}, {})", k.rows(), k.seq_len, k.head_dim);
   }
   std::string operator()(const AttentionRangesKey& k) const {
     return fmt::format("({}, {}, {})", k.group, k.seq_len, k.head_dim);

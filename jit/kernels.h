@@ -148,14 +148,17 @@ struct MatmulKey {
 };
 
 // Rotates pairs (2i, 2i+1) of each head by the position's angles (RoPE, arXiv:2104.09864):
-// out = fma(swap(x), sin, x * cos), swap exchanging the pair's two, sin negative for the first of it.
+// out = fma(swap(x), sin, x * cos), swap exchanging the pair's two, sin negative for the first of it. Token t
+// stands at position at->pos + t.
 struct RopeArgs {
-  const float* x;  // (n_heads, head_dim)
-  float* out;      // (n_heads, head_dim), may be x
+  const float* x;  // (n_tokens, n_heads, head_dim)
+  float* out;      // the same, may be x
   const float*
       table;  // (seq_len, 2, head_dim): cos, then signed sin, each value twice, once a lane of the pair
   const Cursor* at;
-  std::int64_t n_heads;  // >= 1
+  std::int64_t n_heads;           // >= 1
+  std::int64_t n_tokens = 1;      // >= 1
+  std::int64_t token_stride = 0;  // floats from a token's first head to the next one's
 };
 struct RopeKey {
   using Args = RopeArgs;
@@ -168,15 +171,17 @@ struct RopeKey {
 enum class KvType : std::uint8_t { f32, f16, bf16, q8_0 };
 inline constexpr int kKvBlock = 32;
 
-// Writes k and v of position at->pos into the cache, rounded to the cache's type; values' padding is written
-// too. q8_0: each block's scale and codes are those of QuantizeKey.
+// Writes k and v of token t into the cache at position at->pos + t, rounded to the cache's type; values'
+// padding is written too. q8_0: each block's scale and codes are those of QuantizeKey.
 struct KvAppendArgs {
-  const float* k;      // (n_kv_heads, head_dim)
-  const float* v;      // (n_kv_heads, head_dim)
+  const float* k;      // (n_tokens, n_kv_heads, head_dim)
+  const float* v;      // the same
   std::byte* k_cache;  // of the first head; the others follow
   std::byte* v_cache;
   const Cursor* at;
-  std::int64_t n_kv_heads;  // >= 1
+  std::int64_t n_kv_heads;        // >= 1
+  std::int64_t n_tokens = 1;      // >= 1
+  std::int64_t token_stride = 0;  // floats from a token's first head to the next one's
 };
 struct KvAppendKey {
   using Args = KvAppendArgs;
@@ -200,15 +205,19 @@ struct KvAppendKey {
 // The first range is copied; every other one is merged, in ascending order (arXiv:1805.02867): with
 // m' = max(m, m_r), a = exp(m - m'), b = exp(m_r - m'): l = fma(l_r, b, l * a), o = fma(o_r, b, o * a).
 // In the end out = fma(o, 1 / l, +0).
+//
+// With `tokens` > 1, so many tokens of a prompt at once: token t stands at position at->pos + t and sees no
+// later ones. Each vector of keys and values is then read once for all of them. at->pos must be a multiple of
+// `tokens`, so that all stand in one range and one group of sixteen positions.
 inline constexpr int kAttentionRange = 256;
-// Scratch for a query head's scores of a range, with room behind them.
-inline constexpr int kScoreRow = kAttentionRange + 2 * kLanes;
+// Of scratch: a query's scores of a range, and sixteen floats more.
+inline constexpr int kScoreRow = kAttentionRange + kLanes;
 
 struct AttentionArgs {
-  const float* q;            // (n_kv_heads * group, head_dim)
+  const float* q;            // (tokens, n_kv_heads * group, head_dim)
   const std::byte* k_cache;  // of the first K/V head
   const std::byte* v_cache;
-  float* out;      // (n_kv_heads * group, head_dim)
+  float* out;      // as q
   float* scratch;  // scratch_floats() of the key
   const Cursor* at;
   std::int64_t n_kv_heads;  // >= 1
@@ -217,8 +226,10 @@ struct AttentionKey {
   using Args = AttentionArgs;
   KvType type;
   int head_dim;
-  int group;    // query heads for each K/V head
-  int seq_len;  // a multiple of 16
+  int group;             // query heads for each K/V head
+  int seq_len;           // a multiple of 16
+  int tokens = 1;        // 1, 2, 4, 8 or 16
+  int token_stride = 0;  // floats from a token's first head to the next one's, in q and in out
   auto operator<=>(const AttentionKey&) const = default;
 
   // Few short heads leave too few independent sums to hide an fma's latency; their positions are summed in
@@ -227,11 +238,20 @@ struct AttentionKey {
     const std::int64_t sums = divide_up(head_dim, kLanes) * group;
     return sums >= 8 ? 1 : sums >= 4 ? 2 : 4;
   }
+  // Of one K/V head: queries, each with a row of scores.
+  int rows() const { return tokens * group; }
   // K/V heads that take each step side by side, which hides the latency of one's softmax behind another's.
-  int heads_at_once() const { return group < kRows ? kRows / group : 1; }
-  // Rows of scores; for q8_0 as many again for weights times a block's scales.
+  int heads_at_once() const { return tokens == 1 && group < kRows ? kRows / group : 1; }
+  // For q8_0 as many rows again hold weights times a block's scales.
   std::int64_t scratch_floats() const {
-    return std::int64_t{heads_at_once()} * group * kScoreRow * (type == KvType::q8_0 ? 2 : 1);
+    return std::int64_t{heads_at_once()} * rows() * kScoreRow * (type == KvType::q8_0 ? 2 : 1);
+  }
+  // How many tokens at once a group takes best: as many as make no more rows than have their sums in
+  // registers side by side.
+  static constexpr int best_tokens(int group) {
+    int n = 1;
+    while (2 * n * group <= kRows) n *= 2;
+    return n;
   }
 
  private:

@@ -14,11 +14,12 @@ class KvAppendGenerator {
   KvAppendGenerator(Emitter& emitter, const KvAppendKey& append_key) : e(emitter), key(append_key) {}
 
   void generate() {
+    Xbyak::Label next_token;
     e.enter();
     if (key.head_dim % kLanes != 0) e.prepare_tail(key.head_dim % kLanes);
-    e.mov(k, e.ptr[e.args() + offsetof(KvAppendArgs, k)]);
-    e.mov(v, e.ptr[e.args() + offsetof(KvAppendArgs, v)]);
-    e.mov(heads, e.ptr[e.args() + offsetof(KvAppendArgs, n_kv_heads)]);
+    e.xor_(token, token);
+    e.L(next_token);
+    find_token();
     find_position();
     e.repeat(heads, [&] {
       for (int block = 0; block < layout.blocks(); ++block) append_block(block);
@@ -30,15 +31,29 @@ class KvAppendGenerator {
         e.advance(v_scales, layout.values_bytes());
       }
     });
+    e.inc(token);
+    e.cmp(token, e.ptr[e.args() + offsetof(KvAppendArgs, n_tokens)]);
+    e.jl(next_token, Emitter::T_NEAR);
     e.leave();
   }
 
  private:
+  // k and v = its first head
+  void find_token() {
+    e.imul(k, token, 4);
+    e.imul(k, e.ptr[e.args() + offsetof(KvAppendArgs, token_stride)]);
+    e.mov(v, k);
+    e.add(k, e.ptr[e.args() + offsetof(KvAppendArgs, k)]);
+    e.add(v, e.ptr[e.args() + offsetof(KvAppendArgs, v)]);
+    e.mov(heads, e.ptr[e.args() + offsetof(KvAppendArgs, n_kv_heads)]);
+  }
+
   // k_cache and v_cache = where the position's first elements lie, k_scales and v_scales its first scales
   void find_position() {
     const Reg64& lane = e.scratch();
     e.mov(v_cache, e.ptr[e.args() + offsetof(KvAppendArgs, at)]);
     e.mov(v_cache.cvt32(), e.ptr[v_cache + offsetof(Cursor, pos)]);
+    e.add(v_cache, token);
     e.mov(k_cache, v_cache);
     e.mov(lane, v_cache);
     e.shr(k_cache, 4);
@@ -101,7 +116,7 @@ class KvAppendGenerator {
   const KvAppendKey& key;
   const KvLayout layout{key};
   const Reg64 k = e.gpr(), v = e.gpr(), k_cache = e.gpr(), v_cache = e.gpr(), heads = e.gpr();
-  const Reg64 k_scales = e.gpr(), v_scales = e.gpr();
+  const Reg64 k_scales = e.gpr(), v_scales = e.gpr(), token = e.gpr();
 };
 
 }  // namespace

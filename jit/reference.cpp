@@ -127,27 +127,30 @@ void reference(const MatmulKey& key, const MatmulArgs& args) {
 }
 
 void reference(const RopeKey& key, const RopeArgs& args) {
-  const float* cosine = args.table + std::ptrdiff_t{args.at->pos} * 2 * key.head_dim;
-  const float* sine = cosine + key.head_dim;
-  for (std::int64_t head = 0; head < args.n_heads; ++head) {
-    const float* x = args.x + head * key.head_dim;
-    float* out = args.out + head * key.head_dim;
-    for (int i = 0; i < key.head_dim; i += 2) {
-      const float a = x[i];
-      const float b = x[i + 1];
-      out[i] = fused(b, sine[i], a * cosine[i]);
-      out[i + 1] = fused(a, sine[i + 1], b * cosine[i + 1]);
+  for (std::int64_t i = 0; i < args.n_tokens * args.n_heads; ++i) {
+    const std::int64_t token = i / args.n_heads;
+    const float* cosine = args.table + (args.at->pos + token) * 2 * key.head_dim;
+    const float* sine = cosine + key.head_dim;
+    const std::int64_t head = token * args.token_stride + i % args.n_heads * key.head_dim;
+    const float* x = args.x + head;
+    float* out = args.out + head;
+    for (int d = 0; d < key.head_dim; d += 2) {
+      const float a = x[d];
+      const float b = x[d + 1];
+      out[d] = fused(b, sine[d], a * cosine[d]);
+      out[d + 1] = fused(a, sine[d + 1], b * cosine[d + 1]);
     }
   }
 }
 
 void reference(const KvAppendKey& key, const KvAppendArgs& args) {
   const KvLayout layout(key);
-  for (std::int64_t head = 0; head < args.n_kv_heads; ++head) {
-    std::byte* const keys = args.k_cache + head * layout.keys_bytes();
-    std::byte* const values = args.v_cache + head * layout.values_bytes();
-    layout.write_key(keys, args.at->pos, args.k + head * key.head_dim);
-    layout.write_value(values, args.at->pos, args.v + head * key.head_dim);
+  for (std::int64_t i = 0; i < args.n_tokens * args.n_kv_heads; ++i) {
+    const std::int64_t token = i / args.n_kv_heads;
+    const std::int64_t head = i % args.n_kv_heads;
+    const std::int64_t from = token * args.token_stride + head * key.head_dim;
+    layout.write_key(args.k_cache + head * layout.keys_bytes(), args.at->pos + token, args.k + from);
+    layout.write_value(args.v_cache + head * layout.values_bytes(), args.at->pos + token, args.v + from);
   }
 }
 

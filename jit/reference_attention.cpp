@@ -102,17 +102,20 @@ class Merged {
 
 void reference(const AttentionKey& key, const AttentionArgs& args) {
   const KvLayout layout(key);
-  const int n_positions = args.at->pos + 1;
-  for (std::int64_t head = 0; head < args.n_kv_heads * key.group; ++head) {
-    const std::int64_t kv_head = head / key.group;
+  const std::int64_t heads = args.n_kv_heads * key.group;
+  for (std::int64_t i = 0; i < key.tokens * heads; ++i) {
+    const std::int64_t token = i / heads;
+    const std::int64_t kv_head = i % heads / key.group;
+    const std::int64_t query = token * key.token_stride + i % heads * key.head_dim;
     Range range{.key = key,
                 .keys = args.k_cache + kv_head * layout.keys_bytes(),
                 .values = args.v_cache + kv_head * layout.values_bytes(),
                 .weights = args.scratch};
-    Merged out(key.head_dim, args.out + head * key.head_dim);
+    Merged out(key.head_dim, args.out + query);
+    const int n_positions = args.at->pos + static_cast<int>(token) + 1;
     for (int first = 0; first < n_positions; first += kAttentionRange) {
       const int n = std::min(kAttentionRange, n_positions - first);
-      const Exponentials here = range.begin(args.q + head * key.head_dim, first, n);
+      const Exponentials here = range.begin(args.q + query, first, n);
       out.add(here, [&](int d) { return range.weighted_sum(d); });
     }
     out.finish();

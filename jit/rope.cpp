@@ -8,23 +8,38 @@ class RopeGenerator {
   RopeGenerator(Emitter& emitter, const RopeKey& rope_key) : e(emitter), key(rope_key) {}
 
   void generate() {
+    Xbyak::Label next_token;
     e.enter();
     if (key.head_dim % kLanes != 0) e.prepare_tail(key.head_dim % kLanes);
-    e.mov(x, e.ptr[e.args() + offsetof(RopeArgs, x)]);
-    e.mov(out, e.ptr[e.args() + offsetof(RopeArgs, out)]);
-    e.mov(heads, e.ptr[e.args() + offsetof(RopeArgs, n_heads)]);
-    e.mov(cosine, e.ptr[e.args() + offsetof(RopeArgs, at)]);
-    e.mov(cosine.cvt32(), e.ptr[cosine + offsetof(Cursor, pos)]);
-    e.imul(cosine, cosine, 2 * key.head_dim * 4);
-    e.add(cosine, e.ptr[e.args() + offsetof(RopeArgs, table)]);
+    e.xor_(token, token);
+    e.L(next_token);
+    find_token();
     e.repeat(heads, [&] {
       for (int i = 0; i < key.head_dim; i += kLanes) rotate(i * 4, std::min(kLanes, key.head_dim - i));
       for (const Reg64& row : {x, out}) e.add(row, key.head_dim * 4);
     });
+    e.inc(token);
+    e.cmp(token, e.ptr[e.args() + offsetof(RopeArgs, n_tokens)]);
+    e.jl(next_token, Emitter::T_NEAR);
     e.leave();
   }
 
  private:
+  // x, out = its first head; cosine = its position's angles
+  void find_token() {
+    e.imul(x, token, 4);
+    e.imul(x, e.ptr[e.args() + offsetof(RopeArgs, token_stride)]);
+    e.mov(out, x);
+    e.add(x, e.ptr[e.args() + offsetof(RopeArgs, x)]);
+    e.add(out, e.ptr[e.args() + offsetof(RopeArgs, out)]);
+    e.mov(heads, e.ptr[e.args() + offsetof(RopeArgs, n_heads)]);
+    e.mov(cosine, e.ptr[e.args() + offsetof(RopeArgs, at)]);
+    e.mov(cosine.cvt32(), e.ptr[cosine + offsetof(Cursor, pos)]);
+    e.add(cosine, token);
+    e.imul(cosine, cosine, 2 * key.head_dim * 4);
+    e.add(cosine, e.ptr[e.args() + offsetof(RopeArgs, table)]);
+  }
+
   void rotate(int offset, int lanes) {
     e.load_tail(value, x + offset, lanes);
     e.swap_pairs(swapped, value);
@@ -37,7 +52,7 @@ class RopeGenerator {
 
   Emitter& e;
   const RopeKey& key;
-  const Reg64 x = e.gpr(), out = e.gpr(), cosine = e.gpr(), heads = e.gpr();
+  const Reg64 x = e.gpr(), out = e.gpr(), cosine = e.gpr(), heads = e.gpr(), token = e.gpr();
   const V16 value = e.v16(), swapped = e.v16(), angle = e.v16();
 };
 

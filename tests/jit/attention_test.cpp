@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -8,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "jit/kv_layout.h"
+#include "jit/reference.h"
 #include "tests/support/kernel_check.h"
 #include "tests/support/kv_values.h"
 
@@ -22,7 +26,7 @@ using jit::KvType;
 
 struct Call {
   int n_kv_heads;
-  int position;
+  int position;         // of the first token
   float magnitude = 1;  // of q; larger ones make the softmax sharper
 };
 
@@ -35,8 +39,8 @@ struct Inputs {
 Inputs random_inputs(const AttentionKey& key, const Call& call) {
   CallMemory source(Edge::back, static_cast<std::uint64_t>(call.position));
   const KvLayout layout(key);
-  return {source.random_floats(static_cast<std::size_t>(call.n_kv_heads * key.group * key.head_dim),
-                               -call.magnitude, call.magnitude),
+  const int n_floats = (key.tokens - 1) * key.token_stride + call.n_kv_heads * key.group * key.head_dim;
+  return {source.random_floats(static_cast<std::size_t>(n_floats), -call.magnitude, call.magnitude),
           random_keys(layout, call.n_kv_heads, source), random_values(layout, call.n_kv_heads, source)};
 }
 
@@ -96,14 +100,41 @@ void expect_head_is_right(const AttentionKey& key, const Call& call, const CallM
                 bounds);
 }
 
-void check(Kernels<AttentionKey>& kernels, const AttentionKey& key, const Call& call) {
-  const Inputs inputs = random_inputs(key, call);
-  const auto result = kernels.check(
+std::unique_ptr<CallMemory> check_against_twin(Kernels<AttentionKey>& kernels, const AttentionKey& key,
+                                               const Call& call, const Inputs& inputs) {
+  return kernels.check(
       static_cast<std::uint64_t>(call.position),
       fmt::format("{} kv heads, position {}, magnitude {}", call.n_kv_heads, call.position, call.magnitude),
       [&](CallMemory& memory) { return make(key, call, inputs, memory); });
+}
+
+void check(Kernels<AttentionKey>& kernels, const AttentionKey& key, const Call& call) {
+  const auto result = check_against_twin(kernels, key, call, random_inputs(key, call));
   for (int head = 0; head < call.n_kv_heads * key.group; ++head)
     expect_head_is_right(key, call, *result, head);
+}
+
+// Several tokens at once: each tier gives what the twin gives, and the twin what it gives token by token.
+void check_tokens(Kernels<AttentionKey>& kernels, const AttentionKey& key, const Call& call,
+                  const Inputs& inputs) {
+  const auto result = check_against_twin(kernels, key, call, inputs);
+  const auto together = result->view<float>("out");
+  AttentionKey one = key;
+  one.tokens = 1;
+  one.token_stride = 0;
+  std::vector<float> out(inputs.q.size());
+  std::vector<float> scratch(static_cast<std::size_t>(one.scratch_floats()));
+  for (int t = 0; t < key.tokens; ++t) {
+    const Cursor at{-1, call.position + t};
+    const int from = t * key.token_stride;
+    reference(one, AttentionArgs{inputs.q.data() + from, inputs.keys.data(), inputs.values.data(),
+                                 out.data() + from, scratch.data(), &at, call.n_kv_heads});
+    for (int i = from; i < from + call.n_kv_heads * key.group * key.head_dim; ++i) {
+      const auto index = static_cast<std::size_t>(i);
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(together[index]), std::bit_cast<std::uint32_t>(out[index]))
+          << kernel_name(key) << " at " << call.position << ", token " << t << ", [" << i - from << "]";
+    }
+  }
 }
 
 class Attention : public testing::TestWithParam<std::tuple<KvType, int>> {
@@ -131,8 +162,11 @@ TEST_P(Attention, KvHeadsAndSharpness) {
   for (float magnitude : {0.0F, 1e-6F, 30.0F, 1000.0F}) check(kernels, shape, {1, 40, magnitude});
 }
 
+// The longer texts take their time in the twins: fewer lengths of heads.
+class AttentionRanges : public Attention {};
+
 // Around the borders of ranges; sharp ones let single positions outweigh whole ranges.
-TEST_P(Attention, SeveralRanges) {
+TEST_P(AttentionRanges, EveryGroupAndPosition) {
   for (int group : {1, 3, 8}) {
     const AttentionKey shape = key(group, 528);
     Kernels kernels(shape);
@@ -141,6 +175,38 @@ TEST_P(Attention, SeveralRanges) {
       check(kernels, shape, {1, position});
     }
     for (float magnitude : {0.0F, 30.0F, 1000.0F}) check(kernels, shape, {2, 516, magnitude});
+  }
+}
+
+// Queries and results of a token lie behind each other, and other things between tokens.
+AttentionKey with_tokens(AttentionKey key, int tokens, int n_kv_heads) {
+  key.tokens = tokens;
+  key.token_stride = n_kv_heads * key.group * key.head_dim + 5;
+  return key;
+}
+
+TEST_P(AttentionRanges, SeveralTokens) {
+  for (const auto& [group, tokens] :
+       {std::pair{1, 2}, {1, 8}, {1, 16}, {2, 4}, {3, 2}, {4, 2}, {5, 4}, {8, 2}}) {
+    const AttentionKey shape = with_tokens(key(group, 528), tokens, 1);
+    if (kSanitized && group * tokens != 8) continue;
+    Kernels kernels(shape);
+    for (const int position : {0, 32 - tokens, 256 - tokens, 256, 528 - tokens}) {
+      if (kSanitized && position != 256) continue;
+      const Call call{1, position};
+      check_tokens(kernels, shape, call, random_inputs(shape, call));
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(Attention, SeveralTokensAndKvHeads) {
+  const AttentionKey shape = with_tokens(key(2, 64), 4, 3);
+  Kernels kernels(shape);
+  for (const int position : {0, 12, 16, 60}) {
+    const Call call{3, position};
+    check_tokens(kernels, shape, call, random_inputs(shape, call));
+    if (HasFatalFailure()) return;
   }
 }
 
@@ -155,11 +221,37 @@ INSTANTIATE_TEST_SUITE_P(Grid, Attention,
                                                           256)),
                          case_name);
 
+INSTANTIATE_TEST_SUITE_P(Grid, AttentionRanges,
+                         testing::Combine(testing::ValuesIn(kKvTypes),
+                                          testing::Values(6, 8, 44, 48, 64, 80, 128)),
+                         case_name);
+
 TEST(Attention, ShortestAndLongCaches) {
   for (int seq_len : {16, 32, 240, 256, 272, 1024}) {
     const AttentionKey key{KvType::f32, 32, 3, seq_len};
     Kernels kernels(key);
     for (int position : {0, seq_len / 2, seq_len - 1}) check(kernels, key, {2, position});
+  }
+}
+
+// What a token must not see is weighted with zero. Zeros have a sign: here every product rounds to -0, and a
+// later position's adds +0. The contract's last step keeps that from showing.
+TEST(Attention, LaterTokensDoNotShowInAZerosSign) {
+  constexpr float kTiny = -1e-45F;  // times less than a half: -0
+  for (const auto& [group, tokens] : {std::pair{1, 8}, {2, 4}, {4, 2}, {8, 2}}) {
+    const AttentionKey key = with_tokens({KvType::f32, 20, group, 528}, tokens, 1);
+    Kernels kernels(key);
+    for (const int position : {16, 256, 512}) {
+      const Call call{1, position, 0};
+      Inputs inputs = random_inputs(key, call);
+      const KvLayout layout(key);
+      for (int pos = 0; pos < key.seq_len; ++pos) {
+        const std::vector<float> values(20, pos < position + tokens - 1 ? kTiny : 1.0F);
+        layout.write_value(inputs.values.data(), pos, values.data());
+      }
+      check_tokens(kernels, key, call, inputs);
+      if (HasFatalFailure()) return;
+    }
   }
 }
 

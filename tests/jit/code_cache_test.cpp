@@ -50,6 +50,9 @@ std::vector<KernelKey> some_keys() {
                                  jit::KvAppendKey{jit::KvType::f32, 256, 48},
                                  jit::AttentionKey{jit::KvType::f32, 48, 1, 256},
                                  jit::AttentionKey{jit::KvType::f32, 48, 2, 256},
+                                 jit::AttentionKey{jit::KvType::q8_0, 48, 2, 256, 4, 128},
+                                 jit::AttentionRangesKey{jit::KvType::f32, 48, 2, 512},
+                                 jit::AttentionMergeKey{48, 512},
                                  jit::SoftmaxKey{512},
                                  jit::ArgmaxKey{512},
                                  jit::EmbedKey{f32, 64}};

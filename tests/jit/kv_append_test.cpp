@@ -73,6 +73,45 @@ TEST_P(KvAppend, WritesItsPositionOnly) {
   }
 }
 
+// Tokens at positions one after the other, with other things between their rows, across groups of sixteen.
+TEST_P(KvAppend, SeveralTokens) {
+  const auto [type, head_dim] = GetParam();
+  const KvAppendKey key{type, head_dim, kSeqLen};
+  const KvLayout layout(key);
+  Kernels kernels(key);
+  constexpr int kHeads = 2;
+  const int stride = kHeads * head_dim + 3;
+  for (const auto& [pos, n_tokens] : {std::pair{0, 2}, {13, 5}, {0, kSeqLen}}) {
+    std::vector<std::byte> k_cache(static_cast<std::size_t>(kHeads * layout.keys_bytes()), std::byte{0x5A});
+    std::vector<std::byte> v_cache(static_cast<std::size_t>(kHeads * layout.values_bytes()), std::byte{0xA5});
+    const auto values = static_cast<std::size_t>(n_tokens * stride);
+    const auto result =
+        kernels.check(6, fmt::format("{} tokens from position {}", n_tokens, pos), [&](CallMemory& memory) {
+          KvAppendArgs args{};
+          args.k = memory.uniform("k", values);
+          args.v = memory.uniform("v", values);
+          args.k_cache = memory.copy_of("k_cache", k_cache);
+          args.v_cache = memory.copy_of("v_cache", v_cache);
+          args.at = memory.copy_of("at", std::vector<Cursor>{{-1, pos}});
+          args.n_kv_heads = kHeads;
+          args.n_tokens = n_tokens;
+          args.token_stride = stride;
+          return args;
+        });
+    for (int t = 0; t < n_tokens; ++t) {
+      for (int head = 0; head < kHeads; ++head) {
+        const auto from = static_cast<std::size_t>(t * stride + head * head_dim);
+        layout.write_key(k_cache.data() + head * layout.keys_bytes(), pos + t,
+                         &result->view<float>("k")[from]);
+        layout.write_value(v_cache.data() + head * layout.values_bytes(), pos + t,
+                           &result->view<float>("v")[from]);
+      }
+    }
+    EXPECT_TRUE(std::ranges::equal(result->view<std::byte>("k_cache"), k_cache)) << kernel_name(key);
+    EXPECT_TRUE(std::ranges::equal(result->view<std::byte>("v_cache"), v_cache)) << kernel_name(key);
+  }
+}
+
 // What is read back is what was written, but for the type's rounding: half a step of the last place kept, for
 // q8_0 of its block's largest magnitude / 127.
 TEST_P(KvAppend, IsReadBackWithinARounding) {

@@ -72,6 +72,37 @@ TEST_P(Rope, TurnsEachPair) {
   }
 }
 
+// Tokens at positions one after the other, with other things between their rows.
+TEST_P(Rope, SeveralTokens) {
+  const RopeKey key{GetParam()};
+  const std::vector<float> angles = table(key.head_dim);
+  Kernels kernels(key);
+  for (const int n_tokens : {2, 3, 9}) {
+    const int n_heads = 3, position = 7;
+    const int stride = n_heads * key.head_dim + 6;
+    std::vector<float> before;
+    const auto result = kernels.check(5, fmt::format("{} tokens", n_tokens), [&](CallMemory& memory) {
+      before = memory.random_floats(static_cast<std::size_t>(n_tokens * stride), -3, 3);
+      RopeArgs args{};
+      args.x = memory.copy_of("x", before);
+      args.out = memory.allocate<float>("out", before.size());
+      args.table = memory.copy_of("table", angles);
+      args.at = memory.copy_of("at", std::vector<Cursor>{{-1, position}});
+      args.n_heads = n_heads;
+      args.n_tokens = n_tokens;
+      args.token_stride = stride;
+      return args;
+    });
+    const auto count = static_cast<std::size_t>(n_heads * key.head_dim);
+    for (int t = 0; t < n_tokens; ++t) {
+      const auto first = static_cast<std::size_t>(t * stride);
+      const std::vector<float> token(before.begin() + t * stride,
+                                     before.begin() + t * stride + n_heads * key.head_dim);
+      expect_is_right(key, token, position + t, result->view<float>("out").subspan(first, count));
+    }
+  }
+}
+
 TEST_P(Rope, InPlace) {
   const RopeKey key{GetParam()};
   const std::vector<float> angles = table(key.head_dim);
