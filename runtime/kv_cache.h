@@ -31,6 +31,13 @@ class KvCache {
   jit::AttentionKey attention_key() const {
     return {layout_.type, layout_.head_dim, group_, layout_.seq_len};
   }
+  // The same for as many tokens at once as go well together, their queries `token_stride` floats apart.
+  jit::AttentionKey tile_key(std::int64_t token_stride) const {
+    jit::AttentionKey key = attention_key();
+    key.tokens = jit::AttentionKey::best_tokens(group_);
+    if (key.tokens > 1) key.token_stride = static_cast<int>(token_stride);
+    return key;
+  }
   jit::AttentionRangesKey ranges_key() const {
     return {layout_.type, layout_.head_dim, group_, layout_.seq_len};
   }

@@ -55,6 +55,8 @@ struct Prefill::Kernels {
         rope(code.get(jit::RopeKey{c.head_dim()})),
         append(code.get(cache.append_key())),
         attention(code.get(cache.attention_key())),
+        tile(code.get(cache.tile_key(row_stride(c.dim)))),
+        tile_tokens(cache.tile_key(0).tokens),
         dim_input(input_kernel(w.layers.front().wq, code)),
         hidden_input(input_kernel(w.layers.front().down, code)) {
     const auto matrix = [&](const PackedMatrix& weights, Epilogue epilogue) {
@@ -71,7 +73,9 @@ struct Prefill::Kernels {
   Kernel<jit::NormArgs> norm;
   Kernel<jit::RopeArgs> rope;
   Kernel<jit::KvAppendArgs> append;
-  Kernel<jit::AttentionArgs> attention;
+  Kernel<jit::AttentionArgs> attention;  // of a token
+  Kernel<jit::AttentionArgs> tile;       // of tile_tokens
+  int tile_tokens;
   InputKernel dim_input, hidden_input;
   std::vector<LayerKernels> layers;
 };
@@ -152,28 +156,45 @@ class Prefill::Walker {
   // RoPE, append and attention for this thread's heads, of which threads that share one each take some of the
   // tokens; all keys of the chunk first, as later tokens see them.
   void attend(std::ptrdiff_t layer) {
-    const int head_dim = c_.head_dim();
-    const int group = c_.n_heads / c_.n_kv_heads;
-    const std::int64_t heads = mine_.end - mine_.begin;
-    const std::int64_t first_query = mine_.begin * group * head_dim;
-    std::byte* const keys = p_.cache_.keys(layer, mine_.begin);
-    std::byte* const values = p_.cache_.values(layer, mine_.begin);
     const auto [begin, end] = share_of(n_, mine_.part, mine_.parts);
-    for (std::int64_t t = begin; t < end; ++t) {
-      float* const q = row(p_.q_, t, c_.dim) + first_query;
-      float* const k = row(p_.k_, t, c_.kv_dim()) + mine_.begin * head_dim;
-      const float* const v = row(p_.v_, t, c_.kv_dim()) + mine_.begin * head_dim;
-      call(k_.rope, {q, q, p_.rope_.data(), &at(t), heads * group});
-      call(k_.rope, {k, k, p_.rope_.data(), &at(t), heads});
-      call(k_.append, {k, v, keys, values, &at(t), heads});
-    }
+    if (begin < end) rotate_and_append(layer, begin, end);
     if (team_.size() > c_.n_kv_heads) barrier();
-    // In turns, as later tokens have more positions to look at.
-    for (std::int64_t t = mine_.part; t < n_; t += mine_.parts) {
-      call(k_.attention,
-           {row(p_.q_, t, c_.dim) + first_query, keys, values, row(p_.att_, t, c_.dim) + first_query,
-            p_.attention_scratch_[static_cast<std::size_t>(thread_)], &at(t), heads});
+    // A head's keys and values stay in the cache while the tokens come by. Threads that share it take turns,
+    // as later tokens have more positions to look at.
+    for (std::int64_t head = mine_.begin; head < mine_.end; ++head) {
+      std::int64_t turn = 0;
+      for (std::int64_t t = 0; t < n_; t += tokens_at_once(t), ++turn) {
+        if (turn % mine_.parts == mine_.part) attend(layer, head, t);
+      }
     }
+  }
+
+  // Attention takes its tiles of tokens where their positions allow, and single tokens before and behind.
+  int tokens_at_once(std::int64_t t) const {
+    const bool whole = at(t).pos % k_.tile_tokens == 0 && t + k_.tile_tokens <= n_;
+    return whole ? k_.tile_tokens : 1;
+  }
+
+  void attend(std::ptrdiff_t layer, std::int64_t head, std::int64_t t) {
+    const std::int64_t first_query = head * (c_.n_heads / c_.n_kv_heads) * c_.head_dim();
+    call(tokens_at_once(t) > 1 ? k_.tile : k_.attention,
+         {row(p_.q_, t, c_.dim) + first_query, p_.cache_.keys(layer, head), p_.cache_.values(layer, head),
+          row(p_.att_, t, c_.dim) + first_query, p_.attention_scratch_[static_cast<std::size_t>(thread_)],
+          &at(t), 1});
+  }
+
+  // q and k of the tokens [begin, end), then k and v, for this thread's heads.
+  void rotate_and_append(std::ptrdiff_t layer, std::int64_t begin, std::int64_t end) {
+    const std::int64_t heads = mine_.end - mine_.begin;
+    const int group = c_.n_heads / c_.n_kv_heads;
+    float* const q = row(p_.q_, begin, c_.dim) + mine_.begin * group * c_.head_dim();
+    float* const k = row(p_.k_, begin, c_.kv_dim()) + mine_.begin * c_.head_dim();
+    const float* const v = row(p_.v_, begin, c_.kv_dim()) + mine_.begin * c_.head_dim();
+    const float* const angles = p_.rope_.data();
+    call(k_.rope, {q, q, angles, &at(begin), heads * group, end - begin, row_stride(c_.dim)});
+    call(k_.rope, {k, k, angles, &at(begin), heads, end - begin, row_stride(c_.kv_dim())});
+    call(k_.append, {k, v, p_.cache_.keys(layer, mine_.begin), p_.cache_.values(layer, mine_.begin),
+                     &at(begin), heads, end - begin, row_stride(c_.kv_dim())});
   }
 
   template <class Body>
@@ -243,7 +264,8 @@ void Prefill::place(Carver& carver, int threads) {
   }
   attention_scratch_.clear();
   for (int t = 0; t < threads; ++t) {
-    attention_scratch_.push_back(carver.take<float>(cache_.attention_key().scratch_floats()));
+    attention_scratch_.push_back(carver.take<float>(
+        std::max(cache_.attention_key().scratch_floats(), cache_.tile_key(0).scratch_floats())));
   }
 }
 

@@ -54,33 +54,33 @@ struct Outputs {
     return outputs;
   }
   std::vector<Output> operator()(const jit::RopeKey& key, const jit::RopeArgs& args) const {
-    return {{Output::Type::f32, args.out, args.n_heads * key.head_dim}};
+    std::vector<Output> outputs;
+    for (std::int64_t t = 0; t < args.n_tokens; ++t) {
+      outputs.push_back({Output::Type::f32, args.out + t * args.token_stride, args.n_heads * key.head_dim});
+    }
+    return outputs;
   }
   std::vector<Output> operator()(const jit::KvAppendKey& key, const jit::KvAppendArgs& args) const {
     const jit::KvLayout layout(key);
-    const auto type = key.type == jit::KvType::f32    ? Output::Type::f32
-                      : key.type == jit::KvType::q8_0 ? Output::Type::s8
-                                                      : Output::Type::u16;
-    const std::int64_t pos = args.at->pos;
-    const std::int64_t group = pos - pos % kLanes;
     std::vector<Output> outputs;
     for (std::int64_t head = 0; head < args.n_kv_heads; ++head) {
       std::byte* const keys = args.k_cache + head * layout.keys_bytes();
       std::byte* const values = args.v_cache + head * layout.values_bytes();
-      for (int block = 0; block < layout.blocks(); ++block) {
-        const int first = block * layout.block_dims();
-        const int dims = std::min(layout.block_dims(), key.head_dim - first);
-        outputs.push_back({type, keys + layout.key_at(group, first), std::int64_t{dims} * kLanes});
-        if (!layout.scaled()) continue;
-        outputs.push_back({Output::Type::f32, keys + layout.key_scale_at(group, block), kLanes});
-        outputs.push_back({Output::Type::f32, values + layout.value_scale_at(pos, block), 1});
+      const std::int64_t end = args.at->pos + args.n_tokens;
+      for (std::int64_t pos = args.at->pos; pos < end; ++pos) add_value(layout, values, pos, outputs);
+      for (std::int64_t pos = args.at->pos / kLanes * kLanes; pos < end; pos += kLanes) {
+        add_keys(layout, keys, pos, outputs);
       }
-      outputs.push_back({type, values + layout.value_at(pos, 0), jit::round_up(key.head_dim, kLanes)});
     }
     return outputs;
   }
   std::vector<Output> operator()(const jit::AttentionKey& key, const jit::AttentionArgs& args) const {
-    return {{Output::Type::f32, args.out, args.n_kv_heads * key.group * key.head_dim}};
+    std::vector<Output> outputs;
+    for (int t = 0; t < key.tokens; ++t) {
+      outputs.push_back({Output::Type::f32, args.out + std::ptrdiff_t{t} * key.token_stride,
+                         args.n_kv_heads * key.group * key.head_dim});
+    }
+    return outputs;
   }
   std::vector<Output> operator()(const jit::AttentionRangesKey& key,
                                  const jit::AttentionRangesArgs& args) const {
@@ -105,6 +105,40 @@ struct Outputs {
   }
   std::vector<Output> operator()(const jit::ArgmaxKey& /*key*/, const jit::ArgmaxArgs& args) const {
     return {{Output::Type::f32, &args.best->value, 1}, {Output::Type::i32, &args.best->index, 1}};
+  }
+
+ private:
+  static Output::Type element(const jit::KvLayout& layout) {
+    switch (layout.type) {
+      case jit::KvType::f32:
+        return Output::Type::f32;
+      case jit::KvType::f16:
+      case jit::KvType::bf16:
+        return Output::Type::u16;
+      case jit::KvType::q8_0:
+        return Output::Type::s8;
+    }
+    return Output::Type::s8;
+  }
+  // The keys of sixteen positions from `pos` on.
+  static void add_keys(const jit::KvLayout& layout, std::byte* keys, std::int64_t pos,
+                       std::vector<Output>& outputs) {
+    for (int block = 0; block < layout.blocks(); ++block) {
+      const int first = block * layout.block_dims();
+      const int dims = std::min(layout.block_dims(), layout.head_dim - first);
+      outputs.push_back({element(layout), keys + layout.key_at(pos, first), std::int64_t{dims} * kLanes});
+      if (!layout.scaled()) continue;
+      outputs.push_back({Output::Type::f32, keys + layout.key_scale_at(pos, block), kLanes});
+    }
+  }
+  // The values of one position.
+  static void add_value(const jit::KvLayout& layout, std::byte* values, std::int64_t pos,
+                        std::vector<Output>& outputs) {
+    outputs.push_back(
+        {element(layout), values + layout.value_at(pos, 0), jit::round_up(layout.head_dim, kLanes)});
+    for (int block = 0; layout.scaled() && block < layout.blocks(); ++block) {
+      outputs.push_back({Output::Type::f32, values + layout.value_scale_at(pos, block), 1});
+    }
   }
 };
 
