@@ -30,6 +30,7 @@ class ArgmaxGenerator {
 
   // vectors = the whole vectors of the slice; has_tail = whether the padded last one is ours.
   void load_args() {
+    e.note("x of the slice, and how many whole vectors it has");
     e.mov(x, e.ptr[e.args() + offsetof(ArgmaxArgs, begin)]);
     e.mov(vectors, e.ptr[e.args() + offsetof(ArgmaxArgs, end)]);
     e.sub(vectors, x);
@@ -43,10 +44,11 @@ class ArgmaxGenerator {
   void at_tail(Body body) {
     if (tail() == 0) return;
     Xbyak::Label done;
+    e.note("the last {} values, if the slice has them", tail());
     e.cmp(e.qword[e.args() + offsetof(ArgmaxArgs, end)], key.n);
     e.jne(done, Emitter::T_NEAR);
     body();
-    e.L(done);
+    e.L(done, "behind_tail");
   }
 
   void take(int i, int lanes) {
@@ -56,6 +58,7 @@ class ArgmaxGenerator {
   }
 
   void maximum() {
+    e.note("the largest, {} ways", kWays);
     for (const V16& way : ways) e.broadcast(way, f32(-kInfinity));
     e.mov(at, x);
     e.mov(count, vectors);
@@ -68,6 +71,7 @@ class ArgmaxGenerator {
       e.add(at, kLanes * 4);
     });
     at_tail([&] { take(0, tail()); });
+    e.note("the ways' largest");
     e.max(ways[0], ways[0], ways[1]);
     e.max(ways[2], ways[2], ways[3]);
     e.max(ways[0], ways[0], ways[2]);
@@ -78,6 +82,7 @@ class ArgmaxGenerator {
   // than that.
   void first_place() {
     Xbyak::Label found, done;
+    e.note("the first place where it stands");
     e.mov(index, e.ptr[e.args() + offsetof(ArgmaxArgs, begin)]);
     e.vmovd(e.scratch().cvt32(), Xbyak::Xmm(best.part[0].getIdx()));
     e.cmp(e.scratch().cvt32(), static_cast<std::uint32_t>(f32(-kInfinity).bits));
@@ -95,7 +100,7 @@ class ArgmaxGenerator {
       e.load_tail(value, at, tail(), f32(-kInfinity));
       e.equal_mask(e.scratch(), temp, value, best);
     });
-    e.L(found);
+    e.L(found, "found");
     e.bsf(e.scratch(), e.scratch());
     e.vmovss(Xbyak::Xmm(best.part[0].getIdx()),
              e.ptr[at + e.scratch() * 4]);  // of equal zeros, the sign of the first
@@ -103,16 +108,17 @@ class ArgmaxGenerator {
     e.sub(at, x);
     e.shr(at, 2);
     e.add(index, at);
-    e.L(done);
+    e.L(done, "done");
   }
 
   static constexpr int kWays = 4;
 
   Emitter& e;
   const ArgmaxKey& key;
-  const Reg64 x = e.gpr(), at = e.gpr(), count = e.gpr(), index = e.gpr(), temp = e.gpr(), vectors = e.gpr();
-  const V16 value = e.v16(), best = e.uniform16();
-  const std::vector<V16> ways = e.v16s(kWays);
+  const Reg64 x = e.gpr("x"), at = e.gpr("at"), count = e.gpr("count"), index = e.gpr("index");
+  const Reg64 temp = e.gpr("temp"), vectors = e.gpr("vectors");
+  const V16 value = e.v16("value"), best = e.uniform16("best");
+  const std::vector<V16> ways = e.v16s(kWays, "largest[way]");
 };
 
 }  // namespace

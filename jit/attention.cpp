@@ -3,13 +3,31 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
+#include <utility>
 
 #include "jit/generators.h"
 
 namespace llamajit::jit {
 
 AttentionFrame::AttentionFrame(Emitter& emitter, const AttentionKey& attention_key, RangeResult range_result)
-    : e(emitter), key(attention_key), result(range_result), layout(attention_key) {}
+    : e(emitter), key(attention_key), result(range_result), layout(attention_key) {
+  for (const auto& [slot, name] : {std::pair{Slot::heads_left, "heads_left"},
+                                   {Slot::heads_now, "heads_now"},
+                                   {Slot::positions, "positions"},
+                                   {Slot::left, "left"},
+                                   {Slot::last, "last"},
+                                   {Slot::later, "later"},
+                                   {Slot::q, "q"},
+                                   {Slot::out, "out"},
+                                   {Slot::keys, "keys"},
+                                   {Slot::values, "values"},
+                                   {Slot::first_token, "first_token"},
+                                   {Slot::keys_done, "keys_done"},
+                                   {Slot::values_done, "values_done"},
+                                   {Slot::scales_done, "scales_done"}}) {
+    e.name_stack(8 * static_cast<int>(slot), name);
+  }
+}
 
 void AttentionFrame::count_positions(int n) const {
   e.lea(count, e.ptr[positions + (n - 1)]);
@@ -39,7 +57,7 @@ class AttentionGenerator {
     if (f.key.head_dim % kLanes != 0) e.prepare_tail(f.key.head_dim % kLanes);
     load_args();
     Xbyak::Label next_heads;
-    e.L(next_heads);
+    e.L(next_heads, "next_heads");
     if (f.heads_at_once() > 1) choose_heads();
     merges() ? emit_ranges() : emit_range();
     if (f.heads_at_once() > 1) {
@@ -75,6 +93,7 @@ class AttentionGenerator {
   }
 
   void choose_heads() {
+    e.note("K/V heads side by side: {} at most", f.heads_at_once());
     e.mov(f.heads, f.slot(Slot::heads_left));
     e.mov(e.scratch(), f.heads_at_once());
     e.cmp(f.heads, e.scratch());
@@ -89,20 +108,21 @@ class AttentionGenerator {
 
   void emit_ranges() {
     Xbyak::Label next, last;
+    e.note("ranges of {} positions", kAttentionRange);
     e.mov(e.scratch(), f.slot(Slot::positions));
     e.mov(f.slot(Slot::left), e.scratch());
     e.xor_(e.scratch(), e.scratch());
     for (const auto zero : {Slot::later, Slot::keys_done, Slot::values_done, Slot::scales_done}) {
       e.mov(f.slot(zero), e.scratch());
     }
-    e.L(next);
+    e.L(next, "next_range");
     begin_range();
     emit_range();
     e.cmp(f.slot(Slot::left), kAttentionRange);
     e.jle(last, Emitter::T_NEAR);
     end_range();
     e.jmp(next, Emitter::T_NEAR);
-    e.L(last);
+    e.L(last, "last_range");
     // The pointers are at the next heads, but within a range.
     e.mov(f.slot(Slot::q), f.q);
     e.mov(f.slot(Slot::out), f.out);
@@ -113,6 +133,7 @@ class AttentionGenerator {
   }
 
   void begin_range() {
+    e.note("the range's positions, and where it lies");
     e.mov(f.positions, f.slot(Slot::left));
     e.mov(e.scratch(), kAttentionRange);
     e.cmp(f.positions, e.scratch());
@@ -126,6 +147,7 @@ class AttentionGenerator {
   }
 
   void end_range() {
+    e.note("on to the next range");
     const int values = kAttentionRange * f.layout.value_row_bytes();
     e.sub(f.slot(Slot::left), kAttentionRange);
     e.mov(f.slot(Slot::later), 1);

@@ -83,9 +83,11 @@ struct AttentionFrame {
   const RangeResult result;
   const KvLayout layout;
   // Of the head at hand: its queries, results and scores, and its keys and values of the range.
-  const Reg64 q = e.gpr(), keys = e.gpr(), values = e.gpr(), out = e.gpr(), scores = e.gpr();
-  const Reg64 heads = e.gpr(), positions = e.gpr();  // positions: of the range, that the first token sees
-  const Reg64 count = e.gpr(), inner = e.gpr(), at = e.gpr(), at_q = e.gpr(), row = e.gpr();
+  const Reg64 q = e.gpr("q"), keys = e.gpr("keys"), values = e.gpr("values"), out = e.gpr("out");
+  const Reg64 scores = e.gpr("scores"), heads = e.gpr("heads");
+  const Reg64 positions = e.gpr("positions");  // of the range, that the first token sees
+  const Reg64 count = e.gpr("count"), inner = e.gpr("inner"), at = e.gpr("at"), at_q = e.gpr("at_q");
+  const Reg64 row = e.gpr("row");
 };
 using Slot = AttentionFrame::Slot;
 

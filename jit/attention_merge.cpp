@@ -28,6 +28,7 @@ class AttentionMergeGenerator {
 
  private:
   void merge_head() {
+    e.note("the first range's record");
     e.mov(at, records);
     load_maximum_and_sum(m, l);
     over_out([&](int d, int lanes) {
@@ -36,6 +37,7 @@ class AttentionMergeGenerator {
     });
     e.mov(count, more);
     e.while_at_least(count, 1, [&] {
+      e.note("the next range's: out = o * b + out * a");
       e.add(at, record_bytes);
       load_maximum_and_sum(a, b);
       emit_merge(e, m, l, a, b);
@@ -47,6 +49,7 @@ class AttentionMergeGenerator {
         e.store_tail(out + d * 4, before, lanes);
       });
     });
+    e.note("out /= l");
     e.broadcast(a, f32(1.0F));
     e.div(a, a, l);
     over_out([&](int d, int lanes) {
@@ -72,10 +75,10 @@ class AttentionMergeGenerator {
   Emitter& e;
   const AttentionMergeKey& key;
   const int record_bytes = static_cast<int>(attention_record(key.head_dim)) * 4;
-  const Reg64 records = e.gpr(), out = e.gpr(), heads = e.gpr(), at = e.gpr(), count = e.gpr();
-  const Reg64 more = e.gpr();  // ranges behind the first
-  const V16 m = e.uniform16(), l = e.uniform16(), a = e.uniform16(), b = e.uniform16();
-  const V16 value = e.v16(), before = e.v16();
+  const Reg64 records = e.gpr("records"), out = e.gpr("out"), heads = e.gpr("heads"), at = e.gpr("at");
+  const Reg64 count = e.gpr("count"), more = e.gpr("more");  // more: ranges behind the first
+  const V16 m = e.uniform16("m"), l = e.uniform16("l"), a = e.uniform16("a"), b = e.uniform16("b");
+  const V16 value = e.v16("value"), before = e.v16("before");
 };
 
 }  // namespace

@@ -19,12 +19,12 @@ class AttentionRangesGenerator {
     find_last();
     e.sub(range, arg(offsetof(AttentionRangesArgs, part)));
     e.jl(done, Emitter::T_NEAR);
-    e.L(next);
+    e.L(next, "next_range");
     begin_range();
     emit_range();
     e.sub(range, arg(offsetof(AttentionRangesArgs, parts)));
     e.jge(next, Emitter::T_NEAR);
-    e.L(done);
+    e.L(done, "done");
     e.leave();
   }
 
@@ -33,6 +33,7 @@ class AttentionRangesGenerator {
 
   // range = the number of the last one; slots: that number too, and the positions of it
   void find_last() {
+    e.note("the last range: its number, and how many positions it has");
     e.mov(range, arg(offsetof(AttentionRangesArgs, at)));
     e.mov(range.cvt32(), e.ptr[range + offsetof(Cursor, pos)]);
     e.lea(f.positions, e.ptr[range + 1]);
@@ -45,6 +46,7 @@ class AttentionRangesGenerator {
 
   void begin_range() {
     const int values = kAttentionRange * f.layout.value_row_bytes();
+    e.note("a range's positions, and where it and its record lie");
     const auto place = [&](const Reg64& to, int bytes_per_range, std::size_t base) {
       e.imul(to, range, bytes_per_range);
       e.add(to, arg(base));
@@ -77,6 +79,7 @@ class AttentionRangesGenerator {
   // Each row's m and l, which lie side by side, into its record.
   void copy_maxima_and_sums() {
     const int behind = static_cast<int>(round_up(f.key.head_dim, kLanes)) * 4;
+    e.note("each head's maximum and sum, into its record");
     for (int i = 0; i < f.rows(); ++i) {
       e.mov(e.scratch(), e.ptr[f.scores + (score_row_at(i) + row_value_at(RowValue::maximum))]);
       e.mov(e.ptr[f.out + (f.out_at(i) + behind)], e.scratch());

@@ -48,10 +48,11 @@ class Scores {
   struct Block {
     Block(Emitter& e, int first_row, int rows, int groups, bool with_totals)
         : first(first_row), n_rows(rows), n_groups(groups) {
-      for (std::vector<V16>& way : sums) way = e.v16s(n_groups * n_rows);
-      if (with_totals) totals = e.v16s(n_groups * n_rows);
-      for (int i = 0; i < (n_groups > 1 ? n_rows : 1); ++i) queries.push_back(e.uniform16());
-      keys = e.v16();
+      sums[0] = e.v16s({n_groups, n_rows}, "even[group][row]");
+      sums[1] = e.v16s({n_groups, n_rows}, "odd[group][row]");
+      if (with_totals) totals = e.v16s({n_groups, n_rows}, "total[group][row]");
+      for (int i = 0; i < (n_groups > 1 ? n_rows : 1); ++i) queries.push_back(e.uniform16("query"));
+      keys = e.v16("keys");
     }
     int group_of(std::size_t sum) const { return static_cast<int>(sum) / n_rows; }
     int row_of(std::size_t sum) const { return static_cast<int>(sum) % n_rows; }
@@ -68,6 +69,8 @@ class Scores {
   void emit_block(int first, int n_rows, int n_groups) {
     Emitter::VectorScope scope(e);
     const Block b(e, first, n_rows, n_groups, scaled());
+    e.note("scores of rows {} to {}: {} x 16 positions, dimensions {} ways", first, first + n_rows - 1,
+           n_groups, kWays);
     for (const std::vector<V16>* all : {&b.sums[0], &b.sums[1], &b.totals}) {
       for (const V16& sum : *all) e.zero(sum);
     }
@@ -82,6 +85,7 @@ class Scores {
     if (f.key.head_dim % turn > 0) add_dimensions(b, f.key.head_dim % turn);
     if (n_groups > 1) e.add(f.at, (n_groups - 1) * f.layout.key_group_bytes());
 
+    e.note("score = sum / sqrt({})", f.key.head_dim);
     for (std::size_t i = 0; i < b.sums[0].size(); ++i) {
       const V16& score = scaled() ? b.totals[i] : b.sums[0][i];
       if (!scaled()) e.add(score, score, b.sums[1][i]);
@@ -117,6 +121,7 @@ class Scores {
 
   // total = fma(sum, scale, total), and the sums begin anew.
   void add_scaled(const Block& b, int block_dims) {
+    e.note("total += the block's sum * its positions' scales");
     for (std::size_t i = 0; i < b.totals.size(); ++i) {
       if (b.row_of(i) == 0) {
         const int group = b.group_of(i) * f.layout.key_group_bytes();

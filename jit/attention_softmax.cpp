@@ -38,6 +38,7 @@ class Softmax {
   // zero. That group is changed as a whole: a store of its tail alone would keep what reads it next waiting.
   void find_maximum() {
     const Reg64& lanes = f.inner;  // of the last group
+    e.note("the maximum of a row's scores; -inf behind the last position");
     e.lea(lanes, e.ptr[f.positions - 1]);
     e.mov(f.count, lanes);
     e.and_(lanes, kLanes - 1);
@@ -57,6 +58,7 @@ class Softmax {
   }
 
   void exponentials() {
+    e.note("weight = exp(score - maximum), and their sum");
     e.zero(acc);
     f.count_positions(kLanes);
     e.mov(f.at, f.row);
@@ -75,24 +77,25 @@ class Softmax {
 
   void merge_and_scale() {
     Xbyak::Label first, more, done;
+    e.note("maximum and sum of all ranges so far");
     e.cmp(f.slot(Slot::later), 0);
     e.je(first, Emitter::T_NEAR);
     merge();
-    e.L(first);
+    e.L(first, "first_range");
     store_maximum_and_sum();
     e.cmp(f.slot(Slot::left), kAttentionRange);
     e.jg(more, Emitter::T_NEAR);
     store_inverse();
     e.jmp(done, Emitter::T_NEAR);
-    e.L(more);
+    e.L(more, "more_ranges");
     e.mov(e.dword[f.row + row_value_at(RowValue::scale)], std::bit_cast<std::uint32_t>(1.0F));
-    e.L(done);
+    e.L(done, "row_done");
   }
 
   // maximum and sum = those of all ranges so far
   void merge() {
     Emitter::VectorScope scope(e);
-    const V16 m = e.uniform16(), l = e.uniform16();
+    const V16 m = e.uniform16("m"), l = e.uniform16("l");
     e.broadcast(m, f.row + row_value_at(RowValue::maximum));
     e.broadcast(l, f.row + row_value_at(RowValue::sum));
     emit_merge(e, m, l, maximum, sum);
@@ -109,6 +112,7 @@ class Softmax {
 
   void store_inverse() {
     const Xbyak::Xmm one = xmm_of(t1.part[0]);
+    e.note("1 / sum");
     e.vmovss(one, e.constant(f32(1.0F)));
     e.vdivss(one, one, xmm_of(sum.part[0]));
     e.vmovss(e.ptr[f.row + row_value_at(RowValue::scale)], one);
@@ -116,8 +120,8 @@ class Softmax {
 
   const AttentionFrame& f;
   Emitter& e;
-  const V16 acc = e.v16(), value = e.v16(), t0 = e.v16(), t1 = e.v16();
-  const V16 maximum = e.uniform16(), sum = e.uniform16();
+  const V16 acc = e.v16("acc"), value = e.v16("value"), t0 = e.v16("t0"), t1 = e.v16("t1");
+  const V16 maximum = e.uniform16("maximum"), sum = e.uniform16("sum");
 };
 
 }  // namespace
@@ -138,18 +142,21 @@ void emit_softmax(const AttentionFrame& f) {
   // Each token sees one position more, but for whole ranges.
   e.mov(f.slot(Slot::first_token), f.positions);
   const Reg64& tokens = f.heads;
+  e.name(tokens, "tokens");
   e.repeat(tokens, f.key.tokens, [&] {
     e.repeat(rows, f.key.group, [&] { softmax.emit_row(); });
     e.lea(e.scratch(), e.ptr[f.positions + 1]);
     e.cmp(f.positions, kAttentionRange);
     e.cmovl(f.positions, e.scratch());
   });
+  e.name(tokens, "heads");
   e.mov(f.positions, f.slot(Slot::first_token));
 }
 
 void emit_merge(Emitter& e, const V16& m, const V16& l, const V16& a, const V16& b) {
   Emitter::VectorScope scope(e);
-  const V16 both = e.uniform16(), t0 = e.uniform16(), t1 = e.uniform16();
+  const V16 both = e.uniform16("both"), t0 = e.uniform16("t0"), t1 = e.uniform16("t1");
+  e.note("a = exp(m - max(m, m_r)), b = exp(m_r - max(m, m_r)), l = l_r * b + l * a");
   e.max(both, m, a);
   e.sub(m, m, both);
   emit_exp(e, m, t0, t1);

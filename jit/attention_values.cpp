@@ -63,7 +63,8 @@ class Values {
   int weights_at() const { return f.layout.scaled() ? f.heads_at_once() * score_row_at(f.rows()) : 0; }
   void scale_weights(int block) {
     Emitter::VectorScope scope(e);
-    const V16 scales = e.v16(), weights = e.v16();
+    const V16 scales = e.v16("scales"), weights = e.v16("weights");
+    e.note("weights times the scales of block {}", block);
     f.count_positions(kLanes);
     e.mov(f.row, f.scores);
     e.mov(f.at, f.values);
@@ -84,7 +85,9 @@ class Values {
     Emitter::VectorScope scope(e);
     const int ways = f.key.value_ways();
     const int n_sums = b.n_rows * b.n_vectors;
-    const std::vector<V16> sums = e.v16s(n_sums * ways_at_once());  // (ways, rows, vectors)
+    const std::vector<V16> sums = e.v16s({ways_at_once(), b.n_rows, b.n_vectors}, "sums[way][row][vector]");
+    e.note("rows {} to {}, dimensions {} to {}: sums of weight * value, positions {} ways", b.row,
+           b.row + b.n_rows - 1, b.vector * kLanes, (b.vector + b.n_vectors) * kLanes - 1, ways);
     for (int first_way = 0; first_way < ways; first_way += ways_at_once()) {
       for (const V16& sum : sums) e.zero(sum);
       add_positions(b, first_way, sums);
@@ -102,6 +105,7 @@ class Values {
   // Every value_ways()-th position from the first way's on, and those of the ways beside it.
   void add_positions(const Block& b, int first_way, const std::vector<V16>& sums) {
     const int ways = f.key.value_ways();
+    e.note("positions {} + {}n{}", first_way, ways, ways_at_once() > 1 ? " and those behind each" : "");
     f.count_all_positions(ways);
     e.lea(f.at,
           e.ptr[f.values + (first_way * f.layout.value_row_bytes() + b.vector * f.layout.vector_bytes())]);
@@ -136,10 +140,10 @@ class Values {
   // sums (rows, vectors) += weight * value of the position `index` places from `at` and `row`
   void add_position(const Block& b, int index, const V16* sums) {
     Emitter::VectorScope scope(e);
-    const V16 values = e.v16();
+    const V16 values = e.v16("values");
     std::vector<V16> weights;
     weights.reserve(static_cast<std::size_t>(b.n_rows));
-    for (int i = 0; i < (b.n_vectors > 1 ? b.n_rows : 1); ++i) weights.push_back(e.uniform16());
+    for (int i = 0; i < (b.n_vectors > 1 ? b.n_rows : 1); ++i) weights.push_back(e.uniform16("weight"));
     const auto weight = [&](int i) { return f.row + (score_row_at(i) + index * 4); };
     if (b.n_vectors > 1) {
       for (int i = 0; i < b.n_rows; ++i) e.broadcast(weights[static_cast<std::size_t>(i)], weight(i));
@@ -166,20 +170,21 @@ class Values {
           b, sums, [&](int, const V16& sum, const RegExp& to, int lanes) { e.store_tail(to, sum, lanes); });
     }
     Xbyak::Label later, done;
+    e.note("the first range is copied, later ones are merged");
     e.cmp(f.slot(Slot::later), 0);
     e.jne(later, Emitter::T_NEAR);
     scale(b, sums);
     e.jmp(done, Emitter::T_NEAR);
-    e.L(later);
+    e.L(later, "later_range");
     merge(b, sums);
-    e.L(done);
+    e.L(done, "stored");
   }
 
   // out = fma(o, scale, +0)
   void scale(const Block& b, const std::vector<V16>& sums) {
     over_out(b, sums, [&](int i, const V16& sum, const RegExp& to, int lanes) {
       Emitter::VectorScope scope(e);
-      const V16 factor = e.uniform16();
+      const V16 factor = e.uniform16("factor");
       e.broadcast(factor, f.scores + (score_row_at(i) + row_value_at(RowValue::scale)));
       e.muladd(sum, factor, f32(0.0F));
       e.store_tail(to, sum, lanes);
@@ -190,7 +195,7 @@ class Values {
   void merge(const Block& b, const std::vector<V16>& sums) {
     over_out(b, sums, [&](int i, const V16& sum, const RegExp& to, int lanes) {
       Emitter::VectorScope scope(e);
-      const V16 before = e.v16(), factor = e.uniform16();
+      const V16 before = e.v16("before"), factor = e.uniform16("factor");
       const auto broadcast = [&](RowValue v) {
         e.broadcast(factor, f.scores + (score_row_at(i) + row_value_at(v)));
       };

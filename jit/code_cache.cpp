@@ -52,10 +52,10 @@ KernelEntry reference_entry(const Key&) {
 
 }  // namespace
 
-std::vector<std::uint8_t> generate_code(Isa isa, const KernelKey& key) {
+std::vector<std::uint8_t> generate_code(Isa isa, const KernelKey& key, Annotations* annotations) {
   assert(isa.generates());
   try {
-    Emitter emitter(isa, emission_buffer());
+    Emitter emitter(isa, emission_buffer(), annotations);
     std::visit([&](const auto& k) { generate(emitter, k); }, key);
     return {emitter.getCode(), emitter.getCode() + emitter.getSize()};
   } catch (const Xbyak::Error& error) {
@@ -91,10 +91,10 @@ const KernelInfo& CodeCache::find_or_generate(const KernelKey& key) {
   return info;
 }
 
-void CodeCache::publish() {
+void CodeCache::publish(bool breakpoints) {
   if (!isa_.generates()) return;
   const Stopwatch stopwatch(emit_ms_);
-  memory_ = ExecutableMemory(code_);
+  memory_ = ExecutableMemory(code_, breakpoints);
   for (KernelInfo& info : kernels_) {
     // The one place where bytes become a function.
     info.entry =

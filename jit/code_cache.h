@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "jit/annotations.h"
 #include "jit/executable_memory.h"
 #include "jit/isa.h"
 #include "jit/kernels.h"
@@ -52,13 +53,15 @@ class CodeCache {
   Kernel<typename Key::Args> get(const Key& key) {
     return Kernel<typename Key::Args>(find_or_generate(key));
   }
-  // Makes everything callable.
-  void publish();
+  // Makes everything callable. With `breakpoints`, debuggers may stop in it.
+  void publish(bool breakpoints = false);
 
   Isa isa() const { return isa_; }
   const std::deque<KernelInfo>& kernels() const { return kernels_; }
   std::size_t code_bytes() const { return code_.size(); }
   double emit_ms() const { return emit_ms_; }  // spent generating and publishing
+  // Where the code runs; nullptr before publish(), and where there is none.
+  const std::uint8_t* address() const { return memory_.data(); }
   // The code of all kernels, in order; each starts at a multiple of 64 bytes.
   const std::vector<std::uint8_t>& code() const { return code_; }
 
@@ -73,8 +76,9 @@ class CodeCache {
   double emit_ms_ = 0;
 };
 
-// The code of one kernel for any tier that generates, also one that this CPU lacks.
-std::vector<std::uint8_t> generate_code(Isa isa, const KernelKey& key);
+// The code of one kernel for any tier that generates, also one that this CPU lacks; always the same. With
+// `annotations`, the emitter says there what it does.
+std::vector<std::uint8_t> generate_code(Isa isa, const KernelKey& key, Annotations* annotations = nullptr);
 
 // Runs the scalar twin.
 void run_reference(const KernelKey& key, const void* args);

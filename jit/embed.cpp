@@ -21,6 +21,7 @@ class EmbedGenerator {
  private:
   // row = table + token / 16 * tile_bytes + token % 16 * 4; codes and floats both take 4 bytes a lane.
   void find_row() {
+    e.note("row = table + token / 16 * tile_bytes + token % 16 * 4");
     e.mov(row, e.ptr[e.args() + offsetof(EmbedArgs, at)]);
     e.mov(row.cvt32(), e.ptr[row + offsetof(Cursor, token)]);
     e.mov(e.scratch(), row);
@@ -35,6 +36,7 @@ class EmbedGenerator {
   void copy_f32() {
     constexpr int kUnroll = 8;
     const Vec value = Xbyak::Xmm(0);
+    e.name(value, "value");
     const auto copy = [&](int i) {
       e.vmovss(value, e.ptr[row + i * kLanes * 4]);
       e.vmovss(e.ptr[out + i * 4], value);
@@ -51,8 +53,12 @@ class EmbedGenerator {
   void decode_q8() {
     const Q8Layout layout(key.format);
     const Xbyak::Xmm scale(0), value(1), zero(2);
+    for (const auto& [reg, role] : {std::pair{&scale, "scale"}, {&value, "value"}, {&zero, "zero_code"}}) {
+      e.name(*reg, role);
+    }
     e.vmovdqu(zero, e.constant(i32(128)));
     e.repeat(groups, key.dim / layout.group, [&] {
+      e.note("a group of {} codes", layout.group);
       e.vbroadcastss(scale, e.ptr[row + static_cast<int>(layout.codes_bytes)]);
       e.repeat(count, layout.group / 4, [&] {
         decode_four(scale, value, zero);
@@ -72,6 +78,7 @@ class EmbedGenerator {
   }
 
   void decode_four(const Xbyak::Xmm& scale, const Xbyak::Xmm& value, const Xbyak::Xmm& zero) {
+    e.note("value = (code - 128) * scale, four codes at a time");
     e.vpmovzxbd(value, e.ptr[row]);
     e.vpsubd(value, value, zero);
     e.vcvtdq2ps(value, value);
@@ -80,7 +87,7 @@ class EmbedGenerator {
 
   Emitter& e;
   const EmbedKey& key;
-  const Reg64 row = e.gpr(), out = e.gpr(), groups = e.gpr(), count = e.gpr();
+  const Reg64 row = e.gpr("row"), out = e.gpr("out"), groups = e.gpr("groups"), count = e.gpr("count");
 };
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <functional>
+#include <numeric>
 
 namespace llamajit::jit {
 namespace {
@@ -18,52 +20,75 @@ constexpr int kCallerSaved = 7;
 
 }  // namespace
 
-Emitter::Emitter(Isa isa, std::span<std::uint8_t> buffer)
-    : CodeGenerator(buffer.size(), buffer.data()), isa_(isa) {
+Emitter::Emitter(Isa isa, std::span<std::uint8_t> buffer, Annotations* annotations)
+    : CodeGenerator(buffer.size(), buffer.data()), isa_(isa), annotations_(annotations) {
   setDefaultEncoding(isa.wide() ? Xbyak::EvexEncoding : Xbyak::VexEncoding);
+  name(args(), "args");
+  name(scratch(), "scratch");
 }
 
 // --- registers
 // ---------------------------------------------------------------------------------------------------
 
-Reg64 Emitter::gpr() {
+Reg64 Emitter::gpr(std::string_view role) {
   assert(static_cast<std::size_t>(next_gpr_) < kGprs.size());
-  return Reg64(kGprs[static_cast<std::size_t>(next_gpr_++)]);
+  const Reg64 reg(kGprs[static_cast<std::size_t>(next_gpr_++)]);
+  name(reg, role);
+  return reg;
 }
 
-Vec Emitter::next_vector() {
+Vec Emitter::take_vector() {
   assert(next_vector_ < vectors());
   const int index = next_vector_++;
   return isa_.wide() ? Vec(Zmm(index)) : Vec(Ymm(index));
 }
 
-V16 Emitter::v16() {
-  const Vec first = next_vector();
-  if (isa_.wide()) return {{first, first}, 1};
-  return {{first, next_vector()}, 2};
+Vec Emitter::next_vector(std::string_view role) {
+  const Vec v = take_vector();
+  name(v, role);
+  return v;
 }
 
-V16 Emitter::uniform16() {
-  const Vec only = next_vector();
+V16 Emitter::v16(std::string_view role) {
+  return v16s({}, role).front();
+}
+
+V16 Emitter::uniform16(std::string_view role) {
+  const Vec only = next_vector(role);
   return {{only, only}, isa_.wide() ? 1 : 2};
 }
 
-V16 Emitter::part16() {
-  const Vec only = next_vector();
+V16 Emitter::part16(std::string_view role) {
+  const Vec only = next_vector(role);
   return {{only, only}, 1};
 }
 
-std::vector<V16> Emitter::v16s(int count) {
-  std::vector<V16> out;
-  out.reserve(static_cast<std::size_t>(count));
-  for (int i = 0; i < count; ++i) out.push_back(v16());
-  return out;
+std::vector<V16> Emitter::v16s(int count, std::string_view role) {
+  return v16s({count}, role);
 }
 
-std::vector<V16> Emitter::part16s(int count) {
-  std::vector<V16> out;
-  out.reserve(static_cast<std::size_t>(count));
-  for (int i = 0; i < count; ++i) out.push_back(part16());
+std::vector<V16> Emitter::v16s(std::initializer_list<int> shape, std::string_view role) {
+  return take_vectors(parts(), shape, role);
+}
+
+std::vector<V16> Emitter::part16s(int count, std::string_view role) {
+  return part16s({count}, role);
+}
+
+std::vector<V16> Emitter::part16s(std::initializer_list<int> shape, std::string_view role) {
+  return take_vectors(1, shape, role);
+}
+
+std::vector<V16> Emitter::take_vectors(int registers_each, std::initializer_list<int> shape,
+                                       std::string_view role) {
+  record_role(Annotations::File::vector, next_vector_, registers_each, shape, role);
+  std::vector<V16> out(
+      static_cast<std::size_t>(std::accumulate(shape.begin(), shape.end(), 1, std::multiplies<>())));
+  for (V16& value : out) {
+    value.part[0] = take_vector();
+    value.part[1] = registers_each == 2 ? take_vector() : value.part[0];
+    value.parts = registers_each;
+  }
   return out;
 }
 
@@ -71,11 +96,18 @@ std::vector<V16> Emitter::part16s(int count) {
 // ---------------------------------------------------------------------------------------------------
 
 void Emitter::enter(int stack_bytes) {
+  using Change = Annotations::Frame::Change;
   endbr64();
   push(rbp);
+  record([](Annotations& a, std::uint32_t at) { a.frame.rbp_pushed = at; });
   mov(rbp, rsp);
+  record([](Annotations& a, std::uint32_t at) { a.frame.rbp_set = at; });
   saved_ = std::max(0, next_gpr_ - kCallerSaved);
-  for (int i = 0; i < saved_; ++i) push(Reg64(kGprs[static_cast<std::size_t>(kCallerSaved + i)]));
+  for (int i = 0; i < saved_; ++i) {
+    const Reg64 reg(kGprs[static_cast<std::size_t>(kCallerSaved + i)]);
+    push(reg);
+    record([&](Annotations& a, std::uint32_t at) { a.frame.saved.push_back(Change{at, reg.getIdx()}); });
+  }
   if (stack_bytes == 0) return;
   has_scratch_ = true;
   sub(rsp, stack_bytes);
@@ -83,25 +115,45 @@ void Emitter::enter(int stack_bytes) {
 }
 
 void Emitter::leave() {
+  using Change = Annotations::Frame::Change;
+  note("return");
   if (has_scratch_) lea(rsp, ptr[rbp - 8 * saved_]);
-  for (int i = saved_; i-- > 0;) pop(Reg64(kGprs[static_cast<std::size_t>(kCallerSaved + i)]));
+  for (int i = saved_; i-- > 0;) {
+    const Reg64 reg(kGprs[static_cast<std::size_t>(kCallerSaved + i)]);
+    pop(reg);
+    record([&](Annotations& a, std::uint32_t at) { a.frame.restored.push_back(Change{at, reg.getIdx()}); });
+  }
   pop(rbp);
+  record([](Annotations& a, std::uint32_t at) { a.frame.rbp_popped = at; });
   vzeroupper();
   ret();
+  record([](Annotations& a, std::uint32_t at) { a.code_bytes = at; });
+  lay_down_constants();
+}
+
+void Emitter::lay_down_constants() {
   for (auto& [bits, label] : constants_) {
     align(64);
     L(label);
-    for (int lane = 0; lane < (isa_.wide() ? 16 : 8); ++lane) dd(bits);
+    const std::vector<std::uint32_t> lanes(isa_.wide() ? 16 : 8, bits);
+    record_constant(lanes, "");
+    for (const std::uint32_t lane : lanes) dd(lane);
   }
   if (uses_lane_numbers_) {
     align(64);
     L(lane_numbers_);
-    for (std::uint32_t lane = 0; lane < 16; ++lane) dd(lane);
+    std::vector<std::uint32_t> numbers(kLanes);
+    std::iota(numbers.begin(), numbers.end(), 0U);
+    record_constant(numbers, "lane numbers");
+    for (const std::uint32_t lane : numbers) dd(lane);
   }
   if (uses_tail_masks_) {
     align(64);
     L(tail_masks_);
-    for (int lane = 0; lane < 2 * kMaskLanes; ++lane) dd(lane < kMaskLanes ? ~0U : 0U);
+    std::vector<std::uint32_t> masks(std::size_t{2} * kMaskLanes);
+    std::fill_n(masks.begin(), kMaskLanes, ~0U);
+    record_constant(masks, "a mask of lanes");
+    for (const std::uint32_t lane : masks) dd(lane);
   }
 }
 

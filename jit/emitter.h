@@ -9,13 +9,18 @@
 #include <bit>
 #include <cstdint>
 #include <deque>
+#include <initializer_list>
 #include <map>
 #include <span>
+#include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
+#include <fmt/format.h>
 #include <xbyak/xbyak.h>
 
+#include "jit/annotations.h"
 #include "jit/isa.h"
 #include "jit/kernels.h"
 
@@ -58,8 +63,9 @@ inline Xbyak::Xmm xmm_of(const Vec& v) {
 
 class Emitter : public Xbyak::CodeGenerator {
  public:
-  // Emits into `buffer`, which must outlive the Emitter; Xbyak throws Xbyak::Error when it is full.
-  Emitter(Isa isa, std::span<std::uint8_t> buffer);
+  // Emits into `buffer`, which must outlive the Emitter; Xbyak throws Xbyak::Error when it is full. Says what
+  // it does to `annotations`, if there are any; the code is the same either way.
+  Emitter(Isa isa, std::span<std::uint8_t> buffer, Annotations* annotations = nullptr);
 
   Isa isa() const { return isa_; }
   int vectors() const { return isa_.wide() ? 32 : 16; }  // registers in the file
@@ -69,20 +75,28 @@ class Emitter : public Xbyak::CodeGenerator {
   // scratch for the helpers below that say so; rdi holds the Args. Both are outside the pool.
   Reg64 scratch() const { return rax; }
   Reg64 args() const { return rdi; }
-  Reg64 gpr();      // the next free general register; all are taken before enter()
-  V16 v16();        // the next free sixteen lanes
-  V16 uniform16();  // the next free register, to hold one number in all lanes
-  V16 part16();     // the next free register, for so much of sixteen lanes as it holds
+  // The next free ones; `role` is what listings call them.
+  Reg64 gpr(std::string_view role = {});  // all are taken before enter()
+  V16 v16(std::string_view role = {});
+  V16 uniform16(std::string_view role = {});         // to hold one number in all lanes
+  V16 part16(std::string_view role = {});            // for so much of sixteen lanes as one register holds
   int parts() const { return isa_.wide() ? 1 : 2; }  // registers that hold sixteen lanes
-  std::vector<V16> v16s(int count);
-  std::vector<V16> part16s(int count);
+  std::vector<V16> v16s(int count, std::string_view role = {});
+  // As many as the shape has values; its indices are named in the role: "acc[tile][token]".
+  std::vector<V16> v16s(std::initializer_list<int> shape, std::string_view role);
+  std::vector<V16> part16s(int count, std::string_view role = {});
+  std::vector<V16> part16s(std::initializer_list<int> shape, std::string_view role);
   int free_vectors() const { return vectors() - next_vector_; }
 
   // Vector registers taken while a scope lives are free again after it.
   class VectorScope {
    public:
     explicit VectorScope(Emitter& emitter) : emitter_(emitter), mark_(emitter.next_vector_) {}
-    ~VectorScope() { emitter_.next_vector_ = mark_; }
+    ~VectorScope() {
+      emitter_.next_vector_ = mark_;
+      emitter_.record(
+          [&](Annotations& a, std::uint32_t at) { a.end_roles(Annotations::File::vector, mark_, at); });
+    }
     VectorScope(const VectorScope&) = delete;
     VectorScope& operator=(const VectorScope&) = delete;
 
@@ -90,6 +104,21 @@ class Emitter : public Xbyak::CodeGenerator {
     Emitter& emitter_;
     int mark_;
   };
+
+  // --- for listings; without Annotations these do nothing
+  // -------------------------------------------------------------------------------------------------------
+  // Says what the instructions from here on do, until the next note.
+  template <class... Values>
+  void note(fmt::format_string<Values...> text, Values&&... values) {
+    record([&](Annotations& a, std::uint32_t at) {
+      a.notes.push_back({at, fmt::format(text, std::forward<Values>(values)...)});
+    });
+  }
+  // A register that is outside the pool, or has another role from here on.
+  void name(const Xbyak::Reg& reg, std::string_view role);
+  void name(const V16& value, std::string_view role);
+  void name(const std::vector<V16>& values, std::string_view role);  // that were taken together
+  void name_stack(int offset, std::string_view role);                // what lies at rsp + offset
 
   // --- the frame (System V ABI)
   // ----------------------------------------------------------------------------------
@@ -177,8 +206,8 @@ class Emitter : public Xbyak::CodeGenerator {
   };
   // The next free registers, for sixteen lanes (`whole`) or a part16(). Up to three that are alive together
   // take different numbers.
-  Weights4 weights4(bool whole, int index = 0);
-  Inputs4 inputs4();
+  Weights4 weights4(bool whole, int index = 0, std::string_view role = {});
+  Inputs4 inputs4(std::string_view role = {});
   void load_weights4(const Weights4& to, const RegExp& from);
   void broadcast_inputs4(const Inputs4& to, const RegExp& from);
   // acc = what a sum starts from; `offset` is the address of the correction.
@@ -196,16 +225,11 @@ class Emitter : public Xbyak::CodeGenerator {
     if (count <= 0) return;
     if (count == 1) return body();
     mov(counter, static_cast<std::uint64_t>(count));
-    repeat(counter, body);
+    repeat_known(counter, count, body);
   }
   template <class Body>
   void repeat(const Reg64& counter, Body body) {
-    Xbyak::Label again;
-    align(16);
-    L(again);
-    body();
-    dec(counter);
-    jnz(again, T_NEAR);
+    repeat_known(counter, 0, body);
   }
   // While counter >= step: body, counter -= step.
   template <class Body>
@@ -215,10 +239,12 @@ class Emitter : public Xbyak::CodeGenerator {
     jl(done, T_NEAR);
     align(16);
     L(again);
+    const std::size_t begin = getSize();
     body();
     sub(counter, step);
     cmp(counter, step);
     jge(again, T_NEAR);
+    record_loop(counter, begin, 0);
     L(done);
   }
   // to += bytes, where bytes may need 64 bits. Clobbers rax for the large ones.
@@ -226,8 +252,15 @@ class Emitter : public Xbyak::CodeGenerator {
 
   Xbyak::Address constant(Const value);  // a full vector of it in the pool
 
+  // Defines a label that listings show by this name.
+  void L(Xbyak::Label& label, std::string_view listed_as) {
+    record([&](Annotations& a, std::uint32_t at) { a.labels.push_back({at, std::string(listed_as)}); });
+    L(label);
+  }
+
   using CodeGenerator::add;
   using CodeGenerator::div;
+  using CodeGenerator::L;
   using CodeGenerator::mul;
   using CodeGenerator::sub;
 
@@ -235,7 +268,9 @@ class Emitter : public Xbyak::CodeGenerator {
   // Applies op(part, operand) to each half of `b`; skips the second where `to` is uniform.
   template <class Op>
   void each(const V16& to, const Source& b, Op op);
-  Vec next_vector();
+  Vec next_vector(std::string_view role = {});
+  Vec take_vector();
+  std::vector<V16> take_vectors(int registers_each, std::initializer_list<int> shape, std::string_view role);
   Xbyak::Xmm packed_s8(const V16& from);  // saturated; in a register of the caller's VectorScope
   // Lanes to 16-bit floats, in the lower half of their own registers. Clobbers a register of its own.
   void narrow(const V16& lanes, KvType type);
@@ -247,11 +282,36 @@ class Emitter : public Xbyak::CodeGenerator {
   template <class Op>
   Vec fold(const V16& from, const V16& temp, Op op);
 
+  // repeat(), the counter holding `count` already; 0: not known now.
+  template <class Body>
+  void repeat_known(const Reg64& counter, std::int64_t count, Body body) {
+    Xbyak::Label again;
+    align(16);
+    L(again);
+    const std::size_t begin = getSize();
+    body();
+    dec(counter);
+    jnz(again, T_NEAR);
+    record_loop(counter, begin, count);
+  }
+  // Calls what(annotations, offset of the next instruction) if there are any.
+  template <class What>
+  void record(What what) {
+    if (annotations_ != nullptr) what(*annotations_, static_cast<std::uint32_t>(getSize()));
+  }
+  void lay_down_constants();
+  void name_lanes(const Xbyak::Opmask& mask, int first, int end);
+  void record_role(Annotations::File file, int first, int registers_each, std::initializer_list<int> shape,
+                   std::string_view role);
+  void record_loop(const Reg64& counter, std::size_t begin, std::int64_t turns);
+  void record_constant(const std::vector<std::uint32_t>& values, std::string_view meaning);
+
   static constexpr int kPartBytes = 32;  // of a ymm
   static constexpr int kMaskLanes = 8;
   static constexpr int kLastMask = 7;  // weights4() takes masks from here down, prepare_tail() from 2 up
 
   Isa isa_;
+  Annotations* annotations_;
   int next_gpr_ = 0;
   int next_vector_ = 0;
   bool has_scratch_ = false;

@@ -59,14 +59,15 @@ void Emitter::abs(const V16& to, const V16& a) {
 
 void Emitter::fill_tail(const V16& to, int n, Const fill) {
   if (isa_.wide()) {
+    name_lanes(k1, n, kLanes);
     mov(eax, 0xFFFF & ~((1 << n) - 1));
     kmovw(k1, eax);
     vmovaps(to.part[0] | k1, constant(fill));
     return;
   }
   VectorScope scope(*this);
-  const Vec mask = next_vector();
-  const Vec filler = next_vector();
+  const Vec mask = next_vector("mask");
+  const Vec filler = next_vector("fill");
   vmovaps(filler, constant(fill));
   for (int p = 0; p < 2; ++p) {
     const Vec& v = to.part[static_cast<std::size_t>(p)];
@@ -78,15 +79,16 @@ void Emitter::fill_tail(const V16& to, int n, Const fill) {
 void Emitter::fill_tail(const V16& to, const Reg64& n, Const fill) {
   uses_lane_numbers_ = true;
   VectorScope scope(*this);
-  const Vec limit = next_vector();
+  const Vec limit = next_vector("n");
   if (isa_.wide()) {
+    name(k1, "lanes_from_n");
     vpbroadcastd(limit, n.cvt32());
     constexpr std::uint8_t kLessOrEqual = 2;
     vpcmpd(k1, limit, ptr[rip + lane_numbers_], kLessOrEqual);
     vmovaps(to.part[0] | k1, constant(fill));
     return;
   }
-  const Vec kept = next_vector();
+  const Vec kept = next_vector("kept");
   vmovd(xmm_of(limit), n.cvt32());
   vpbroadcastd(limit, xmm_of(limit));
   for (int p = 0; p < 2; ++p) {
@@ -100,6 +102,7 @@ void Emitter::fill_tail(const V16& to, const Reg64& n, Const fill) {
 
 void Emitter::equal_mask(const Reg64& to, const Reg64& temp, const V16& a, const V16& b) {
   if (isa_.wide()) {
+    name(k1, "equal");
     vcmpeqps(k1, a.part[0], b.part[0]);
     kmovw(to.cvt32(), k1);
     return;
@@ -158,30 +161,49 @@ Vec Emitter::fold(const V16& from, const V16& temp, Op op) {
 }
 
 Vec Emitter::fold_add(const V16& from, const V16& temp) {
+  note("its sixteen lanes' sum, in halves");
   return fold(from, temp, [this](const Xmm& a, const Xmm& b) { vaddps(a, a, b); });
 }
 
 Vec Emitter::fold_add_i32(const V16& from, const V16& temp) {
+  note("its sixteen lanes' sum, in halves");
   return fold(from, temp, [this](const Xmm& a, const Xmm& b) { vpaddd(a, a, b); });
 }
 
 Vec Emitter::fold_max(const V16& from, const V16& temp) {
+  note("its sixteen lanes' maximum, in halves");
   return fold(from, temp, [this](const Xmm& a, const Xmm& b) { vmaxps(a, a, b); });
 }
+
+namespace {
+
+// A member's role, where the whole has one.
+std::string part_of(std::string_view role, std::string_view part) {
+  return role.empty() ? "" : std::string(role).append(part);
+}
+
+}  // namespace
 
 // --- the dot product of 4 bytes a lane
 // ---------------------------------------------------------------------------------
 
-Emitter::Weights4 Emitter::weights4(bool whole, int index) {
-  const auto lanes = [&] { return whole ? v16() : part16(); };
-  Weights4 w{lanes(), V16(), Xbyak::Opmask(kLastMask - index)};
-  if (!isa_.has_dot() && !isa_.wide()) w.signs = lanes();
+Emitter::Weights4 Emitter::weights4(bool whole, int index, std::string_view role) {
+  const auto lanes = [&](std::string_view part) {
+    return whole ? v16(part_of(role, part)) : part16(part_of(role, part));
+  };
+  Weights4 w{lanes(""), V16(), Xbyak::Opmask(kLastMask - index)};
+  if (isa_.has_dot()) return w;
+  if (isa_.wide()) {
+    name(w.negative, part_of(role, ".negative"));
+  } else {
+    w.signs = lanes(".signed");
+  }
   return w;
 }
 
-Emitter::Inputs4 Emitter::inputs4() {
-  Inputs4 x{uniform16(), V16()};
-  if (!isa_.has_dot() && isa_.wide()) x.negated = uniform16();
+Emitter::Inputs4 Emitter::inputs4(std::string_view role) {
+  Inputs4 x{uniform16(role), V16()};
+  if (!isa_.has_dot() && isa_.wide()) x.negated = uniform16(part_of(role, ".negated"));
   return x;
 }
 

@@ -51,6 +51,7 @@ void Emitter::prepare_tail(int n) {
   if (!isa_.wide() || n == 16 || prepared_masks_.contains(n)) return;
   const int index = 2 + static_cast<int>(prepared_masks_.size());
   assert(index < 8);
+  name_lanes(Xbyak::Opmask(index), 0, n);
   mov(eax, (1 << n) - 1);
   kmovw(Xbyak::Opmask(index), eax);
   prepared_masks_[n] = index;
@@ -60,6 +61,7 @@ Xbyak::Opmask Emitter::mask_of(int n) {
   if (const auto prepared = prepared_masks_.find(n); prepared != prepared_masks_.end()) {
     return Xbyak::Opmask(prepared->second);
   }
+  name_lanes(k1, 0, n);
   mov(eax, (1 << n) - 1);
   kmovw(k1, eax);
   return k1;
@@ -93,8 +95,8 @@ void Emitter::load_tail(const V16& to, const RegExp& from, int n, Const fill) {
     return;
   }
   VectorScope scope(*this);
-  const Vec mask = next_vector();
-  const Vec values = next_vector();
+  const Vec mask = next_vector("mask");
+  const Vec values = next_vector("values");
   for (int p = 0; p < 2; ++p) {
     const Vec& v = to.part[static_cast<std::size_t>(p)];
     const int lanes = std::clamp(n - kMaskLanes * p, 0, kMaskLanes);
@@ -112,7 +114,7 @@ void Emitter::store_tail(const RegExp& to, const V16& from, int n) {
     return;
   }
   VectorScope scope(*this);
-  const Vec mask = next_vector();
+  const Vec mask = next_vector("mask");
   for (int p = 0; p < 2; ++p) {
     const Vec& v = from.part[static_cast<std::size_t>(p)];
     const int lanes = std::clamp(n - kMaskLanes * p, 0, kMaskLanes);
@@ -145,7 +147,7 @@ void Emitter::load_as_f32(const V16& to, const RegExp& from, KvType type) {
 
 void Emitter::narrow(const V16& lanes, KvType type) {
   VectorScope scope(*this);
-  const Vec lowest = next_vector();
+  const Vec lowest = next_vector("lowest");
   for (int p = 0; p < lanes.parts; ++p) {
     const Vec& v = lanes.part[static_cast<std::size_t>(p)];
     if (type == KvType::f16) {
@@ -178,7 +180,7 @@ void Emitter::store_as(const RegExp& to, const V16& from, KvType type) {
 
 void Emitter::scatter_as(const RegExp& to, int stride, const V16& from, int n, KvType type) {
   VectorScope scope(*this);
-  const Xmm piece = xmm_of(next_vector());
+  const Xmm piece = xmm_of(next_vector("piece"));
   V16 packed = from;
   int size = 4;  // of an element
   if (type == KvType::q8_0) {
@@ -223,14 +225,14 @@ void Emitter::extract_piece(const Xmm& to, const Vec& from, int index) {
 }
 
 Xmm Emitter::packed_s8(const V16& from) {
-  const Xmm packed = xmm_of(next_vector());
+  const Xmm packed = xmm_of(next_vector("packed"));
   if (isa_.wide()) {
     vpmovsdb(packed, from.part[0]);
     return packed;
   }
   VectorScope scope(*this);
-  const Xmm low = xmm_of(next_vector());
-  const Xmm high = xmm_of(next_vector());
+  const Xmm low = xmm_of(next_vector("low"));
+  const Xmm high = xmm_of(next_vector("high"));
   vextracti128(high, ymm_of(from.part[0]), 1);
   vpackssdw(packed, xmm_of(from.part[0]), high);
   vextracti128(high, ymm_of(from.part[1]), 1);

@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "jit/file_descriptor.h"
+
 // Linux 6.3; Debian 12's headers know it only from newer kernels.
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
@@ -20,20 +22,6 @@ namespace {
   throw std::system_error(errno, std::generic_category(), what);
 }
 
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 int create_anonymous_file() {
   const int fd = memfd_create("llamajit-kernels", MFD_CLOEXEC | MFD_EXEC);
   if (fd >= 0 || errno != EINVAL) return fd;
@@ -43,7 +31,7 @@ int create_anonymous_file() {
 
 }  // namespace
 
-ExecutableMemory::ExecutableMemory(std::span<const std::uint8_t> code) {
+ExecutableMemory::ExecutableMemory(std::span<const std::uint8_t> code, bool breakpoints) {
   if (code.empty()) return;
   const FileDescriptor file(create_anonymous_file());
   if (file.get() < 0) fail("memfd_create for generated code");
@@ -52,7 +40,8 @@ ExecutableMemory::ExecutableMemory(std::span<const std::uint8_t> code) {
   if (writable == MAP_FAILED) fail("mmap of generated code for writing");
   std::memcpy(writable, code.data(), code.size());
   munmap(writable, code.size());
-  void* executable = mmap(nullptr, code.size(), PROT_READ | PROT_EXEC, MAP_SHARED, file.get(), 0);
+  const int kind = breakpoints ? MAP_PRIVATE : MAP_SHARED;
+  void* executable = mmap(nullptr, code.size(), PROT_READ | PROT_EXEC, kind, file.get(), 0);
   if (executable == MAP_FAILED) fail("mmap of generated code for execution");
   data_ = static_cast<const std::uint8_t*>(executable);
   size_ = code.size();

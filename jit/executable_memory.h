@@ -12,8 +12,10 @@ class ExecutableMemory {
   ExecutableMemory() = default;
   // Copies position-independent code into fresh executable pages. The pages belong to an anonymous file that
   // is written through a first mapping, which is gone before the second, executable one is made; no page is
-  // ever both, so this also works where the kernel denies that (PR_SET_MDWE). Throws std::system_error.
-  explicit ExecutableMemory(std::span<const std::uint8_t> code);
+  // ever both, so this also works where the kernel denies that (PR_SET_MDWE). With `breakpoints`, a debugger
+  // may put some there: Linux lets it write to private mappings only, while shared ones are in every core
+  // file. Throws std::system_error.
+  explicit ExecutableMemory(std::span<const std::uint8_t> code, bool breakpoints = false);
   ExecutableMemory(ExecutableMemory&& other) noexcept;
   ExecutableMemory& operator=(ExecutableMemory&& other) noexcept;
   ExecutableMemory(const ExecutableMemory&) = delete;

@@ -48,24 +48,27 @@ std::vector<std::string_view> names(const std::vector<Tier>& tiers) {
 }
 
 IsaChoice choose_named(std::string_view name, std::string_view asked_by) {
-  const auto* found = std::ranges::find(kTiers, name, &TierRow::name);
-  if (found == std::end(kTiers)) {
-    throw std::runtime_error(fmt::format("{}: expected one of {}, found '{}'", asked_by,
-                                         fmt::join(names({std::begin(kAllTiers), std::end(kAllTiers)}), ", "),
-                                         name));
-  }
+  const Tier tier = tier_named(name, asked_by);
   const std::vector<Tier> host = host_tiers();
-  if (std::ranges::find(host, found->tier) == host.end()) {
+  if (std::ranges::find(host, tier) == host.end()) {
     throw std::runtime_error(fmt::format("{}: {} needs {}, which this CPU lacks; it has {}", asked_by, name,
-                                         found->features, fmt::join(names(host), ", ")));
+                                         row(tier).features, fmt::join(names(host), ", ")));
   }
-  return {{found->tier}, fmt::format("asked for by {}", asked_by)};
+  return {{tier}, fmt::format("asked for by {}", asked_by)};
 }
 
 }  // namespace
 
 std::string_view to_string(Tier tier) {
   return row(tier).name;
+}
+
+Tier tier_named(std::string_view name, std::string_view asked_by) {
+  const auto* found = std::ranges::find(kTiers, name, &TierRow::name);
+  if (found != std::end(kTiers)) return found->tier;
+  throw std::runtime_error(fmt::format("{}: expected one of {}, found '{}'", asked_by,
+                                       fmt::join(names({std::begin(kAllTiers), std::end(kAllTiers)}), ", "),
+                                       name));
 }
 
 std::vector<Tier> host_tiers() {

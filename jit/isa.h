@@ -32,6 +32,9 @@ struct Isa {
   bool has_dot() const { return tier == Tier::avxvnni || tier == Tier::avx512vnni; }
 };
 
+// The tier of that name, whether the host has it or not. Throws std::runtime_error that says who asked.
+Tier tier_named(std::string_view name, std::string_view asked_by);
+
 // Every tier that this CPU and operating system can run, lowest first; the last one is the best.
 std::vector<Tier> host_tiers();
 

@@ -17,20 +17,6 @@ std::string_view suffix(Epilogue epilogue) {
   return "";
 }
 
-std::string_view identifier(KvType type) {
-  switch (type) {
-    case KvType::f32:
-      return "f32";
-    case KvType::f16:
-      return "f16";
-    case KvType::bf16:
-      return "bf16";
-    case KvType::q8_0:
-      return "q8_0";
-  }
-  return "";
-}
-
 // A format as part of an identifier: "q8_0_64".
 std::string identifier(Format format) {
   return format.kind == FormatKind::f32 ? "f32" : fmt::format("q8_0_{}", format.group);
@@ -53,15 +39,15 @@ struct Name {
   }
   std::string operator()(const RopeKey& k) const { return fmt::format("rope_{}", k.head_dim); }
   std::string operator()(const KvAppendKey& k) const {
-    return fmt::format("kv_append_{}_{}x{}", identifier(k.type), k.seq_len, k.head_dim);
+    return fmt::format("kv_append_{}_{}x{}", to_string(k.type), k.seq_len, k.head_dim);
   }
   std::string operator()(const AttentionKey& k) const {
     const std::string tokens = k.tokens > 1 ? fmt::format("_{}tokens", k.tokens) : "";
-    return fmt::format("attention_{}_{}x{}_gqa{}{}", identifier(k.type), k.seq_len, k.head_dim, k.group,
+    return fmt::format("attention_{}_{}x{}_gqa{}{}", to_string(k.type), k.seq_len, k.head_dim, k.group,
                        tokens);
   }
   std::string operator()(const AttentionRangesKey& k) const {
-    return fmt::format("attention_ranges_{}_{}x{}_gqa{}", identifier(k.type), k.seq_len, k.head_dim, k.group);
+    return fmt::format("attention_ranges_{}_{}x{}_gqa{}", to_string(k.type), k.seq_len, k.head_dim, k.group);
   }
   std::string operator()(const AttentionMergeKey& k) const {
     return fmt::format("attention_merge_{}x{}", k.seq_len, k.head_dim);
@@ -94,6 +80,20 @@ struct Shape {
 };
 
 }  // namespace
+
+std::string_view to_string(KvType type) {
+  switch (type) {
+    case KvType::f32:
+      return "f32";
+    case KvType::f16:
+      return "f16";
+    case KvType::bf16:
+      return "bf16";
+    case KvType::q8_0:
+      return "q8_0";
+  }
+  return "";
+}
 
 std::string kernel_name(const KernelKey& key) {
   return std::visit(Name{}, key);

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include "jit/formats/format.h"
@@ -169,6 +170,7 @@ struct RopeKey {
 // What keys and values are kept as. kv_layout.h says how they lie in memory, which starts as zeros. q8_0: s8
 // codes in blocks of kKvBlock dimensions, and a scale for each block of a position.
 enum class KvType : std::uint8_t { f32, f16, bf16, q8_0 };
+std::string_view to_string(KvType type);
 inline constexpr int kKvBlock = 32;
 
 // Writes k and v of token t into the cache at position at->pos + t, rounded to the cache's type; values'

@@ -18,7 +18,7 @@ class KvAppendGenerator {
     e.enter();
     if (key.head_dim % kLanes != 0) e.prepare_tail(key.head_dim % kLanes);
     e.xor_(token, token);
-    e.L(next_token);
+    e.L(next_token, "next_token");
     find_token();
     find_position();
     e.repeat(heads, [&] {
@@ -40,6 +40,7 @@ class KvAppendGenerator {
  private:
   // k and v = its first head
   void find_token() {
+    e.note("the token's first head");
     e.imul(k, token, 4);
     e.imul(k, e.ptr[e.args() + offsetof(KvAppendArgs, token_stride)]);
     e.mov(v, k);
@@ -51,6 +52,7 @@ class KvAppendGenerator {
   // k_cache and v_cache = where the position's first elements lie, k_scales and v_scales its first scales
   void find_position() {
     const Reg64& lane = e.scratch();
+    e.note("where the position's first elements lie");
     e.mov(v_cache, e.ptr[e.args() + offsetof(KvAppendArgs, at)]);
     e.mov(v_cache.cvt32(), e.ptr[v_cache + offsetof(Cursor, pos)]);
     e.add(v_cache, token);
@@ -79,12 +81,13 @@ class KvAppendGenerator {
     const auto offset = [](std::int64_t bytes) { return static_cast<std::size_t>(bytes); };
     const int end = std::min(first + layout.block_dims(), key.head_dim);
     const auto lanes = [&](int d) { return std::min(kLanes, end - d); };
-    const V16 inverse = e.uniform16(), value = e.v16();
+    const V16 inverse = e.uniform16("inverse"), value = e.v16("value");
     const auto load = [&](const Reg64& from, int d) {
       e.load_tail(value, from + d * 4, lanes(d));
       if (layout.scaled()) emit_q8_codes(e, value, inverse);
     };
     if (layout.scaled()) emit_scale(k, first, end, k_scales + offset(layout.key_scale_at(0, block)), inverse);
+    e.note("keys {} to {}: the position is a lane, each dimension goes to its own vector", first, end - 1);
     for (int d = first; d < end; d += kLanes) {
       load(k, d);
       e.scatter_as(k_cache + offset(layout.key_at(0, d)), layout.vector_bytes(), value, lanes(d), key.type);
@@ -93,6 +96,7 @@ class KvAppendGenerator {
       const std::int64_t from_first = layout.value_scale_at(0, block) - layout.value_scale_at(0, 0);
       emit_scale(v, first, end, v_scales + offset(from_first), inverse);
     }
+    e.note("values {} to {}, as a row", first, end - 1);
     for (int d = first; d < end; d += kLanes) {
       load(v, d);
       e.store_as(v_cache + offset(layout.value_at(0, d)), value, key.type);
@@ -102,7 +106,8 @@ class KvAppendGenerator {
   // The scale of the dimensions [first, end) at `from`.
   void emit_scale(const Reg64& from, int first, int end, const RegExp& to, const V16& inverse) {
     Emitter::VectorScope scope(e);
-    const V16 largest = e.v16(), value = e.v16();
+    const V16 largest = e.v16("largest"), value = e.v16("value");
+    e.note("the scale of dimensions {} to {}", first, end - 1);
     e.zero(largest);
     for (int d = first; d < end; d += kLanes) {
       e.load_tail(value, from + d * 4, std::min(kLanes, end - d));
@@ -115,8 +120,9 @@ class KvAppendGenerator {
   Emitter& e;
   const KvAppendKey& key;
   const KvLayout layout{key};
-  const Reg64 k = e.gpr(), v = e.gpr(), k_cache = e.gpr(), v_cache = e.gpr(), heads = e.gpr();
-  const Reg64 k_scales = e.gpr(), v_scales = e.gpr(), token = e.gpr();
+  const Reg64 k = e.gpr("k"), v = e.gpr("v"), k_cache = e.gpr("k_cache"), v_cache = e.gpr("v_cache");
+  const Reg64 heads = e.gpr("heads"), k_scales = e.gpr("k_scales"), v_scales = e.gpr("v_scales");
+  const Reg64 token = e.gpr("token");
 };
 
 }  // namespace

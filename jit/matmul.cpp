@@ -51,10 +51,11 @@ class MatmulGenerator {
   void emit_row_block(int n_units, int rows) {
     const int n_tiles = n_units * tiles_per_unit();
     Xbyak::Label next;
+    e.note("all tokens, {} at a time", tokens_at_once());
     e.xor_(token, token);
     e.lea(ahead, e.ptr[w + n_units * unit_bytes()]);
     e.mov(at_out, out);
-    e.L(next);
+    e.L(next, "tokens");
     for (int first = 0; first < n_tiles; first += tiles_at_once()) {
       const int n = std::min(tiles_at_once(), n_tiles - first);
       e.lea(at_w, e.ptr[w + first * tile]);
@@ -91,6 +92,7 @@ class MatmulGenerator {
   void prefetch(int bytes_done) {
     const int lines =
         static_cast<int>(divide_up(std::int64_t{bytes_done} * tokens_at_once(), 64 * kPrefetchedOver));
+    e.note("the next rows, into the second-level cache");
     for (int i = 0; i < lines; ++i) e.prefetcht1(e.ptr[ahead + i * 64]);
     e.add(ahead, lines * 64);
   }
@@ -105,10 +107,11 @@ class MatmulGenerator {
   // ------------------------------------------
   void sum_f32(int first_tile, int n) {
     Emitter::VectorScope scope(e);
-    const std::vector<V16> sums = e.v16s(n * tokens_at_once());
-    const std::vector<V16> weights = e.v16s(n);
-    const V16 value = e.uniform16();
+    const std::vector<V16> sums = e.v16s({tokens_at_once(), n}, "sums[token][tile]");
+    const std::vector<V16> weights = e.v16s(n, "weights[tile]");
+    const V16 value = e.uniform16("x_k");
     const auto column = [&](int k) {
+      e.note("a column: {} tiles of 16 rows, {} tokens", n, tokens_at_once());
       for (int i = 0; i < n; ++i)
         e.load(weights[static_cast<std::size_t>(i)], at_w + i * tile + k * kLanes * 4);
       for (int t = 0; t < tokens_at_once(); ++t) {
@@ -122,6 +125,8 @@ class MatmulGenerator {
     const int turn = kUnroll * kF32Ways;
     const int turns = key.cols / turn;
     for (int way = 0; way < kF32Ways; ++way) {
+      e.note("tiles {} to {}: columns {}, {}, … (way {} of {})", first_tile, first_tile + n - 1, way,
+             way + kF32Ways, way, kF32Ways);
       for (const V16& sum : sums) e.zero(sum);
       token_pointer(at_x, offsetof(MatmulArgs, x), x_stride());
       e.repeat(count, turns, [&] {
@@ -132,6 +137,7 @@ class MatmulGenerator {
       });
       for (int k = way; k < key.cols % turn; k += kF32Ways) column(k);
       e.sub(at_w, turns * turn * kLanes * 4);
+      e.note("add the way to those that came before");
       for (int i = 0; i < n; ++i) {
         for (int t = 0; t < tokens_at_once(); ++t) {
           add_way(way, sums[static_cast<std::size_t>(t * n + i)], scratch_at(first_tile + i, t));
@@ -157,15 +163,16 @@ class MatmulGenerator {
   // `part` is the part of each tile's rows that one register holds.
   void sum_q8(int first_tile, int n, int part) {
     Emitter::VectorScope scope(e);
-    const std::vector<V16> isums = e.part16s(n * tokens_at_once());
-    const std::vector<V16> sums = e.part16s(n * tokens_at_once());
+    const std::vector<V16> isums = e.part16s({tokens_at_once(), n}, "isums[token][tile]");
+    const std::vector<V16> sums = e.part16s({tokens_at_once(), n}, "sums[token][tile]");
     std::vector<Emitter::Weights4> codes;
     codes.reserve(static_cast<std::size_t>(n));
-    for (int i = 0; i < n; ++i) codes.push_back(e.weights4(false, i));
-    const Emitter::Inputs4 x4 = e.inputs4();
-    const V16 temp = e.part16();
+    for (int i = 0; i < n; ++i) codes.push_back(e.weights4(false, i, fmt::format("w4_tile{}", i)));
+    const Emitter::Inputs4 x4 = e.inputs4("x4");
+    const V16 temp = e.part16("temp");
     const int part_at = part * kPartBytes;
     const auto step = [&](int k4) {
+      e.note("columns {} to {} of the group: {} tiles, {} tokens", 4 * k4, 4 * k4 + 3, n, tokens_at_once());
       for (int i = 0; i < n; ++i)
         e.load_weights4(codes[static_cast<std::size_t>(i)], at_w + i * tile + k4 * 4 * kLanes + part_at);
       for (int t = 0; t < tokens_at_once(); ++t) {
@@ -178,6 +185,8 @@ class MatmulGenerator {
     token_pointer(at_x, kXq + offsetof(QuantizedArgs, codes), codes_stride());
     token_pointer(x_scales, kXq + offsetof(QuantizedArgs, scales), scales_stride());
     token_pointer(x_offsets, kXq + offsetof(QuantizedArgs, offsets), scales_stride());
+    e.note("tiles {} to {}: sums over {} groups of {}", first_tile, first_tile + n - 1,
+           key.cols / layout.group, layout.group);
     for (const V16& sum : sums) e.zero(sum);
     e.repeat(groups, key.cols / layout.group, [&] {
       for (int t = 0; t < tokens_at_once(); ++t) {
@@ -194,6 +203,7 @@ class MatmulGenerator {
       const int rest = steps % kStraightSteps;
       for (int k4 = 0; k4 < rest; ++k4) step(k4);
       if (part == 0) prefetch(n * static_cast<int>(layout.group_bytes));
+      e.note("the group's sums: sum += float(isum) * scale_w * scale_x");
       for (int i = 0; i < n; ++i)
         e.load(codes[static_cast<std::size_t>(i)].codes, at_w + i * tile + rest * 4 * kLanes + part_at);
       add_scaled(sums, isums, codes, x4.codes, temp);
@@ -228,14 +238,15 @@ class MatmulGenerator {
   // ------------------------------------------------------------------------------------------------------------
   void finish(const RegExp& to, int first_tile, int t, int rows) {
     Emitter::VectorScope scope(e);
-    const V16 result = e.v16();
+    const V16 result = e.v16("result");
+    e.note("epilogue: {} rows of token {} of the block", rows, t);
     e.load(result, e.rsp + scratch_at(first_tile, t));
     if (key.epilogue == Epilogue::add) {
-      const V16 before = e.v16();
+      const V16 before = e.v16("before");
       e.load_tail(before, to, rows);
       e.add(result, before, result);
     } else if (key.epilogue == Epilogue::swiglu) {
-      const V16 t0 = e.v16(), t1 = e.v16(), t2 = e.v16();
+      const V16 t0 = e.v16("t0"), t1 = e.v16("t1"), t2 = e.v16("t2");
       emit_silu(e, result, t0, t1, t2);
       e.mul(result, result, e.rsp + scratch_at(first_tile + 1, t));
     }
@@ -250,9 +261,10 @@ class MatmulGenerator {
   const MatmulKey& key;
   const int tile = static_cast<int>(tile_bytes(key.format, key.cols));
   const Q8Layout layout{key.format};
-  const Reg64 w = e.gpr(), out = e.gpr(), units = e.gpr(), token = e.gpr(), at_w = e.gpr(), at_x = e.gpr();
-  const Reg64 at_out = e.gpr(), count = e.gpr(), groups = e.gpr(), x_scales = e.gpr(), x_offsets = e.gpr();
-  const Reg64 ahead = e.gpr();
+  const Reg64 w = e.gpr("w"), out = e.gpr("out"), units = e.gpr("units"), token = e.gpr("token");
+  const Reg64 at_w = e.gpr("at_w"), at_x = e.gpr("at_x"), at_out = e.gpr("at_out"), count = e.gpr("count");
+  const Reg64 groups = e.gpr("groups"), x_scales = e.gpr("x_scales"), x_offsets = e.gpr("x_offsets");
+  const Reg64 ahead = e.gpr("ahead");
 };
 
 }  // namespace

@@ -37,7 +37,7 @@ class MatvecGenerator {
   void emit_units(int n_units, int rows) {
     Emitter::VectorScope scope(e);
     const int n_tiles = n_units * tiles_per_unit();
-    const std::vector<V16> sums = e.v16s(n_tiles);
+    const std::vector<V16> sums = e.v16s(n_tiles, "sums[tile]");
     for (int first = 0; first < n_tiles; first += streams()) {
       const int n = std::min(streams(), n_tiles - first);
       const std::span<const V16> run =
@@ -58,11 +58,12 @@ class MatvecGenerator {
     Emitter::VectorScope scope(e);
     const int n = static_cast<int>(sums.size());
     std::vector<V16> ways(sums.begin(), sums.end());  // way 0, then the others
-    for (const V16& more : e.v16s((kF32Ways - 1) * n)) ways.push_back(more);
+    for (const V16& more : e.v16s({kF32Ways - 1, n}, "more[way][tile]")) ways.push_back(more);
     const auto way = [&](int k, int i) -> const V16& {
       return ways[static_cast<std::size_t>(k % kF32Ways * n + i)];
     };
-    const V16 value = e.uniform16();
+    const V16 value = e.uniform16("x_k");
+    e.note("{} x 16 rows: sums over {} columns, {} ways", n, key.cols, kF32Ways);
     for (const V16& sum : ways) e.zero(sum);
     const auto column = [&](int k) {
       e.broadcast(value, x + k * 4);
@@ -78,6 +79,7 @@ class MatvecGenerator {
     const int rest = key.cols % kUnroll;
     for (int k = 0; k < rest; ++k) column(k);
     e.add(w, rest * kLanes * 4);
+    e.note("the ways' sum");
     for (int i = 0; i < n; ++i) {
       e.add(way(0, i), way(0, i), way(1, i));
       e.add(way(2, i), way(2, i), way(3, i));
@@ -97,11 +99,12 @@ class MatvecGenerator {
     const int n_ways = integer_ways(n);
     std::vector<std::vector<V16>> isums;  // of each tile
     isums.reserve(sums.size());
-    for (int i = 0; i < n; ++i) isums.push_back(e.v16s(n_ways));
-    const Emitter::Inputs4 x4 = e.inputs4();
-    const Emitter::Weights4 w4 = e.weights4(true);
-    const V16 temp = e.isa().has_dot() ? w4.codes : e.v16();
+    for (int i = 0; i < n; ++i) isums.push_back(e.v16s(n_ways, fmt::format("isums{}[way]", i)));
+    const Emitter::Inputs4 x4 = e.inputs4("x4");
+    const Emitter::Weights4 w4 = e.weights4(true, 0, "w4");
+    const V16 temp = e.isa().has_dot() ? w4.codes : e.v16("temp");
     const auto step = [&](int k4) {
+      e.note("columns {} to {} of the group: 4 codes of x, 16 rows x 4 codes of W", 4 * k4, 4 * k4 + 3);
       e.broadcast_inputs4(x4, x + k4 * 4);
       for (int i = 0; i < n; ++i) {
         e.load_weights4(w4, w + i * tile + k4 * 4 * kLanes);
@@ -112,6 +115,7 @@ class MatvecGenerator {
     e.mov(x, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, codes)]);
     e.mov(x_scales, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, scales)]);
     e.mov(x_offsets, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, offsets)]);
+    e.note("{} x 16 rows: sums over {} groups of {}", n, key.cols / layout.group, layout.group);
     for (const V16& sum : sums) e.zero(sum);
     e.repeat(groups, key.cols / layout.group, [&] {
       for (const std::vector<V16>& ways : isums) {
@@ -129,6 +133,7 @@ class MatvecGenerator {
       for (int k4 = 0; k4 < rest; ++k4) step(k4);
       e.add(x, rest * 4);
       e.add(w, rest * 4 * kLanes);
+      e.note("the group's sum: sum += float(isum) * scale_w * scale_x");
       e.broadcast(x4.codes, x_scales);
       for (int i = 0; i < n; ++i) {
         add_scaled(sums[static_cast<std::size_t>(i)], isums[static_cast<std::size_t>(i)], x4.codes,
@@ -157,12 +162,13 @@ class MatvecGenerator {
   void finish(const V16* sums, const RegExp& to, int rows) {
     Emitter::VectorScope scope(e);
     const V16& result = sums[0];
+    e.note("epilogue: {} rows of the result", rows);
     if (key.epilogue == Epilogue::add) {
-      const V16 before = e.v16();
+      const V16 before = e.v16("before");
       e.load_tail(before, to, rows);
       e.add(result, before, result);
     } else if (key.epilogue == Epilogue::swiglu) {
-      const V16 t0 = e.v16(), t1 = e.v16(), t2 = e.v16();
+      const V16 t0 = e.v16("t0"), t1 = e.v16("t1"), t2 = e.v16("t2");
       emit_silu(e, result, t0, t1, t2);
       e.mul(result, result, sums[1]);
     }
@@ -175,8 +181,9 @@ class MatvecGenerator {
   const MatvecKey& key;
   const int tile = static_cast<int>(tile_bytes(key.format, key.cols));
   const Q8Layout layout{key.format};
-  const Reg64 w = e.gpr(), out = e.gpr(), units = e.gpr(), x = e.gpr(), count = e.gpr();
-  const Reg64 groups = e.gpr(), x_scales = e.gpr(), x_offsets = e.gpr();
+  const Reg64 w = e.gpr("w"), out = e.gpr("out"), units = e.gpr("units"), x = e.gpr("x");
+  const Reg64 count = e.gpr("count"), groups = e.gpr("groups");
+  const Reg64 x_scales = e.gpr("x_scales"), x_offsets = e.gpr("x_offsets");
 };
 
 }  // namespace

@@ -34,6 +34,7 @@ class NormGenerator {
   }
 
   void sum_of_squares() {
+    e.note("the sum of squares, {} ways", kWays);
     for (const V16& sum : sums) e.zero(sum);
     e.mov(at, x);
     over_vector(
@@ -42,6 +43,7 @@ class NormGenerator {
           e.fma(sums[static_cast<std::size_t>(i)], value, value);
         },
         [&] { e.add(at, kStep * 4); });
+    e.note("the ways' sum");
     e.add(sums[0], sums[0], sums[1]);
     e.add(sums[2], sums[2], sums[3]);
     e.add(sums[0], sums[0], sums[2]);
@@ -51,6 +53,9 @@ class NormGenerator {
   void scale_from_sum() {
     const Vec sum = e.fold_add(sums[0], sums[1]);
     const Vec temp = Vec(sums[1].part[0].getIdx());
+    e.name(sums[0], "sum");
+    e.name(sums[1], "temp");
+    e.note("scale = 1 / sqrt(sum / {} + {})", key.n, key.eps);
     e.vdivss(sum, sum, e.constant(f32(static_cast<float>(key.n))));
     e.vaddss(sum, sum, e.constant(f32(key.eps)));
     e.vsqrtss(sum, sum, sum);
@@ -60,6 +65,8 @@ class NormGenerator {
   }
 
   void write() {
+    e.note("out = x * scale * weight");
+    e.name(sums, "results[i]");
     over_vector(
         [&](int i, int lanes) {
           const int offset = i * kLanes * 4;
@@ -81,9 +88,10 @@ class NormGenerator {
 
   Emitter& e;
   const NormKey& key;
-  const Reg64 x = e.gpr(), weight = e.gpr(), out = e.gpr(), at = e.gpr(), count = e.gpr();
-  const V16 value = e.v16(), scale = e.uniform16();
-  const std::vector<V16> sums = e.v16s(kWays);
+  const Reg64 x = e.gpr("x"), weight = e.gpr("weight"), out = e.gpr("out"), at = e.gpr("at");
+  const Reg64 count = e.gpr("count");
+  const V16 value = e.v16("value"), scale = e.uniform16("scale");
+  const std::vector<V16> sums = e.v16s(kWays, "sums[way]");
 };
 
 }  // namespace

@@ -47,6 +47,7 @@ class QuantizeGenerator {
   }
 
   void largest_magnitude() {
+    e.note("the group's largest magnitude");
     e.mov(at, x);
     e.mov(at_codes, codes);
     e.zero(largest);
@@ -58,6 +59,7 @@ class QuantizeGenerator {
   }
 
   void write_codes() {
+    e.note("codes = round(x * inverse), and their sum");
     e.mov(at, x);
     e.mov(at_codes, codes);
     e.zero(sum);
@@ -67,6 +69,7 @@ class QuantizeGenerator {
       e.store_s8(at_codes + i * kLanes, value, static_cast<int>(round_up(lanes, 4)));
       e.add_i32(sum, sum, value);
     });
+    e.note("the next group of {}", key.group);
     e.add(x, key.group * 4);
     e.add(codes, static_cast<std::uint32_t>(round_up(key.group, 4)));
   }
@@ -74,6 +77,7 @@ class QuantizeGenerator {
   // -128 * sum
   void write_offset() {
     const Vec total = e.fold_add_i32(sum, value);
+    e.note("offset = -128 * the codes' sum");
     e.vmovd(e.scratch().cvt32(), Xbyak::Xmm(total.getIdx()));
     e.neg(e.scratch().cvt32());
     e.shl(e.scratch().cvt32(), 7);
@@ -82,9 +86,11 @@ class QuantizeGenerator {
 
   Emitter& e;
   const QuantizeKey& key;
-  const Reg64 x = e.gpr(), codes = e.gpr(), scales = e.gpr(), offsets = e.gpr();
-  const Reg64 groups = e.gpr(), count = e.gpr(), at = e.gpr(), at_codes = e.gpr();
-  const V16 value = e.v16(), largest = e.v16(), sum = e.v16(), inverse = e.uniform16();
+  const Reg64 x = e.gpr("x"), codes = e.gpr("codes"), scales = e.gpr("scales"), offsets = e.gpr("offsets");
+  const Reg64 groups = e.gpr("groups"), count = e.gpr("count"), at = e.gpr("at"),
+              at_codes = e.gpr("at_codes");
+  const V16 value = e.v16("value"), largest = e.v16("largest"), sum = e.v16("sum");
+  const V16 inverse = e.uniform16("inverse");
 };
 
 }  // namespace

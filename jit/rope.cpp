@@ -12,7 +12,7 @@ class RopeGenerator {
     e.enter();
     if (key.head_dim % kLanes != 0) e.prepare_tail(key.head_dim % kLanes);
     e.xor_(token, token);
-    e.L(next_token);
+    e.L(next_token, "next_token");
     find_token();
     e.repeat(heads, [&] {
       for (int i = 0; i < key.head_dim; i += kLanes) rotate(i * 4, std::min(kLanes, key.head_dim - i));
@@ -27,6 +27,7 @@ class RopeGenerator {
  private:
   // x, out = its first head; cosine = its position's angles
   void find_token() {
+    e.note("the token's first head, and its position's row of the table");
     e.imul(x, token, 4);
     e.imul(x, e.ptr[e.args() + offsetof(RopeArgs, token_stride)]);
     e.mov(out, x);
@@ -41,6 +42,7 @@ class RopeGenerator {
   }
 
   void rotate(int offset, int lanes) {
+    e.note("values {} to {}: out = swap(x) * sin + x * cos", offset / 4, offset / 4 + lanes - 1);
     e.load_tail(value, x + offset, lanes);
     e.swap_pairs(swapped, value);
     e.load_tail(angle, cosine + offset, lanes);
@@ -52,8 +54,9 @@ class RopeGenerator {
 
   Emitter& e;
   const RopeKey& key;
-  const Reg64 x = e.gpr(), out = e.gpr(), cosine = e.gpr(), heads = e.gpr(), token = e.gpr();
-  const V16 value = e.v16(), swapped = e.v16(), angle = e.v16();
+  const Reg64 x = e.gpr("x"), out = e.gpr("out"), cosine = e.gpr("cosine"), heads = e.gpr("heads");
+  const Reg64 token = e.gpr("token");
+  const V16 value = e.v16("value"), swapped = e.v16("swapped"), angle = e.v16("angle");
 };
 
 }  // namespace

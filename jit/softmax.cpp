@@ -16,12 +16,15 @@ class SoftmaxGenerator {
     e.enter();
     e.mov(x, e.ptr[e.args() + offsetof(SoftmaxArgs, x)]);
     e.broadcast(scale, e.args() + offsetof(SoftmaxArgs, scale));
+    e.note("the maximum of x * scale");
     e.broadcast(acc, f32(-kInfinity));
     over_vector([&](int lanes) {
       load_scaled(lanes);
       e.max(acc, acc, value);
     });
     e.broadcast_lane0(maximum, e.fold_max(acc, value));
+    e.note("x = exp(x * scale - maximum), and the sum of that");
+    e.name(acc, "sum");
     e.zero(acc);
     over_vector([&](int lanes) {
       load_scaled(lanes);
@@ -31,6 +34,7 @@ class SoftmaxGenerator {
       e.store_tail(at, value, lanes);
     });
     invert_sum();
+    e.note("x *= inverse");
     over_vector([&](int lanes) {
       e.load_tail(value, at, lanes);
       e.mul(value, value, inverse);
@@ -63,6 +67,8 @@ class SoftmaxGenerator {
   void invert_sum() {
     const Xbyak::Xmm one(value.part[0].getIdx());
     const Vec sum = e.fold_add(acc, t0);
+    e.note("inverse = 1 / sum");
+    e.name(inverse, "inverse");
     e.vmovss(one, e.constant(f32(1.0F)));
     e.vdivss(one, one, sum);
     e.broadcast_lane0(inverse, one);
@@ -70,9 +76,9 @@ class SoftmaxGenerator {
 
   Emitter& e;
   const SoftmaxKey& key;
-  const Reg64 x = e.gpr(), at = e.gpr(), count = e.gpr();
-  const V16 value = e.v16(), acc = e.v16(), t0 = e.v16(), t1 = e.v16();
-  const V16 scale = e.uniform16(), maximum = e.uniform16();
+  const Reg64 x = e.gpr("x"), at = e.gpr("at"), count = e.gpr("count");
+  const V16 value = e.v16("value"), acc = e.v16("largest"), t0 = e.v16("t0"), t1 = e.v16("t1");
+  const V16 scale = e.uniform16("scale"), maximum = e.uniform16("maximum");
   const V16& inverse = maximum;
 };
 

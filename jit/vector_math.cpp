@@ -6,8 +6,10 @@ namespace llamajit::jit {
 
 void emit_exp(Emitter& e, const V16& x, const V16& t0, const V16& t1) {
   using namespace exp_constants;
+  e.note("e^x, x within the range of f32");
   e.max(x, x, f32(kLowest));
   e.min(x, x, f32(kHighest));
+  e.note("n = round(x / ln 2), x -= n * ln 2");
   const V16& rounded = t0;  // the integer n nearest to x/ln2 stands in its low bits
   e.broadcast(rounded, f32(kRounder));
   e.fma(rounded, x, f32(kLog2e));
@@ -15,9 +17,11 @@ void emit_exp(Emitter& e, const V16& x, const V16& t0, const V16& t1) {
   e.sub(n, rounded, f32(kRounder));
   e.fma(x, n, f32(-kLn2High));  // x is now r
   e.fma(x, n, f32(-kLn2Low));
+  e.note("2^n");
   const V16& power = rounded;  // 2^n
   e.shift_left(power, rounded, 23);
   e.add_i32(power, power, Const{kOneBits});
+  e.note("e^x = 2^n * a polynomial of degree {} in x", std::size(kPolynomial) - 1);
   const V16& p = t1;
   e.broadcast(p, f32(kPolynomial[0]));
   for (std::size_t i = 1; i < std::size(kPolynomial); ++i) e.muladd(p, x, f32(kPolynomial[i]));
@@ -25,9 +29,11 @@ void emit_exp(Emitter& e, const V16& x, const V16& t0, const V16& t1) {
 }
 
 void emit_silu(Emitter& e, const V16& g, const V16& t0, const V16& t1, const V16& t2) {
+  e.note("silu(g) = g / (1 + e^-g)");
   e.zero(t0);
   e.sub(t0, t0, g);
   emit_exp(e, t0, t1, t2);
+  e.note("g /= 1 + e^-g");
   e.add(t0, t0, f32(1.0F));
   e.div(g, g, t0);
 }
@@ -35,6 +41,7 @@ void emit_silu(Emitter& e, const V16& g, const V16& t0, const V16& t1, const V16
 void emit_q8_scale(Emitter& e, const RegExp& scale, const V16& inverse, const V16& largest, const V16& temp) {
   const Vec top = e.fold_max(largest, temp);
   const Vec quotient = xmm_of(temp.part[0]);
+  e.note("scale = largest / 127, inverse = 127 / largest");
   e.vmaxss(top, top, e.constant(f32(kSmallestMagnitude)));
   e.vmovss(quotient, e.constant(f32(127.0F)));
   e.vdivss(quotient, quotient, top);
