@@ -9,7 +9,8 @@
 
 #include <fmt/format.h>
 
-#include "jit/limits.h"
+#include "runtime/limits.h"
+#include "runtime/some_tokens.h"
 
 namespace llamajit {
 namespace {
@@ -18,13 +19,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// Tokens that don't repeat soon, the same in every run.
-std::vector<TokenId> some_tokens(int n, int vocab_size) {
-  std::vector<TokenId> tokens;
-  for (std::int64_t i = 0; i < n; ++i) tokens.push_back(static_cast<TokenId>((i * 7919 + 13) % vocab_size));
-  return tokens;
 }
 
 void run_once(Engine& engine, const BenchTest& test, const std::vector<TokenId>& tokens) {
@@ -36,67 +30,23 @@ void run_once(Engine& engine, const BenchTest& test, const std::vector<TokenId>&
     engine.feed(tokens[static_cast<std::size_t>(i)], test.depth + i, true);
 }
 
-// The best of many tries, in units/s when work() does `units`. Each is long enough for the clock, and shorter
-// than a scheduler's time slice, where work() allows: on a busy machine longer ones would all be interrupted.
-template <class Work>
-double best_rate(double units, Work work) {
-  constexpr int kLeastTries = 3;
-  constexpr double kTrySeconds = 0.001;
-  constexpr double kAllSeconds = 0.05;
-  double best = 0;
-  const auto first = Clock::now();
-  for (int tries = 0; tries < kLeastTries || seconds_since(first) < kAllSeconds; ++tries) {
-    const auto start = Clock::now();
-    double done = 0;
-    double seconds = 0;
-    do {
-      work();
-      done += units;
-      seconds = seconds_since(start);
-    } while (seconds < kTrySeconds);
-    best = std::max(best, done / seconds);
-  }
-  return best;
-}
-
-double read_limit(Engine& engine, const jit::LimitKernels& kernels) {
-  const std::int64_t blocks = static_cast<std::int64_t>(engine.weights().bytes()) / 256;
-  // Small footprints are read several times between two meetings of the threads: it is reading that is
-  // measured.
-  const int rounds =
-      static_cast<int>(std::max<std::int64_t>(1, (std::int64_t{32} << 20) / (blocks * 256 + 1)));
-  auto read = [&](int thread) {
-    const auto [begin, end] = share_of(blocks, thread, engine.threads());
-    for (int i = 0; i < rounds; ++i) kernels.read(engine.weights().data() + begin * 256, (end - begin) * 256);
-  };
-  return best_rate(static_cast<double>(blocks) * 256 * rounds, [&] { engine.team().run(read); });
-}
-
-double arithmetic_limit(Engine& engine, const jit::LimitKernels& kernels) {
-  constexpr std::int64_t kTurns = 200000;
-  const bool quantised = engine.weights().layers.front().wq.format.kind == jit::FormatKind::q8_0;
-  const std::int64_t operations = quantised ? kernels.dot_u8s8(1) : kernels.multiply_f32(1);
-  auto multiply = [&](int) { (void)(quantised ? kernels.dot_u8s8(kTurns) : kernels.multiply_f32(kTurns)); };
-  return best_rate(static_cast<double>(operations) * kTurns * engine.threads(),
-                   [&] { engine.team().run(multiply); });
-}
-
 // Measures what bounds a test, bytes/s or operations/s; 0 on the scalar tier.
 class Limit {
  public:
-  Limit(Engine& engine, BenchTest::Kind kind) : engine_(engine), kind_(kind) {
-    if (engine.code().isa().generates()) kernels_.emplace(engine.code().isa());
+  Limit(Engine& engine, BenchTest::Kind kind)
+      : kind_(kind), quantised_(engine.weights().layers.front().wq.format.kind == jit::FormatKind::q8_0) {
+    if (engine.code().isa().generates()) limits_.emplace(engine);
   }
   double measure() const {
-    if (!kernels_) return 0;
-    return kind_ == BenchTest::Kind::decode ? read_limit(engine_, *kernels_)
-                                            : arithmetic_limit(engine_, *kernels_);
+    if (!limits_) return 0;
+    if (kind_ == BenchTest::Kind::decode) return limits_->read_weights();
+    return quantised_ ? limits_->dot_u8s8() : limits_->multiply_f32();
   }
 
  private:
-  Engine& engine_;
   BenchTest::Kind kind_;
-  std::optional<jit::LimitKernels> kernels_;
+  bool quantised_;
+  std::optional<MachineLimits> limits_;
 };
 
 double mean(const std::vector<double>& values) {

@@ -72,13 +72,15 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
       kv_cache_(config_, context_, chosen_kv_type(file, options.kv_type)),
       rope_(context_, config_.head_dim(), config_.rope_theta),
       tuning_(options.tuning),
+      publication_(options.publication),
       program_(std::make_unique<Program>(*this)) {}
 
 Engine::Program::Program(const Engine& e)
     : code(e.isa_),
       plan(e.config_, e.weights_, e.kv_cache_, e.rope_, e.tuning_, code, e.threads()),
       prefill(e.config_, e.weights_, e.kv_cache_, e.rope_, code, e.threads(), kChunk) {
-  code.publish();
+  code.publish(e.publication_.gdb);
+  publication.emplace(code, e.publication_);
   plan.link();
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "jit/code_cache.h"
+#include "jit/inspect/publication.h"
 #include "runtime/kv_cache.h"
 #include "runtime/model_file.h"
 #include "runtime/plan.h"
@@ -26,6 +27,7 @@ struct EngineOptions {
   int context = 0;                       // positions; 0: as many as the model was made for
   std::optional<jit::KvType> kv_type{};  // default: f16 for quantised weights, f32 for float ones
   Tuning tuning{};
+  jit::inspect::PublicationOptions publication{};  // whom to tell of the kernels: nobody
 };
 
 class Engine {
@@ -56,6 +58,7 @@ class Engine {
 
   double pack_ms() const { return pack_ms_; }
   const jit::CodeCache& code() const { return program_->code; }
+  const jit::inspect::Publication& publication() const { return *program_->publication; }
   const Weights& weights() const { return weights_; }
   const KvCache& kv_cache() const { return kv_cache_; }
   const RopeTable& rope() const { return rope_; }
@@ -71,6 +74,7 @@ class Engine {
     jit::CodeCache code;
     Plan plan;
     Prefill prefill;
+    std::optional<jit::inspect::Publication> publication;
   };
 
   Config config_;
@@ -82,6 +86,7 @@ class Engine {
   KvCache kv_cache_;
   RopeTable rope_;
   Tuning tuning_;
+  jit::inspect::PublicationOptions publication_;
   std::unique_ptr<Program> program_;
 };
 

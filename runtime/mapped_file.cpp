@@ -134,6 +134,7 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
     if (data == MAP_FAILED) fail(path, "cannot map", errno);
     data_ = static_cast<const std::byte*>(data);
     size_ = size;
+    (void)madvise(data, size, MADV_DONTDUMP);  // core files need no copy of a file that there is
     Slot& slot = slots[static_cast<std::size_t>(slot_)];
     slot.size.store(size, std::memory_order_release);
     slot.begin.store(reinterpret_cast<std::uintptr_t>(data), std::memory_order_release);

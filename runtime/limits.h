@@ -1,0 +1,27 @@
+// What this machine allows, measured with an engine's threads on its memory: the yardstick of its kernels.
+#pragma once
+
+#include "jit/limits.h"
+#include "runtime/engine.h"
+
+namespace llamajit {
+
+class MachineLimits {
+ public:
+  // For an engine whose tier generates code.
+  explicit MachineLimits(Engine& engine) : engine_(engine), kernels_(engine.code().isa()) {}
+
+  // Reading all weights, in bytes/s.
+  double read_weights() const;
+  // Each thread reading what stays in its first-level cache, in bytes/s.
+  double read_cached() const;
+  // On registers alone, in operations/s.
+  double dot_u8s8() const;
+  double multiply_f32() const;
+
+ private:
+  Engine& engine_;
+  jit::LimitKernels kernels_;
+};
+
+}  // namespace llamajit
