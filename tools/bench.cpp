@@ -13,6 +13,7 @@
 #include "runtime/llama2c.h"
 #include "tools/cli.h"
 #include "tools/generation.h"
+#include "tools/inspection.h"
 #include "tools/tune_cache.h"
 
 namespace llamajit::cli {
@@ -27,6 +28,7 @@ struct BenchOptions {
   int repeats = 3;
   std::optional<std::string> isa;
   std::optional<jit::KvType> kv_type;
+  InspectionFlags inspection;
   bool tune = false;
   bool json = false;
 };
@@ -96,7 +98,9 @@ Report measure(const BenchOptions& options) {
   for (const int threads : options.threads) {
     const auto start = Clock::now();
     const ModelFile file = read_llama2c(options.model);
-    Engine engine(file, {isa, threads, 0, options.kv_type, remembered_tuning(isa, threads)});
+    Engine engine(file, {isa, threads, 0, options.kv_type, remembered_tuning(isa, threads),
+                         publication_options(options.inspection)});
+    log_publication(engine.publication());
     engine.feed(1, 0, true);
     if (report.results.empty()) {
       report.loaded = {std::chrono::duration<double, std::milli>(Clock::now() - start).count(),
@@ -184,6 +188,7 @@ void add_bench(CLI::App& app, Command& command) {
       ->capture_default_str();
   sub->add_option("--isa", o->isa, "Instruction tier; default: the best");
   add_kv_type(*sub, o->kv_type);
+  add_inspection(*sub, o->inspection);
   add_tune(*sub, o->tune);
   sub->add_flag("--json", o->json, "Print JSON");
   sub->callback([o, &command] { command = [o] { return bench(*o); }; });

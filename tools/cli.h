@@ -24,6 +24,8 @@ using Command = std::function<int()>;
 void add_run(CLI::App& app, Command& command);
 void add_tokenize(CLI::App& app, Command& command);
 void add_inspect(CLI::App& app, Command& command);
+void add_kernels(CLI::App& app, Command& command);
+void add_report(CLI::App& app, Command& command);
 void add_bench(CLI::App& app, Command& command);
 void add_verify(CLI::App& app, Command& command);
 

@@ -53,6 +53,7 @@ void log_loaded(const TextRequest& request, const ModelFile& file, const Engine&
   spdlog::info("tier {} ({}), {} threads; {:.1f} MiB of weights packed in {:.1f} ms",
                to_string(engine.code().isa().tier), why, engine.threads(),
                static_cast<double>(engine.weights().bytes()) / (1 << 20), engine.pack_ms());
+  log_publication(engine.publication());
   for (const jit::KernelInfo& kernel : engine.code().kernels()) {
     spdlog::debug("kernel {}: {} bytes", kernel.name, kernel.size);
   }
@@ -87,8 +88,9 @@ int generate_text(const TextRequest& request) {
   const SpmTokenizer tokenizer(vocab);
   const std::vector<TokenId> prompt = tokenizer.encode(request.prompt, true);
 
-  Engine engine(file, {choice.isa, request.threads, request.context, request.kv_type,
-                       remembered_tuning(choice.isa, request.threads)});
+  Engine engine(file,
+                {choice.isa, request.threads, request.context, request.kv_type,
+                 remembered_tuning(choice.isa, request.threads), publication_options(request.inspection)});
   engine_for_sampler = &engine;
   check_fits(prompt, engine);  // before anything is printed
   if (request.tune) tune_and_remember(engine);

@@ -6,6 +6,7 @@
 
 #include "runtime/sampler.h"
 #include "runtime/scheduler.h"
+#include "tools/inspection.h"
 
 namespace llamajit::cli {
 
@@ -18,6 +19,7 @@ struct TextRequest {
   int context = 0;  // 0: the model's
   std::optional<std::string> isa;
   std::optional<jit::KvType> kv_type;
+  InspectionFlags inspection;
   bool tune = false;
   SamplerOptions sampler;
   GenerationOptions generation;

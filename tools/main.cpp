@@ -42,6 +42,8 @@ int parse_and_run(int argc, char** argv) {
   add_run(app, command);
   add_tokenize(app, command);
   add_inspect(app, command);
+  add_kernels(app, command);
+  add_report(app, command);
   add_bench(app, command);
   add_verify(app, command);
   try {

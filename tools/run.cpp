@@ -79,6 +79,7 @@ void add_run(CLI::App& app, Command& command) {
   sub->add_option("--isa", r.isa,
                   "Instruction tier: scalar, avx2, avxvnni, avx512, avx512vnni; default: the best");
   add_kv_type(*sub, r.kv_type);
+  add_inspection(*sub, r.inspection);
   add_tune(*sub, r.tune);
   sub->add_flag("--ignore-eos", r.generation.ignore_eos, "Never choose a token that ends the text");
   sub->add_flag("--no-echo", o->no_echo, "Leave the prompt out of the output");

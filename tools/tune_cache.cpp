@@ -1,10 +1,7 @@
 #include "tools/tune_cache.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
@@ -12,7 +9,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
+
+#include "tools/file_replacement.h"
 
 namespace llamajit::cli {
 namespace {
@@ -73,19 +71,10 @@ Json read(const std::filesystem::path& path) {
   }
 }
 
-// Written beside and renamed, so that a reader sees the old file or the new one.
 void replace(const std::filesystem::path& path, const Json& json) {
   std::error_code ignored;  // opening the file says what is wrong
   std::filesystem::create_directories(path.parent_path(), ignored);
-  const std::filesystem::path temporary = path.string() + fmt::format(".{}", getpid());
-  std::ofstream file(temporary);
-  file << json.dump(2) << '\n';
-  file.close();
-  if (!file || std::rename(temporary.c_str(), path.c_str()) != 0) {
-    const int why = errno;
-    std::filesystem::remove(temporary, ignored);
-    throw std::runtime_error(fmt::format("{}: {}", path.string(), std::strerror(why)));
-  }
+  FileReplacement(path.string()).commit(json.dump(2) + "\n");
 }
 
 }  // namespace
