@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "tests/support/kernel_check.h"
+#include "tests/support/some_keys.h"
 
 // Linux 6.3; older headers lack it.
 #ifndef PR_SET_MDWE
@@ -28,44 +29,9 @@ namespace llamajit::test {
 namespace {
 
 using jit::CodeCache;
-using jit::Epilogue;
-using jit::Format;
-using jit::FormatKind;
 using jit::Isa;
 using jit::KernelKey;
 using jit::Tier;
-
-constexpr Tier kGeneratingTiers[] = {Tier::avx2, Tier::avxvnni, Tier::avx512, Tier::avx512vnni};
-
-// Some of every kind.
-std::vector<KernelKey> some_keys() {
-  const Format f32{FormatKind::f32, 0};
-  std::vector<KernelKey> keys = {jit::NormKey{64, 1e-5F},
-                                 jit::NormKey{65, 1e-5F},
-                                 jit::QuantizeKey{128, 64},
-                                 jit::QuantizeKey{128, 32},
-                                 jit::RopeKey{48},
-                                 jit::RopeKey{64},
-                                 jit::KvAppendKey{jit::KvType::f32, 48, 256},
-                                 jit::KvAppendKey{jit::KvType::f32, 256, 48},
-                                 jit::AttentionKey{jit::KvType::f32, 48, 1, 256},
-                                 jit::AttentionKey{jit::KvType::f32, 48, 2, 256},
-                                 jit::AttentionKey{jit::KvType::q8_0, 48, 2, 256, 4, 128},
-                                 jit::AttentionRangesKey{jit::KvType::f32, 48, 2, 512},
-                                 jit::AttentionMergeKey{48, 512},
-                                 jit::SoftmaxKey{512},
-                                 jit::ArgmaxKey{512},
-                                 jit::EmbedKey{f32, 64}};
-  for (int group : {4, 43, 64}) {
-    const Format q8{FormatKind::q8_0, group};
-    keys.emplace_back(jit::EmbedKey{q8, 4 * group});
-    for (Epilogue epilogue : {Epilogue::store, Epilogue::add, Epilogue::swiglu}) {
-      keys.emplace_back(jit::MatvecKey{q8, 50, 4 * group, epilogue});
-      keys.emplace_back(jit::MatvecKey{f32, 50, 4 * group, epilogue});
-    }
-  }
-  return keys;
-}
 
 CodeCache published(Tier tier) {
   CodeCache cache(Isa{tier});

@@ -1,0 +1,138 @@
+#include "jit/inspect/listing.h"
+
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "jit/code_cache.h"
+#include "tests/support/elf_file.h"
+#include "tests/support/find_program.h"
+#include "tests/support/some_keys.h"
+#include "tests/support/subprocess.h"
+#include "tests/support/toy_model.h"
+
+namespace llamajit::test {
+namespace {
+
+using jit::Isa;
+using jit::KernelKey;
+using jit::Tier;
+using jit::inspect::Listing;
+using jit::inspect::ListingLine;
+using jit::inspect::make_listing;
+using testing::HasSubstr;
+
+using Kind = ListingLine::Kind;
+
+// The bytes that GNU as makes of a listing.
+std::vector<std::uint8_t> assembled(const Listing& listing, const TempDirectory& directory) {
+  const std::string source = directory.write(listing.name + ".s", listing.text());
+  const std::string object = directory.path() + "/" + listing.name + ".o";
+  const ChildResult result = run_child({find_program("as"), source, "-o", object});
+  if (result.exit_code != 0) {
+    ADD_FAILURE() << result.err;
+    return {};
+  }
+  return ElfFile::read(object).content(".text");
+}
+
+class ListingOnTier : public testing::TestWithParam<Tier> {
+ protected:
+  Isa isa() const { return {GetParam()}; }
+};
+
+TEST_P(ListingOnTier, AsMakesTheSameBytesOfIt) {
+  LLAMAJIT_REQUIRE_PROGRAM("as");
+  const TempDirectory directory;
+  for (const KernelKey& key : some_keys()) {
+    const Listing listing = make_listing(isa(), key);
+    // Compared as a whole, for a difference in one place moves all that follows.
+    EXPECT_TRUE(assembled(listing, directory) == listing.bytes) << listing.name;
+    EXPECT_EQ(listing.as_bytes, 0) << listing.name;
+  }
+}
+
+TEST_P(ListingOnTier, ShowsEveryByteOnceAndInOrder) {
+  for (const KernelKey& key : some_keys()) {
+    const Listing listing = make_listing(isa(), key);
+    EXPECT_EQ(listing.bytes, generate_code(isa(), key)) << listing.name;
+    std::uint32_t end = 0;
+    for (const ListingLine& line : listing.lines) {
+      EXPECT_EQ(line.offset, line.kind == Kind::head || line.kind == Kind::directive ? line.offset : end)
+          << listing.name << ": " << to_text(line);
+      end += line.size;
+      if (line.kind == Kind::instruction) {
+        EXPECT_LE(end, listing.code_bytes()) << listing.name;
+      }
+    }
+    EXPECT_EQ(end, listing.bytes.size()) << listing.name;
+  }
+}
+
+TEST_P(ListingOnTier, EveryRegisterThatIsComputedWithHasARole) {
+  for (const KernelKey& key : some_keys()) {
+    const Listing listing = make_listing(isa(), key);
+    for (const ListingLine& line : listing.lines) {
+      if (line.comment.find("mm") == std::string::npos) continue;  // regular expressions take their time
+      EXPECT_THAT(line.comment, Not(testing::ContainsRegex("[xyz]mm[0-9]")))
+          << listing.name << ": " << to_text(line);
+    }
+  }
+}
+
+TEST_P(ListingOnTier, CountsWhatItShows) {
+  const Listing listing = make_listing(isa(), jit::RopeKey{48});
+  int instructions = 0;
+  for (const ListingLine& line : listing.lines) instructions += line.kind == Kind::instruction ? 1 : 0;
+  EXPECT_EQ(listing.instructions, instructions);
+  EXPECT_GT(listing.vector_instructions, 0);
+  EXPECT_LT(listing.vector_instructions, instructions);
+  EXPECT_EQ(listing.vector_registers, isa().wide() ? 3 : 6);  // value, swapped, angle
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiers, ListingOnTier, testing::ValuesIn(kGeneratingTiers),
+                         [](const auto& tier) { return std::string(to_string(tier.param)); });
+
+TEST(Listing, SpeaksInTheKernelsOwnNames) {
+  const std::string text = make_listing({Tier::avx512}, jit::NormKey{77, 1e-5F}).text();
+  for (const char* part :
+       {"# rmsnorm_77: out = x / sqrt(mean(x^2) + eps) * weight\n", "# n 77, eps 1e-05\n", "# tier avx512; ",
+        "# zmm2-zmm5    sums[way] (4)\n", "  x = args.x\n", "# the sum of squares, 4 ways\n",
+        "  sums[3] += value * value\n", "  value{lanes_0_to_12} = [at]\n", "  sum += 1e-05\n"}) {
+    EXPECT_THAT(text, HasSubstr(part)) << text;
+  }
+}
+
+TEST(Listing, NamesTheHalvesOfPairs) {
+  const std::string text = make_listing({Tier::avx2}, jit::NormKey{64, 1e-5F}).text();
+  EXPECT_THAT(text, HasSubstr("# ymm3-ymm10   sums[way] (4), each a lower and an upper half\n"));
+  EXPECT_THAT(text, HasSubstr("  sums[1].hi += value.hi * value.hi\n"));
+}
+
+TEST(Listing, LoopsAreNamedAfterTheirCounters) {
+  const std::string text = make_listing({Tier::avx512vnni}, jit::QuantizeKey{128, 64}).text();
+  EXPECT_THAT(text, testing::ContainsRegex("\n\\.Lgroups: +# 2 turns\n"));
+  EXPECT_THAT(text, HasSubstr("jnz .Lgroups "));
+}
+
+TEST(Listing, NotesStandWhereTheirInstructionsBegin) {
+  const Listing listing = make_listing({Tier::avx512}, jit::SoftmaxKey{64});
+  for (std::size_t i = 0; i + 1 < listing.lines.size(); ++i) {
+    if (listing.lines[i].kind != Kind::note) continue;
+    EXPECT_EQ(listing.lines[i].offset, listing.lines[i + 1].offset) << to_text(listing.lines[i]);
+  }
+}
+
+TEST(Listing, IsTextLineByLine) {
+  const Listing listing = make_listing({Tier::avx2}, jit::RopeKey{8});
+  std::string text;
+  for (const ListingLine& line : listing.lines) text += to_text(line) + "\n";
+  EXPECT_EQ(text, listing.text());
+}
+
+}  // namespace
+}  // namespace llamajit::test

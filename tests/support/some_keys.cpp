@@ -1,0 +1,61 @@
+#include "tests/support/some_keys.h"
+
+namespace llamajit::test {
+namespace {
+
+using jit::Epilogue;
+using jit::Format;
+using jit::FormatKind;
+using jit::KernelKey;
+using jit::KvType;
+
+void add_attention(std::vector<KernelKey>& keys) {
+  for (const KvType type : {KvType::f32, KvType::f16, KvType::bf16, KvType::q8_0}) {
+    for (const int head_dim : {8, 48}) {
+      keys.emplace_back(jit::KvAppendKey{type, head_dim, 256});
+      for (const int group : {1, 2, 7}) {
+        keys.emplace_back(jit::AttentionKey{type, head_dim, group, 256});
+        keys.emplace_back(jit::AttentionKey{type, head_dim, group, 1024});
+        keys.emplace_back(jit::AttentionRangesKey{type, head_dim, group, 1024});
+        keys.emplace_back(jit::AttentionKey{type, head_dim, group, 1024, 4, 512});
+      }
+    }
+  }
+  keys.emplace_back(jit::KvAppendKey{KvType::f32, 256, 48});
+  for (const int head_dim : {8, 48}) keys.emplace_back(jit::AttentionMergeKey{head_dim, 1024});
+}
+
+void add_products(std::vector<KernelKey>& keys, Format format, int cols) {
+  for (const Epilogue epilogue : {Epilogue::store, Epilogue::add, Epilogue::swiglu}) {
+    for (const int rows : {50, 64}) {
+      keys.emplace_back(jit::MatmulKey{format, rows, cols, epilogue});
+      for (const int streams : {1, 2, 4}) {
+        keys.emplace_back(jit::MatvecKey{format, rows, cols, epilogue, streams});
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<KernelKey> some_keys() {
+  const Format f32{FormatKind::f32, 0};
+  std::vector<KernelKey> keys = {
+      jit::QuantizeKey{128, 64}, jit::QuantizeKey{128, 32}, jit::QuantizeKey{86, 43}, jit::RopeKey{8},
+      jit::RopeKey{48},          jit::EmbedKey{f32, 64},    jit::EmbedKey{f32, 67}};
+  for (const int n : {7, 64, 77, 512}) {
+    keys.emplace_back(jit::NormKey{n, 1e-5F});
+    keys.emplace_back(jit::SoftmaxKey{n});
+    keys.emplace_back(jit::ArgmaxKey{n});
+  }
+  add_attention(keys);
+  add_products(keys, f32, 71);
+  for (const int group : {4, 43, 64}) {
+    const Format q8{FormatKind::q8_0, group};
+    keys.emplace_back(jit::EmbedKey{q8, 4 * group});
+    add_products(keys, q8, 4 * group);
+  }
+  return keys;
+}
+
+}  // namespace llamajit::test

@@ -1,0 +1,18 @@
+// Kernels of every kind, for tests of what all kernels have in common.
+#pragma once
+
+#include <vector>
+
+#include "jit/isa.h"
+#include "jit/kernels.h"
+
+namespace llamajit::test {
+
+// Also those that this CPU lacks.
+inline constexpr jit::Tier kGeneratingTiers[] = {jit::Tier::avx2, jit::Tier::avxvnni, jit::Tier::avx512,
+                                                 jit::Tier::avx512vnni};
+
+// Some of every kind: every type, format and epilogue, with tails and without.
+std::vector<jit::KernelKey> some_keys();
+
+}  // namespace llamajit::test
