@@ -51,6 +51,22 @@ std::size_t utf8_length(std::string_view text) {
   return scan.front == Front::character ? scan.length : 1;
 }
 
+std::size_t utf8_well_formed(std::string_view text) {
+  std::size_t end = 0;
+  while (end < text.size()) {
+    const Scan scan = scan_front(text.substr(end));
+    if (scan.front != Front::character) break;
+    end += scan.length;
+  }
+  return end;
+}
+
+std::size_t utf8_ill_formed(std::string_view text) {
+  std::size_t end = 0;
+  while (end < text.size() && scan_front(text.substr(end)).front != Front::character) ++end;
+  return end;
+}
+
 std::string Utf8Stream::push(std::string_view bytes) {
   std::string out = std::move(pending_);
   pending_.clear();

@@ -11,6 +11,10 @@ namespace llamajit {
 // well-formed UTF-8 (Unicode 15, table 3-7). `text` is not empty.
 std::size_t utf8_length(std::string_view text);
 
+// The length in bytes of the well-formed UTF-8 that `text` begins with, and of the bytes there that are none.
+std::size_t utf8_well_formed(std::string_view text);
+std::size_t utf8_ill_formed(std::string_view text);
+
 // Collects bytes as tokens deliver them and gives back whole characters. Bytes that can't become a character
 // are passed through as they are, so that nothing is ever lost.
 class Utf8Stream {

@@ -16,7 +16,8 @@ void claim(TokenId& slot, TokenId id) {
 
 }  // namespace
 
-Vocab::Vocab(std::vector<Piece> pieces) : pieces_(std::move(pieces)) {
+Vocab::Vocab(std::vector<Piece> pieces, SpecialTokens special)
+    : pieces_(std::move(pieces)), special_(std::move(special)) {
   if (pieces_.size() > static_cast<std::size_t>(std::numeric_limits<TokenId>::max())) {
     throw std::length_error(
         fmt::format("vocabulary: {} pieces are more than an id can count", pieces_.size()));

@@ -83,9 +83,8 @@ int generate_text(const TextRequest& request) {
   Sampler sampler(request.sampler,
                   [&](std::span<float> x, float scale) { engine_for_sampler->softmax(x, scale); });
   const ModelFile file = read_llama2c(request.model);
-  const Vocab vocab = read_tokenizer_bin(request.tokenizer, file.config.vocab_size);
-  const SpmTokenizer tokenizer(vocab);
-  const std::vector<TokenId> prompt = tokenizer.encode(request.prompt, true);
+  const SpmTokenizer tokenizer(read_tokenizer_bin(request.tokenizer, file.config.vocab_size));
+  const std::vector<TokenId> prompt = tokenizer.encode(request.prompt);
 
   Engine engine(file, {choice.isa, request.threads, request.context, request.kv_type,
                        remembered_tuning(choice.isa, request.threads)});

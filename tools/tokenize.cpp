@@ -42,9 +42,13 @@ std::string name_of(const Vocab& vocab, TokenId id) {
   const Piece& piece = vocab[id];
   switch (piece.kind) {
     case PieceKind::control:
+    case PieceKind::unknown:
       return fmt::format("{} (control)", show(piece.bytes));
     case PieceKind::byte:
       return fmt::format("'{}' (byte)", show(piece.bytes));
+    case PieceKind::user_defined:
+      return fmt::format("'{}' (user-defined)", show(piece.bytes));
+    case PieceKind::unused:
     case PieceKind::normal:
       break;
   }
@@ -60,9 +64,10 @@ Vocab read_vocabulary(const TokenizeOptions& options) {
 }
 
 int tokenize(const TokenizeOptions& options) {
-  const Vocab vocab = read_vocabulary(options);
+  const SpmTokenizer tokenizer(read_vocabulary(options));
+  const Vocab& vocab = tokenizer.vocab();
   const std::string text = options.prompt ? *options.prompt : read_standard_input();
-  const std::vector<TokenId> ids = SpmTokenizer(vocab).encode(text, !options.no_bos);
+  const std::vector<TokenId> ids = tokenizer.encode(text, {.bos = !options.no_bos});
   if (options.ids) {
     write_out(fmt::format("{}\n", fmt::join(ids, " ")));
     return kOk;
