@@ -21,38 +21,21 @@ struct TokenizeOptions {
   bool no_bos = false;
 };
 
-// Bytes for a person: whole printable characters as they are, everything else as \xNN.
-std::string show(std::string_view bytes) {
-  std::string shown;
-  while (!bytes.empty()) {
-    const std::size_t n = utf8_length(bytes);
-    const auto first = static_cast<unsigned char>(bytes[0]);
-    const bool printable = n > 1 || (first >= 0x20 && first < 0x7F && first != '\\');
-    if (printable) {
-      shown += bytes.substr(0, n);
-    } else {
-      shown += first == '\\' ? std::string("\\\\") : fmt::format("\\x{:02X}", first);
-    }
-    bytes.remove_prefix(n);
-  }
-  return shown;
-}
-
 std::string name_of(const Vocab& vocab, TokenId id) {
   const Piece& piece = vocab[id];
   switch (piece.kind) {
     case PieceKind::control:
     case PieceKind::unknown:
-      return fmt::format("{} (control)", show(piece.bytes));
+      return fmt::format("{} (control)", escaped(piece.bytes));
     case PieceKind::byte:
-      return fmt::format("'{}' (byte)", show(piece.bytes));
+      return fmt::format("'{}' (byte)", escaped(piece.bytes));
     case PieceKind::user_defined:
-      return fmt::format("'{}' (user-defined)", show(piece.bytes));
+      return fmt::format("'{}' (user-defined)", escaped(piece.bytes));
     case PieceKind::unused:
     case PieceKind::normal:
       break;
   }
-  return fmt::format("'{}'", show(piece.bytes));
+  return fmt::format("'{}'", escaped(piece.bytes));
 }
 
 Vocab read_vocabulary(const TokenizeOptions& options) {
