@@ -5,6 +5,7 @@
 #include <bitset>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -28,6 +29,9 @@ struct Piece {
   float score = 0;    // the higher, the earlier it is merged
   PieceKind kind = PieceKind::normal;
 };
+
+// The byte that a piece named "<0x00>".."<0xFF>" stands for; nothing for any other name.
+std::optional<char> parse_byte_piece(std::string_view name);
 
 // The tokens with a role, and when they are used; -1 stands for none. The defaults are llama2.c's.
 struct SpecialTokens {
