@@ -12,7 +12,7 @@ namespace {
 std::string header(const ModelFile& file) {
   const Config& c = file.config;
   std::string out = fmt::format("file          {}\nformat        {}\nsize          {} bytes\n",
-                                file.file.path(), file.file_format, file.file.bytes().size());
+                                file.file.path(), file.file_format, file.parts.front().bytes().size());
   const auto row = [&](std::string_view name, const auto& value) {
     out += fmt::format("{:<13} {}\n", name, value);
   };
@@ -39,10 +39,10 @@ int inspect(const std::string& path) {
     const std::string shape = tensor->rows == 1 ? fmt::format("({})", tensor->cols)
                                                 : fmt::format("({}, {})", tensor->rows, tensor->cols);
     out += fmt::format("{:<22} {:>16} {:>10} {:>14} {:>14}\n", tensor->name, shape, to_string(tensor->format),
-                       tensor->data.data() - file.file.bytes().data(), tensor->bytes());
+                       tensor->data.data() - file.parts.front().bytes().data(), tensor->bytes());
   }
   out += fmt::format("\n{} tensors, {} parameters\n", file.tensors().size(), parameters);
-  file.file.check_intact();
+  file.check_intact();
   write_out(out);
   return kOk;
 }
