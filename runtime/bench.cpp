@@ -63,10 +63,10 @@ double deviation(const std::vector<double>& values) {
 void count_work(Engine& engine, BenchResult& result) {
   const Config& c = engine.config();
   const double layer_weights =
-      2.0 * c.dim * c.dim + 2.0 * c.dim * c.kv_dim() + 3.0 * static_cast<double>(c.dim) * c.hidden_dim;
+      2.0 * c.dim * c.q_dim() + 2.0 * c.dim * c.kv_dim() + 3.0 * static_cast<double>(c.dim) * c.hidden_dim;
   // On average half of the test's own tokens stand before one of them.
   const double positions = result.test.depth + (result.test.tokens + 1) / 2.0;
-  result.operations_per_token = 2 * c.n_layers * layer_weights + 4.0 * c.n_layers * c.dim * positions;
+  result.operations_per_token = 2 * c.n_layers * layer_weights + 4.0 * c.n_layers * c.q_dim() * positions;
   const double all_weights = static_cast<double>(engine.weights().bytes_per_token());
   if (result.test.kind == BenchTest::Kind::decode) {
     const double cached = static_cast<double>(engine.kv_cache().bytes_per_position()) * positions;

@@ -64,8 +64,17 @@ class ByteReader {
 
   std::uint8_t u8(const FieldName& field) { return read<std::uint8_t>(field); }
   std::uint32_t u32(const FieldName& field) { return read<std::uint32_t>(field); }
+  std::uint64_t u64(const FieldName& field) { return read<std::uint64_t>(field); }
   std::int32_t i32(const FieldName& field) { return read<std::int32_t>(field); }
   float f32(const FieldName& field) { return read<float>(field); }
+
+  // A number of any type.
+  template <class T>
+  T read(const FieldName& field) {
+    T value;
+    std::memcpy(&value, take(sizeof(T), field).data(), sizeof(T));  // files give no alignment
+    return value;
+  }
 
   // The factors' product, as the size in bytes that `field` claims.
   std::uint64_t product(std::initializer_list<std::uint64_t> factors, const FieldName& field) const {
@@ -84,13 +93,6 @@ class ByteReader {
   }
 
  private:
-  template <class T>
-  T read(const FieldName& field) {
-    T value;
-    std::memcpy(&value, take(sizeof(T), field).data(), sizeof(T));  // files give no alignment
-    return value;
-  }
-
   std::string_view file_;  // the path, for messages
   std::span<const std::byte> bytes_;
   std::uint64_t position_ = 0;  // <= size()

@@ -47,16 +47,16 @@ int chosen_context(const ModelFile& file, const EngineOptions& options) {
   const Config& config = file.config;
   if (asked > config.seq_len) {
     throw std::runtime_error(
-        fmt::format("{}: context: expected at most {} tokens (the model's seq_len), found {}",
-                    file.file.path(), config.seq_len, asked));
+        fmt::format("{}: context: expected at most {} tokens (the model's seq_len), found {}", file.path(),
+                    config.seq_len, asked));
   }
   const int context = asked > 0 ? asked : config.seq_len;
   const std::size_t needed = context_bytes(config, context, chosen_kv_type(file, options.kv_type));
   if (needed > physical_memory()) {
-    throw std::runtime_error(fmt::format(
-        "{}: header.seq_len: a context of {} tokens needs {} MiB for its KV cache, this machine has {} "
-        "MiB; choose a shorter one with -c",
-        file.file.path(), context, needed >> 20, physical_memory() >> 20));
+    throw std::runtime_error(
+        fmt::format("{}: context: {} tokens need {} MiB for their KV cache, this machine has {} "
+                    "MiB; choose a shorter one with -c",
+                    file.path(), context, needed >> 20, physical_memory() >> 20));
   }
   return context;
 }
@@ -70,7 +70,7 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
       team_(options.threads),
       weights_(pack(file, team_, pack_ms_)),
       kv_cache_(config_, context_, chosen_kv_type(file, options.kv_type)),
-      rope_(context_, config_.head_dim(), config_.rope_theta),
+      rope_(context_, config_.head_dim(), config_.rope),
       tuning_(options.tuning),
       publication_(options.publication),
       program_(std::make_unique<Program>(*this)) {}
@@ -92,6 +92,7 @@ void Engine::use(const Tuning& tuning) {
 void Engine::feed(TokenId token, int pos, bool logits) {
   assert(token >= 0 && token < config_.vocab_size && pos >= 0 && pos < context_);
   Plan& plan = program_->plan;
+  rope_.reach(pos + 1);
   plan.cursor() = {token, pos};
   auto walk = [&](int thread) {
     plan.feed(thread, team_);
@@ -102,6 +103,7 @@ void Engine::feed(TokenId token, int pos, bool logits) {
 
 void Engine::feed_all(std::span<const TokenId> tokens, int pos) {
   assert(!tokens.empty() && pos + std::ssize(tokens) <= context_);
+  rope_.reach(pos + static_cast<int>(tokens.size()));
   while (tokens.size() >= static_cast<std::size_t>(kWorthAChunk)) {
     const std::span<const TokenId> chunk =
         tokens.first(std::min(tokens.size(), static_cast<std::size_t>(kChunk)));

@@ -230,8 +230,8 @@ std::string describe(const Header& header) {
 
 ModelFile read_llama2c(const std::string& path) {
   ModelFile model;
-  model.file = MappedFile(path);
-  ByteReader reader(path, model.file.bytes());
+  model.parts.emplace_back(path);
+  ByteReader reader(path, model.parts.front().bytes());
   const Header header = read_header(reader);
   model.file_format = describe(header);
   model.config = header.config;
@@ -246,7 +246,7 @@ ModelFile read_llama2c(const std::string& path) {
                 fmt::to_string(reader.size()));
   }
   if (model.config.shared_classifier) model.classifier = model.embedding;
-  model.file.check_intact();  // the header was read before, perhaps from pages that are gone
+  model.check_intact();  // the header was read before, perhaps from pages that are gone
   return model;
 }
 

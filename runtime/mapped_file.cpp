@@ -183,6 +183,10 @@ void MappedFile::check_intact() const {
   }
 }
 
+void MappedFile::drop_pages() const noexcept {
+  if (data_ != nullptr) (void)::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+}
+
 void MappedFile::release() noexcept {
   if (slot_ >= 0) slots[static_cast<std::size_t>(slot_)].begin.store(0, std::memory_order_release);
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);

@@ -30,6 +30,9 @@ class MappedFile {
   // in it.
   void check_intact() const;
 
+  // Makes this process's share of the memory free. What is read again afterwards comes from the file again.
+  void drop_pages() const noexcept;
+
  private:
   void release() noexcept;
 

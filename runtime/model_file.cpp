@@ -1,21 +1,16 @@
 #include "runtime/model_file.h"
 
 #include <algorithm>
-#include <cstring>
 #include <functional>
 
 namespace llamajit {
 
-float tensor_value(const Tensor& tensor, std::int64_t row, std::int64_t col) {
-  const auto read_f32 = [](const std::byte* at) {
-    float value;
-    std::memcpy(&value, at, sizeof value);
-    return value;
-  };
-  const std::int64_t index = row * tensor.cols + col;
-  if (tensor.format.kind == jit::FormatKind::f32) return read_f32(tensor.data.data() + index * 4);
-  const int code = static_cast<std::int8_t>(tensor.data[static_cast<std::size_t>(index)]);
-  return static_cast<float>(code) * read_f32(tensor.scales.data() + index / tensor.format.group * 4);
+jit::SourceMatrix source(const Tensor& tensor) {
+  return {tensor.format, tensor.rows, tensor.cols, tensor.data, tensor.scales};
+}
+
+void ModelFile::check_intact() const {
+  for (const MappedFile& part : parts) part.check_intact();
 }
 
 std::vector<const Tensor*> ModelFile::tensors() const {

@@ -13,7 +13,7 @@ using jit::QuantizedArgs;
 // What a thread computes for itself alone.
 struct Plan::Scratch {
   float* norm;       // (dim)
-  QuantizedArgs q;   // (dim) or (hidden_dim)
+  QuantizedArgs q;   // (dim), (q_dim) or (hidden_dim)
   float* rotated;    // (group, head_dim): queries of a shared head
   float* attention;  // the kernel's scratch
   jit::Best* best;   // of its logits
@@ -102,7 +102,7 @@ class Plan::Builder {
     }
     attend(index);
     barrier();
-    Input att{p_.att_, c_.dim};
+    Input att{p_.att_, c_.q_dim()};
     matvec_dealt(att, layer.wo, Epilogue::add, p_.x_);
     barrier();
   }
@@ -269,17 +269,17 @@ Plan::~Plan() = default;
 void Plan::place(Carver& carver, int threads) {
   cursor_ = carver.take<jit::Cursor>(1);
   x_ = carver.take<float>(config_.dim);
-  q_ = carver.take<float>(config_.dim);
+  q_ = carver.take<float>(config_.q_dim());
   k_ = carver.take<float>(config_.kv_dim());
   v_ = carver.take<float>(config_.kv_dim());
-  att_ = carver.take<float>(config_.dim);
+  att_ = carver.take<float>(config_.q_dim());
   if (shares_heads(threads)) {
     records_ = carver.take<float>(config_.n_heads * jit::attention_ranges(cache_.positions()) *
                                   jit::attention_record(config_.head_dim()));
   }
   hidden_ = carver.take<float>(config_.hidden_dim);
   logits_ = carver.take<float>(config_.vocab_size);
-  const int longest = std::max(config_.dim, config_.hidden_dim);
+  const int longest = std::max({config_.dim, config_.q_dim(), config_.hidden_dim});
   scratch_.clear();
   for (int t = 0; t < threads; ++t) {
     Scratch& s = scratch_.emplace_back();

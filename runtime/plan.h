@@ -130,10 +130,10 @@ class Plan {
   // Shared state, within memory_.
   jit::Cursor* cursor_ = nullptr;
   float* x_ = nullptr;        // (dim): the residual stream
-  float* q_ = nullptr;        // (dim)
+  float* q_ = nullptr;        // (q_dim)
   float* k_ = nullptr;        // (kv_dim)
   float* v_ = nullptr;        // (kv_dim)
-  float* att_ = nullptr;      // (dim): the heads' outputs
+  float* att_ = nullptr;      // (q_dim): the heads' outputs
   float* records_ = nullptr;  // (n_heads, ranges, …): of shared heads' ranges
   float* hidden_ = nullptr;   // (hidden_dim)
   float* logits_ = nullptr;   // (vocab_size)

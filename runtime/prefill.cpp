@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <initializer_list>
 
 #include "runtime/deal.h"
 #include "runtime/plan.h"
@@ -25,25 +26,40 @@ struct MatrixKernel {
   std::unique_ptr<Deal> deal;
 };
 
-struct LayerKernels {
-  MatrixKernel wq, wk, wv, wo, gate_up, down;
-};
-
-// How a matrix's input must be quantised; matrices with the same input have the same format here.
+// How the input of some matrices must be quantised; those that need it agree on the group.
 struct InputKernel {
   int n = 0;
   int group = 0;  // 0: not at all
   Kernel<jit::QuantizeArgs> quantize;
 };
 
+struct LayerKernels {
+  InputKernel qkv_input, wo_input, gate_up_input, down_input;
+  MatrixKernel wq, wk, wv, wo, gate_up, down;
+};
+
+// How many values share a scale where any matrix wants its input quantised, else 0.
+int quantised_group(const Weights& weights) {
+  int group = 0;
+  for (const LayerWeights& l : weights.layers) {
+    for (const PackedMatrix* m : {&l.wq, &l.wk, &l.wv, &l.wo, &l.gate_up, &l.down}) {
+      group = std::max(group, m->format.group);
+    }
+  }
+  return group;
+}
+
 MatrixKernel matrix_kernel(const PackedMatrix& matrix, Epilogue epilogue, jit::CodeCache& code, int threads) {
   return {&matrix, code.get(jit::MatmulKey{matrix.format, matrix.rows, matrix.cols, epilogue}),
           std::make_unique<Deal>(matrix.units(), threads > 1 ? kPortion : matrix.units(), threads)};
 }
 
-InputKernel input_kernel(const PackedMatrix& matrix, jit::CodeCache& code) {
-  if (matrix.format.kind == jit::FormatKind::f32) return {};
-  return {matrix.cols, matrix.format.group, code.get(jit::QuantizeKey{matrix.cols, matrix.format.group})};
+InputKernel input_kernel(std::initializer_list<const PackedMatrix*> matrices, jit::CodeCache& code) {
+  for (const PackedMatrix* matrix : matrices) {
+    const int group = matrix->format.group;
+    if (group > 0) return {matrix->cols, group, code.get(jit::QuantizeKey{matrix->cols, group})};
+  }
+  return {};
 }
 
 }  // namespace
@@ -55,17 +71,18 @@ struct Prefill::Kernels {
         rope(code.get(jit::RopeKey{c.head_dim()})),
         append(code.get(cache.append_key())),
         attention(code.get(cache.attention_key())),
-        tile(code.get(cache.tile_key(row_stride(c.dim)))),
-        tile_tokens(cache.tile_key(0).tokens),
-        dim_input(input_kernel(w.layers.front().wq, code)),
-        hidden_input(input_kernel(w.layers.front().down, code)) {
+        tile(code.get(cache.tile_key(row_stride(c.q_dim())))),
+        tile_tokens(cache.tile_key(0).tokens) {
     const auto matrix = [&](const PackedMatrix& weights, Epilogue epilogue) {
       return matrix_kernel(weights, epilogue, code, threads);
     };
     for (const LayerWeights& layer : w.layers) {
-      layers.push_back({matrix(layer.wq, Epilogue::store), matrix(layer.wk, Epilogue::store),
-                        matrix(layer.wv, Epilogue::store), matrix(layer.wo, Epilogue::add),
-                        matrix(layer.gate_up, Epilogue::swiglu), matrix(layer.down, Epilogue::add)});
+      layers.push_back({input_kernel({&layer.wq, &layer.wk, &layer.wv}, code),
+                        input_kernel({&layer.wo}, code), input_kernel({&layer.gate_up}, code),
+                        input_kernel({&layer.down}, code), matrix(layer.wq, Epilogue::store),
+                        matrix(layer.wk, Epilogue::store), matrix(layer.wv, Epilogue::store),
+                        matrix(layer.wo, Epilogue::add), matrix(layer.gate_up, Epilogue::swiglu),
+                        matrix(layer.down, Epilogue::add)});
     }
   }
 
@@ -76,7 +93,6 @@ struct Prefill::Kernels {
   Kernel<jit::AttentionArgs> attention;  // of a token
   Kernel<jit::AttentionArgs> tile;       // of tile_tokens
   int tile_tokens;
-  InputKernel dim_input, hidden_input;
   std::vector<LayerKernels> layers;
 };
 
@@ -104,32 +120,32 @@ class Prefill::Walker {
 
  private:
   void attention_block(const LayerWeights& weights, const LayerKernels& kernels, std::ptrdiff_t layer) {
-    prepare_input(weights.att_norm);
+    prepare_input(weights.att_norm, kernels.qkv_input);
     multiply(kernels.wq, p_.norm_, p_.q_);
     multiply(kernels.wk, p_.norm_, p_.k_);
     multiply(kernels.wv, p_.norm_, p_.v_);
     barrier();
     attend(layer);
     barrier();
-    quantize(k_.dim_input, p_.att_);
+    quantize(kernels.wo_input, p_.att_);
     multiply(kernels.wo, p_.att_, p_.x_);
     barrier();
   }
 
   void feed_forward_block(const LayerWeights& weights, const LayerKernels& kernels) {
-    prepare_input(weights.ffn_norm);
+    prepare_input(weights.ffn_norm, kernels.gate_up_input);
     multiply(kernels.gate_up, p_.norm_, p_.hidden_);
     barrier();
-    quantize(k_.hidden_input, p_.hidden_);
+    quantize(kernels.down_input, p_.hidden_);
     multiply(kernels.down, p_.hidden_, p_.x_);
     barrier();
   }
 
   // norm = RMSNorm(x), quantised where the matrices want it; ends with a barrier.
-  void prepare_input(const float* weight) {
+  void prepare_input(const float* weight, const InputKernel& input) {
     for_my_tokens([&](std::int64_t t) { call(k_.norm, {x(t), weight, row(p_.norm_, t, c_.dim)}); });
-    if (k_.dim_input.group == 0) return barrier();
-    quantize(k_.dim_input, p_.norm_);
+    if (input.group == 0) return barrier();
+    quantize(input, p_.norm_);
   }
 
   // xq = values, quantised; ends with a barrier, unless there is nothing to do.
@@ -178,8 +194,8 @@ class Prefill::Walker {
   void attend(std::ptrdiff_t layer, std::int64_t head, std::int64_t t) {
     const std::int64_t first_query = head * (c_.n_heads / c_.n_kv_heads) * c_.head_dim();
     call(tokens_at_once(t) > 1 ? k_.tile : k_.attention,
-         {row(p_.q_, t, c_.dim) + first_query, p_.cache_.keys(layer, head), p_.cache_.values(layer, head),
-          row(p_.att_, t, c_.dim) + first_query, p_.attention_scratch_[static_cast<std::size_t>(thread_)],
+         {row(p_.q_, t, c_.q_dim()) + first_query, p_.cache_.keys(layer, head), p_.cache_.values(layer, head),
+          row(p_.att_, t, c_.q_dim()) + first_query, p_.attention_scratch_[static_cast<std::size_t>(thread_)],
           &at(t), 1});
   }
 
@@ -187,11 +203,11 @@ class Prefill::Walker {
   void rotate_and_append(std::ptrdiff_t layer, std::int64_t begin, std::int64_t end) {
     const std::int64_t heads = mine_.end - mine_.begin;
     const int group = c_.n_heads / c_.n_kv_heads;
-    float* const q = row(p_.q_, begin, c_.dim) + mine_.begin * group * c_.head_dim();
+    float* const q = row(p_.q_, begin, c_.q_dim()) + mine_.begin * group * c_.head_dim();
     float* const k = row(p_.k_, begin, c_.kv_dim()) + mine_.begin * c_.head_dim();
     const float* const v = row(p_.v_, begin, c_.kv_dim()) + mine_.begin * c_.head_dim();
     const float* const angles = p_.rope_.data();
-    call(k_.rope, {q, q, angles, &at(begin), heads * group, end - begin, row_stride(c_.dim)});
+    call(k_.rope, {q, q, angles, &at(begin), heads * group, end - begin, row_stride(c_.q_dim())});
     call(k_.rope, {k, k, angles, &at(begin), heads, end - begin, row_stride(c_.kv_dim())});
     call(k_.append, {k, v, p_.cache_.keys(layer, mine_.begin), p_.cache_.values(layer, mine_.begin),
                      &at(begin), heads, end - begin, row_stride(c_.kv_dim())});
@@ -250,14 +266,13 @@ void Prefill::place(Carver& carver, int threads) {
   const auto matrix = [&](int n) { return carver.take<float>(tokens * row_stride(n)); };
   x_ = matrix(config_.dim);
   norm_ = matrix(config_.dim);
-  q_ = matrix(config_.dim);
+  q_ = matrix(config_.q_dim());
   k_ = matrix(config_.kv_dim());
   v_ = matrix(config_.kv_dim());
-  att_ = matrix(config_.dim);
+  att_ = matrix(config_.q_dim());
   hidden_ = matrix(config_.hidden_dim);
-  const int longest = std::max(config_.dim, config_.hidden_dim);
-  const int group = weights_.layers.front().wq.format.group;
-  if (group > 0) {
+  const int longest = std::max({config_.dim, config_.q_dim(), config_.hidden_dim});
+  if (const int group = quantised_group(weights_); group > 0) {
     xq_ = {carver.take<std::int8_t>(tokens * row_stride(jit::quantized_codes(longest, group))),
            carver.take<float>(tokens * (longest / group)),
            carver.take<std::int32_t>(tokens * (longest / group))};

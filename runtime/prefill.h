@@ -67,12 +67,12 @@ class Prefill {
   PagedMemory memory_;
   float* x_ = nullptr;                     // (chunk, dim): the residual stream
   float* norm_ = nullptr;                  // (chunk, dim)
-  float* q_ = nullptr;                     // (chunk, dim)
+  float* q_ = nullptr;                     // (chunk, q_dim)
   float* k_ = nullptr;                     // (chunk, kv_dim)
   float* v_ = nullptr;                     // (chunk, kv_dim)
-  float* att_ = nullptr;                   // (chunk, dim)
+  float* att_ = nullptr;                   // (chunk, q_dim)
   float* hidden_ = nullptr;                // (chunk, hidden_dim)
-  jit::QuantizedArgs xq_{};                // (chunk, dim or hidden_dim)
+  jit::QuantizedArgs xq_{};                // (chunk, dim, q_dim or hidden_dim)
   std::vector<float*> attention_scratch_;  // of each thread
   std::vector<jit::Cursor> at_;            // of each token
 };

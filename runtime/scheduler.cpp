@@ -19,13 +19,15 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-TokenId choose(Engine& engine, Sampler& sampler, bool ignore_eos) {
-  if (ignore_eos) {
-    for (const TokenId end : {Vocab::kBos, Vocab::kEos}) {
-      if (end < engine.config().vocab_size) {
-        engine.logits()[static_cast<std::size_t>(end)] = -std::numeric_limits<float>::infinity();
+TokenId choose(Engine& engine, Sampler& sampler, const GenerationOptions& options) {
+  if (options.ignore_eos) {
+    const auto forbid = [&](TokenId token) {
+      if (token >= 0 && token < engine.config().vocab_size) {
+        engine.logits()[static_cast<std::size_t>(token)] = -std::numeric_limits<float>::infinity();
       }
-    }
+    };
+    forbid(options.bos);
+    std::ranges::for_each(options.ends, forbid);
   } else if (sampler.is_argmax()) {
     return engine.argmax();
   }
@@ -87,9 +89,9 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
     if (pos > engine.context()) return stop(StopReason::context_end);
     // Feeds the token before only now: what would follow the last one, nobody wants to know.
     if (result.generated_tokens > 0) engine.feed(last, pos - 1, true);
-    last = choose(engine, sampler, options.ignore_eos);
-    if (!options.ignore_eos && last == Vocab::kBos) return stop(StopReason::bos);
-    if (!options.ignore_eos && last == Vocab::kEos) return stop(StopReason::eos);
+    last = choose(engine, sampler, options);
+    if (!options.ignore_eos && last == options.bos) return stop(StopReason::bos);
+    if (!options.ignore_eos && std::ranges::count(options.ends, last) > 0) return stop(StopReason::eos);
     sampler.accept(last);
     ++result.generated_tokens;
     on_token(last);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "runtime/engine.h"
 #include "runtime/sampler.h"
@@ -13,7 +14,9 @@ namespace llamajit {
 
 struct GenerationOptions {
   int max_tokens = -1;                        // beyond the prompt; < 0: to the context's end
-  bool ignore_eos = false;                    // never choose BOS or EOS
+  bool ignore_eos = false;                    // never choose BOS or a token that ends the text
+  TokenId bos = Vocab::kBos;                  // ends the text, too; -1: does not
+  std::vector<TokenId> ends{Vocab::kEos};     // any of these ends the text
   const std::atomic<bool>* cancel = nullptr;  // when set to true, stops after the token at hand
 };
 
@@ -34,8 +37,9 @@ using OnToken = std::function<void(TokenId)>;
 // Throws std::runtime_error if the prompt does not fit into the engine's context.
 void check_fits(std::span<const TokenId> prompt, const Engine& engine);
 
-// Feeds `prompt` (one token at least) from position 0 and generates until BOS or EOS is chosen (neither is
-// reported), max_tokens are out, the context is full, or it is cancelled. Throws what check_fits() throws.
+// Feeds `prompt` (one token at least) from position 0 and generates until a token is chosen that ends the
+// text (it is not reported), max_tokens are out, the context is full, or it is cancelled. Throws what
+// check_fits() throws.
 Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt,
                     const GenerationOptions& options, const OnToken& on_token);
 

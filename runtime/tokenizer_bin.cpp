@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -51,16 +49,6 @@ std::vector<Piece> read_pieces(ByteReader& reader, int vocab_size) {
     reader.fail("tokens", "at least 3 (unknown, begin and end of text)", fmt::to_string(pieces.size()));
   }
   return pieces;
-}
-
-// The byte that a piece "<0x00>".."<0xFF>" stands for; nothing for any other spelling.
-std::optional<char> parse_byte_piece(std::string_view piece) {
-  constexpr std::string_view digits = "0123456789ABCDEF";
-  if (piece.size() != 6 || !piece.starts_with("<0x") || piece[5] != '>') return std::nullopt;
-  const auto high = digits.find(piece[3]);
-  const auto low = digits.find(piece[4]);
-  if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
-  return static_cast<char>(high << 4 | low);
 }
 
 // A code point below 256 as UTF-8: what the older export wrote for a byte, whatever character it is part of.

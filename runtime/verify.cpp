@@ -242,7 +242,7 @@ std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int f
     for (std::int64_t col = 0; col < tensor.cols; ++col) {
       const float value =
           jit::packed_value(packed.format, packed.cols, base, row, col, packed.tiles_per_unit);
-      const float expected = tensor_value(tensor, row, col);
+      const float expected = source_value(source(tensor), row, col);
       if (std::bit_cast<std::uint32_t>(value) != std::bit_cast<std::uint32_t>(expected)) ++wrong;
     }
   }

@@ -1,15 +1,6 @@
 #include "runtime/weights.h"
 
-#include <cstring>
-
 namespace llamajit {
-namespace {
-
-jit::SourceMatrix source(const Tensor& tensor) {
-  return {tensor.format, tensor.rows, tensor.cols, tensor.data, tensor.scales};
-}
-
-}  // namespace
 
 // What a thread has to do for a matrix: pack tensor `from` into every tiles_per_unit'th tile from
 // `first_tile` on.
@@ -22,22 +13,27 @@ struct Weights::PackJob {
 // Places everything: called once without memory to learn the size, and once with it.
 std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& carver) {
   std::vector<PackJob> jobs;
-  const auto matrix = [&](const Tensor& tensor) {
-    PackedMatrix m{tensor.format, static_cast<int>(tensor.rows), static_cast<int>(tensor.cols), 1, nullptr};
+  const auto place = [&](const Tensor& tensor, int tiles_per_unit) {
+    PackedMatrix m{packed_format(tensor.format), static_cast<int>(tensor.rows), static_cast<int>(tensor.cols),
+                   tiles_per_unit, nullptr};
     m.data = carver.take<std::byte>(m.bytes());
+    return m;
+  };
+  const auto matrix = [&](const Tensor& tensor) {
+    const PackedMatrix m = place(tensor, 1);
     jobs.push_back({&tensor, m, 0});
     return m;
   };
   const auto pair = [&](const Tensor& gate, const Tensor& up) {
-    PackedMatrix m{gate.format, static_cast<int>(gate.rows), static_cast<int>(gate.cols), 2, nullptr};
-    m.data = carver.take<std::byte>(m.bytes());
+    const PackedMatrix m = place(gate, 2);
     jobs.push_back({&gate, m, 0});
     jobs.push_back({&up, m, 1});
     return m;
   };
   const auto vector = [&](const Tensor& tensor) {
     float* const to = carver.take<float>(tensor.cols);
-    if (to != nullptr) std::memcpy(to, tensor.data.data(), tensor.data.size());
+    for (std::int64_t i = 0; to != nullptr && i < tensor.cols; ++i)
+      to[i] = source_value(source(tensor), 0, i);
     return to;
   };
 
@@ -77,7 +73,8 @@ Weights::Weights(const ModelFile& file, Team& team) {
     }
   };
   team.run(pack);
-  file.file.check_intact();
+  file.check_intact();
+  for (const MappedFile& part : file.parts) part.drop_pages();
 }
 
 std::int64_t Weights::bytes_per_token() const {

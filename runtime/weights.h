@@ -26,8 +26,8 @@ struct PackedMatrix {
 
 struct LayerWeights {
   const float* att_norm;    // (dim)
-  PackedMatrix wq, wk, wv;  // (dim, dim), (kv_dim, dim), (kv_dim, dim)
-  PackedMatrix wo;          // (dim, dim)
+  PackedMatrix wq, wk, wv;  // (q_dim, dim), (kv_dim, dim), (kv_dim, dim)
+  PackedMatrix wo;          // (dim, q_dim)
   const float* ffn_norm;    // (dim)
   PackedMatrix gate_up;     // (hidden_dim, dim), paired
   PackedMatrix down;        // (dim, hidden_dim)

@@ -1,195 +1,105 @@
 #include "tokenizer/spm.h"
 
 #include <bit>
-#include <cstddef>
-#include <cstdint>
 #include <limits>
-#include <stdexcept>
+#include <string>
+#include <utility>
 
-#include <fmt/format.h>
-
-#include "tokenizer/key_queue.h"
+#include "tokenizer/merger.h"
 #include "tokenizer/utf8.h"
 
 namespace llamajit {
 namespace {
 
-using Position = std::uint32_t;  // a byte's offset in the text
-
 // llama2.c starts its search for the best pair from this score: a piece at or below it is never merged to,
 // nor is one whose score is not a number.
-constexpr float kScoreFloor = -1e10F;
+constexpr float kLlama2cScoreFloor = -1e10F;
 
-// A pair's place in the queue as one number, the smallest first: the higher score, then the leftmost.
-std::uint64_t queue_key(float score, Position position) {
-  constexpr std::uint32_t kSign = 0x80000000;
-  const auto bits = std::bit_cast<std::uint32_t>(score + 0.0F);  // makes -0 a tie with +0
-  // Unsigned order equals descending order of the floats: positive ones have their lower bits turned around,
-  // negative ones come after them and are already in order of magnitude.
-  const std::uint32_t descending = (bits & kSign) != 0 ? bits : bits ^ ~kSign;
-  return std::uint64_t{descending} << 32 | position;
-}
+constexpr std::string_view kVisibleSpace = "\xE2\x96\x81";  // U+2581
 
-// The text as a linked list of symbols, and a queue of the pairs that can be merged. A symbol lives at the
-// position of its first byte, so that two neighbours' bytes are one stretch of the text.
-//
-// Queue entries are not removed when a merge makes them obsolete: an entry counts when it is still what its
-// symbol would ask for now.
-class Merger {
+// A text's pairs: two symbols merge when their bytes together are a piece.
+class SpmRule {
  public:
-  Merger(const Vocab& vocab, std::string_view text);
-  void merge_all();
-  void append_ids(std::vector<TokenId>& ids) const;
+  SpmRule(const Vocab& vocab, std::string_view text, float score_floor)
+      : vocab_(vocab), text_(text), score_floor_(score_floor) {}
+
+  bool separates(Position at) const { return !vocab_.joins(text_[at - 1], text_[at]); }
+  TokenId find(TokenId /*left*/, TokenId /*right*/, Position begin, Position end) const {
+    const TokenId id = vocab_.find(text_.substr(begin, end - begin));
+    return id >= 0 && vocab_[id].score > score_floor_ ? id : -1;
+  }
+  static TokenId result(TokenId piece) { return piece; }
+  // The higher score first.
+  std::uint32_t priority(TokenId piece) const {
+    constexpr std::uint32_t kSign = 0x80000000;
+    const auto bits = std::bit_cast<std::uint32_t>(vocab_[piece].score + 0.0F);  // makes -0 a tie with +0
+    // Unsigned order equals descending order of the floats: positive ones have their lower bits turned
+    // around, negative ones come after them and are already in order of magnitude.
+    return (bits & kSign) != 0 ? bits : bits ^ ~kSign;
+  }
 
  private:
-  struct Symbol {
-    Position previous;
-    Position next;   // also where this symbol's bytes end
-    TokenId id;      // ~id for a symbol that never merges: one byte by fallback
-    TokenId merged;  // what this symbol and the next would become, -1: nothing
-  };
-  struct Memo {  // of merged_id: what a pair becomes depends on its two ids alone
-    std::uint64_t pair;
-    TokenId merged;
-  };
-  static constexpr std::size_t kMemos = 1024;
-  static constexpr std::uint64_t kNoPair = std::numeric_limits<std::uint64_t>::max();
-
-  void split();
-  Position append(Position at, Position previous, Position length, TokenId id);
-  TokenId merged_id(Position at);
-  TokenId look_up_pair(Position at) const;
-  void offer(Position at);
-  void merge_queued();
-  void merge(Position at);
-  Position end() const { return static_cast<Position>(text_.size()); }
-
   const Vocab& vocab_;
   std::string_view text_;
-  std::vector<Symbol> symbols_;  // (text bytes); only those at a symbol's first byte are in use
-  std::vector<Memo> memos_;
-  KeyQueue queue_;
+  float score_floor_;
 };
 
-Merger::Merger(const Vocab& vocab, std::string_view text)
-    : vocab_(vocab), text_(text), symbols_(text.size()), memos_(kMemos, Memo{kNoPair, -1}) {
-  split();
+using SpmMerger = Merger<SpmRule>;
+
+TokenId byte_id(const Vocab& vocab, char byte) {
+  const TokenId id = vocab.byte_piece(static_cast<std::uint8_t>(byte));
+  return id >= 0 ? id : vocab.special().unknown;
 }
 
-// Code points that are pieces, else single bytes.
-void Merger::split() {
-  Position previous = end();
-  for (Position at = 0; at < end();) {
-    const auto length = static_cast<Position>(utf8_length(text_.substr(at)));
-    const TokenId id = vocab_.find(text_.substr(at, length));
-    if (id >= 0) {
-      previous = append(at, previous, length, id);
+// Code points that are pieces; the others whole, or as llama2.c has it in bytes that never merge: ~id.
+void split(const Vocab& vocab, std::string_view text, bool into_bytes, SpmMerger& merger) {
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = utf8_length(text.substr(at));
+    const auto position = static_cast<Position>(at);
+    const TokenId id = vocab.find(text.substr(at, length));
+    if (id >= 0 || !into_bytes) {
+      merger.add(position, static_cast<Position>(length), id >= 0 ? id : SpmMerger::kNoPiece);
     } else {
-      for (Position i = 0; i < length; ++i) {
-        const TokenId byte = vocab_.byte_piece(static_cast<std::uint8_t>(text_[at + i]));
-        previous = append(at + i, previous, 1, ~(byte >= 0 ? byte : Vocab::kUnknown));
-      }
+      for (Position i = 0; i < length; ++i) merger.add(position + i, 1, ~byte_id(vocab, text[at + i]));
     }
     at += length;
   }
 }
 
-Position Merger::append(Position at, Position previous, Position length, TokenId id) {
-  symbols_[at] = {previous, at + length, id, -1};
-  return at;
-}
-
-// Stretches of the text that no piece can join are merged one after the other. The result is the same, as
-// they don't touch each other, and the queue of natural text stays as small as a word.
-void Merger::merge_all() {
-  for (Position at = 0; at < end();) {
-    const Position next = symbols_[at].next;
-    if (next == end() || !vocab_.joins(text_[next - 1], text_[next])) {
-      merge_queued();
-    } else {
-      offer(at);
-    }
-    at = next;
+// The text as pieces have it.
+std::string prepare(std::string_view text, bool space_in_front, bool visible_spaces) {
+  std::string prepared;
+  prepared.reserve(text.size() + 1);
+  if (space_in_front) prepared += ' ';
+  std::size_t end = visible_spaces ? text.find(kVisibleSpace) : std::string_view::npos;
+  for (; end != std::string_view::npos; end = text.find(kVisibleSpace)) {
+    prepared.append(text.substr(0, end)).append(1, ' ');
+    text.remove_prefix(end + kVisibleSpace.size());
   }
-}
-
-void Merger::merge_queued() {
-  while (!queue_.empty()) {
-    const std::uint64_t key = queue_.pop();
-    const auto at = static_cast<Position>(key);
-    const TokenId merged = symbols_[at].merged;
-    if (merged >= 0 && queue_key(vocab_[merged].score, at) == key) merge(at);
-  }
-}
-
-void Merger::merge(Position at) {
-  Symbol& left = symbols_[at];
-  Symbol& right = symbols_[left.next];
-  right.merged = -1;  // it is no more
-  left.id = left.merged;
-  left.next = right.next;
-  if (left.next != end()) symbols_[left.next].previous = at;
-  offer(at);
-  if (left.previous != end()) offer(left.previous);
-}
-
-// Brings what a symbol and its next would become up to date, and queues it.
-void Merger::offer(Position at) {
-  const TokenId merged = merged_id(at);
-  symbols_[at].merged = merged;
-  if (merged >= 0) queue_.push(queue_key(vocab_[merged].score, at));
-}
-
-TokenId Merger::merged_id(Position at) {
-  const Symbol& left = symbols_[at];
-  if (left.next == end()) return -1;
-  const Symbol& right = symbols_[left.next];
-  if (left.id < 0 || right.id < 0) return -1;
-  const std::uint64_t pair = static_cast<std::uint64_t>(left.id) << 32 | static_cast<std::uint64_t>(right.id);
-  Memo& memo = memos_[(pair * 0x9E3779B97F4A7C15) >> 54];  // the top 10 bits choose one of kMemos
-  if (memo.pair != pair) memo = {pair, look_up_pair(at)};
-  return memo.merged;
-}
-
-TokenId Merger::look_up_pair(Position at) const {
-  const TokenId id = vocab_.find(text_.substr(at, symbols_[symbols_[at].next].next - at));
-  return id >= 0 && vocab_[id].score > kScoreFloor ? id : -1;
-}
-
-void Merger::append_ids(std::vector<TokenId>& ids) const {
-  for (Position at = 0; at < end(); at = symbols_[at].next) {
-    const TokenId id = symbols_[at].id;
-    ids.push_back(id >= 0 ? id : ~id);
-  }
+  return prepared.append(text);
 }
 
 }  // namespace
 
-std::vector<TokenId> SpmTokenizer::encode(std::string_view text, bool bos) const {
-  constexpr std::size_t kMaxText = std::numeric_limits<Position>::max() - 1;  // less the space in front
-  if (text.size() > kMaxText) {
-    throw std::length_error(fmt::format("text to encode: at most {} bytes, found {}", kMaxText, text.size()));
-  }
-  std::vector<TokenId> ids;
-  if (bos) ids.push_back(Vocab::kBos);
-  if (text.empty()) return ids;
+SpmTokenizer::SpmTokenizer(Vocab vocab, SpmRules rules)
+    : Tokenizer(std::move(vocab), rules.space_prefix), rules_(rules) {}
 
-  std::string spaced;
-  spaced.reserve(text.size() + 1);
-  spaced.append(1, ' ').append(text);
-  Merger merger(vocab_, spaced);
+void SpmTokenizer::encode_text(std::string_view text, bool begins, std::vector<TokenId>& ids) const {
+  const std::string prepared = prepare(text, space_prefix() && begins, !rules_.llama2c);
+  const float floor = rules_.llama2c ? kLlama2cScoreFloor : -std::numeric_limits<float>::infinity();
+  const SpmRule rule(vocab(), prepared, floor);
+  SpmMerger merger(rule, prepared.size());
+  split(vocab(), prepared, rules_.llama2c, merger);
   merger.merge_all();
-  merger.append_ids(ids);
-  return ids;
-}
-
-std::string_view SpmTokenizer::decode(TokenId previous, TokenId token) const {
-  if (token < 0 || token >= vocab_.size()) return {};
-  const Piece& piece = vocab_[token];
-  if (piece.kind == PieceKind::control) return {};
-  std::string_view bytes = piece.bytes;
-  if (previous == Vocab::kBos && bytes.starts_with(' ')) bytes.remove_prefix(1);
-  return bytes;
+  merger.for_each([&](TokenId id, Position begin, Position end) {
+    if (id == SpmMerger::kNoPiece) {
+      for (Position at = begin; at < end; ++at) {
+        if (const TokenId byte = byte_id(vocab(), prepared[at]); byte >= 0) ids.push_back(byte);
+      }
+    } else {
+      ids.push_back(id >= 0 ? id : ~id);
+    }
+  });
 }
 
 }  // namespace llamajit

@@ -2,31 +2,28 @@
 // tie.
 #pragma once
 
-#include <string>
-#include <string_view>
-#include <vector>
-
-#include "tokenizer/vocab.h"
+#include "tokenizer/tokenizer.h"
 
 namespace llamajit {
 
-class SpmTokenizer {
+struct SpmRules {
+  bool space_prefix = true;  // a space in front of a text, and of what follows a special piece
+  // As llama2.c has it: a code point that is no piece falls apart into bytes, which never merge, and no merge
+  // gives a score of -1e10 or less. Otherwise as SentencePiece: such a code point falls apart only if it is
+  // still alone at the end; and U+2581, which stands for a space in its vocabularies, is one in text, too.
+  bool llama2c = true;
+};
+
+class SpmTokenizer final : public Tokenizer {
  public:
-  explicit SpmTokenizer(const Vocab& vocab) : vocab_(vocab) {}
-
-  // Text (any bytes) to ids: BOS if asked; a " " piece before text that is not empty; each code point by
-  // look-up, else its bytes; then merges. What stands for a byte (kUnknown where the vocabulary has no piece
-  // for it) never merges, and "<s>" in the text is plain text. O(n log n) in the text's length. Throws
-  // std::length_error for a text of 4 GiB or more.
-  std::vector<TokenId> encode(std::string_view text, bool bos) const;
-
-  // The bytes that a token adds to the text when it follows `previous`: nothing for control pieces, and a
-  // leading space is dropped right after BOS (it is the space that encode put there).
-  // Also nothing for an id outside the vocabulary.
-  std::string_view decode(TokenId previous, TokenId token) const;
+  explicit SpmTokenizer(Vocab vocab, SpmRules rules = {});
 
  private:
-  const Vocab& vocab_;
+  // Code points by look-up; then merges. What no piece covers becomes byte pieces, or where the vocabulary
+  // has none, the unknown piece.
+  void encode_text(std::string_view text, bool begins, std::vector<TokenId>& ids) const override;
+
+  SpmRules rules_;
 };
 
 }  // namespace llamajit

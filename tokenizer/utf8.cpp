@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace llamajit {
 namespace {
 
@@ -49,6 +51,38 @@ Scan scan_front(std::string_view text) {
 std::size_t utf8_length(std::string_view text) {
   const Scan scan = scan_front(text);
   return scan.front == Front::character ? scan.length : 1;
+}
+
+std::size_t utf8_well_formed(std::string_view text) {
+  std::size_t end = 0;
+  while (end < text.size()) {
+    const Scan scan = scan_front(text.substr(end));
+    if (scan.front != Front::character) break;
+    end += scan.length;
+  }
+  return end;
+}
+
+std::size_t utf8_ill_formed(std::string_view text) {
+  std::size_t end = 0;
+  while (end < text.size() && scan_front(text.substr(end)).front != Front::character) ++end;
+  return end;
+}
+
+std::string escaped(std::string_view bytes) {
+  std::string shown;
+  while (!bytes.empty()) {
+    const std::size_t n = utf8_length(bytes);
+    const auto first = static_cast<unsigned char>(bytes[0]);
+    const bool printable = n > 1 || (first >= 0x20 && first < 0x7F && first != '\\');
+    if (printable) {
+      shown += bytes.substr(0, n);
+    } else {
+      shown += first == '\\' ? std::string("\\\\") : fmt::format("\\x{:02X}", first);
+    }
+    bytes.remove_prefix(n);
+  }
+  return shown;
 }
 
 std::string Utf8Stream::push(std::string_view bytes) {

@@ -11,6 +11,13 @@ namespace llamajit {
 // well-formed UTF-8 (Unicode 15, table 3-7). `text` is not empty.
 std::size_t utf8_length(std::string_view text);
 
+// The length in bytes of the well-formed UTF-8 that `text` begins with, and of the bytes there that are none.
+std::size_t utf8_well_formed(std::string_view text);
+std::size_t utf8_ill_formed(std::string_view text);
+
+// Bytes for a person to see: printable characters as they are, everything else, and backslashes, escaped.
+std::string escaped(std::string_view bytes);
+
 // Collects bytes as tokens deliver them and gives back whole characters. Bytes that can't become a character
 // are passed through as they are, so that nothing is ever lost.
 class Utf8Stream {

@@ -16,7 +16,17 @@ void claim(TokenId& slot, TokenId id) {
 
 }  // namespace
 
-Vocab::Vocab(std::vector<Piece> pieces) : pieces_(std::move(pieces)) {
+std::optional<char> parse_byte_piece(std::string_view name) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  if (name.size() != 6 || !name.starts_with("<0x") || name[5] != '>') return std::nullopt;
+  const auto high = kDigits.find(name[3]);
+  const auto low = kDigits.find(name[4]);
+  if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
+  return static_cast<char>(high << 4 | low);
+}
+
+Vocab::Vocab(std::vector<Piece> pieces, SpecialTokens special)
+    : pieces_(std::move(pieces)), special_(std::move(special)) {
   if (pieces_.size() > static_cast<std::size_t>(std::numeric_limits<TokenId>::max())) {
     throw std::length_error(
         fmt::format("vocabulary: {} pieces are more than an id can count", pieces_.size()));

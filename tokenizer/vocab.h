@@ -1,10 +1,11 @@
-// A vocabulary: pieces of bytes with scores, and what kind of piece each is.
+// A vocabulary: pieces of bytes with scores, what kind of piece each is, and the few with a role.
 #pragma once
 
 #include <array>
 #include <bitset>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -16,8 +17,11 @@ using TokenId = std::int32_t;
 
 enum class PieceKind : std::uint8_t {
   normal,
-  control,  // <unk>, <s>, </s>: never found in text, never printed
-  byte,     // stands for one byte that no other piece covers
+  unknown,       // stands for what no other piece covers; never printed
+  control,       // <s>, </s>: found in text only where the caller asks for it, never printed
+  user_defined,  // found in text before anything is merged
+  unused,        // never found in text
+  byte,          // stands for one byte that no other piece covers
 };
 
 struct Piece {
@@ -26,12 +30,28 @@ struct Piece {
   PieceKind kind = PieceKind::normal;
 };
 
+// The byte that a piece named "<0x00>".."<0xFF>" stands for; nothing for any other name.
+std::optional<char> parse_byte_piece(std::string_view name);
+
+// The tokens with a role, and when they are used; -1 stands for none. The defaults are llama2.c's.
+struct SpecialTokens {
+  TokenId unknown = 0;
+  TokenId bos = 1;               // begins a text
+  std::vector<TokenId> ends{2};  // any of these ends a text; the first is EOS
+  bool add_bos = true;           // an encoded text begins with BOS,
+  bool add_eos = false;          // and ends with EOS
+  bool bos_ends = true;          // BOS in the middle ends the text before it
+  bool spelled_in_text = false;  // what a control piece is called may stand for it in text
+
+  TokenId eos() const { return ends.empty() ? -1 : ends.front(); }
+};
+
 class Vocab {
  public:
   // Builds the look-up tables. Where two normal pieces have the same bytes, the lower id is found; likewise
   // for byte pieces. An empty normal piece is never found. Throws std::invalid_argument for a byte piece that
   // does not hold exactly one byte, std::length_error for more pieces than a TokenId can count.
-  explicit Vocab(std::vector<Piece> pieces);
+  explicit Vocab(std::vector<Piece> pieces, SpecialTokens special = {});
 
   // Movable only: the look-up table points into the pieces, which a move leaves where they are.
   Vocab(const Vocab&) = delete;
@@ -42,6 +62,7 @@ class Vocab {
 
   TokenId size() const { return static_cast<TokenId>(pieces_.size()); }
   const Piece& operator[](TokenId id) const { return pieces_[static_cast<std::size_t>(id)]; }
+  const SpecialTokens& special() const { return special_; }
 
   // The id of the normal piece with exactly these bytes, or -1.
   TokenId find(std::string_view bytes) const;
@@ -51,6 +72,7 @@ class Vocab {
   // text on both sides.
   bool joins(char left, char right) const { return joins_[join_index(left, right)]; }
 
+  // In llama2.c's vocabularies.
   static constexpr TokenId kUnknown = 0;
   static constexpr TokenId kBos = 1;
   static constexpr TokenId kEos = 2;
@@ -62,6 +84,7 @@ class Vocab {
   void add_normal(TokenId id);
 
   std::vector<Piece> pieces_;
+  SpecialTokens special_;
   std::unordered_map<std::string_view, TokenId> ids_;  // normal pieces of two bytes and more
   std::array<TokenId, 256> one_byte_ids_;              // normal pieces of one byte: most look-ups of a text
   std::array<TokenId, 256> byte_pieces_;

@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "runtime/llama2c.h"
+#include "runtime/model_reader.h"
 #include "tools/cli.h"
 #include "tools/generation.h"
 #include "tools/inspection.h"
@@ -97,7 +97,7 @@ Report measure(const BenchOptions& options) {
   Progress progress;
   for (const int threads : options.threads) {
     const auto start = Clock::now();
-    const ModelFile file = read_llama2c(options.model);
+    const ModelFile file = read_model(options.model);
     Engine engine(file, {isa, threads, 0, options.kv_type, remembered_tuning(isa, threads),
                          publication_options(options.inspection)});
     log_publication(engine.publication());
@@ -170,7 +170,7 @@ int bench(BenchOptions& options) {
 void add_bench(CLI::App& app, Command& command) {
   auto o = std::make_shared<BenchOptions>();
   CLI::App* sub = app.add_subcommand("bench", "Measure prefill and decode, beside the machine's limits");
-  sub->add_option("MODEL", o->model, "A llama2.c checkpoint")->required();
+  sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint")->required();
   sub->add_option("-p,--n-prompt", o->prefill, "Tokens of a prefill run; 0: none")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

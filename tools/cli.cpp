@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -60,19 +59,6 @@ void add_tune(CLI::App& sub, bool& tune) {
       "--tune", tune,
       "Before the first token, measure variants of the kernels that were not measured on this CPU yet; the "
       "fastest are remembered and used from then on");
-}
-
-std::string tokenizer_path(const std::string& model, const std::optional<std::string>& named) {
-  if (named) return *named;
-  if (!std::filesystem::exists(model)) {
-    throw std::runtime_error(fmt::format("{}: {}", model, std::strerror(ENOENT)));
-  }
-  const auto beside = std::filesystem::path(model).parent_path() / "tokenizer.bin";
-  if (!std::filesystem::exists(beside)) {
-    throw std::runtime_error(
-        fmt::format("{}: expected the model's tokenizer there; name another with -z", beside.string()));
-  }
-  return beside.string();
 }
 
 }  // namespace llamajit::cli

@@ -47,8 +47,4 @@ void add_kv_type(CLI::App& sub, std::optional<jit::KvType>& type);
 // --tune.
 void add_tune(CLI::App& sub, bool& tune);
 
-// The tokenizer to use with a model: the one named, else tokenizer.bin beside the model. Throws
-// std::runtime_error.
-std::string tokenizer_path(const std::string& model, const std::optional<std::string>& named);
-
 }  // namespace llamajit::cli

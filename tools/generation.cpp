@@ -10,11 +10,9 @@
 #include <unistd.h>
 
 #include "runtime/engine.h"
-#include "runtime/llama2c.h"
-#include "runtime/tokenizer_bin.h"
-#include "tokenizer/spm.h"
 #include "tokenizer/utf8.h"
 #include "tools/cli.h"
+#include "tools/model_input.h"
 #include "tools/tune_cache.h"
 
 namespace llamajit::cli {
@@ -69,6 +67,17 @@ void log_result(const Generation& result, const Engine& engine) {
       engine.code().code_bytes(), engine.code().emit_ms());
 }
 
+// One token at least, as a text has to begin with something.
+std::vector<TokenId> encode_prompt(const TextRequest& request, const Tokenizer& tokenizer) {
+  std::vector<TokenId> ids = tokenizer.encode(request.prompt, {.eos = false, .special = request.special});
+  if (ids.empty()) ids.push_back(tokenizer.vocab().special().bos);
+  if (ids.front() < 0) {
+    throw std::runtime_error(
+        "prompt: expected text, as the tokenizer has no token that begins one; found none");
+  }
+  return ids;
+}
+
 }  // namespace
 
 int default_threads() {
@@ -83,10 +92,10 @@ int generate_text(const TextRequest& request) {
   Engine* engine_for_sampler = nullptr;
   Sampler sampler(request.sampler,
                   [&](std::span<float> x, float scale) { engine_for_sampler->softmax(x, scale); });
-  const ModelFile file = read_llama2c(request.model);
-  const Vocab vocab = read_tokenizer_bin(request.tokenizer, file.config.vocab_size);
-  const SpmTokenizer tokenizer(vocab);
-  const std::vector<TokenId> prompt = tokenizer.encode(request.prompt, true);
+  const auto opened = open_model_and_tokenizer(request.model, request.tokenizer);
+  const ModelFile& file = opened.model;
+  const Tokenizer& tokenizer = *opened.tokenizer;
+  const std::vector<TokenId> prompt = encode_prompt(request, tokenizer);
 
   Engine engine(file,
                 {choice.isa, request.threads, request.context, request.kv_type,
@@ -99,6 +108,9 @@ int generate_text(const TextRequest& request) {
   const InterruptGuard guard;
   GenerationOptions options = request.generation;
   options.cancel = &interrupted;
+  const SpecialTokens& special = tokenizer.vocab().special();
+  options.bos = special.bos_ends ? special.bos : -1;
+  options.ends = special.ends;
   if (request.echo) write_out(request.prompt);
   Utf8Stream characters;
   TokenId previous = prompt.back();

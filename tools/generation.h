@@ -12,9 +12,10 @@ namespace llamajit::cli {
 
 struct TextRequest {
   std::string model;
-  std::string tokenizer;
+  std::optional<std::string> tokenizer;  // tokenizer.bin; default: inside the model's file, or beside it
   std::string prompt;
-  bool echo = true;  // the prompt is part of the output
+  bool echo = true;     // the prompt is part of the output
+  bool special = true;  // names of control tokens in the prompt stand for them, where the tokenizer has it so
   int threads = 1;
   int context = 0;  // 0: the model's
   std::optional<std::string> isa;

@@ -6,7 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include "jit/inspect/dump.h"
-#include "runtime/llama2c.h"
+#include "runtime/model_reader.h"
 #include "tools/cli.h"
 #include "tools/generation.h"
 #include "tools/measured_kernels.h"
@@ -117,7 +117,7 @@ void dump(const KernelsOptions& options, const jit::CodeCache& code) {
 
 int kernels(const KernelsOptions& options) {
   const jit::Isa isa = isa_to_show(options.isa);
-  const ModelFile file = read_llama2c(options.model);
+  const ModelFile file = read_model(options.model);
   // The kernels that run takes, though measured one by one.
   Engine engine(file, {isa, 1, 0, options.kv_type, remembered_tuning(isa, default_threads())});
   if (options.out) {
@@ -135,7 +135,7 @@ int kernels(const KernelsOptions& options) {
 void add_kernels(CLI::App& app, Command& command) {
   auto o = std::make_shared<KernelsOptions>();
   CLI::App* sub = app.add_subcommand("kernels", "Show a model's kernels, or write them to a folder");
-  sub->add_option("MODEL", o->model, "A llama2.c checkpoint")->required();
+  sub->add_option("MODEL", o->model, "A GGUF file, or a llama2.c checkpoint")->required();
   sub->add_option("--isa", o->isa, "Instruction tier, also one that this CPU lacks; default: the best");
   sub->add_option("--only", o->only, "Only kernels whose name matches, as in 'matvec*'");
   sub->add_option(

@@ -10,7 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include "runtime/limits.h"
-#include "runtime/llama2c.h"
+#include "runtime/model_reader.h"
 #include "runtime/some_tokens.h"
 #include "tools/cli.h"
 #include "tools/file_replacement.h"
@@ -76,7 +76,7 @@ int report(const ReportOptions& options) {
   std::optional<FileReplacement> out;
   if (options.out != "-") out.emplace(options.out);
   const jit::Isa isa = isa_to_show(options.isa);
-  const ModelFile file = read_llama2c(options.model);
+  const ModelFile file = read_model(options.model);
   // The kernels that run takes, though measured one by one.
   Engine engine(file, {isa, 1, 0, options.kv_type, remembered_tuning(isa, default_threads())});
   const std::string page = report_page(make_report(file, engine, options));
@@ -125,7 +125,7 @@ void add_report(CLI::App& app, Command& command) {
   auto o = std::make_shared<ReportOptions>();
   CLI::App* sub = app.add_subcommand(
       "report", "Write a page on a model's kernels: costs, limits, and listings with their hot lines");
-  sub->add_option("MODEL", o->model, "A llama2.c checkpoint")->required();
+  sub->add_option("MODEL", o->model, "A GGUF file, or a llama2.c checkpoint")->required();
   sub->add_option("-o,--out", o->out, "The HTML file to write; - for standard output")->required();
   sub->add_option("--isa", o->isa, "Instruction tier, also one that this CPU lacks; default: the best");
   sub->add_option("--only", o->only, "Only kernels whose name matches, as in 'matvec*'");

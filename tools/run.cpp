@@ -13,7 +13,6 @@ namespace {
 
 struct RunOptions {
   TextRequest request;
-  std::optional<std::string> tokenizer;
   std::optional<std::string> prompt;
   std::optional<std::string> prompt_file;
   std::optional<std::uint64_t> seed;
@@ -37,7 +36,6 @@ std::string prompt_of(const RunOptions& options) {
 int run(RunOptions& options) {
   if (options.verbose) spdlog::set_level(spdlog::level::debug);
   TextRequest& request = options.request;
-  request.tokenizer = tokenizer_path(request.model, options.tokenizer);
   request.echo = !options.no_echo;
   request.prompt = prompt_of(options);
   if (request.sampler.top_p == 0) request.sampler.top_p = 1;  // llama2.c's way to say "off"
@@ -53,8 +51,10 @@ void add_run(CLI::App& app, Command& command) {
   TextRequest& r = o->request;
   r.threads = default_threads();
   CLI::App* sub = app.add_subcommand("run", "Generate text that goes on from a prompt");
-  sub->add_option("MODEL", r.model, "A llama2.c checkpoint, version 0, 1 or 2")->required();
-  sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin; default: the one beside the model");
+  sub->add_option("MODEL", r.model, "A GGUF file (the first part of a split one), or a llama2.c checkpoint")
+      ->required();
+  sub->add_option("-z,--tokenizer", r.tokenizer,
+                  "tokenizer.bin; default: what a GGUF file has inside, or the one beside the model");
   auto* prompt =
       sub->add_option("-p,--prompt", o->prompt, "The prompt; may be empty. Default: standard input");
   sub->add_option("-f,--file", o->prompt_file, "Read the prompt from a file")->excludes(prompt);
@@ -82,6 +82,8 @@ void add_run(CLI::App& app, Command& command) {
   add_inspection(*sub, r.inspection);
   add_tune(*sub, r.tune);
   sub->add_flag("--ignore-eos", r.generation.ignore_eos, "Never choose a token that ends the text");
+  sub->add_flag("!--no-special,!--no-parse-special", r.special,
+                "Take the names of control tokens in the prompt for plain text");
   sub->add_flag("--no-echo", o->no_echo, "Leave the prompt out of the output");
   sub->add_flag("-v,--verbose", o->verbose, "Tell more on standard error");
   sub->callback([o, &command] { command = [o] { return run(*o); }; });

@@ -4,11 +4,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "runtime/llama2c.h"
-#include "runtime/tokenizer_bin.h"
-#include "tokenizer/spm.h"
 #include "tokenizer/utf8.h"
 #include "tools/cli.h"
+#include "tools/model_input.h"
 
 namespace llamajit::cli {
 namespace {
@@ -19,50 +17,34 @@ struct TokenizeOptions {
   std::optional<std::string> prompt;
   bool ids = false;
   bool no_bos = false;
+  bool special = true;
 };
-
-// Bytes for a person: whole printable characters as they are, everything else as \xNN.
-std::string show(std::string_view bytes) {
-  std::string shown;
-  while (!bytes.empty()) {
-    const std::size_t n = utf8_length(bytes);
-    const auto first = static_cast<unsigned char>(bytes[0]);
-    const bool printable = n > 1 || (first >= 0x20 && first < 0x7F && first != '\\');
-    if (printable) {
-      shown += bytes.substr(0, n);
-    } else {
-      shown += first == '\\' ? std::string("\\\\") : fmt::format("\\x{:02X}", first);
-    }
-    bytes.remove_prefix(n);
-  }
-  return shown;
-}
 
 std::string name_of(const Vocab& vocab, TokenId id) {
   const Piece& piece = vocab[id];
   switch (piece.kind) {
     case PieceKind::control:
-      return fmt::format("{} (control)", show(piece.bytes));
+    case PieceKind::unknown:
+      return fmt::format("{} (control)", escaped(piece.bytes));
     case PieceKind::byte:
-      return fmt::format("'{}' (byte)", show(piece.bytes));
+      return fmt::format("'{}' (byte)", escaped(piece.bytes));
+    case PieceKind::user_defined:
+      return fmt::format("'{}' (user-defined)", escaped(piece.bytes));
+    case PieceKind::unused:
     case PieceKind::normal:
       break;
   }
-  return fmt::format("'{}'", show(piece.bytes));
-}
-
-Vocab read_vocabulary(const TokenizeOptions& options) {
-  if (!options.model && !options.tokenizer)
-    throw std::invalid_argument("tokenize: expected MODEL or -z TOKENIZER");
-  if (!options.model) return read_tokenizer_bin(*options.tokenizer, -1);
-  const ModelFile file = read_llama2c(*options.model);
-  return read_tokenizer_bin(tokenizer_path(*options.model, options.tokenizer), file.config.vocab_size);
+  return fmt::format("'{}'", escaped(piece.bytes));
 }
 
 int tokenize(const TokenizeOptions& options) {
-  const Vocab vocab = read_vocabulary(options);
+  if (!options.model && !options.tokenizer)
+    throw std::invalid_argument("tokenize: expected MODEL or -z TOKENIZER");
+  const auto tokenizer = open_tokenizer(options.model, options.tokenizer);
+  const Vocab& vocab = tokenizer->vocab();
   const std::string text = options.prompt ? *options.prompt : read_standard_input();
-  const std::vector<TokenId> ids = SpmTokenizer(vocab).encode(text, !options.no_bos);
+  const std::vector<TokenId> ids =
+      tokenizer->encode(text, {.bos = !options.no_bos, .eos = !options.no_bos, .special = options.special});
   if (options.ids) {
     write_out(fmt::format("{}\n", fmt::join(ids, " ")));
     return kOk;
@@ -78,12 +60,16 @@ int tokenize(const TokenizeOptions& options) {
 void add_tokenize(CLI::App& app, Command& command) {
   auto o = std::make_shared<TokenizeOptions>();
   CLI::App* sub = app.add_subcommand("tokenize", "Show the tokens of a text");
-  sub->add_option("MODEL", o->model,
-                  "A checkpoint, for its vocabulary's size and the tokenizer.bin beside it");
+  sub->add_option(
+      "MODEL", o->model,
+      "A GGUF file, of which the tokenizer is enough; or a checkpoint, for its vocabulary's size and "
+      "the tokenizer.bin beside it");
   sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin");
   sub->add_option("-p,--prompt", o->prompt, "The text; default: standard input, byte for byte");
   sub->add_flag("--ids", o->ids, "Print the ids alone, on one line");
-  sub->add_flag("--no-bos", o->no_bos, "Without the beginning-of-sequence token");
+  sub->add_flag("--no-bos", o->no_bos, "Without the tokens that begin and end a text");
+  sub->add_flag("!--no-special,!--no-parse-special", o->special,
+                "Take the names of control tokens in the text for plain text");
   sub->callback([o, &command] { command = [o] { return tokenize(*o); }; });
 }
 

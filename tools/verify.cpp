@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "runtime/llama2c.h"
+#include "runtime/model_reader.h"
 #include "tools/cli.h"
 
 namespace llamajit::cli {
@@ -25,7 +25,7 @@ std::vector<jit::Tier> tiers_to_verify(const VerifyOptions& options) {
 
 int verify(const VerifyOptions& options) {
   const std::vector<jit::Tier> tiers = tiers_to_verify(options);
-  const ModelFile file = read_llama2c(options.model);
+  const ModelFile file = read_model(options.model);
   bool good = true;
   write_out(fmt::format("{:<36} {:<20} {:<11} {:>6} {:>12} {:>10} {:>10}\n", "kernel", "shape", "tier",
                         "calls", "values", "different", "rel.error"));
@@ -52,7 +52,7 @@ int verify(const VerifyOptions& options) {
 void add_verify(CLI::App& app, Command& command) {
   auto o = std::make_shared<VerifyOptions>();
   CLI::App* sub = app.add_subcommand("verify", "Hold every kernel of a model against its scalar twin");
-  sub->add_option("MODEL", o->model, "A llama2.c checkpoint")->required();
+  sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint")->required();
   sub->add_option("--isa", o->isa, "Only this instruction tier; default: all that this CPU has");
   add_kv_type(*sub, o->kv_type);
   sub->callback([o, &command] { command = [o] { return verify(*o); }; });

@@ -9,7 +9,9 @@ namespace llamajit::jit {
 
 enum class FormatKind : std::uint8_t {
   f32,   // IEEE binary32
-  q8_0,  // int8 codes with one f32 scale for each `group` consecutive weights of a row: w = code * scale
+  q8_0,  // int8 codes with one scale for each `group` consecutive weights of a row: w = code * scale
+  f16,   // IEEE binary16
+  bf16,  // the upper half of an f32
 };
 
 // What a matrix's weights are stored as. `group` is the number of consecutive weights of one row that share a
@@ -20,6 +22,9 @@ struct Format {
 
   auto operator<=>(const Format&) const = default;
 };
+
+// The format that the kernels read, of weights that a file stores as `stored`: 16-bit floats become f32.
+Format packed_format(Format stored);
 
 // "f32", "q8_0/64"
 std::string to_string(Format format);

@@ -1,11 +1,12 @@
 #include "jit/formats/packing.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include <emmintrin.h>
 
-#include "jit/kernels.h"
+#include "jit/scalar_math.h"
 
 namespace llamajit::jit {
 namespace {
@@ -21,14 +22,15 @@ T read(const std::byte* at) {
 
 constexpr std::int64_t kLineUnits = 16;  // units of 4 bytes in a cache line
 
-// to[i][row] = from[row][i] ^ flip for 4-byte units: one cache line of each of sixteen rows, `stride` bytes
-// apart. As four times four transpositions of 4 x 4 in SSE2, which every x86-64 has.
-void transpose_lines(std::byte* to, const std::byte* from, std::int64_t stride, std::uint32_t flip) {
+// to[i][row] = from[row][i] ^ flip for 4-byte units of sixteen rows, `stride` bytes apart; n_units is a
+// multiple of 4. As transpositions of 4 x 4 in SSE2, which every x86-64 has.
+void transpose_rows(std::byte* to, const std::byte* from, std::int64_t stride, std::int64_t n_units,
+                    std::uint32_t flip) {
   const __m128i flips = _mm_set1_epi32(static_cast<int>(flip));
-  for (int unit = 0; unit < kLineUnits; unit += 4) {
+  for (std::int64_t unit = 0; unit < n_units; unit += 4) {
     for (int row = 0; row < kLanes; row += 4) {
       const auto load = [&](int r) {
-        const auto* at = reinterpret_cast<const __m128i*>(from + (row + r) * stride + std::int64_t{unit} * 4);
+        const auto* at = reinterpret_cast<const __m128i*>(from + (row + r) * stride + unit * 4);
         return _mm_xor_si128(_mm_loadu_si128(at), flips);
       };
       const auto store = [&](int i, __m128i units) {
@@ -51,8 +53,8 @@ void transpose_units(std::byte* to, const std::byte* from, std::int64_t stride, 
                      std::int64_t n_units, std::uint32_t flip) {
   for (std::int64_t first = 0; first < n_units; first += kLineUnits) {
     const std::int64_t n = std::min(kLineUnits, n_units - first);
-    if (n == kLineUnits && n_rows == kLanes) {
-      transpose_lines(to + first * kLanes * 4, from + first * 4, stride, flip);
+    if (n % 4 == 0 && n_rows == kLanes) {
+      transpose_rows(to + first * kLanes * 4, from + first * 4, stride, n, flip);
       continue;
     }
     for (std::int64_t row = 0; row < n_rows; ++row) {
@@ -66,6 +68,22 @@ void transpose_units(std::byte* to, const std::byte* from, std::int64_t stride, 
 }
 
 constexpr std::uint32_t kFlipCodes = 0x80808080;  // s8 to u8: code + 128
+
+// ggml's block of q8_0.
+constexpr std::int64_t kBlockScaleBytes = 2;
+constexpr std::int64_t block_bytes(Format format) {
+  return kBlockScaleBytes + format.group;
+}
+
+float block_scale(const std::byte* block) {
+  return half_to_float(read<std::uint16_t>(block));
+}
+
+// Of a matrix of 16-bit floats.
+float half_value(const SourceMatrix& from, std::int64_t index) {
+  const auto bits = read<std::uint16_t>(from.data.data() + index * 2);
+  return from.format.kind == FormatKind::f16 ? half_to_float(bits) : bfloat_to_float(bits);
+}
 
 void pack_f32(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
   transpose_units(to, from.data.data() + first_row * from.cols * 4, from.cols * 4, n_rows, from.cols, 0);
@@ -89,7 +107,49 @@ void pack_q8(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_ro
   }
 }
 
+void pack_q8_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
+  const Q8Layout layout(from.format);
+  const std::int64_t n_groups = from.cols / layout.group;
+  const std::int64_t row_bytes = n_groups * block_bytes(from.format);
+  for (std::int64_t g = 0; g < n_groups; ++g) {
+    std::byte* const codes = to + g * layout.group_bytes;
+    const std::byte* const blocks = from.data.data() + first_row * row_bytes + g * block_bytes(from.format);
+    transpose_units(codes, blocks + kBlockScaleBytes, row_bytes, n_rows, layout.group / 4, kFlipCodes);
+    for (std::int64_t row = 0; row < n_rows; ++row) {
+      const float scale = block_scale(blocks + row * row_bytes);
+      std::memcpy(codes + layout.codes_bytes + row * 4, &scale, sizeof scale);
+    }
+  }
+}
+
+void pack_half(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
+  std::array<std::array<float, kLineUnits>, kLanes> values{};  // of some columns
+  for (std::int64_t col = 0; col < from.cols; col += kLineUnits) {
+    const std::int64_t n = std::min(kLineUnits, from.cols - col);
+    for (std::int64_t row = 0; row < n_rows; ++row) {
+      for (std::int64_t i = 0; i < n; ++i) {
+        values[static_cast<std::size_t>(row)][static_cast<std::size_t>(i)] =
+            half_value(from, (first_row + row) * from.cols + col + i);
+      }
+    }
+    transpose_units(to + col * kLanes * 4, reinterpret_cast<const std::byte*>(values.data()),
+                    sizeof values[0], n_rows, n, 0);
+  }
+}
+
 }  // namespace
+
+float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col) {
+  const std::int64_t index = row * from.cols + col;
+  const std::byte* const data = from.data.data();
+  if (from.format.kind == FormatKind::f32) return read<float>(data + index * 4);
+  if (from.format.kind != FormatKind::q8_0) return half_value(from, index);
+  const auto code_at = [](const std::byte* at) { return static_cast<float>(read<std::int8_t>(at)); };
+  const std::int64_t group = index / from.format.group;
+  if (!from.scales.empty()) return code_at(data + index) * read<float>(from.scales.data() + group * 4);
+  const std::byte* const block = data + group * block_bytes(from.format);
+  return code_at(block + kBlockScaleBytes + index % from.format.group) * block_scale(block);
+}
 
 Q8Layout::Q8Layout(Format format)
     : group(format.group),
@@ -110,11 +170,17 @@ std::int64_t packed_bytes(Format format, std::int64_t rows, std::int64_t cols) {
 void pack_tile(const SourceMatrix& from, std::int64_t tile, std::byte* to) {
   const std::int64_t first_row = tile * kLanes;
   const std::int64_t n_rows = std::clamp<std::int64_t>(from.rows - first_row, 0, kLanes);
-  if (n_rows < kLanes) std::memset(to, 0, static_cast<std::size_t>(tile_bytes(from.format, from.cols)));
-  if (from.format.kind == FormatKind::f32) {
-    pack_f32(from, first_row, n_rows, to);
-  } else {
-    pack_q8(from, first_row, n_rows, to);
+  const auto bytes = static_cast<std::size_t>(tile_bytes(packed_format(from.format), from.cols));
+  if (n_rows < kLanes) std::memset(to, 0, bytes);
+  switch (from.format.kind) {
+    case FormatKind::f32:
+      return pack_f32(from, first_row, n_rows, to);
+    case FormatKind::f16:
+    case FormatKind::bf16:
+      return pack_half(from, first_row, n_rows, to);
+    case FormatKind::q8_0:
+      return from.scales.empty() ? pack_q8_blocks(from, first_row, n_rows, to)
+                                 : pack_q8(from, first_row, n_rows, to);
   }
 }
 

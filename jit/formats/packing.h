@@ -23,14 +23,20 @@ struct SourceMatrix {
   Format format;
   std::int64_t rows = 0;
   std::int64_t cols = 0;
-  std::span<const std::byte> data;    // f32 values, or int8 codes
-  std::span<const std::byte> scales;  // q8_0: f32, (rows, cols / group)
+  std::span<const std::byte> data;    // floats of 2 or 4 bytes; q8_0: int8 codes, or ggml's blocks
+  std::span<const std::byte> scales;  // q8_0: f32, (rows, cols / group); empty for ggml's blocks of 32, each
+                                      // a binary16 scale and its codes
 };
 
+// The value at (row, col), exactly.
+float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col);
+
+// Of packed formats.
 std::int64_t tile_bytes(Format format, std::int64_t cols);
 std::int64_t packed_bytes(Format format, std::int64_t rows, std::int64_t cols);
 
-// Writes tile `tile` of `from` to `to` (tile_bytes). A tile wholly outside the matrix becomes zeros.
+// Writes tile `tile` of `from`, packed as packed_format(), to `to` (tile_bytes). A tile wholly outside the
+// matrix becomes zeros.
 void pack_tile(const SourceMatrix& from, std::int64_t tile, std::byte* to);
 
 // The value at (row, col) of a packed matrix, exactly: the specification of the layout. For a paired matrix,

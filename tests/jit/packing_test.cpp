@@ -1,6 +1,8 @@
 #include "jit/formats/packing.h"
 
+#include <bit>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -98,6 +100,63 @@ TEST_P(Packing, TheSourceNeedsNoAlignment) {
   std::vector<std::byte> packed(static_cast<std::size_t>(jit::packed_bytes(GetParam(), 19, cols())));
   for (int tile : {0, 1}) pack_tile(off, tile, packed.data() + tile * jit::tile_bytes(GetParam(), cols()));
   EXPECT_EQ(packed, matrix.packed());
+}
+
+// Packs rows of ggml's blocks or 16-bit floats; each value must be the source's, exactly.
+void expect_values_kept(const jit::SourceMatrix& source) {
+  const Format packed_as = packed_format(source.format);
+  const std::int64_t tile = jit::tile_bytes(packed_as, source.cols);
+  std::vector<std::byte> packed(static_cast<std::size_t>(packed_bytes(packed_as, source.rows, source.cols)),
+                                std::byte{0xEE});
+  for (std::int64_t t = 0; t * kLanes < source.rows; ++t) pack_tile(source, t, packed.data() + t * tile);
+  for (std::int64_t row = 0; row < source.rows; ++row) {
+    for (std::int64_t col = 0; col < source.cols; ++col) {
+      const float value = packed_value(packed_as, source.cols, packed.data(), row, col, 1);
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(value),
+                std::bit_cast<std::uint32_t>(source_value(source, row, col)));
+    }
+  }
+}
+
+std::vector<std::byte> random_bytes(std::size_t n, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<std::byte> bytes(n);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+  return bytes;
+}
+
+TEST(PackingOfStoredFormats, KeepsEveryValue) {
+  for (const int rows : {1, 15, 16, 33}) {
+    for (const int cols : {32, 96}) {
+      const auto n = static_cast<std::size_t>(rows * cols);
+      const std::vector<std::byte> bytes = random_bytes(n * 2, n);
+      for (const FormatKind kind : {FormatKind::f16, FormatKind::bf16}) {
+        expect_values_kept({{kind, 0}, rows, cols, bytes, {}});
+      }
+      expect_values_kept({{FormatKind::q8_0, 32}, rows, cols, std::span(bytes).first(n / 32 * 34), {}});
+    }
+  }
+}
+
+TEST(PackingOfStoredFormats, ValuesAreWhatTheFormatSays) {
+  // 1.5 and -0.25 in binary16 and in bfloat16.
+  const std::vector<std::byte> halves{std::byte{0x00}, std::byte{0x3E}, std::byte{0x00}, std::byte{0xB4}};
+  const std::vector<std::byte> bf16{std::byte{0xC0}, std::byte{0x3F}, std::byte{0x80}, std::byte{0xBE}};
+  for (const auto& [kind, bytes] : {std::pair{FormatKind::f16, halves}, {FormatKind::bf16, bf16}}) {
+    const jit::SourceMatrix source{{kind, 0}, 1, 2, bytes, {}};
+    EXPECT_EQ(source_value(source, 0, 0), 1.5F);
+    EXPECT_EQ(source_value(source, 0, 1), -0.25F);
+  }
+  // Two blocks with scales 0.5 and 2.
+  std::vector<std::byte> blocks(68, std::byte{0});
+  blocks[1] = std::byte{0x38};
+  blocks[2 + 31] = std::byte{0xFD};  // -3
+  blocks[34 + 1] = std::byte{0x40};
+  blocks[34 + 2] = std::byte{0x07};
+  const jit::SourceMatrix q8{{FormatKind::q8_0, 32}, 1, 64, blocks, {}};
+  EXPECT_EQ(source_value(q8, 0, 31), -1.5F);
+  EXPECT_EQ(source_value(q8, 0, 32), 14.0F);
+  EXPECT_EQ(source_value(q8, 0, 33), 0.0F);
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, Packing, testing::ValuesIn(all_formats()), [](const auto& shape) {

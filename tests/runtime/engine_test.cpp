@@ -357,7 +357,7 @@ TEST(Engine, SaysWhatTheCacheWouldTake) {
       const Engine engine(file, {{jit::Tier::scalar}, 1, 0, type});
       FAIL();
     } catch (const std::runtime_error& error) {
-      EXPECT_THAT(error.what(), ::testing::HasSubstr(fmt::format("needs {} MiB", needed >> 20)));
+      EXPECT_THAT(error.what(), ::testing::HasSubstr(fmt::format("need {} MiB", needed >> 20)));
     }
   }
 }

@@ -284,8 +284,9 @@ TEST(Llama2c, AnyFlippedHeaderBitIsReadOrRefused) {
       try {
         const ModelFile model = read_llama2c(temp.path());
         for (const Tensor* tensor : model.tensors()) {
-          EXPECT_GE(tensor->data.data(), model.file.bytes().data());
-          EXPECT_LE(tensor->data.data() + tensor->data.size(), model.file.bytes().data() + content.size());
+          EXPECT_GE(tensor->data.data(), model.parts.front().bytes().data());
+          EXPECT_LE(tensor->data.data() + tensor->data.size(),
+                    model.parts.front().bytes().data() + content.size());
         }
       } catch (const std::runtime_error& error) {
         EXPECT_THAT(error.what(), HasSubstr(temp.path()));
@@ -299,7 +300,7 @@ TEST(Llama2c, ATruncationAfterLoadingIsNoticed) {
   const ModelFile model = read_llama2c(temp.path());
   temp.resize(300);
   EXPECT_EQ(values<float>(model.layers[1].up.data).back(), 0.0F);
-  EXPECT_THROW(model.file.check_intact(), std::runtime_error);
+  EXPECT_THROW(model.check_intact(), std::runtime_error);
 }
 
 }  // namespace

@@ -1,14 +1,18 @@
 #include "runtime/mapped_file.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -130,6 +134,29 @@ TEST(MappedFile, ThreadsMayMeetTheTruncationTogether) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_THAT(error_of(file), HasSubstr(temp.path()));
+}
+
+// What of the mapping is in this process's memory, in KiB.
+int resident_kib(const MappedFile& file) {
+  std::ifstream smaps("/proc/self/smaps");
+  const std::string begin = fmt::format("{:x}-", reinterpret_cast<std::uintptr_t>(file.bytes().data()));
+  bool found = false;
+  for (std::string line; std::getline(smaps, line);) {
+    found = found || line.starts_with(begin);
+    if (found && line.starts_with("Rss:")) return std::stoi(line.substr(4));
+  }
+  return -1;
+}
+
+TEST(MappedFile, DroppedPagesAreReadAgain) {
+  const TempFile temp(std::string(kPage * 64, 'x'));
+  const MappedFile file(temp.path());
+  EXPECT_EQ(std::ranges::count(file.bytes(), std::byte{'x'}), static_cast<std::ptrdiff_t>(kPage * 64));
+  EXPECT_GE(resident_kib(file), static_cast<int>(kPage * 64 / 1024));
+  file.drop_pages();
+  EXPECT_EQ(resident_kib(file), 0);
+  EXPECT_EQ(file.bytes().back(), std::byte{'x'});
+  EXPECT_EQ(error_of(file), "no error");
 }
 
 TEST(MappedFile, HasALimitOfMappingsAndFreesThem) {

@@ -83,10 +83,10 @@ CheckpointWeights random_weights(const Config& config, std::uint64_t seed) {
   for (int i = 0; i < config.n_layers; ++i) {
     Layer layer;
     layer.att_norm = norm();
-    layer.wq = matrix(config.dim, config.dim);
+    layer.wq = matrix(config.q_dim(), config.dim);
     layer.wk = matrix(config.kv_dim(), config.dim);
     layer.wv = matrix(config.kv_dim(), config.dim);
-    layer.wo = matrix(config.dim, config.dim);
+    layer.wo = matrix(config.dim, config.q_dim());
     layer.ffn_norm = norm();
     layer.gate = matrix(config.hidden_dim, config.dim);
     layer.down = matrix(config.dim, config.hidden_dim);

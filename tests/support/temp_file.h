@@ -36,6 +36,14 @@ class TempFile {
     file.write(content.data(), static_cast<std::streamsize>(content.size()));
     if (!file.flush()) throw std::runtime_error("cannot write " + path_);
   }
+  // In place: thousands of files are not made as quickly.
+  void flip_bit(std::size_t bit) {
+    std::fstream file(path_, std::ios::binary | std::ios::in | std::ios::out);
+    const auto at = static_cast<std::streamoff>(bit / 8);
+    const int byte = file.seekg(at).get();
+    file.seekp(at).put(static_cast<char>(byte ^ 1 << bit % 8));
+    if (!file.flush()) throw std::runtime_error("cannot write " + path_);
+  }
   // Shrinks the file, or grows it with zeros.
   void resize(std::size_t size) { std::filesystem::resize_file(path_, size); }
 

@@ -1,10 +1,8 @@
 #include "tokenizer/spm.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <random>
 #include <stdexcept>
@@ -14,8 +12,8 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <pthread.h>
 
+#include "tests/support/small_stack.h"
 #include "tokenizer/utf8.h"
 
 namespace llamajit {
@@ -41,28 +39,29 @@ std::string decode_all(const SpmTokenizer& tokenizer, const std::vector<TokenId>
 }
 
 // The definition, word for word: the whole text is searched for the best pair before each merge.
-std::vector<TokenId> encode_slowly(const Vocab& vocab, const std::string& text) {
+std::vector<TokenId> encode_slowly(const Vocab& vocab, const std::string& text, bool llama2c) {
   struct Symbol {
     std::string bytes;
-    TokenId id;
+    TokenId id;  // -1: no piece
     bool merges;
+  };
+  const auto byte_id = [&](char byte) {
+    const TokenId id = vocab.byte_piece(static_cast<std::uint8_t>(byte));
+    return id >= 0 ? id : Vocab::kUnknown;
   };
   std::vector<Symbol> symbols;
   const std::string spaced = text.empty() ? "" : " " + text;
   for (std::size_t at = 0; at < spaced.size();) {
     const std::string character = spaced.substr(at, utf8_length(std::string_view(spaced).substr(at)));
     at += character.size();
-    if (const TokenId id = vocab.find(character); id >= 0) {
+    if (const TokenId id = vocab.find(character); id >= 0 || !llama2c) {
       symbols.push_back({character, id, true});
       continue;
     }
-    for (const char byte : character) {
-      const TokenId id = vocab.byte_piece(static_cast<std::uint8_t>(byte));
-      symbols.push_back({std::string(1, byte), id >= 0 ? id : Vocab::kUnknown, false});
-    }
+    for (const char byte : character) symbols.push_back({std::string(1, byte), byte_id(byte), false});
   }
   while (true) {
-    float best_score = -1e10F;
+    float best_score = llama2c ? -1e10F : -std::numeric_limits<float>::infinity();
     std::size_t best = symbols.size();
     TokenId best_id = -1;
     for (std::size_t i = 0; i + 1 < symbols.size(); ++i) {
@@ -79,7 +78,13 @@ std::vector<TokenId> encode_slowly(const Vocab& vocab, const std::string& text) 
     symbols.erase(symbols.begin() + static_cast<std::ptrdiff_t>(best) + 1);
   }
   std::vector<TokenId> ids = {Vocab::kBos};
-  for (const Symbol& symbol : symbols) ids.push_back(symbol.id);
+  for (const Symbol& symbol : symbols) {
+    if (symbol.id >= 0) {
+      ids.push_back(symbol.id);
+    } else {
+      for (const char byte : symbol.bytes) ids.push_back(byte_id(byte));
+    }
+  }
   return ids;
 }
 
@@ -126,77 +131,86 @@ class RandomTexts {
   std::mt19937 random_;
 };
 
-TEST(Spm, EqualsTheSlowDefinitionOnRandomVocabulariesFullOfTies) {
+class SpmRulesOf : public ::testing::TestWithParam<bool> {
+ protected:
+  static SpmTokenizer tokenizer(Vocab vocab) {
+    return SpmTokenizer(std::move(vocab), {.llama2c = GetParam()});
+  }
+};
+
+TEST_P(SpmRulesOf, EqualsTheSlowDefinitionOnRandomVocabulariesFullOfTies) {
   for (std::uint32_t seed = 0; seed < 600; ++seed) {
     RandomTexts random(seed);
-    const Vocab vocab = random.vocab(random.below(60));
-    const SpmTokenizer tokenizer(vocab);
+    const SpmTokenizer spm = tokenizer(random.vocab(random.below(60)));
     for (int i = 0; i < 10; ++i) {
       const std::string text = random.text(random.below(80));
-      const std::vector<TokenId> ids = tokenizer.encode(text, true);
-      ASSERT_EQ(ids, encode_slowly(vocab, text)) << "seed " << seed << ", text " << i << ": " << text;
-      ASSERT_EQ(decode_all(tokenizer, ids), text) << "seed " << seed << ", text " << i;
+      const std::vector<TokenId> ids = spm.encode(text);
+      ASSERT_EQ(ids, encode_slowly(spm.vocab(), text, GetParam()))
+          << "seed " << seed << ", text " << i << ": " << text;
+      ASSERT_EQ(decode_all(spm, ids), text) << "seed " << seed << ", text " << i;
     }
   }
 }
 
-TEST(Spm, EqualsTheSlowDefinitionOnLongerTexts) {
+TEST_P(SpmRulesOf, EqualsTheSlowDefinitionOnLongerTexts) {
   for (std::uint32_t seed = 1000; seed < 1020; ++seed) {
     RandomTexts random(seed);
-    const Vocab vocab = random.vocab(200);
+    const SpmTokenizer spm = tokenizer(random.vocab(200));
     const std::string text = random.text(600) + std::string(300, 'a') + random.text(100);
-    ASSERT_EQ(SpmTokenizer(vocab).encode(text, true), encode_slowly(vocab, text)) << "seed " << seed;
+    ASSERT_EQ(spm.encode(text), encode_slowly(spm.vocab(), text, GetParam())) << "seed " << seed;
   }
 }
 
+INSTANTIATE_TEST_SUITE_P(All, SpmRulesOf, ::testing::Bool(), [](const auto& instance) {
+  return instance.param ? std::string("Llama2c") : std::string("SentencePiece");
+});
+
 TEST(Spm, MergesTheBestScoreFirstAndTheLeftmostOnATie) {
-  const Vocab vocab = make_vocab({{" ", -9}, {"a", -9}, {"b", -9}, {"ab", -1}, {"ba", 0}, {"aa", -1}});
-  const SpmTokenizer tokenizer(vocab);
+  const SpmTokenizer tokenizer(
+      make_vocab({{" ", -9}, {"a", -9}, {"b", -9}, {"ab", -1}, {"ba", 0}, {"aa", -1}}));
   const TokenId space = 259, a = 260, b = 261, ab = 262, ba = 263, aa = 264;
-  EXPECT_EQ(tokenizer.encode("aba", false), (std::vector<TokenId>{space, a, ba}));
-  EXPECT_EQ(tokenizer.encode("aaa", false), (std::vector<TokenId>{space, aa, a}));
-  EXPECT_EQ(tokenizer.encode("aab", false), (std::vector<TokenId>{space, aa, b}));  // a tie of aa and ab
-  EXPECT_EQ(tokenizer.encode("cab", false), (std::vector<TokenId>{space, 3 + 'c', ab}));
+  EXPECT_EQ(tokenizer.encode("aba", {.bos = false}), (std::vector<TokenId>{space, a, ba}));
+  EXPECT_EQ(tokenizer.encode("aaa", {.bos = false}), (std::vector<TokenId>{space, aa, a}));
+  EXPECT_EQ(tokenizer.encode("aab", {.bos = false}),
+            (std::vector<TokenId>{space, aa, b}));  // a tie of aa and ab
+  EXPECT_EQ(tokenizer.encode("cab", {.bos = false}), (std::vector<TokenId>{space, 3 + 'c', ab}));
 }
 
 TEST(Spm, TheEmptyTextHasNoTokensBesideBos) {
-  const Vocab vocab = make_vocab({{" ", 0}});
-  EXPECT_EQ(SpmTokenizer(vocab).encode("", true), std::vector<TokenId>{Vocab::kBos});
-  EXPECT_TRUE(SpmTokenizer(vocab).encode("", false).empty());
+  const SpmTokenizer tokenizer(make_vocab({{" ", 0}}));
+  EXPECT_EQ(tokenizer.encode(""), std::vector<TokenId>{Vocab::kBos});
+  EXPECT_TRUE(tokenizer.encode("", {.bos = false}).empty());
 }
 
 TEST(Spm, ControlPiecesInTextArePlainText) {
-  const Vocab vocab = make_vocab({{" ", 0}, {"<", 0}, {"s", 0}, {">", 0}, {"<s", 1}});
-  const SpmTokenizer tokenizer(vocab);
-  EXPECT_EQ(tokenizer.encode("<s>", false), (std::vector<TokenId>{259, 263, 262}));
-  EXPECT_EQ(tokenizer.encode("</s>", false), (std::vector<TokenId>{259, 260, 3 + '/', 261, 262}));
+  const SpmTokenizer tokenizer(make_vocab({{" ", 0}, {"<", 0}, {"s", 0}, {">", 0}, {"<s", 1}}));
+  EXPECT_EQ(tokenizer.encode("<s>", {.bos = false}), (std::vector<TokenId>{259, 263, 262}));
+  EXPECT_EQ(tokenizer.encode("</s>", {.bos = false}), (std::vector<TokenId>{259, 260, 3 + '/', 261, 262}));
 }
 
 TEST(Spm, BytePiecesNeverMerge) {
   // "é" is a piece, but not one for a single code point look-up to miss: the text has its halves only by
   // bytes.
-  const Vocab vocab = make_vocab({{" ", 0}, {"xy", 5}, {" x", 5}, {"\xC3\xA9\xC3", 5}, {"é", 1}});
-  const SpmTokenizer tokenizer(vocab);
-  EXPECT_EQ(tokenizer.encode("xy", false), (std::vector<TokenId>{259, 3 + 'x', 3 + 'y'}));
-  EXPECT_EQ(tokenizer.encode("\xC3\xA9\xC3", false), (std::vector<TokenId>{259, 263, 3 + 0xC3}));
+  const SpmTokenizer tokenizer(make_vocab({{" ", 0}, {"xy", 5}, {" x", 5}, {"\xC3\xA9\xC3", 5}, {"é", 1}}));
+  EXPECT_EQ(tokenizer.encode("xy", {.bos = false}), (std::vector<TokenId>{259, 3 + 'x', 3 + 'y'}));
+  EXPECT_EQ(tokenizer.encode("\xC3\xA9\xC3", {.bos = false}), (std::vector<TokenId>{259, 263, 3 + 0xC3}));
 }
 
 TEST(Spm, WithoutABytePieceTheTokenIsUnknown) {
-  const Vocab vocab({{"<unk>", 0, PieceKind::control}, {"<s>", 0, PieceKind::control}, {"a", 0}, {" ", 0}});
-  EXPECT_EQ(SpmTokenizer(vocab).encode("aéa", true),
+  const SpmTokenizer tokenizer(
+      Vocab({{"<unk>", 0, PieceKind::control}, {"<s>", 0, PieceKind::control}, {"a", 0}, {" ", 0}}));
+  EXPECT_EQ(tokenizer.encode("aéa"),
             (std::vector<TokenId>{Vocab::kBos, 3, 2, Vocab::kUnknown, Vocab::kUnknown, 2}));
 }
 
 TEST(Spm, AVocabularyOfNothingDoesNotCrash) {
-  const Vocab vocab{std::vector<Piece>{}};
-  const SpmTokenizer tokenizer(vocab);
-  EXPECT_EQ(tokenizer.encode("a", false), (std::vector<TokenId>{Vocab::kUnknown, Vocab::kUnknown}));
+  const SpmTokenizer tokenizer(Vocab(std::vector<Piece>{}));
+  EXPECT_EQ(tokenizer.encode("a", {.bos = false}), (std::vector<TokenId>{Vocab::kUnknown, Vocab::kUnknown}));
   EXPECT_EQ(tokenizer.decode(Vocab::kBos, 0), "");
 }
 
 TEST(Spm, DecodeDropsOneSpaceAfterBosAndControlPieces) {
-  const Vocab vocab = make_vocab({{" ", 0}, {"  a", 0}, {"b", 0}});
-  const SpmTokenizer tokenizer(vocab);
+  const SpmTokenizer tokenizer(make_vocab({{" ", 0}, {"  a", 0}, {"b", 0}}));
   EXPECT_EQ(tokenizer.decode(Vocab::kBos, 259), "");
   EXPECT_EQ(tokenizer.decode(Vocab::kBos, 260), " a");
   EXPECT_EQ(tokenizer.decode(Vocab::kBos, 261), "b");
@@ -207,12 +221,82 @@ TEST(Spm, DecodeDropsOneSpaceAfterBosAndControlPieces) {
 }
 
 TEST(Spm, DecodeOfAnIdOutsideTheVocabularyIsEmpty) {
-  const Vocab vocab = make_vocab({});
+  const SpmTokenizer tokenizer(make_vocab({}));
   for (const TokenId id :
        {-1, 259, std::numeric_limits<TokenId>::min(), std::numeric_limits<TokenId>::max()}) {
-    EXPECT_EQ(SpmTokenizer(vocab).decode(Vocab::kBos, id), "");
-    EXPECT_EQ(SpmTokenizer(vocab).decode(id, 3 + 'a'), "a");
+    EXPECT_EQ(tokenizer.decode(Vocab::kBos, id), "");
+    EXPECT_EQ(tokenizer.decode(id, 3 + 'a'), "a");
   }
+}
+
+// GGUF's vocabularies: special pieces have names that are looked for in text.
+class SpmWithSpecialPieces : public ::testing::Test {
+ protected:
+  static Vocab vocab(SpecialTokens special = {.spelled_in_text = true}) {
+    return Vocab({{"<unk>", 0, PieceKind::unknown},
+                  {"<s>", 0, PieceKind::control},
+                  {"</s>", 0, PieceKind::control},
+                  {" ", -1},
+                  {"a", -1},
+                  {"b", -1},
+                  {" a", -1},
+                  {"<", -1},
+                  {"s", -1},
+                  {">", -1},
+                  {"<x>", -1, PieceKind::user_defined},
+                  {"<x>a", -1, PieceKind::user_defined},
+                  {"ab", 0, PieceKind::unused}},
+                 std::move(special));
+  }
+  static constexpr TokenId kSpace = 3, kA = 4, kB = 5, kSpaceA = 6, kX = 10, kXa = 11;
+};
+
+TEST_F(SpmWithSpecialPieces, UserDefinedPiecesAreFoundFirst) {
+  const SpmTokenizer tokenizer(vocab(), {.llama2c = false});
+  EXPECT_EQ(tokenizer.encode("a<x>b"), (std::vector<TokenId>{1, kSpaceA, kX, kSpace, kB}));
+  EXPECT_EQ(tokenizer.encode("<x>aa"), (std::vector<TokenId>{1, kXa, kSpaceA})) << "the longest";
+  EXPECT_EQ(tokenizer.encode("<x><x>"), (std::vector<TokenId>{1, kX, kX}));
+  EXPECT_EQ(tokenizer.decode(kA, kX), "<x>");
+}
+
+TEST_F(SpmWithSpecialPieces, ControlPiecesAreFoundWhereAskedFor) {
+  const SpmTokenizer tokenizer(vocab(), {.llama2c = false});
+  EXPECT_EQ(tokenizer.encode("<s>a", {.bos = false, .special = true}), (std::vector<TokenId>{1, kSpaceA}));
+  EXPECT_EQ(tokenizer.encode("a</s>", {.special = true}), (std::vector<TokenId>{1, kSpaceA, 2}));
+  EXPECT_EQ(tokenizer.encode("<unk>", {.bos = false, .special = true}), (std::vector<TokenId>{0}));
+  EXPECT_EQ(tokenizer.encode("<s>", {.bos = false}), (std::vector<TokenId>{kSpace, 7, 8, 9}));
+  const SpmTokenizer unspelled(vocab({}), {.llama2c = false});
+  EXPECT_EQ(unspelled.encode("<s>", {.bos = false, .special = true}),
+            (std::vector<TokenId>{kSpace, 7, 8, 9}));
+}
+
+TEST_F(SpmWithSpecialPieces, UnusedPiecesAreNeverMergedTo) {
+  const SpmTokenizer tokenizer(vocab(), {.space_prefix = false, .llama2c = false});
+  EXPECT_EQ(tokenizer.encode("ab", {.bos = false}), (std::vector<TokenId>{kA, kB}));
+}
+
+TEST_F(SpmWithSpecialPieces, TheSpaceInFrontIsUpToTheVocabulary) {
+  const SpmTokenizer with(vocab(), {.space_prefix = true, .llama2c = false});
+  const SpmTokenizer without(vocab(), {.space_prefix = false, .llama2c = false});
+  EXPECT_EQ(with.encode("a a"), (std::vector<TokenId>{1, kSpaceA, kSpaceA}));
+  EXPECT_EQ(without.encode("a a"), (std::vector<TokenId>{1, kA, kSpaceA}));
+  EXPECT_EQ(with.decode(1, kSpaceA), "a");
+  EXPECT_EQ(without.decode(1, kSpaceA), " a");
+}
+
+TEST_F(SpmWithSpecialPieces, AVisibleSpaceIsASpaceInSentencePiecesVocabularies) {
+  const SpmTokenizer tokenizer(vocab(), {.llama2c = false});
+  EXPECT_EQ(tokenizer.encode("a\u2581a\u2581"), tokenizer.encode("a a "));
+}
+
+TEST_F(SpmWithSpecialPieces, BosAndEosStandWhereTheVocabularyWantsThem) {
+  const SpmTokenizer tokenizer(vocab({.ends = {2}, .add_bos = false, .add_eos = true}), {.llama2c = false});
+  EXPECT_EQ(tokenizer.encode("a"), (std::vector<TokenId>{kSpaceA, 2}));
+  EXPECT_EQ(tokenizer.encode("a", {.eos = false}), (std::vector<TokenId>{kSpaceA}));
+  EXPECT_EQ(tokenizer.encode(""), (std::vector<TokenId>{2}));
+  const SpmTokenizer none(vocab({.bos = -1, .ends = {}, .add_bos = true, .add_eos = true}),
+                          {.llama2c = false});
+  EXPECT_EQ(none.encode("a"), (std::vector<TokenId>{kSpaceA})) << "there are none to add";
 }
 
 TEST(Vocab, FindsTheLowerIdAndNoEmptyPiece) {
@@ -235,48 +319,19 @@ TEST(Vocab, RefusesABytePieceThatIsNoByte) {
   EXPECT_THROW(Vocab({{"", 0, PieceKind::byte}}), std::invalid_argument);
 }
 
-// Runs it on a thread with this much stack, in bytes.
-void run_with_stack(std::size_t stack, std::function<void()> work) {
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  ASSERT_EQ(pthread_attr_setstacksize(&attributes, stack), 0);
-  pthread_t thread;
-  const auto start = [](void* argument) -> void* {
-    (*static_cast<std::function<void()>*>(argument))();
-    return nullptr;
-  };
-  ASSERT_EQ(pthread_create(&thread, &attributes, start, &work), 0);
-  pthread_join(thread, nullptr);
-  pthread_attr_destroy(&attributes);
-}
-
-#if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
-constexpr double kMebibyteSeconds = 5;  // checked memory accesses, or code that is not optimised
-#else
-constexpr double kMebibyteSeconds = 0.1;
-#endif
-
 TEST(Spm, AMebibyteOfOneCharacterIsQuickAndNeedsLittleStack) {
   std::vector<std::pair<std::string, float>> pieces = {{" ", -1e9F}, {"a", -50}};
   // Like the runs of dots and dashes in real vocabularies: lengths that double, and some in between.
   for (const std::size_t length : {2u, 3u, 4u, 8u, 16u, 32u, 64u}) {
     pieces.emplace_back(std::string(length, 'a'), length == 3 ? -7.0F : -static_cast<float>(length));
   }
-  const Vocab vocab = make_vocab(pieces);
+  const SpmTokenizer tokenizer(make_vocab(pieces));
   const std::string text(std::size_t{1} << 20, 'a');
-  double best_seconds = 1e9;  // of three: other programs use this machine, too
   std::vector<TokenId> ids;
-  run_with_stack(256 * 1024, [&] {
-    for (int i = 0; i < 3; ++i) {
-      const auto start = std::chrono::steady_clock::now();
-      ids = SpmTokenizer(vocab).encode(text, true);
-      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-      best_seconds = std::min(best_seconds, seconds.count());
-    }
-  });
+  const double best_seconds = test::best_seconds_on_small_stack([&] { ids = tokenizer.encode(text); });
   EXPECT_EQ(ids.size(), 2 + (std::size_t{1} << 20) / 64);
-  EXPECT_EQ(decode_all(SpmTokenizer(vocab), ids), text);
-  EXPECT_LT(best_seconds, kMebibyteSeconds);
+  EXPECT_EQ(decode_all(tokenizer, ids), text);
+  EXPECT_LT(best_seconds, test::kMebibyteSeconds);
   RecordProperty("milliseconds", std::to_string(best_seconds * 1e3));
 }
 

@@ -46,7 +46,8 @@ TEST_F(Errors, MissingFiles) {
 }
 
 TEST_F(Errors, WrongMagic) {
-  expect_refused("GGUF and then something else entirely", {"magic", "expected", "0x46554747 (GGUF)"});
+  expect_refused("GGML and then something else entirely", {"magic", "expected", "0x4c4d4747 (GGML)"});
+  expect_refused("GGUF and then something else entirely", {"version", "expected 2 or 3", "found "});
   expect_refused(v1_with(4, 3), {"version", "expected 1 or 2", "found 3"});
 }
 

@@ -1,0 +1,136 @@
+#include "tokenizer/bpe.h"
+
+#include <bit>
+#include <limits>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "tokenizer/byte_level.h"
+#include "tokenizer/merger.h"
+
+namespace llamajit {
+namespace {
+
+constexpr std::uint64_t kFree = std::numeric_limits<std::uint64_t>::max();
+
+std::uint64_t pair_of(TokenId left, TokenId right) {
+  return static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint32_t>(right);
+}
+
+// Symbols: a piece has its id; what merges make on their way to pieces, and no piece itself is, has numbers
+// beyond the vocabulary's.
+class Symbols {
+ public:
+  explicit Symbols(const Vocab& vocab) : vocab_(vocab) {}
+
+  TokenId of(std::string_view bytes) {
+    const TokenId id = vocab_.find(bytes);
+    if (id >= 0) return id;
+    const TokenId next = vocab_.size() + static_cast<TokenId>(others_.size());
+    return others_.try_emplace(std::string(bytes), next).first->second;
+  }
+
+ private:
+  const Vocab& vocab_;
+  std::unordered_map<std::string, TokenId> others_;
+};
+
+}  // namespace
+
+PairTable::PairTable(std::size_t capacity)
+    : slots_(std::bit_ceil(capacity + capacity / 2 + 2), Slot{kFree, -1}),
+      shift_(64 - std::countr_zero(slots_.size())) {}
+
+// The pair's slot, or the free one where it belongs.
+std::size_t PairTable::slot_of(std::uint64_t pair) const {
+  std::size_t at = (pair * 0x9E3779B97F4A7C15) >> shift_;
+  while (slots_[at].pair != pair && slots_[at].pair != kFree) at = (at + 1) & (slots_.size() - 1);
+  return at;
+}
+
+void PairTable::insert(std::uint64_t pair, std::int32_t value) {
+  Slot& slot = slots_[slot_of(pair)];
+  if (slot.pair == kFree) slot = {pair, value};
+}
+
+std::int32_t PairTable::find(std::uint64_t pair) const {
+  return slots_[slot_of(pair)].value;
+}
+
+// Merges by their place in the list.
+class BpeTokenizer::Rule {
+ public:
+  explicit Rule(const BpeTokenizer& tokenizer) : t_(tokenizer) {}
+
+  static bool separates(Position /*at*/) { return false; }
+  std::int32_t find(TokenId left, TokenId right, Position /*begin*/, Position /*end*/) const {
+    return t_.pairs_.find(pair_of(left, right));
+  }
+  TokenId result(std::int32_t merge) const { return t_.results_[static_cast<std::size_t>(merge)]; }
+  static std::uint32_t priority(std::int32_t merge) { return static_cast<std::uint32_t>(merge); }
+
+ private:
+  const BpeTokenizer& t_;
+};
+
+BpeTokenizer::BpeTokenizer(Vocab vocab, std::span<const std::string_view> merges,
+                           const PreTokenizerRule& rule)
+    : Tokenizer(std::move(vocab), false),
+      pre_tokenizer_(rule),
+      whole_words_(rule.whole_words),
+      pairs_(merges.size()) {
+  add_merges(merges);
+}
+
+void BpeTokenizer::add_merges(std::span<const std::string_view> merges) {
+  Symbols symbols(vocab());
+  for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte) {
+    const char bytes[] = {static_cast<char>(byte)};
+    byte_ids_[byte] = symbols.of({bytes, 1});
+  }
+  for (const std::string_view merge : merges) {
+    const std::size_t space = merge.find(' ', 1);  // a piece is never empty
+    if (space == std::string_view::npos) continue;
+    const auto left = bytes_of_byte_level(merge.substr(0, space));
+    const auto right = bytes_of_byte_level(merge.substr(space + 1));
+    if (!left || !right || right->empty()) continue;
+    pairs_.insert(pair_of(symbols.of(*left), symbols.of(*right)), static_cast<std::int32_t>(results_.size()));
+    results_.push_back(symbols.of(*left + *right));
+  }
+}
+
+void BpeTokenizer::encode_text(std::string_view text, bool /*begins*/, std::vector<TokenId>& ids) const {
+  const Rule rule(*this);
+  Merger<Rule> merger(rule, text.size());
+  for (const std::string_view word : pre_tokenizer_.split(text)) {
+    const auto begin = static_cast<Position>(word.data() - text.data());
+    merger.begin_word();
+    if (const TokenId id = whole_words_ ? vocab().find(word) : -1; id >= 0) {
+      merger.add(begin, static_cast<Position>(word.size()), id);
+      continue;
+    }
+    for (Position i = 0; i < word.size(); ++i) {
+      merger.add(begin + i, 1, byte_ids_[static_cast<std::uint8_t>(word[i])]);
+    }
+  }
+  merger.merge_all();
+  merger.for_each([&](TokenId id, Position begin, Position end) {
+    if (id < vocab().size()) {
+      ids.push_back(id);
+    } else {
+      append_bytes(text.substr(begin, end - begin), ids);
+    }
+  });
+}
+
+// What merges left behind that is no piece: its bytes, or unknown where those are no pieces either.
+void BpeTokenizer::append_bytes(std::string_view bytes, std::vector<TokenId>& ids) const {
+  for (const char byte : bytes) {
+    const TokenId id = byte_ids_[static_cast<std::uint8_t>(byte)];
+    const TokenId known = id < vocab().size() ? id : vocab().special().unknown;
+    if (known >= 0) ids.push_back(known);
+  }
+}
+
+}  // namespace llamajit
