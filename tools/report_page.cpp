@@ -26,7 +26,7 @@ void write_facts(Html& html, std::string_view title, const Facts& facts) {
 Facts model_facts(const Report& report) {
   const Config& c = report.file.config;
   const Engine& engine = report.engine;
-  return {{"File", report.file.file.path()},
+  return {{"File", report.file.path()},
           {"Format", report.file.file_format},
           {"Layers", grouped(c.n_layers)},
           {"Width, feed-forward width", grouped(c.dim) + ", " + grouped(c.hidden_dim)},
@@ -60,7 +60,7 @@ Facts machine_facts(const Report& report) {
 void write_headline(Html& html, const Report& report) {
   html.open("header");
   html.element("p", "llamajit report", {{"class", "kicker"}});
-  html.element("h1", std::filesystem::path(report.file.file.path()).filename().string());
+  html.element("h1", std::filesystem::path(report.file.path()).filename().string());
   if (!report.measurements) {
     html.element("p",
                  fmt::format("Not measured: {}. Shapes, counts and listings of tier {} are complete.",
@@ -128,7 +128,7 @@ std::string percent(double share) {
 
 std::string report_page(const Report& report) {
   Html html;
-  const std::string name = std::filesystem::path(report.file.file.path()).filename().string();
+  const std::string name = std::filesystem::path(report.file.path()).filename().string();
   html.open("html", {{"lang", "en"}}).open("head");
   html.single("meta", {{"charset", "utf-8"}});
   html.single("meta", {{"name", "viewport"}, {"content", "width=device-width, initial-scale=1"}});
