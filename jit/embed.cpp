@@ -14,80 +14,163 @@ class EmbedGenerator {
     e.enter();
     find_row();
     e.mov(out, e.ptr[e.args() + offsetof(EmbedArgs, out)]);
-    key.format.kind == FormatKind::f32 ? copy_f32() : decode_q8();
+    has_codes(key.format) ? decode() : copy_floats();
     e.leave();
   }
 
  private:
-  // row = table + token / 16 * tile_bytes + token % 16 * 4; codes and floats both take 4 bytes a lane.
+  // tile = table + token / 16 * tile_bytes; lane = token % 16
   void find_row() {
-    e.note("row = table + token / 16 * tile_bytes + token % 16 * 4");
-    e.mov(row, e.ptr[e.args() + offsetof(EmbedArgs, at)]);
-    e.mov(row.cvt32(), e.ptr[row + offsetof(Cursor, token)]);
-    e.mov(e.scratch(), row);
-    e.shr(e.scratch(), 4);
+    e.note("tile = table + token / 16 * tile_bytes; lane = token % 16");
+    e.mov(lane, e.ptr[e.args() + offsetof(EmbedArgs, at)]);
+    e.mov(lane.cvt32(), e.ptr[lane + offsetof(Cursor, token)]);
+    e.mov(tile, lane);
+    e.shr(tile, 4);
     e.mov(out, static_cast<std::uint64_t>(tile_bytes(key.format, key.dim)));
-    e.imul(e.scratch(), out);
-    e.and_(row, 15);
-    e.lea(row, e.ptr[e.scratch() + row * 4]);
-    e.add(row, e.ptr[e.args() + offsetof(EmbedArgs, table)]);
+    e.imul(tile, out);
+    e.and_(lane, 15);
+    e.add(tile, e.ptr[e.args() + offsetof(EmbedArgs, table)]);
   }
 
-  void copy_f32() {
+  // --- floats
+  // ----------------------------------------------------------------------------------------------------------
+  void copy_floats() {
     constexpr int kUnroll = 8;
-    const Vec value = Xbyak::Xmm(0);
+    const int size = key.format.kind == FormatKind::f32 ? 4 : 2;
     e.name(value, "value");
-    const auto copy = [&](int i) {
-      e.vmovss(value, e.ptr[row + i * kLanes * 4]);
-      e.vmovss(e.ptr[out + i * 4], value);
-    };
+    e.note("the row's values, from each vector's lane");
+    e.lea(tile, e.ptr[tile + lane * size]);
     e.repeat(count, key.dim / kUnroll, [&] {
-      for (int i = 0; i < kUnroll; ++i) copy(i);
-      e.add(row, kUnroll * kLanes * 4);
+      for (int i = 0; i < kUnroll; ++i) copy_float(tile + i * kLanes * size, out + i * 4);
+      e.add(tile, kUnroll * kLanes * size);
       e.add(out, kUnroll * 4);
     });
-    for (int i = 0; i < key.dim % kUnroll; ++i) copy(i);
+    for (int i = 0; i < key.dim % kUnroll; ++i) copy_float(tile + i * kLanes * size, out + i * 4);
   }
 
-  // value = (code - 128) * scale, four codes at a time
-  void decode_q8() {
-    const Q8Layout layout(key.format);
-    const Xbyak::Xmm scale(0), value(1), zero(2);
-    for (const auto& [reg, role] : {std::pair{&scale, "scale"}, {&value, "value"}, {&zero, "zero_code"}}) {
+  void copy_float(const RegExp& from, const RegExp& to) {
+    const Xbyak::Reg32 bits = e.scratch().cvt32();
+    if (key.format.kind == FormatKind::f32) {
+      e.mov(bits, e.ptr[from]);
+    } else {
+      e.movzx(bits, e.word[from]);
+      if (key.format.kind == FormatKind::bf16) {
+        e.shl(bits, 16);
+      } else {
+        e.vmovd(value, bits);
+        e.vcvtph2ps(value, value);
+        e.vmovd(bits, value);
+      }
+    }
+    e.mov(e.ptr[to], bits);
+  }
+
+  // --- codes: four columns at a time
+  // -----------------------------------------------------------------------------------
+  void decode() {
+    for (const auto& [reg, role] : {std::pair{&scale, "scale"},
+                                    {&min, "min"},
+                                    {&value, "value"},
+                                    {&zero, "zero_code"},
+                                    {&table, "table"}}) {
       e.name(*reg, role);
     }
-    e.vmovdqu(zero, e.constant(i32(128)));
+    e.vbroadcastss(zero, e.constant(i32(layout.zero)));
+    if (layout.codebook) e.load_table({{table, Vec()}, 1}, kCodebook);
     e.repeat(groups, key.dim / layout.group, [&] {
-      e.note("a group of {} codes", layout.group);
-      e.vbroadcastss(scale, e.ptr[row + static_cast<int>(layout.codes_bytes)]);
-      e.repeat(count, layout.group / 4, [&] {
-        decode_four(scale, value, zero);
-        e.vmovups(e.ptr[out], value);
-        e.add(row, 4 * kLanes);
-        e.add(out, 16);
-      });
-      const int rest = layout.group % 4;
-      if (rest != 0) {
-        decode_four(scale, value, zero);
-        for (int i = 0; i < rest; ++i) e.vextractps(e.ptr[out + i * 4], value, static_cast<std::uint8_t>(i));
-        e.add(row, 4 * kLanes);
-        e.add(out, rest * 4);
+      for (int s = 0; s < layout.subgroups(); ++s) {
+        e.note("{} codes: value = scale * (code - {}){}", layout.subgroup, layout.zero,
+               layout.sums_inputs() ? " + min" : "");
+        load_factor(scale, layout.scale_at, layout.subscales_at, s, true);
+        if (layout.sums_inputs()) load_factor(min, layout.min_at, layout.submins_at, s, false);
+        layout.bits == 8 ? decode_bytes() : decode_subgroup(s);
       }
-      e.add(row, 4 * kLanes);  // past the scales
+      e.add(tile, layout.group_bytes);
     });
   }
 
-  void decode_four(const Xbyak::Xmm& scale, const Xbyak::Xmm& value, const Xbyak::Xmm& zero) {
-    e.note("value = (code - 128) * scale, four codes at a time");
-    e.vpmovzxbd(value, e.ptr[row]);
+  // to = the row's float at `float_at`, times its small number of the subgroup, if there is one
+  void load_factor(const Xbyak::Xmm& to, int float_at, int small_at, int s, bool is_signed) {
+    const Xbyak::Reg32 small = e.scratch().cvt32();
+    if (layout.f32_scales) {
+      e.vbroadcastss(to, e.ptr[tile + lane * 4 + float_at]);
+    } else {
+      e.vpbroadcastw(to, e.ptr[tile + lane * 2 + float_at]);
+      e.vcvtph2ps(to, to);
+    }
+    if (small_at == 0) return;
+    const Xbyak::Address from = e.byte[tile + lane + (small_at + s * kLanes)];
+    is_signed ? e.movsx(small, from) : e.movzx(small, from);
+    e.vmovd(value, small);
+    e.vpbroadcastd(value, value);
+    e.vcvtdq2ps(value, value);
+    e.vmulps(to, to, value);
+  }
+
+  // Groups of int8 may be of any length.
+  void decode_bytes() {
+    e.lea(at, e.ptr[tile + lane * 4]);
+    e.repeat(count, layout.group / 4, [&] {
+      e.vpmovzxbd(value, e.ptr[at]);
+      finish();
+      e.vmovups(e.ptr[out], value);
+      e.add(at, 4 * kLanes);
+      e.add(out, 16);
+    });
+    const int rest = layout.group % 4;
+    if (rest == 0) return;
+    e.vpmovzxbd(value, e.ptr[at]);
+    finish();
+    for (int i = 0; i < rest; ++i) e.vextractps(e.ptr[out + i * 4], value, static_cast<std::uint8_t>(i));
+    e.add(out, rest * 4);
+  }
+
+  void decode_subgroup(int s) {
+    const int steps = layout.steps() / layout.subgroups();
+    for (int step = 0; step < steps; ++step) {
+      load_codes(s * steps + step);
+      e.vpmovzxbd(value, value);
+      finish();
+      e.vmovups(e.ptr[out + step * 16], value);
+    }
+    e.add(out, steps * 16);
+  }
+
+  // value = four codes, a byte each
+  void load_codes(int step) {
+    const Xbyak::Reg32 codes = count.cvt32(), bits = e.scratch().cvt32();
+    for (const Plane& plane : layout.planes()) {
+      const Xbyak::Reg32& to = plane.position == 0 ? codes : bits;
+      e.mov(to, e.ptr[tile + lane * 4 + (plane.at + step / plane.steps() * kLanes * 4)]);
+      const int shift = step % plane.steps() * plane.bits - plane.position - layout.shift;
+      if (shift > 0) e.shr(to, shift);
+      if (shift < 0) e.shl(to, -shift);
+      constexpr std::uint32_t kEachByte = 0x01010101;
+      e.and_(to, (((1U << plane.bits) - 1) << (plane.position + layout.shift)) * kEachByte);
+      if (plane.position > 0) e.or_(codes, bits);
+    }
+    e.vmovd(value, codes);
+    if (layout.codebook) e.vpshufb(value, table, value);
+  }
+
+  // value = the weights of four codes, as i32: scale * (code - zero), with minima fma(scale, code - zero,
+  // min)
+  void finish() {
     e.vpsubd(value, value, zero);
     e.vcvtdq2ps(value, value);
-    e.vmulps(value, value, scale);
+    if (layout.sums_inputs()) {
+      e.vfmadd213ps(value, scale, min);
+    } else {
+      e.vmulps(value, value, scale);
+    }
   }
 
   Emitter& e;
   const EmbedKey& key;
-  const Reg64 row = e.gpr("row"), out = e.gpr("out"), groups = e.gpr("groups"), count = e.gpr("count");
+  const CodesLayout layout{key.format};
+  const Reg64 tile = e.gpr("tile"), lane = e.gpr("lane"), at = e.gpr("at"), out = e.gpr("out");
+  const Reg64 groups = e.gpr("groups"), count = e.gpr("count");
+  const Xbyak::Xmm scale{0}, min{1}, value{2}, zero{3}, table{4};
 };
 
 }  // namespace

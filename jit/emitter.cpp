@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 #include <functional>
 #include <numeric>
 
@@ -146,6 +147,14 @@ void Emitter::lay_down_constants() {
     std::iota(numbers.begin(), numbers.end(), 0U);
     record_constant(numbers, "lane numbers");
     for (const std::uint32_t lane : numbers) dd(lane);
+  }
+  if (table_) {
+    align(16);
+    L(table_label_);
+    std::vector<std::uint32_t> words(table_->size() / 4);
+    std::memcpy(words.data(), table_->data(), table_->size());
+    record_constant(words, "a table of bytes");
+    for (const std::uint32_t entries : words) dd(entries);
   }
   if (uses_tail_masks_) {
     align(64);

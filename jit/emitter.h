@@ -11,6 +11,7 @@
 #include <deque>
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -189,29 +190,42 @@ class Emitter : public Xbyak::CodeGenerator {
   Vec fold_add_i32(const V16& from, const V16& temp);
   Vec fold_max(const V16& from, const V16& temp);
 
+  // --- bits and bytes
+  // ----------------------------------------------------------------------------------------------------
+  void and_bits(const V16& to, const V16& a, const Source& b);
+  void or_masked(const V16& to, const V16& bits, const V16& mask);  // to |= bits & mask; clobbers bits
+  // Lanes of 32 bits, shifted right by `bits`, left where negative.
+  void load_shifted(const V16& to, const RegExp& from, int bits);
+  void load_table(const V16& to, std::span<const std::uint8_t, 16> bytes);  // a kernel has one table
+  void look_up(const V16& to, const V16& table);    // each byte, 0..15, becomes that of the table
+  void load_s8(const V16& to, const RegExp& from);  // bytes to i32 lanes
+  void load_u8(const V16& to, const RegExp& from);
+
   // --- the dot product of 4 bytes a lane
   // ---------------------------------------------------------------------------------
-  // Weights are codes 0..255 that stand for code - 128, activations codes -127..127. With the instruction,
-  // sums are those of the unsigned codes, and start at the correction that a quantised vector brings along.
-  // Without it, vpmaddubsw multiplies |w| with the activation that has taken w's sign: at most 128 * 127 * 2,
-  // which its 16 bits just hold, where unsigned codes would saturate them.
+  // Weights are unsigned codes, activations codes -127..127. Sums start at the correction for the weights'
+  // zero point that a quantised vector brings along. Without the instruction, vpmaddubsw adds two products in
+  // 16 bits, which hold those of codes below 128 (`small`). Others, with 128 for zero, are made signed: |w|
+  // times the activation that has taken w's sign is at most 128 * 127 * 2, and nothing needs correction.
   struct Weights4 {
-    V16 codes;               // with the instruction: as they are; without: their magnitudes
-    V16 signs;               // AVX2: the signed codes
-    Xbyak::Opmask negative;  // AVX-512: of each byte
+    V16 codes;               // unsigned, or magnitudes
+    V16 signs;               // of the magnitudes: on 256-bit tiers the signed codes
+    Xbyak::Opmask negative;  // on 512-bit ones a bit for each byte
+    bool unsigned_codes;
   };
   struct Inputs4 {
     V16 codes;
-    V16 negated;  // AVX-512 without the instruction
+    V16 negated;  // where Weights4 has `negative`
   };
   // The next free registers, for sixteen lanes (`whole`) or a part16(). Up to three that are alive together
   // take different numbers.
-  Weights4 weights4(bool whole, int index = 0, std::string_view role = {});
-  Inputs4 inputs4(std::string_view role = {});
+  Weights4 weights4(bool small, bool whole, int index = 0, std::string_view role = {});
+  Inputs4 inputs4(bool small, std::string_view role = {});
   void load_weights4(const Weights4& to, const RegExp& from);
+  void make_ready(const Weights4& w);  // codes that came into their register in another way
   void broadcast_inputs4(const Inputs4& to, const RegExp& from);
   // acc = what a sum starts from; `offset` is the address of the correction.
-  void start_dot(const V16& acc, const RegExp& offset);
+  void start_dot(const V16& acc, const Weights4& w, const RegExp& offset);
   // acc[lane] += sum of w[lane][j] * x[j], j = 0..3, exact in i32. Clobbers `temp`, which has_dot() does not
   // need.
   void dot(const V16& acc, const Weights4& w, const Inputs4& x, const V16& temp);
@@ -322,6 +336,8 @@ class Emitter : public Xbyak::CodeGenerator {
   bool uses_tail_masks_ = false;
   Xbyak::Label lane_numbers_;  // 0..15
   bool uses_lane_numbers_ = false;
+  std::optional<std::array<std::uint8_t, 16>> table_;
+  Xbyak::Label table_label_;
 };
 
 template <class Op>

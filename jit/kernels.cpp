@@ -1,5 +1,7 @@
 #include "jit/kernels.h"
 
+#include <cctype>
+
 #include <fmt/format.h>
 
 namespace llamajit::jit {
@@ -17,9 +19,11 @@ std::string_view suffix(Epilogue epilogue) {
   return "";
 }
 
-// A format as part of an identifier: "q8_0_64".
+// A format as part of an identifier: "int8_64", "q4_k".
 std::string identifier(Format format) {
-  return format.kind == FormatKind::f32 ? "f32" : fmt::format("q8_0_{}", format.group);
+  std::string name = to_string(format);
+  for (char& c : name) c = c == '/' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return name;
 }
 
 struct Name {
@@ -28,7 +32,9 @@ struct Name {
   }
   std::string operator()(const NormKey& k) const { return fmt::format("rmsnorm_{}", k.n); }
   std::string operator()(const QuantizeKey& k) const {
-    return fmt::format("quantize_q8_{}_{}", k.group, k.n);
+    const std::string subgroup = k.subgroup < k.group ? fmt::format("by{}", k.subgroup) : "";
+    const std::string_view result = k.zero > 0 ? "" : "_sums";
+    return fmt::format("quantize_q8_{}{}{}_zero{}_{}", k.group, subgroup, result, k.zero, k.n);
   }
   std::string operator()(const MatvecKey& k) const {
     return fmt::format("matvec_{}_{}x{}{}{}", identifier(k.format), k.rows, k.cols, suffix(k.epilogue),

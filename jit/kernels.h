@@ -63,11 +63,13 @@ struct NormKey {
 };
 
 // Activations as the int8 dot product takes them: for each `group` values one scale; codes in -127..127, a
-// group's codes padded with zeros to a multiple of 4.
+// group's codes padded with zeros to a multiple of 4. What each subgroup's codes add up to takes the weights'
+// zero point out of their products, or is multiplied with their minimum: the one or the other is there.
 struct QuantizedArgs {
   std::int8_t* codes;     // (n / group, group rounded up to 4)
   float* scales;          // (n / group)
-  std::int32_t* offsets;  // (n / group): -128 * sum of the codes, which takes the weights' zero point out
+  std::int32_t* offsets;  // (n / subgroup): -zero * sum of the codes; where zero > 0
+  float* sums;            // (n / subgroup): float(sum of the codes) * scale; where zero == 0
 };
 
 // scale = max|x| / 127 within the group; code = x * (127 / max|x|) rounded to nearest even. max|x| counts as
@@ -81,7 +83,9 @@ struct QuantizeArgs {
 struct QuantizeKey {
   using Args = QuantizeArgs;
   int n;
-  int group;  // divides n
+  int group;     // divides n
+  int subgroup;  // divides group; a multiple of 16, or the group
+  int zero;      // a power of two, or 0
   auto operator<=>(const QuantizeKey&) const = default;
 };
 
@@ -95,12 +99,14 @@ enum class Epilogue : std::uint8_t {
 
 // out = W x for the units [unit_begin, unit_end) of a packed matrix. A unit is a tile of 16 rows, with swiglu
 // a tile of gate and one of up; the last one may be partly padding, whose rows are not stored. See
-// formats/packing.h. f32: sum over columns, 4 ways, each step rounded once (fma). q8_0: each group's integer
-// sum is exact; then sum over groups in order: acc = fma(float(isum), scale_w*scale_x, acc).
+// formats/packing.h. Floats: sum over columns, 4 ways, each step rounded once (fma). Codes: each subgroup's
+// integer sum of (code - zero) * code of x is exact; then over subgroups in order:
+//   acc = fma(float(isum), (scale * subscale) * scale of x, acc), and with minima
+//   acc = fma(min * submin, sum of x, acc)
 struct MatvecArgs {
   const std::byte* w;
-  const float* x;    // (cols), f32 format only
-  QuantizedArgs xq;  // (cols), q8_0 only; read
+  const float* x;    // (cols), floats only
+  QuantizedArgs xq;  // (cols), codes only; read
   float* out;        // (rows)
   std::int64_t unit_begin;
   std::int64_t unit_end;
@@ -121,7 +127,7 @@ constexpr std::int64_t row_stride(std::int64_t n) {
   return round_up(n, 32) + 32;
 }
 // The codes of a quantised row of n values take this many bytes, and rows lie row_stride() of that apart;
-// scales and offsets lie n / group apart.
+// scales lie n / group apart, offsets and sums n / subgroup.
 constexpr std::int64_t quantized_codes(std::int64_t n, int group) {
   return n / group * round_up(group, 4);
 }
@@ -132,9 +138,10 @@ constexpr std::int64_t quantized_codes(std::int64_t n, int group) {
 inline constexpr int kTokenBlock = 8;
 struct MatmulArgs {
   const std::byte* w;
-  const float* x;    // (n_tokens, cols), f32 format only
-  QuantizedArgs xq;  // (n_tokens, cols), q8_0 only; read
-  float* out;        // (n_tokens, rows)
+  const float* x;      // (n_tokens, cols), floats only
+  QuantizedArgs xq;    // (n_tokens, cols), codes only; read
+  std::byte* scratch;  // matmul_scratch_bytes(), whose contents before and after mean nothing
+  float* out;          // (n_tokens, rows)
   std::int64_t unit_begin;
   std::int64_t unit_end;
   std::int64_t n_tokens;  // >= 1
@@ -147,6 +154,7 @@ struct MatmulKey {
   Epilogue epilogue;
   auto operator<=>(const MatmulKey&) const = default;
 };
+std::int64_t matmul_scratch_bytes(const MatmulKey& key);
 
 // Rotates pairs (2i, 2i+1) of each head by the position's angles (RoPE, arXiv:2104.09864):
 // out = fma(swap(x), sin, x * cos), swap exchanging the pair's two, sin negative for the first of it. Token t
@@ -339,7 +347,7 @@ struct ArgmaxKey {
 using KernelKey = std::variant<EmbedKey, NormKey, QuantizeKey, MatvecKey, MatmulKey, RopeKey, KvAppendKey,
                                AttentionKey, AttentionRangesKey, AttentionMergeKey, SoftmaxKey, ArgmaxKey>;
 
-// "matvec_q8_0_64_768x288_swiglu": a C identifier, the same on every tier; debuggers and dumps show it.
+// "matvec_int8_64_768x288_swiglu": a C identifier, the same on every tier; debuggers and dumps show it.
 std::string kernel_name(const KernelKey& key);
 // "(768, 288)": for tables.
 std::string kernel_shape(const KernelKey& key);

@@ -52,8 +52,8 @@ void emit_multiply(Emitter& e) {
 
 void emit_dot(Emitter& e) {
   const Reg64 turns = e.gpr();
-  const Emitter::Inputs4 x = e.inputs4();
-  const Emitter::Weights4 w = e.weights4(true);
+  const Emitter::Inputs4 x = e.inputs4(false);
+  const Emitter::Weights4 w = e.weights4(false, true);
   const V16 temp = e.isa().has_dot() ? w.codes : e.v16();
   const std::vector<V16> sums = e.v16s(dot_chains(e.isa()));
   e.enter();

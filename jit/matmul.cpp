@@ -1,6 +1,10 @@
 #include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
 
 #include "jit/formats/packing.h"
+#include "jit/formats/unpacker.h"
 #include "jit/generators.h"
 #include "jit/unit_range.h"
 #include "jit/vector_math.h"
@@ -8,7 +12,34 @@
 namespace llamajit::jit {
 namespace {
 
-constexpr int kF32Ways = 4;
+constexpr int kFloatWays = 4;
+constexpr int kTilesAtOnce = 3;
+
+// What the multiplication walks: for each subgroup its codes, a byte each, then its scales and minima. int8
+// and q8_0 are packed so; other codes are written so to scratch first, once for all tokens.
+struct PlainLayout {
+  explicit PlainLayout(const CodesLayout& codes)
+      : is_packed(codes.bits == 8),
+        steps(codes.subgroups() > 0 ? codes.steps() / codes.subgroups() : 0),
+        min_at(scale_at() + kLanes * 4) {}
+  int scale_at() const { return steps * 4 * kLanes; }
+  int subgroup_bytes(const CodesLayout& codes) const {
+    if (is_packed) return codes.group_bytes;
+    return scale_at() + kLanes * 4 * (codes.sums_inputs() ? 2 : 1);
+  }
+
+  bool is_packed;
+  int steps;  // of four columns
+  int min_at;
+};
+
+// Of scratch: 0 where there is none.
+std::int64_t plain_tile_bytes(Format format, std::int64_t cols) {
+  const CodesLayout codes(format);
+  const PlainLayout plain(codes);
+  if (!has_codes(format) || plain.is_packed) return 0;
+  return cols / codes.subgroup * plain.subgroup_bytes(codes);
+}
 
 // For each block of tiles, each block of tokens: one sum for each tile and token stays in a register (24 of
 // the 32 that AVX-512 has: 3 tiles x 8 tokens), so that a step of 3 weight vectors and 8 broadcasts feeds 24
@@ -27,12 +58,12 @@ class MatmulGenerator {
   }
 
  private:
-  bool quantised() const { return key.format.kind == FormatKind::q8_0; }
+  bool coded() const { return has_codes(key.format); }
   int tiles_per_unit() const { return key.epilogue == Epilogue::swiglu ? 2 : 1; }
   int unit_bytes() const { return tiles_per_unit() * tile; }
-  int tiles_at_once() const { return e.isa().wide() ? 3 : 1; }
-  // f32 keeps a sum for each tile and token in a register, q8_0 an integer and a float one.
-  int tokens_at_once() const { return e.isa().wide() && !quantised() ? kTokenBlock : kTokenBlock / 2; }
+  int tiles_at_once() const { return e.isa().wide() ? kTilesAtOnce : 1; }
+  // Floats keep a sum for each tile and token in a register, codes an integer and a float one.
+  int tokens_at_once() const { return e.isa().wide() && !coded() ? kTokenBlock : kTokenBlock / 2; }
 
   // Scratch: for each tile of a block and each token sixteen floats, for f32 a second time.
   int scratch_tiles() const { return tiles_at_once() * tiles_per_unit(); }
@@ -44,13 +75,15 @@ class MatmulGenerator {
   int codes_stride() const {
     return static_cast<int>(row_stride(quantized_codes(key.cols, key.format.group)));
   }
-  int scales_stride() const { return key.cols / key.format.group * 4; }
+  int scales_stride() const { return key.cols / layout.group * 4; }
+  int subgroups_stride() const { return key.cols / layout.subgroup * 4; }
   int out_stride() const { return static_cast<int>(row_stride(key.rows)) * 4; }
 
   // All tokens for `n_units` units at w, storing `rows` of each; then moves w and out past them.
   void emit_row_block(int n_units, int rows) {
     const int n_tiles = n_units * tiles_per_unit();
     Xbyak::Label next;
+    if (coded() && !plain.is_packed) unpack(n_tiles);
     e.note("all tokens, {} at a time", tokens_at_once());
     e.xor_(token, token);
     e.lea(ahead, e.ptr[w + n_units * unit_bytes()]);
@@ -58,16 +91,21 @@ class MatmulGenerator {
     e.L(next, "tokens");
     for (int first = 0; first < n_tiles; first += tiles_at_once()) {
       const int n = std::min(tiles_at_once(), n_tiles - first);
-      e.lea(at_w, e.ptr[w + first * tile]);
-      if (!quantised()) {
-        sum_f32(first, n);
+      if (!coded()) {
+        e.lea(at_w, e.ptr[w + first * tile]);
+        sum_floats(first, n);
         continue;
       }
       // On the 256-bit tiers one half of a tile after the other: twice the tokens then share the work of
       // making a weight ready.
       for (int part = 0; part < e.parts(); ++part) {
-        if (part > 0) e.lea(at_w, e.ptr[w + first * tile]);
-        sum_q8(first, n, part);
+        if (plain.is_packed) {
+          e.mov(at_w, w);
+        } else {
+          e.mov(at_w, e.ptr[e.args() + offsetof(MatmulArgs, scratch)]);
+        }
+        e.add(at_w, first * plain_tile());
+        sum_codes(first, n, part);
       }
     }
     for (int unit = 0; unit < n_units; ++unit) {
@@ -103,17 +141,21 @@ class MatmulGenerator {
     e.add(to, e.ptr[e.args() + offset]);
   }
 
-  // --- f32: one column a step; a pass over the columns for each of the 4 ways
+  // --- floats: one column a step; a pass over the columns for each of the 4 ways
   // ------------------------------------------
-  void sum_f32(int first_tile, int n) {
+  int column_bytes() const { return kLanes * (key.format.kind == FormatKind::f32 ? 4 : 2); }
+
+  void sum_floats(int first_tile, int n) {
     Emitter::VectorScope scope(e);
     const std::vector<V16> sums = e.v16s({tokens_at_once(), n}, "sums[token][tile]");
     const std::vector<V16> weights = e.v16s(n, "weights[tile]");
     const V16 value = e.uniform16("x_k");
     const auto column = [&](int k) {
       e.note("a column: {} tiles of 16 rows, {} tokens", n, tokens_at_once());
-      for (int i = 0; i < n; ++i)
-        e.load(weights[static_cast<std::size_t>(i)], at_w + i * tile + k * kLanes * 4);
+      for (int i = 0; i < n; ++i) {
+        e.load_as_f32(weights[static_cast<std::size_t>(i)], at_w + i * tile + k * column_bytes(),
+                      float_type(key.format.kind));
+      }
       for (int t = 0; t < tokens_at_once(); ++t) {
         e.broadcast(value, at_x + t * x_stride() + k * 4);
         for (int i = 0; i < n; ++i) {
@@ -122,21 +164,21 @@ class MatmulGenerator {
       }
     };
     constexpr int kUnroll = 4;  // columns of one way
-    const int turn = kUnroll * kF32Ways;
+    const int turn = kUnroll * kFloatWays;
     const int turns = key.cols / turn;
-    for (int way = 0; way < kF32Ways; ++way) {
+    for (int way = 0; way < kFloatWays; ++way) {
       e.note("tiles {} to {}: columns {}, {}, … (way {} of {})", first_tile, first_tile + n - 1, way,
-             way + kF32Ways, way, kF32Ways);
+             way + kFloatWays, way, kFloatWays);
       for (const V16& sum : sums) e.zero(sum);
       token_pointer(at_x, offsetof(MatmulArgs, x), x_stride());
       e.repeat(count, turns, [&] {
-        for (int k = way; k < turn; k += kF32Ways) column(k);
-        prefetch(n * kUnroll * kLanes * 4);
+        for (int k = way; k < turn; k += kFloatWays) column(k);
+        prefetch(n * kUnroll * column_bytes());
         e.add(at_x, turn * 4);
-        e.add(at_w, turn * kLanes * 4);
+        e.add(at_w, turn * column_bytes());
       });
-      for (int k = way; k < key.cols % turn; k += kF32Ways) column(k);
-      e.sub(at_w, turns * turn * kLanes * 4);
+      for (int k = way; k < key.cols % turn; k += kFloatWays) column(k);
+      e.sub(at_w, turns * turn * column_bytes());
       e.note("add the way to those that came before");
       for (int i = 0; i < n; ++i) {
         for (int t = 0; t < tokens_at_once(); ++t) {
@@ -158,78 +200,162 @@ class MatmulGenerator {
     e.store(way == 2 ? second : first, sum);
   }
 
-  // --- q8_0: four columns a step, a group at a time
-  // ----------------------------------------------------------------------
-  // `part` is the part of each tile's rows that one register holds.
-  void sum_q8(int first_tile, int n, int part) {
+  // --- codes: four columns a step, a subgroup at a time
+  // ------------------------------------------------------------------
+  int groups_of_row() const { return key.cols / layout.group; }
+  int plain_tile() const {
+    return plain.is_packed ? tile : static_cast<int>(plain_tile_bytes(key.format, key.cols));
+  }
+
+  // The tiles at w to scratch.
+  void unpack(int n_tiles) {
     Emitter::VectorScope scope(e);
-    const std::vector<V16> isums = e.part16s({tokens_at_once(), n}, "isums[token][tile]");
-    const std::vector<V16> sums = e.part16s({tokens_at_once(), n}, "sums[token][tile]");
-    std::vector<Emitter::Weights4> codes;
-    codes.reserve(static_cast<std::size_t>(n));
-    for (int i = 0; i < n; ++i) codes.push_back(e.weights4(false, i, fmt::format("w4_tile{}", i)));
-    const Emitter::Inputs4 x4 = e.inputs4("x4");
-    const V16 temp = e.part16("temp");
-    const int part_at = part * kPartBytes;
-    const auto step = [&](int k4) {
-      e.note("columns {} to {} of the group: {} tiles, {} tokens", 4 * k4, 4 * k4 + 3, n, tokens_at_once());
-      for (int i = 0; i < n; ++i)
-        e.load_weights4(codes[static_cast<std::size_t>(i)], at_w + i * tile + k4 * 4 * kLanes + part_at);
-      for (int t = 0; t < tokens_at_once(); ++t) {
-        e.broadcast_inputs4(x4, at_x + t * codes_stride() + k4 * 4);
-        for (int i = 0; i < n; ++i)
-          e.dot(isums[static_cast<std::size_t>(t * n + i)], codes[static_cast<std::size_t>(i)], x4, temp);
+    const Unpacker unpacker(e, layout, true);
+    const V16 result = e.v16("result"), temp = e.v16("temp");
+    const Reg64& to = at_x;
+    e.note("{} tiles to scratch, a byte for each code", n_tiles);
+    unpacker.begin();
+    e.mov(at_w, w);
+    e.mov(to, e.ptr[e.args() + offsetof(MatmulArgs, scratch)]);
+    e.repeat(count, n_tiles, [&] {
+      e.repeat(groups, groups_of_row(), [&] {
+        for (int s = 0; s < layout.subgroups(); ++s) {
+          for (int step = 0; step < plain.steps; ++step) {
+            unpacker.emit_step(result, at_w, s * plain.steps + step);
+            e.store(to + step * 4 * kLanes, result);
+          }
+          emit_scale(e, layout, {result, temp}, at_w, s, 0);
+          e.store(to + plain.scale_at(), result);
+          if (layout.sums_inputs()) {
+            emit_min(e, layout, {result, temp}, at_w, s, 0);
+            e.store(to + plain.min_at, result);
+          }
+          e.add(to, plain.subgroup_bytes(layout));
+        }
+        e.add(at_w, layout.group_bytes);
+      });
+      e.add(at_w, tile - groups_of_row() * layout.group_bytes);
+    });
+  }
+
+  // What the sums of n tiles, or of parts of them, are made with: (tokens, tiles).
+  struct Codes {
+    Codes(Emitter& e, const CodesLayout& layout, int n_tiles, int n_tokens)
+        : n(n_tiles),
+          isums(e.part16s({n_tokens, n_tiles}, "isums[token][tile]")),
+          sums(e.part16s({n_tokens, n_tiles}, "sums[token][tile]")),
+          x(e.inputs4(layout.small(), "x4")) {
+      for (int i = 0; i < n; ++i) {
+        weights.push_back(e.weights4(layout.small(), false, i, fmt::format("w4_tile{}", i)));
       }
-    };
+      temp = e.part16("temp");
+    }
+    std::size_t at(int t, int i) const { return static_cast<std::size_t>(t * n + i); }
+
+    int n;
+    std::vector<V16> isums, sums;
+    Emitter::Inputs4 x;
+    std::vector<Emitter::Weights4> weights;
+    V16 temp;
+  };
+
+  // `part` is the part of each tile's rows that one register holds.
+  void sum_codes(int first_tile, int n, int part) {
+    Emitter::VectorScope scope(e);
+    const Codes c(e, layout, n, tokens_at_once());
     constexpr auto kXq = offsetof(MatmulArgs, xq);
     token_pointer(at_x, kXq + offsetof(QuantizedArgs, codes), codes_stride());
     token_pointer(x_scales, kXq + offsetof(QuantizedArgs, scales), scales_stride());
-    token_pointer(x_offsets, kXq + offsetof(QuantizedArgs, offsets), scales_stride());
-    e.note("tiles {} to {}: sums over {} groups of {}", first_tile, first_tile + n - 1,
-           key.cols / layout.group, layout.group);
-    for (const V16& sum : sums) e.zero(sum);
-    e.repeat(groups, key.cols / layout.group, [&] {
-      for (int t = 0; t < tokens_at_once(); ++t) {
-        for (int i = 0; i < n; ++i)
-          e.start_dot(isums[static_cast<std::size_t>(t * n + i)], x_offsets + t * scales_stride());
+    const auto of_subgroups =
+        layout.sums_inputs() ? offsetof(QuantizedArgs, sums) : offsetof(QuantizedArgs, offsets);
+    token_pointer(x_subgroups, kXq + of_subgroups, subgroups_stride());
+    e.note("tiles {} to {}: sums over {} groups of {}", first_tile, first_tile + n - 1, groups_of_row(),
+           layout.group);
+    for (const V16& sum : c.sums) e.zero(sum);
+    e.repeat(groups, groups_of_row(), [&] {
+      if (layout.subgroups() > 1) {
+        e.repeat(count, layout.subgroups(), [&] { add_subgroup(c, part); });
+      } else {
+        add_subgroup(c, part);
       }
-      const int steps = layout.padded / 4;
-      const int looped = steps / kStraightSteps;
-      e.repeat(count, looped, [&] {
-        for (int k4 = 0; k4 < kStraightSteps; ++k4) step(k4);
-        e.add(at_x, kStraightSteps * 4);
-        e.add(at_w, kStraightSteps * 4 * kLanes);
-      });
-      const int rest = steps % kStraightSteps;
-      for (int k4 = 0; k4 < rest; ++k4) step(k4);
-      if (part == 0) prefetch(n * static_cast<int>(layout.group_bytes));
-      e.note("the group's sums: sum += float(isum) * scale_w * scale_x");
-      for (int i = 0; i < n; ++i)
-        e.load(codes[static_cast<std::size_t>(i)].codes, at_w + i * tile + rest * 4 * kLanes + part_at);
-      add_scaled(sums, isums, codes, x4.codes, temp);
-      e.add(at_x, rest * 4);
-      e.add(at_w, rest * 4 * kLanes + kLanes * 4);
       e.add(x_scales, 4);
-      e.add(x_offsets, 4);
     });
     for (int i = 0; i < n; ++i) {
       for (int t = 0; t < tokens_at_once(); ++t) {
-        e.store(e.rsp + scratch_at(first_tile + i, t) + part_at, sums[static_cast<std::size_t>(t * n + i)]);
+        e.store(e.rsp + scratch_at(first_tile + i, t) + part * kPartBytes, c.sums[c.at(t, i)]);
       }
     }
   }
 
-  // sum = fma(float(isum), scale_w * scale_x, sum); the weights' scales are in the place of their codes.
-  void add_scaled(const std::vector<V16>& sums, const std::vector<V16>& isums,
-                  const std::vector<Emitter::Weights4>& scales, const V16& x_scale, const V16& both_scales) {
-    const int n = static_cast<int>(scales.size());
+  // Moves at_w, at_x and x_subgroups past it.
+  void add_subgroup(const Codes& c, int part) {
     for (int t = 0; t < tokens_at_once(); ++t) {
-      e.broadcast(x_scale, x_scales + t * scales_stride());
-      for (int i = 0; i < n; ++i) {
-        const auto at = static_cast<std::size_t>(t * n + i);
-        e.to_float(isums[at], isums[at]);
-        e.mul(both_scales, scales[static_cast<std::size_t>(i)].codes, x_scale);
-        e.fma(sums[at], isums[at], both_scales);
+      for (int i = 0; i < c.n; ++i) {
+        const V16& isum = c.isums[c.at(t, i)];
+        if (layout.zero > 0) {
+          e.start_dot(isum, c.weights.front(), x_subgroups + t * subgroups_stride());
+        } else {
+          e.zero(isum);
+        }
+      }
+    }
+    e.repeat(count, plain.steps / kStraightSteps, [&] {
+      for (int step = 0; step < kStraightSteps; ++step) add_step(c, step, part);
+      e.add(at_x, kStraightSteps * 4);
+      e.add(at_w, kStraightSteps * 4 * kLanes);
+    });
+    const int rest = plain.steps % kStraightSteps;
+    for (int step = 0; step < rest; ++step) add_step(c, step, part);
+    if (part == 0) prefetch(c.n * layout.group_bytes / layout.subgroups());
+    const int looped = (plain.steps - rest) * 4 * kLanes;  // by which at_w has moved
+    add_scaled(c, part, looped);
+    e.add(at_x, rest * 4);
+    e.add(at_w, plain.subgroup_bytes(layout) - looped);
+    e.add(x_subgroups, 4);
+  }
+
+  void add_step(const Codes& c, int step, int part) {
+    e.note("columns {} to {}: {} tiles, {} tokens", 4 * step, 4 * step + 3, c.n, tokens_at_once());
+    for (int i = 0; i < c.n; ++i) {
+      e.load_weights4(c.weights[static_cast<std::size_t>(i)],
+                      at_w + i * plain_tile() + step * 4 * kLanes + part * kPartBytes);
+    }
+    for (int t = 0; t < tokens_at_once(); ++t) {
+      e.broadcast_inputs4(c.x, at_x + t * codes_stride() + step * 4);
+      for (int i = 0; i < c.n; ++i) {
+        e.dot(c.isums[c.at(t, i)], c.weights[static_cast<std::size_t>(i)], c.x, c.temp);
+      }
+    }
+  }
+
+  // sum = fma(float(isum), scale_w * scale_x, sum), and with minima sum = fma(min, sum of x, sum). The
+  // weights' numbers take the place of their codes.
+  void add_scaled(const Codes& c, int part, int moved) {
+    e.note("the subgroup's sums: sum += float(isum) * scale_w * scale_x{}",
+           layout.sums_inputs() ? " + min * sum of x" : "");
+    const auto load = [&](int at, KvType type) {
+      const int part_bytes = kPartBytes / (type == KvType::f16 ? 2 : 1);
+      for (int i = 0; i < c.n; ++i) {
+        e.load_as_f32(c.weights[static_cast<std::size_t>(i)].codes,
+                      at_w + i * plain_tile() + at - moved + part * part_bytes, type);
+      }
+    };
+    load(plain.scale_at(), plain.is_packed && !layout.f32_scales ? KvType::f16 : KvType::f32);
+    for (int t = 0; t < tokens_at_once(); ++t) {
+      e.broadcast(c.x.codes, x_scales + t * scales_stride());
+      for (int i = 0; i < c.n; ++i) {
+        const V16& isum = c.isums[c.at(t, i)];
+        e.to_float(isum, isum);
+        e.mul(c.temp, c.weights[static_cast<std::size_t>(i)].codes, c.x.codes);
+        e.fma(c.sums[c.at(t, i)], isum, c.temp);
+      }
+    }
+    if (!layout.sums_inputs()) return;
+    load(plain.min_at, KvType::f32);
+    for (int t = 0; t < tokens_at_once(); ++t) {
+      e.broadcast(c.x.codes, x_subgroups + t * subgroups_stride());
+      for (int i = 0; i < c.n; ++i) {
+        e.fma(c.sums[c.at(t, i)], c.weights[static_cast<std::size_t>(i)].codes, c.x.codes);
       }
     }
   }
@@ -260,14 +386,20 @@ class MatmulGenerator {
   Emitter& e;
   const MatmulKey& key;
   const int tile = static_cast<int>(tile_bytes(key.format, key.cols));
-  const Q8Layout layout{key.format};
+  const CodesLayout layout{key.format};
+  const PlainLayout plain{layout};
   const Reg64 w = e.gpr("w"), out = e.gpr("out"), units = e.gpr("units"), token = e.gpr("token");
   const Reg64 at_w = e.gpr("at_w"), at_x = e.gpr("at_x"), at_out = e.gpr("at_out"), count = e.gpr("count");
-  const Reg64 groups = e.gpr("groups"), x_scales = e.gpr("x_scales"), x_offsets = e.gpr("x_offsets");
-  const Reg64 ahead = e.gpr("ahead");
+  const Reg64 groups = e.gpr("groups"), x_scales = e.gpr("x_scales");
+  const Reg64 x_subgroups = e.gpr(layout.sums_inputs() ? "x_sums" : "x_offsets"), ahead = e.gpr("ahead");
 };
 
 }  // namespace
+
+std::int64_t matmul_scratch_bytes(const MatmulKey& key) {
+  const int tiles = kTilesAtOnce * (key.epilogue == Epilogue::swiglu ? 2 : 1);
+  return tiles * plain_tile_bytes(key.format, key.cols);
+}
 
 void generate(Emitter& e, const MatmulKey& key) {
   MatmulGenerator(e, key).generate();

@@ -1,8 +1,13 @@
 #include <algorithm>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "jit/formats/packing.h"
+#include "jit/formats/unpacker.h"
 #include "jit/generators.h"
 #include "jit/unit_range.h"
 #include "jit/vector_math.h"
@@ -10,7 +15,7 @@
 namespace llamajit::jit {
 namespace {
 
-constexpr int kF32Ways = 4;
+constexpr int kFloatWays = 4;
 
 // Tiles are read side by side, as many as the Key says: more share each broadcast of x, fewer are fewer
 // streams of memory. What is faster depends on where the weights lie (docs/performance.md).
@@ -26,7 +31,6 @@ class MatvecGenerator {
   }
 
  private:
-  bool quantised() const { return key.format.kind == FormatKind::q8_0; }
   int tiles_per_unit() const { return key.epilogue == Epilogue::swiglu ? 2 : 1; }
   int unit_bytes() const { return tiles_per_unit() * tile; }
   // The 256-bit tiers have registers for one tile's sums.
@@ -42,7 +46,7 @@ class MatvecGenerator {
       const int n = std::min(streams(), n_tiles - first);
       const std::span<const V16> run =
           std::span(sums).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n));
-      quantised() ? sum_q8(run) : sum_f32(run);
+      has_codes(key.format) ? sum_codes(run) : sum_floats(run);
       e.add(w, (n - 1) * tile);
     }
     for (int unit = 0; unit < n_units; ++unit) {
@@ -51,34 +55,45 @@ class MatvecGenerator {
     e.add(out, n_units * kLanes * 4);
   }
 
-  // --- f32: one column a step, 4 ways
+  // --- floats: one column a step, 4 ways
   // ------------------------------------------------------------------------------
   // Moves w past the first tile.
-  void sum_f32(std::span<const V16> sums) {
+  void sum_floats(std::span<const V16> sums) {
     Emitter::VectorScope scope(e);
     const int n = static_cast<int>(sums.size());
     std::vector<V16> ways(sums.begin(), sums.end());  // way 0, then the others
-    for (const V16& more : e.v16s({kF32Ways - 1, n}, "more[way][tile]")) ways.push_back(more);
+    for (const V16& more : e.v16s({kFloatWays - 1, n}, "more[way][tile]")) ways.push_back(more);
     const auto way = [&](int k, int i) -> const V16& {
-      return ways[static_cast<std::size_t>(k % kF32Ways * n + i)];
+      return ways[static_cast<std::size_t>(k % kFloatWays * n + i)];
     };
     const V16 value = e.uniform16("x_k");
-    e.note("{} x 16 rows: sums over {} columns, {} ways", n, key.cols, kF32Ways);
+    e.note("{} x 16 rows: sums over {} columns, {} ways", n, key.cols, kFloatWays);
+    const bool is_f32 = key.format.kind == FormatKind::f32;
+    const V16 weight = is_f32 ? V16() : e.v16("w_k");
+    const int column_bytes = kLanes * (is_f32 ? 4 : 2);
     for (const V16& sum : ways) e.zero(sum);
     const auto column = [&](int k) {
       e.broadcast(value, x + k * 4);
-      for (int i = 0; i < n; ++i) e.fma(way(k, i), value, w + i * tile + k * kLanes * 4);
+      for (int i = 0; i < n; ++i) {
+        const RegExp at = w + i * tile + k * column_bytes;
+        if (is_f32) {
+          e.fma(way(k, i), value, at);
+        } else {
+          e.load_as_f32(weight, at, float_type(key.format.kind));
+          e.fma(way(k, i), value, weight);
+        }
+      }
     };
     constexpr int kUnroll = 16;
     e.mov(x, e.ptr[e.args() + offsetof(MatvecArgs, x)]);
     e.repeat(count, key.cols / kUnroll, [&] {
       for (int k = 0; k < kUnroll; ++k) column(k);
       e.add(x, kUnroll * 4);
-      e.add(w, kUnroll * kLanes * 4);
+      e.add(w, kUnroll * column_bytes);
     });
     const int rest = key.cols % kUnroll;
     for (int k = 0; k < rest; ++k) column(k);
-    e.add(w, rest * kLanes * 4);
+    e.add(w, tile - key.cols / kUnroll * kUnroll * column_bytes);
     e.note("the ways' sum");
     for (int i = 0; i < n; ++i) {
       e.add(way(0, i), way(0, i), way(1, i));
@@ -87,73 +102,152 @@ class MatvecGenerator {
     }
   }
 
-  // --- q8_0: four columns a step, a group at a time
-  // ----------------------------------------------------------------- Integer sums are exact in any order, so
-  // there are as many as hide the latency.
-  int integer_ways(int n) const { return e.isa().wide() ? std::max(1, 4 / n) : 2; }
+  // --- codes: four columns a step, a group at a time
+  // ---------------------------------------------------------------
+  // On the 256-bit tiers, codes that must be taken apart want registers: one half of a tile goes after the
+  // other.
+  bool by_halves() const { return !e.isa().wide() && layout.bits < 8; }
+  // Integer sums are exact in any order. Subgroups are short: the processor begins the next one's sum while
+  // it waits for the last.
+  int integer_ways(int n) const {
+    if (layout.bits < 8) return 1;
+    return e.isa().wide() ? std::max(1, 4 / n) : 2;
+  }
+
+  // What the sums of some tiles, or of half a one, are made with.
+  struct Codes {
+    Codes(MatvecGenerator& g, int n_tiles)
+        : weights(g.e.weights4(g.layout.small(), !g.by_halves(), 0, "w4")),
+          x(g.e.inputs4(g.layout.small(), "x4")),
+          temp(g.e.isa().has_dot() ? weights.codes : g.take("temp")),
+          unpacker(g.e, g.layout, !g.by_halves()),
+          x_scale(g.e.uniform16("x_scale")) {
+      for (int i = 0; i < n_tiles; ++i) {
+        const std::string role = fmt::format("isums{}[way]", i);
+        const int n_ways = g.integer_ways(n_tiles);
+        isums.push_back(g.by_halves() ? g.e.part16s(n_ways, role) : g.e.v16s(n_ways, role));
+      }
+      scale = g.layout.bits == 8 ? weights.codes : g.take("scale");
+      if (g.layout.subscales_at > 0) subscale = g.take("subscale");
+    }
+    Emitter::Weights4 weights;
+    Emitter::Inputs4 x;
+    V16 temp;
+    Unpacker unpacker;
+    V16 x_scale, scale, subscale;
+    std::vector<std::vector<V16>> isums;  // of each tile
+  };
+  V16 take(std::string_view role) { return by_halves() ? e.part16(role) : e.v16(role); }
 
   // Moves w past the first tile.
-  void sum_q8(std::span<const V16> sums) {
+  void sum_codes(std::span<const V16> sums) {
     Emitter::VectorScope scope(e);
-    const int n = static_cast<int>(sums.size());
-    const int n_ways = integer_ways(n);
-    std::vector<std::vector<V16>> isums;  // of each tile
-    isums.reserve(sums.size());
-    for (int i = 0; i < n; ++i) isums.push_back(e.v16s(n_ways, fmt::format("isums{}[way]", i)));
-    const Emitter::Inputs4 x4 = e.inputs4("x4");
-    const Emitter::Weights4 w4 = e.weights4(true, 0, "w4");
-    const V16 temp = e.isa().has_dot() ? w4.codes : e.v16("temp");
-    const auto step = [&](int k4) {
-      e.note("columns {} to {} of the group: 4 codes of x, 16 rows x 4 codes of W", 4 * k4, 4 * k4 + 3);
-      e.broadcast_inputs4(x4, x + k4 * 4);
-      for (int i = 0; i < n; ++i) {
-        e.load_weights4(w4, w + i * tile + k4 * 4 * kLanes);
-        e.dot(isums[static_cast<std::size_t>(i)][static_cast<std::size_t>(k4 % n_ways)], w4, x4, temp);
-      }
-    };
+    const Codes c(*this, static_cast<int>(sums.size()));
     constexpr auto kXq = offsetof(MatvecArgs, xq);
     e.mov(x, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, codes)]);
     e.mov(x_scales, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, scales)]);
-    e.mov(x_offsets, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, offsets)]);
-    e.note("{} x 16 rows: sums over {} groups of {}", n, key.cols / layout.group, layout.group);
+    const auto of_subgroups =
+        layout.sums_inputs() ? offsetof(QuantizedArgs, sums) : offsetof(QuantizedArgs, offsets);
+    e.mov(x_subgroups, e.ptr[e.args() + kXq + of_subgroups]);
+    e.note("{} x 16 rows: sums over {} groups of {}", sums.size(), key.cols / layout.group, layout.group);
+    c.unpacker.begin();
     for (const V16& sum : sums) e.zero(sum);
-    e.repeat(groups, key.cols / layout.group, [&] {
-      for (const std::vector<V16>& ways : isums) {
-        e.start_dot(ways[0], x_offsets);
-        for (std::size_t way = 1; way < ways.size(); ++way) e.zero(ways[way]);
+    const int n_groups = key.cols / layout.group;
+    e.repeat(groups, n_groups, [&] {
+      e.broadcast(c.x_scale, x_scales);
+      if (layout.bits < 8) prefetch();
+      if (by_halves()) {
+        for (int half = 0; half < 2; ++half) {
+          const V16 sum = half_of(sums[0], half);
+          for (int s = 0; s < layout.subgroups(); ++s) add_subgroup(c, {&sum, 1}, s, half);
+        }
+      } else if (layout.steps() > kStraightSteps && layout.subgroups() == 1) {
+        add_long_group(c, sums);
+      } else {
+        for (int s = 0; s < layout.subgroups(); ++s) add_subgroup(c, sums, s, 0);
       }
-      const int steps = layout.padded / 4;
-      const int looped = steps / kStraightSteps;
-      e.repeat(count, looped, [&] {
-        for (int k4 = 0; k4 < kStraightSteps; ++k4) step(k4);
-        e.add(x, kStraightSteps * 4);
-        e.add(w, kStraightSteps * 4 * kLanes);
-      });
-      const int rest = steps % kStraightSteps;
-      for (int k4 = 0; k4 < rest; ++k4) step(k4);
-      e.add(x, rest * 4);
-      e.add(w, rest * 4 * kLanes);
-      e.note("the group's sum: sum += float(isum) * scale_w * scale_x");
-      e.broadcast(x4.codes, x_scales);
-      for (int i = 0; i < n; ++i) {
-        add_scaled(sums[static_cast<std::size_t>(i)], isums[static_cast<std::size_t>(i)], x4.codes,
-                   w + i * tile, w4.codes);
-      }
-      e.add(w, kLanes * 4);
+      e.add(x, layout.padded);
+      e.add(w, layout.group_bytes);
       e.add(x_scales, 4);
-      e.add(x_offsets, 4);
+      e.add(x_subgroups, layout.subgroups() * 4);
     });
+    e.add(w, tile - n_groups * layout.group_bytes);
   }
 
-  // sum = fma(float(all isums), scale_w * scale_x, sum). Clobbers `isums` and `scale`.
-  void add_scaled(const V16& sum, const std::vector<V16>& isums, const V16& x_scale, const RegExp& w_scales,
-                  const V16& scale) {
-    for (std::size_t step = 1; step < isums.size(); step *= 2) {
-      for (std::size_t i = 0; i < isums.size(); i += 2 * step) e.add_i32(isums[i], isums[i], isums[i + step]);
+  // Taking codes apart fills the processor's window with instructions before it sees the loads that it will
+  // have to wait for (docs/performance.md).
+  void prefetch() {
+    e.note("the weights {} bytes ahead", kAhead);
+    for (int i = 0; i < layout.group_bytes; i += kCacheLine) e.prefetcht0(e.ptr[w + (kAhead + i)]);
+  }
+
+  static V16 half_of(const V16& v, int half) { return {{v.part[static_cast<std::size_t>(half)], Vec()}, 1}; }
+
+  // Subgroup `s` of the group at w and x, `half` of its rows, or all.
+  void add_subgroup(const Codes& c, std::span<const V16> sums, int s, int half) {
+    start(c, s);
+    const int steps = layout.steps() / layout.subgroups();
+    for (int step = s * steps; step < (s + 1) * steps; ++step) add_step(c, step, half * kPartBytes);
+    add_scaled(c, sums, s, half);
+  }
+
+  // A group that takes a loop.
+  void add_long_group(const Codes& c, std::span<const V16> sums) {
+    const int looped = layout.steps() / kStraightSteps;
+    const int loop_bytes = kStraightSteps * 4 * kLanes * layout.bits / 8;
+    start(c, 0);
+    e.repeat(count, looped, [&] {
+      for (int step = 0; step < kStraightSteps; ++step) add_step(c, step, 0);
+      e.add(x, kStraightSteps * 4);
+      e.add(w, loop_bytes);
+    });
+    for (int step = 0; step < layout.steps() % kStraightSteps; ++step) add_step(c, step, 0);
+    e.sub(w, looped * loop_bytes);
+    e.sub(x, looped * kStraightSteps * 4);
+    add_scaled(c, sums, 0, 0);
+  }
+
+  void start(const Codes& c, int s) {
+    for (const std::vector<V16>& ways : c.isums) {
+      if (layout.zero > 0) {
+        e.start_dot(ways[0], c.weights, x_subgroups + s * 4);
+      } else {
+        e.zero(ways[0]);
+      }
+      for (std::size_t way = 1; way < ways.size(); ++way) e.zero(ways[way]);
     }
-    e.mul(scale, x_scale, w_scales);
-    e.to_float(isums[0], isums[0]);
-    e.fma(sum, isums[0], scale);
+  }
+
+  void add_step(const Codes& c, int step, int offset) {
+    e.note("columns {} to {} of the group: 4 codes of x, 16 rows x 4 codes of W", 4 * step, 4 * step + 3);
+    e.broadcast_inputs4(c.x, x + step * 4);
+    for (std::size_t i = 0; i < c.isums.size(); ++i) {
+      const std::vector<V16>& ways = c.isums[i];
+      c.unpacker.emit_step(c.weights.codes, w + (static_cast<int>(i) * tile + offset), step);
+      e.make_ready(c.weights);
+      e.dot(ways[static_cast<std::size_t>(step) % ways.size()], c.weights, c.x, c.temp);
+    }
+  }
+
+  // sum = fma(float(all isums), (scale * subscale) * scale_x, sum), and sum = fma(min * submin, sum_x, sum).
+  void add_scaled(const Codes& c, std::span<const V16> sums, int s, int half) {
+    e.note("the subgroup's sum: sum += float(isum) * scale_w * scale_x{}",
+           layout.sums_inputs() ? " + min * sum of x" : "");
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      const std::vector<V16>& isums = c.isums[i];
+      for (std::size_t step = 1; step < isums.size(); step *= 2) {
+        for (std::size_t j = 0; j < isums.size(); j += 2 * step)
+          e.add_i32(isums[j], isums[j], isums[j + step]);
+      }
+      const RegExp at = w + static_cast<int>(i) * tile;
+      emit_scale(e, layout, {c.scale, c.subscale}, at, s, half);
+      e.mul(c.scale, c.scale, c.x_scale);
+      e.to_float(isums[0], isums[0]);
+      e.fma(sums[i], isums[0], c.scale);
+      if (!layout.sums_inputs()) continue;
+      emit_min(e, layout, {c.scale, c.subscale}, at, s, half);
+      e.fma_broadcast(sums[i], c.scale, x_subgroups + s * 4, isums[0]);
+    }
   }
 
   // --- epilogue
@@ -176,14 +270,17 @@ class MatvecGenerator {
   }
 
   static constexpr int kStraightSteps = 32;
+  static constexpr int kPartBytes = 32;  // of a 256-bit register
+  static constexpr int kAhead = 4096;
+  static constexpr int kCacheLine = 64;
 
   Emitter& e;
   const MatvecKey& key;
   const int tile = static_cast<int>(tile_bytes(key.format, key.cols));
-  const Q8Layout layout{key.format};
+  const CodesLayout layout{key.format};
   const Reg64 w = e.gpr("w"), out = e.gpr("out"), units = e.gpr("units"), x = e.gpr("x");
-  const Reg64 count = e.gpr("count"), groups = e.gpr("groups");
-  const Reg64 x_scales = e.gpr("x_scales"), x_offsets = e.gpr("x_offsets");
+  const Reg64 count = e.gpr("count"), groups = e.gpr("groups"), x_scales = e.gpr("x_scales");
+  const Reg64 x_subgroups = e.gpr(layout.sums_inputs() ? "x_sums" : "x_offsets");
 };
 
 }  // namespace

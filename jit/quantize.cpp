@@ -1,3 +1,5 @@
+#include <bit>
+
 #include "jit/generators.h"
 #include "jit/vector_math.h"
 
@@ -15,24 +17,23 @@ class QuantizeGenerator {
     e.mov(x, e.ptr[e.args() + offsetof(QuantizeArgs, x)]);
     e.mov(codes, e.ptr[e.args() + kOut + offsetof(QuantizedArgs, codes)]);
     e.mov(scales, e.ptr[e.args() + kOut + offsetof(QuantizedArgs, scales)]);
-    e.mov(offsets, e.ptr[e.args() + kOut + offsetof(QuantizedArgs, offsets)]);
+    const auto of_subgroups = key.zero > 0 ? offsetof(QuantizedArgs, offsets) : offsetof(QuantizedArgs, sums);
+    e.mov(of_subgroup, e.ptr[e.args() + kOut + of_subgroups]);
     e.repeat(groups, key.n / key.group, [&] {
       largest_magnitude();
       emit_q8_scale(e, scales, inverse, largest, value);
       write_codes();
-      write_offset();
       e.add(scales, 4);
-      e.add(offsets, 4);
     });
     e.leave();
   }
 
  private:
-  // Runs body(byte offset of the floats, lanes) over one group; long groups loop and leave `at` moved.
+  // Runs body(number of the vector, lanes) over `n` values; many of them loop and leave `at` moved.
   template <class Body>
-  void over_group(Body body) {
+  void over(int n, Body body) {
     constexpr int kUnroll = 8;
-    const int vectors = key.group / kLanes;
+    const int vectors = n / kLanes;
     int straight = vectors;
     if (vectors > kUnroll) {
       straight = vectors % kUnroll;
@@ -43,15 +44,14 @@ class QuantizeGenerator {
       });
     }
     for (int i = 0; i < straight; ++i) body(i, kLanes);
-    if (key.group % kLanes != 0) body(straight, key.group % kLanes);
+    if (n % kLanes != 0) body(straight, n % kLanes);
   }
 
   void largest_magnitude() {
     e.note("the group's largest magnitude");
     e.mov(at, x);
-    e.mov(at_codes, codes);
     e.zero(largest);
-    over_group([&](int i, int lanes) {
+    over(key.group, [&](int i, int lanes) {
       e.load_tail(value, at + i * kLanes * 4, lanes);
       e.abs(value, value);
       e.max(largest, value, largest);  // a NaN is passed over
@@ -59,36 +59,47 @@ class QuantizeGenerator {
   }
 
   void write_codes() {
-    e.note("codes = round(x * inverse), and their sum");
-    e.mov(at, x);
-    e.mov(at_codes, codes);
-    e.zero(sum);
-    over_group([&](int i, int lanes) {
-      e.load_tail(value, at + i * kLanes * 4, lanes);
-      emit_q8_codes(e, value, inverse);
-      e.store_s8(at_codes + i * kLanes, value, static_cast<int>(round_up(lanes, 4)));
-      e.add_i32(sum, sum, value);
+    e.repeat(subgroups, key.group / key.subgroup, [&] {
+      e.note("codes = round(x * inverse), and the sum of {}", key.subgroup);
+      e.mov(at, x);
+      e.mov(at_codes, codes);
+      e.zero(sum);
+      over(key.subgroup, [&](int i, int lanes) {
+        e.load_tail(value, at + i * kLanes * 4, lanes);
+        emit_q8_codes(e, value, inverse);
+        e.store_s8(at_codes + i * kLanes, value, static_cast<int>(round_up(lanes, 4)));
+        e.add_i32(sum, sum, value);
+      });
+      write_sum();
+      e.add(of_subgroup, 4);
+      e.add(x, key.subgroup * 4);
+      e.add(codes, static_cast<std::uint32_t>(round_up(key.subgroup, 4)));
     });
-    e.note("the next group of {}", key.group);
-    e.add(x, key.group * 4);
-    e.add(codes, static_cast<std::uint32_t>(round_up(key.group, 4)));
   }
 
-  // -128 * sum
-  void write_offset() {
-    const Vec total = e.fold_add_i32(sum, value);
-    e.note("offset = -128 * the codes' sum");
-    e.vmovd(e.scratch().cvt32(), Xbyak::Xmm(total.getIdx()));
-    e.neg(e.scratch().cvt32());
-    e.shl(e.scratch().cvt32(), 7);
-    e.mov(e.ptr[offsets], e.scratch().cvt32());
+  // -zero * sum, or float(sum) * scale
+  void write_sum() {
+    const Xbyak::Xmm total(e.fold_add_i32(sum, value).getIdx());
+    if (key.zero > 0) {
+      e.note("offset = -{} * the codes' sum", key.zero);
+      e.vmovd(e.scratch().cvt32(), total);
+      e.neg(e.scratch().cvt32());
+      e.shl(e.scratch().cvt32(), std::countr_zero(static_cast<unsigned>(key.zero)));
+      e.mov(e.ptr[of_subgroup], e.scratch().cvt32());
+    } else {
+      e.note("the codes' sum, times the scale");
+      e.vcvtdq2ps(total, total);
+      e.vmulss(total, total, e.ptr[scales]);
+      e.vmovss(e.ptr[of_subgroup], total);
+    }
   }
 
   Emitter& e;
   const QuantizeKey& key;
-  const Reg64 x = e.gpr("x"), codes = e.gpr("codes"), scales = e.gpr("scales"), offsets = e.gpr("offsets");
-  const Reg64 groups = e.gpr("groups"), count = e.gpr("count"), at = e.gpr("at"),
-              at_codes = e.gpr("at_codes");
+  const Reg64 x = e.gpr("x"), codes = e.gpr("codes"), scales = e.gpr("scales");
+  const Reg64 of_subgroup = e.gpr(key.zero > 0 ? "offsets" : "sums");
+  const Reg64 groups = e.gpr("groups"), subgroups = e.gpr("subgroups"), count = e.gpr("count");
+  const Reg64 at = e.gpr("at"), at_codes = e.gpr("at_codes");
   const V16 value = e.v16("value"), largest = e.v16("largest"), sum = e.v16("sum");
   const V16 inverse = e.uniform16("inverse");
 };

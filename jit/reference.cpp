@@ -1,7 +1,6 @@
 #include "jit/reference.h"
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -14,40 +13,35 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-float read_f32(const std::byte* at) {
-  float value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-
-// One row of a packed f32 tile times x.
-float dot_f32(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
+// One row of a packed tile of floats times x.
+float dot_floats(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
   float ways[4] = {};
   for (int k = 0; k < key.cols; ++k) {
-    ways[k % 4] = fused(read_f32(tile + (std::int64_t{k} * kLanes + lane) * 4), args.x[k], ways[k % 4]);
+    ways[k % 4] = fused(packed_value(key.format, key.cols, tile, lane, k, 1), args.x[k], ways[k % 4]);
   }
   return tree_sum(ways, 4);
 }
 
-// One row of a packed q8_0 tile times the quantised x.
-float dot_q8(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
-  const Q8Layout layout(key.format);
+// One row of a packed tile of codes times the quantised x.
+float dot_codes(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
+  const CodesLayout layout(key.format);
+  const int width = layout.padded / layout.subgroups();
   float acc = 0;
-  for (int g = 0; g < key.cols / layout.group; ++g) {
-    const std::byte* codes = tile + g * layout.group_bytes;
-    std::int32_t sum = args.xq.offsets[g];
-    for (int k = 0; k < layout.padded; ++k) {
-      sum += std::to_integer<int>(codes[(k / 4 * kLanes + lane) * 4 + k % 4]) *
-             args.xq.codes[g * layout.padded + k];
+  for (int i = 0; i < key.cols / layout.subgroup; ++i) {
+    const int g = i / layout.subgroups(), s = i % layout.subgroups();
+    const std::byte* const record = tile + std::ptrdiff_t{g} * layout.group_bytes;
+    std::int32_t sum = layout.zero > 0 ? args.xq.offsets[i] : 0;
+    for (int k = s * width; k < (s + 1) * width; ++k) {
+      sum += packed_code(layout, record, k, lane) * args.xq.codes[std::ptrdiff_t{g} * layout.padded + k];
     }
-    const float scale = read_f32(codes + layout.codes_bytes + lane * 4) * args.xq.scales[g];
-    acc = fused(static_cast<float>(sum), scale, acc);
+    acc = fused(static_cast<float>(sum), packed_scale(layout, record, s, lane) * args.xq.scales[g], acc);
+    if (layout.sums_inputs()) acc = fused(packed_min(layout, record, s, lane), args.xq.sums[i], acc);
   }
   return acc;
 }
 
 float dot(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
-  return key.format.kind == FormatKind::f32 ? dot_f32(key, args, tile, lane) : dot_q8(key, args, tile, lane);
+  return has_codes(key.format) ? dot_codes(key, args, tile, lane) : dot_floats(key, args, tile, lane);
 }
 
 }  // namespace
@@ -74,16 +68,23 @@ void reference(const NormKey& key, const NormArgs& args) {
 void reference(const QuantizeKey& key, const QuantizeArgs& args) {
   const auto padded = static_cast<int>(round_up(key.group, 4));
   for (int g = 0; g < key.n / key.group; ++g) {
-    const float* x = args.x + std::ptrdiff_t{g} * key.group;
-    std::int8_t* codes = args.out.codes + std::ptrdiff_t{g} * padded;
+    const float* const x = args.x + std::ptrdiff_t{g} * key.group;
     const Q8Scale q8 = q8_scale(x, key.group);
-    std::int32_t sum = 0;
-    for (int k = 0; k < padded; ++k) {
-      codes[k] = k < key.group ? q8_code(x[k] * q8.inverse) : std::int8_t{0};
-      sum += codes[k];
-    }
     args.out.scales[g] = q8.scale;
-    args.out.offsets[g] = sum * -128;
+    std::vector<std::int32_t> sums(static_cast<std::size_t>(key.group / key.subgroup));
+    for (int k = 0; k < padded; ++k) {
+      const std::int8_t code = k < key.group ? q8_code(x[k] * q8.inverse) : std::int8_t{0};
+      args.out.codes[std::ptrdiff_t{g} * padded + k] = code;
+      if (k < key.group) sums[static_cast<std::size_t>(k / key.subgroup)] += code;
+    }
+    for (std::size_t s = 0; s < sums.size(); ++s) {
+      const auto at = static_cast<std::size_t>(g) * sums.size() + s;
+      if (key.zero > 0) {
+        args.out.offsets[at] = -key.zero * sums[s];
+      } else {
+        args.out.sums[at] = static_cast<float>(sums[s]) * q8.scale;
+      }
+    }
   }
 }
 
@@ -112,13 +113,16 @@ void reference(const MatvecKey& key, const MatvecArgs& args) {
 
 void reference(const MatmulKey& key, const MatmulArgs& args) {
   const MatvecKey row{key.format, key.rows, key.cols, key.epilogue};
-  const bool quantised = key.format.kind == FormatKind::q8_0;
+  const CodesLayout layout(key.format);
   for (std::int64_t t = 0; t < round_up(args.n_tokens, kTokenBlock); ++t) {
     MatvecArgs one{args.w, nullptr, {}, args.out + t * row_stride(key.rows), args.unit_begin, args.unit_end};
-    if (quantised) {
-      const std::int64_t groups = key.cols / key.format.group;
-      const std::int64_t codes = row_stride(quantized_codes(key.cols, key.format.group));
-      one.xq = {args.xq.codes + t * codes, args.xq.scales + t * groups, args.xq.offsets + t * groups};
+    if (has_codes(key.format)) {
+      const std::int64_t codes = row_stride(quantized_codes(key.cols, layout.group));
+      const std::int64_t subgroups = t * (key.cols / layout.subgroup);
+      one.xq = {.codes = args.xq.codes + t * codes,
+                .scales = args.xq.scales + t * (key.cols / layout.group),
+                .offsets = layout.zero > 0 ? args.xq.offsets + subgroups : nullptr,
+                .sums = layout.sums_inputs() ? args.xq.sums + subgroups : nullptr};
     } else {
       one.x = args.x + t * row_stride(key.cols);
     }

@@ -34,7 +34,7 @@ void run_once(Engine& engine, const BenchTest& test, const std::vector<TokenId>&
 class Limit {
  public:
   Limit(Engine& engine, BenchTest::Kind kind)
-      : kind_(kind), quantised_(engine.weights().layers.front().wq.format.kind == jit::FormatKind::q8_0) {
+      : kind_(kind), quantised_(has_codes(engine.weights().layers.front().wq.format)) {
     if (engine.code().isa().generates()) limits_.emplace(engine);
   }
   double measure() const {

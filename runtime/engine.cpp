@@ -20,7 +20,7 @@ constexpr int kChunk = 128;
 constexpr int kWorthAChunk = 2;
 
 jit::KvType chosen_kv_type(const ModelFile& file, std::optional<jit::KvType> asked) {
-  const bool quantised = file.layers.front().wq.format.kind == jit::FormatKind::q8_0;
+  const bool quantised = has_codes(file.layers.front().wq.format);
   return asked.value_or(quantised ? jit::KvType::f16 : jit::KvType::f32);
 }
 

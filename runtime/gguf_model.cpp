@@ -204,7 +204,7 @@ class ModelReader {
     tensors.gate = matrix(name("ffn_gate"), c.hidden_dim, c.dim);
     tensors.up = matrix(name("ffn_up"), c.hidden_dim, c.dim);
     tensors.down = matrix(name("ffn_down"), c.dim, c.hidden_dim);
-    if (packed_format(tensors.gate.format) != packed_format(tensors.up.format)) {
+    if (tensors.gate.format != tensors.up.format) {
       file_.fail(tensors.up.name,
                  fmt::format("the format of {}, {}", tensors.gate.name, to_string(tensors.gate.format)),
                  to_string(tensors.up.format));
@@ -234,16 +234,16 @@ class ModelReader {
   }
 
   jit::Format format_of(const GgufTensor& tensor) const {
-    constexpr std::pair<std::string_view, jit::Format> kFormats[] = {
-        {"F32", {jit::FormatKind::f32, 0}},
-        {"F16", {jit::FormatKind::f16, 0}},
-        {"BF16", {jit::FormatKind::bf16, 0}},
-        {"Q8_0", {jit::FormatKind::q8_0, 32}},
-    };
+    constexpr std::pair<std::string_view, jit::FormatKind> kFloats[] = {
+        {"F32", jit::FormatKind::f32}, {"F16", jit::FormatKind::f16}, {"BF16", jit::FormatKind::bf16}};
     std::vector<std::string_view> names;
-    for (const auto& [name, format] : kFormats) {
-      if (name == tensor.type->name) return format;
+    for (const auto& [name, kind] : kFloats) {
+      if (name == tensor.type->name) return {kind, 0};
       names.push_back(name);
+    }
+    for (const jit::FormatTraits& traits : jit::all_format_traits()) {
+      if (traits.name == tensor.type->name) return {traits.kind, traits.group};
+      names.push_back(traits.name);
     }
     file_.fail(tensor.name, fmt::format("one of the formats {}", fmt::join(names, ", ")), tensor.type->name);
   }

@@ -255,11 +255,13 @@ class PartReader {
                                tensor.type->name),
                    fmt::to_string(row));
     }
-    return reader_.product(
+    const std::uint64_t blocks = reader_.product(
         {row / tensor.type->block_weights, tensor.type->block_bytes,
          static_cast<std::uint64_t>(tensor.dims[1]), static_cast<std::uint64_t>(tensor.dims[2]),
          static_cast<std::uint64_t>(tensor.dims[3])},
         field);
+    return blocks > reader_.size() ? blocks
+                                   : blocks + tensor.type->tail_bytes;  // too many already, or no overflow
   }
 
   // The tensors' data begins at the next multiple of the alignment.

@@ -8,15 +8,18 @@
 namespace llamajit {
 namespace {
 
-using jit::FormatKind;
 using jit::kLanes;
 
 constexpr std::int64_t kFloat = sizeof(float);
 
+// Codes, their scales, and a number for each subgroup.
+std::int64_t quantized_bytes(const jit::InputFormat& format, std::int64_t n) {
+  return jit::quantized_codes(n, format.group) + (n / format.group + n / format.subgroup) * kFloat;
+}
+
 // A vector of n activations as matrices take it.
 std::int64_t input_bytes(jit::Format format, std::int64_t n) {
-  if (format.kind == FormatKind::f32) return n * kFloat;
-  return jit::quantized_codes(n, format.group) + n / format.group * 2 * kFloat;
+  return has_codes(format) ? quantized_bytes(input_format(format), n) : n * kFloat;
 }
 
 // Rows [begin, end) of a product with one vector after another.
@@ -53,15 +56,13 @@ std::int64_t positions_of_part(const jit::AttentionRangesArgs& args) {
 
 struct WorkOf {
   KernelWork operator()(const jit::EmbedKey& k, const jit::EmbedArgs& /*args*/) const {
-    if (k.format.kind == FormatKind::f32) return {2 * k.dim * kFloat, 0};
-    return {k.dim + std::int64_t{k.dim} / k.format.group * kFloat + k.dim * kFloat, k.dim};
+    return {jit::tile_bytes(k.format, k.dim) / kLanes + k.dim * kFloat, has_codes(k.format) ? k.dim : 0};
   }
   KernelWork operator()(const jit::NormKey& k, const jit::NormArgs& /*args*/) const {
     return {3 * k.n * kFloat, std::int64_t{4} * k.n};
   }
   KernelWork operator()(const jit::QuantizeKey& k, const jit::QuantizeArgs& /*args*/) const {
-    const jit::Format format{FormatKind::q8_0, k.group};
-    return {k.n * kFloat + input_bytes(format, k.n), std::int64_t{3} * k.n};
+    return {k.n * kFloat + quantized_bytes({k.group, k.subgroup, k.zero}, k.n), std::int64_t{3} * k.n};
   }
   KernelWork operator()(const jit::MatvecKey& k, const jit::MatvecArgs& args) const {
     return product(k, args, 1);

@@ -138,7 +138,7 @@ Header read_versioned_header(ByteReader& reader) {
   if (shared > 1) reader.fail("header.shared_classifier", "0 or 1", fmt::to_string(shared));
   header.config.shared_classifier = shared == 1;
   if (header.version == 2) {
-    header.matrices = {jit::FormatKind::q8_0, read_group_size(reader, header.config)};
+    header.matrices = {jit::FormatKind::int8, read_group_size(reader, header.config)};
   }
   reader.seek(0, "header");
   reader.take(kHeaderBytes, "header");

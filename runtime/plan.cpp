@@ -25,7 +25,7 @@ namespace {
 struct Input {
   const float* x;
   int n;
-  std::optional<jit::Format> quantised_for{};
+  std::optional<jit::InputFormat> quantised_for{};
 };
 
 // Whether an even split of the K/V heads over the threads is also one of whole tiles of q, k and v, so that
@@ -200,9 +200,11 @@ class Plan::Builder {
 
   void matvec(Input& x, const PackedMatrix& matrix, Range units, Epilogue epilogue, float* out) {
     if (units.begin == units.end) return;
-    if (matrix.format.kind == jit::FormatKind::q8_0 && x.quantised_for != matrix.format) {
-      call(jit::QuantizeKey{x.n, matrix.format.group}, jit::QuantizeArgs{x.x, scratch().q});
-      x.quantised_for = matrix.format;
+    const jit::InputFormat input = input_format(matrix.format);
+    if (has_codes(matrix.format) && x.quantised_for != input) {
+      call(jit::QuantizeKey{x.n, input.group, input.subgroup, input.zero},
+           jit::QuantizeArgs{x.x, scratch().q});
+      x.quantised_for = input;
     }
     call(tuning_.choose(
              jit::MatvecKey{
@@ -286,7 +288,7 @@ void Plan::place(Carver& carver, int threads) {
     // The shortest group, one value, is padded to four codes.
     s.norm = carver.take<float>(config_.dim);
     s.q = {carver.take<std::int8_t>(std::int64_t{4} * longest), carver.take<float>(longest),
-           carver.take<std::int32_t>(longest)};
+           carver.take<std::int32_t>(longest), carver.take<float>(longest)};
     s.rotated = carver.take<float>(std::int64_t{config_.n_heads / config_.n_kv_heads} * config_.head_dim());
     s.attention = carver.take<float>(cache_.attention_key().scratch_floats());
     s.best = carver.take<jit::Best>(1);

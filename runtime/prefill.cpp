@@ -1,6 +1,7 @@
 #include "runtime/prefill.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cstring>
 #include <initializer_list>
@@ -20,47 +21,66 @@ namespace {
 // need be.
 constexpr std::int64_t kPortion = 3;
 
+struct Quantizer {
+  jit::InputFormat format;
+  Kernel<jit::QuantizeArgs> kernel;
+};
+
+// What becomes of a vector that some matrices are multiplied with: it is quantised once for each way in which
+// they want it.
+struct InputKernels {
+  InputKernels(std::initializer_list<const PackedMatrix*> matrices, jit::CodeCache& code)
+      : n((*matrices.begin())->cols) {
+    for (const PackedMatrix* matrix : matrices) {
+      const jit::InputFormat f = input_format(matrix->format);
+      if (!has_codes(matrix->format) || index(f) < quantizers.size()) continue;
+      quantizers.push_back({f, code.get(jit::QuantizeKey{n, f.group, f.subgroup, f.zero})});
+    }
+  }
+  // Among the quantizers; their number if there is none.
+  std::size_t index(const jit::InputFormat& format) const {
+    const auto found = std::ranges::find(quantizers, format, &Quantizer::format);
+    return static_cast<std::size_t>(found - quantizers.begin());
+  }
+
+  int n;
+  std::vector<Quantizer> quantizers;
+};
+
 struct MatrixKernel {
-  const PackedMatrix* matrix = nullptr;
+  MatrixKernel(const PackedMatrix& packed, const InputKernels& inputs, Epilogue epilogue,
+               jit::CodeCache& code, int threads)
+      : matrix(&packed),
+        input(inputs.index(input_format(packed.format))),
+        key{packed.format, packed.rows, packed.cols, epilogue},
+        multiply(code.get(key)),
+        deal(std::make_unique<Deal>(packed.units(), threads > 1 ? kPortion : packed.units(), threads)) {}
+
+  const PackedMatrix* matrix;
+  std::size_t input;  // the quantizer
+  jit::MatmulKey key;
   Kernel<jit::MatmulArgs> multiply;
   std::unique_ptr<Deal> deal;
 };
 
-// How the input of some matrices must be quantised; those that need it agree on the group.
-struct InputKernel {
-  int n = 0;
-  int group = 0;  // 0: not at all
-  Kernel<jit::QuantizeArgs> quantize;
-};
-
 struct LayerKernels {
-  InputKernel qkv_input, wo_input, gate_up_input, down_input;
+  LayerKernels(const LayerWeights& w, jit::CodeCache& code, int threads)
+      : qkv_input({&w.wq, &w.wk, &w.wv}, code),
+        wo_input({&w.wo}, code),
+        gate_up_input({&w.gate_up}, code),
+        down_input({&w.down}, code),
+        wq(w.wq, qkv_input, Epilogue::store, code, threads),
+        wk(w.wk, qkv_input, Epilogue::store, code, threads),
+        wv(w.wv, qkv_input, Epilogue::store, code, threads),
+        wo(w.wo, wo_input, Epilogue::add, code, threads),
+        gate_up(w.gate_up, gate_up_input, Epilogue::swiglu, code, threads),
+        down(w.down, down_input, Epilogue::add, code, threads) {}
+
+  std::array<const MatrixKernel*, 6> matrices() const { return {&wq, &wk, &wv, &wo, &gate_up, &down}; }
+
+  InputKernels qkv_input, wo_input, gate_up_input, down_input;
   MatrixKernel wq, wk, wv, wo, gate_up, down;
 };
-
-// How many values share a scale where any matrix wants its input quantised, else 0.
-int quantised_group(const Weights& weights) {
-  int group = 0;
-  for (const LayerWeights& l : weights.layers) {
-    for (const PackedMatrix* m : {&l.wq, &l.wk, &l.wv, &l.wo, &l.gate_up, &l.down}) {
-      group = std::max(group, m->format.group);
-    }
-  }
-  return group;
-}
-
-MatrixKernel matrix_kernel(const PackedMatrix& matrix, Epilogue epilogue, jit::CodeCache& code, int threads) {
-  return {&matrix, code.get(jit::MatmulKey{matrix.format, matrix.rows, matrix.cols, epilogue}),
-          std::make_unique<Deal>(matrix.units(), threads > 1 ? kPortion : matrix.units(), threads)};
-}
-
-InputKernel input_kernel(std::initializer_list<const PackedMatrix*> matrices, jit::CodeCache& code) {
-  for (const PackedMatrix* matrix : matrices) {
-    const int group = matrix->format.group;
-    if (group > 0) return {matrix->cols, group, code.get(jit::QuantizeKey{matrix->cols, group})};
-  }
-  return {};
-}
 
 }  // namespace
 
@@ -73,17 +93,8 @@ struct Prefill::Kernels {
         attention(code.get(cache.attention_key())),
         tile(code.get(cache.tile_key(row_stride(c.q_dim())))),
         tile_tokens(cache.tile_key(0).tokens) {
-    const auto matrix = [&](const PackedMatrix& weights, Epilogue epilogue) {
-      return matrix_kernel(weights, epilogue, code, threads);
-    };
-    for (const LayerWeights& layer : w.layers) {
-      layers.push_back({input_kernel({&layer.wq, &layer.wk, &layer.wv}, code),
-                        input_kernel({&layer.wo}, code), input_kernel({&layer.gate_up}, code),
-                        input_kernel({&layer.down}, code), matrix(layer.wq, Epilogue::store),
-                        matrix(layer.wk, Epilogue::store), matrix(layer.wv, Epilogue::store),
-                        matrix(layer.wo, Epilogue::add), matrix(layer.gate_up, Epilogue::swiglu),
-                        matrix(layer.down, Epilogue::add)});
-    }
+    layers.reserve(w.layers.size());
+    for (const LayerWeights& layer : w.layers) layers.emplace_back(layer, code, threads);
   }
 
   Kernel<jit::EmbedArgs> embed;
@@ -142,30 +153,36 @@ class Prefill::Walker {
   }
 
   // norm = RMSNorm(x), quantised where the matrices want it; ends with a barrier.
-  void prepare_input(const float* weight, const InputKernel& input) {
+  void prepare_input(const float* weight, const InputKernels& input) {
     for_my_tokens([&](std::int64_t t) { call(k_.norm, {x(t), weight, row(p_.norm_, t, c_.dim)}); });
-    if (input.group == 0) return barrier();
+    if (input.quantizers.empty()) return barrier();
     quantize(input, p_.norm_);
   }
 
   // xq = values, quantised; ends with a barrier, unless there is nothing to do.
-  void quantize(const InputKernel& input, const float* values) {
-    if (input.group == 0) return;
-    const std::int64_t codes = row_stride(jit::quantized_codes(input.n, input.group));
-    const std::int64_t groups = input.n / input.group;
-    for_my_tokens([&](std::int64_t t) {
-      const jit::QuantizedArgs out{p_.xq_.codes + t * codes, p_.xq_.scales + t * groups,
-                                   p_.xq_.offsets + t * groups};
-      call(input.quantize, {values + t * row_stride(input.n), out});
-    });
+  void quantize(const InputKernels& input, const float* values) {
+    if (input.quantizers.empty()) return;
+    for (std::size_t i = 0; i < input.quantizers.size(); ++i) {
+      const auto& [format, kernel] = input.quantizers[i];
+      const jit::QuantizedArgs& to = p_.xq_[i];
+      const std::int64_t codes = row_stride(jit::quantized_codes(input.n, format.group));
+      const std::int64_t groups = input.n / format.group, subgroups = input.n / format.subgroup;
+      for_my_tokens([&](std::int64_t t) {
+        call(kernel, {values + t * row_stride(input.n),
+                      {to.codes + t * codes, to.scales + t * groups, to.offsets + t * subgroups,
+                       to.sums + t * subgroups}});
+      });
+    }
     barrier();
   }
 
   // out = W values for all tokens, with the other threads.
   void multiply(const MatrixKernel& kernel, const float* values, float* out) {
+    const jit::QuantizedArgs xq = kernel.input < p_.xq_.size() ? p_.xq_[kernel.input] : jit::QuantizedArgs{};
+    std::byte* const scratch = p_.matmul_scratch_[static_cast<std::size_t>(thread_)];
     for (Deal::Range units = kernel.deal->next(thread_, p_.round_); !units.empty();
          units = kernel.deal->next(thread_, p_.round_)) {
-      call(kernel.multiply, {kernel.matrix->data, values, p_.xq_, out, units.begin, units.end, n_});
+      call(kernel.multiply, {kernel.matrix->data, values, xq, scratch, out, units.begin, units.end, n_});
     }
   }
 
@@ -271,16 +288,44 @@ void Prefill::place(Carver& carver, int threads) {
   v_ = matrix(config_.kv_dim());
   att_ = matrix(config_.q_dim());
   hidden_ = matrix(config_.hidden_dim);
-  const int longest = std::max({config_.dim, config_.q_dim(), config_.hidden_dim});
-  if (const int group = quantised_group(weights_); group > 0) {
-    xq_ = {carver.take<std::int8_t>(tokens * row_stride(jit::quantized_codes(longest, group))),
-           carver.take<float>(tokens * (longest / group)),
-           carver.take<std::int32_t>(tokens * (longest / group))};
+  place_quantized(carver, tokens);
+  std::int64_t scratch = 0;
+  for (const LayerKernels& layer : kernels_->layers) {
+    for (const MatrixKernel* m : layer.matrices()) scratch = std::max(scratch, matmul_scratch_bytes(m->key));
   }
+  matmul_scratch_.clear();
+  for (int t = 0; t < threads; ++t) matmul_scratch_.push_back(carver.take<std::byte>(scratch));
   attention_scratch_.clear();
   for (int t = 0; t < threads; ++t) {
     attention_scratch_.push_back(carver.take<float>(
         std::max(cache_.attention_key().scratch_floats(), cache_.tile_key(0).scratch_floats())));
+  }
+}
+
+// One for each way in which an input is quantised, as large as any layer needs it.
+void Prefill::place_quantized(Carver& carver, std::int64_t tokens) {
+  struct Sizes {
+    std::int64_t codes = 0, groups = 0, subgroups = 0;  // of a token
+  };
+  std::vector<Sizes> sizes;
+  for (const LayerKernels& layer : kernels_->layers) {
+    for (const InputKernels* input :
+         {&layer.qkv_input, &layer.wo_input, &layer.gate_up_input, &layer.down_input}) {
+      sizes.resize(std::max(sizes.size(), input->quantizers.size()));
+      for (std::size_t i = 0; i < input->quantizers.size(); ++i) {
+        const jit::InputFormat& format = input->quantizers[i].format;
+        Sizes& s = sizes[i];
+        s.codes = std::max(s.codes, row_stride(jit::quantized_codes(input->n, format.group)));
+        s.groups = std::max<std::int64_t>(s.groups, input->n / format.group);
+        s.subgroups = std::max<std::int64_t>(s.subgroups, input->n / format.subgroup);
+      }
+    }
+  }
+  xq_.clear();
+  for (const Sizes& s : sizes) {
+    xq_.push_back({carver.take<std::int8_t>(tokens * s.codes), carver.take<float>(tokens * s.groups),
+                   carver.take<std::int32_t>(tokens * s.subgroups),
+                   carver.take<float>(tokens * s.subgroups)});
   }
 }
 

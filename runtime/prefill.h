@@ -53,6 +53,7 @@ class Prefill {
   class Walker;
 
   void place(Carver& carver, int threads);
+  void place_quantized(Carver& carver, std::int64_t tokens);
 
   Config config_;
   const Weights& weights_;
@@ -65,16 +66,17 @@ class Prefill {
 
   // (chunk, …), rows row_stride() apart, within memory_.
   PagedMemory memory_;
-  float* x_ = nullptr;                     // (chunk, dim): the residual stream
-  float* norm_ = nullptr;                  // (chunk, dim)
-  float* q_ = nullptr;                     // (chunk, q_dim)
-  float* k_ = nullptr;                     // (chunk, kv_dim)
-  float* v_ = nullptr;                     // (chunk, kv_dim)
-  float* att_ = nullptr;                   // (chunk, q_dim)
-  float* hidden_ = nullptr;                // (chunk, hidden_dim)
-  jit::QuantizedArgs xq_{};                // (chunk, dim, q_dim or hidden_dim)
-  std::vector<float*> attention_scratch_;  // of each thread
-  std::vector<jit::Cursor> at_;            // of each token
+  float* x_ = nullptr;                      // (chunk, dim): the residual stream
+  float* norm_ = nullptr;                   // (chunk, dim)
+  float* q_ = nullptr;                      // (chunk, q_dim)
+  float* k_ = nullptr;                      // (chunk, kv_dim)
+  float* v_ = nullptr;                      // (chunk, kv_dim)
+  float* att_ = nullptr;                    // (chunk, q_dim)
+  float* hidden_ = nullptr;                 // (chunk, hidden_dim)
+  std::vector<jit::QuantizedArgs> xq_;      // an input, in each way in which its matrices want it
+  std::vector<std::byte*> matmul_scratch_;  // of each thread
+  std::vector<float*> attention_scratch_;   // of each thread
+  std::vector<jit::Cursor> at_;             // of each token
 };
 
 }  // namespace llamajit

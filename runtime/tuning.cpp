@@ -61,7 +61,7 @@ std::pair<double, double> compare(Engine& engine, const Tuning& a, const Tuning&
 MatvecKey Tuning::choose(MatvecKey key, jit::Isa isa) const {
   if (!isa.wide()) return key;
   const auto found = streams.find(name_of(key));
-  const bool floats = key.format.kind == jit::FormatKind::f32;
+  const bool floats = !has_codes(key.format);
   key.streams = found != streams.end() ? found->second : floats ? 2 : 1;
   return key;
 }

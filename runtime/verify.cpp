@@ -37,7 +37,8 @@ struct Outputs {
     const std::int64_t groups = key.n / key.group;
     return {{Output::Type::s8, args.out.codes, groups * jit::round_up(key.group, 4)},
             {Output::Type::f32, args.out.scales, groups},
-            {Output::Type::i32, args.out.offsets, groups}};
+            key.zero > 0 ? Output{Output::Type::i32, args.out.offsets, key.n / key.subgroup}
+                         : Output{Output::Type::f32, args.out.sums, key.n / key.subgroup}};
   }
   std::vector<Output> operator()(const jit::MatvecKey& key, const jit::MatvecArgs& args) const {
     const std::int64_t begin = args.unit_begin * kLanes;

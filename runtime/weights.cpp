@@ -14,7 +14,7 @@ struct Weights::PackJob {
 std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& carver) {
   std::vector<PackJob> jobs;
   const auto place = [&](const Tensor& tensor, int tiles_per_unit) {
-    PackedMatrix m{packed_format(tensor.format), static_cast<int>(tensor.rows), static_cast<int>(tensor.cols),
+    PackedMatrix m{tensor.format, static_cast<int>(tensor.rows), static_cast<int>(tensor.cols),
                    tiles_per_unit, nullptr};
     m.data = carver.take<std::byte>(m.bytes());
     return m;

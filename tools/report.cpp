@@ -31,7 +31,7 @@ struct ReportOptions {
 };
 
 bool is_quantised(const Engine& engine) {
-  return engine.weights().layers.front().wq.format.kind == jit::FormatKind::q8_0;
+  return has_codes(engine.weights().layers.front().wq.format);
 }
 
 // Whole tokens at the profile's position, then whole chunks of a prompt.
@@ -105,8 +105,7 @@ bool reads_memory(const jit::KernelKey& key) {
 bool multiplies_codes(const jit::KernelKey& key) {
   const auto* matvec = std::get_if<jit::MatvecKey>(&key);
   const auto* matmul = std::get_if<jit::MatmulKey>(&key);
-  return (matvec != nullptr && matvec->format.kind != jit::FormatKind::f32) ||
-         (matmul != nullptr && matmul->format.kind != jit::FormatKind::f32);
+  return (matvec != nullptr && has_codes(matvec->format)) || (matmul != nullptr && has_codes(matmul->format));
 }
 
 Performance performance(const KernelProfile& profile, const Roofs& roofs) {

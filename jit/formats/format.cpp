@@ -1,12 +1,51 @@
 #include "jit/formats/format.h"
 
+#include <iterator>
+
 #include <fmt/format.h>
 
 namespace llamajit::jit {
+namespace {
 
-Format packed_format(Format stored) {
-  const bool is_half = stored.kind == FormatKind::f16 || stored.kind == FormatKind::bf16;
-  return is_half ? Format{FormatKind::f32, 0} : stored;
+constexpr FormatTraits kTraits[] = {
+    // kind, name, block bytes, group, subgroup, bits, zero
+    {FormatKind::q8_0, "Q8_0", 34, 32, 32, 8, 128},
+    {FormatKind::q4_0, "Q4_0", 18, 32, 32, 4, 8},
+    {FormatKind::q4_1, "Q4_1", 20, 32, 32, 4, 0, Mins::one},
+    {FormatKind::q5_0, "Q5_0", 22, 32, 32, 5, 16},
+    {FormatKind::q5_1, "Q5_1", 24, 32, 32, 5, 0, Mins::one},
+    {FormatKind::q2_k, "Q2_K", 84, 256, 16, 2, 0, Mins::each},
+    {FormatKind::q3_k, "Q3_K", 110, 256, 16, 3, 4},
+    {FormatKind::q4_k, "Q4_K", 144, 256, 32, 4, 0, Mins::each},
+    {FormatKind::q5_k, "Q5_K", 176, 256, 32, 5, 0, Mins::each},
+    {FormatKind::q6_k, "Q6_K", 210, 256, 16, 6, 32},
+    {FormatKind::iq4_nl, "IQ4_NL", 18, 32, 32, 4, 128, Mins::none, true},
+    {FormatKind::iq4_xs, "IQ4_XS", 136, 256, 32, 4, 128, Mins::none, true},
+    {FormatKind::tq1_0, "TQ1_0", 54, 256, 256, 2, 1},
+    {FormatKind::tq2_0, "TQ2_0", 66, 256, 256, 2, 1},
+    {FormatKind::q1_0, "Q1_0", 18, 128, 128, 1, 1, Mins::none, false, 1},
+    {FormatKind::q2_0, "Q2_0", 18, 64, 64, 2, 1},
+    {FormatKind::i2_s, "I2_S", 32, 128, 128, 2, 1},
+};
+static_assert([] {
+  for (std::size_t i = 0; i < std::size(kTraits); ++i) {
+    if (static_cast<std::size_t>(kTraits[i].kind) != static_cast<std::size_t>(FormatKind::q8_0) + i)
+      return false;
+  }
+  return true;
+}());  // in the order of their kinds
+constexpr FormatTraits kInt8{FormatKind::int8, "int8", 0, 0, 0, 8, 128};
+
+}  // namespace
+
+const FormatTraits* format_traits(FormatKind kind) {
+  if (kind == FormatKind::int8) return &kInt8;
+  if (kind < FormatKind::q8_0) return nullptr;
+  return &kTraits[static_cast<std::size_t>(kind) - static_cast<std::size_t>(FormatKind::q8_0)];
+}
+
+std::span<const FormatTraits> all_format_traits() {
+  return kTraits;
 }
 
 std::string to_string(Format format) {
@@ -17,10 +56,11 @@ std::string to_string(Format format) {
       return "f16";
     case FormatKind::bf16:
       return "bf16";
-    case FormatKind::q8_0:
-      return fmt::format("q8_0/{}", format.group);
+    case FormatKind::int8:
+      return fmt::format("int8/{}", format.group);
+    default:
+      return std::string(format_traits(format.kind)->name);
   }
-  return "unknown";
 }
 
 }  // namespace llamajit::jit

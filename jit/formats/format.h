@@ -2,20 +2,41 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 
 namespace llamajit::jit {
 
 enum class FormatKind : std::uint8_t {
   f32,   // IEEE binary32
-  q8_0,  // int8 codes with one scale for each `group` consecutive weights of a row: w = code * scale
   f16,   // IEEE binary16
   bf16,  // the upper half of an f32
+  int8,  // llama2.c's: int8 codes with an f32 scale for each `group` consecutive weights of a row
+  // ggml's blocks of integer codes, described by format_traits().
+  q8_0,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  iq4_nl,
+  iq4_xs,
+  tq1_0,
+  tq2_0,
+  q1_0,
+  q2_0,
+  i2_s,  // BitNet's: its one scale stands behind the tensor
 };
 
 // What a matrix's weights are stored as. `group` is the number of consecutive weights of one row that share a
-// scale; 0 for formats without scales.
+// float scale; 0 for formats without scales.
 struct Format {
   FormatKind kind = FormatKind::f32;
   int group = 0;
@@ -23,10 +44,56 @@ struct Format {
   auto operator<=>(const Format&) const = default;
 };
 
-// The format that the kernels read, of weights that a file stores as `stored`: 16-bit floats become f32.
-Format packed_format(Format stored);
+// A format's minimum, which all weights of a group have added.
+enum class Mins : std::uint8_t {
+  none,
+  one,   // one for each group
+  each,  // one for each group, times an integer of each subgroup
+};
 
-// "f32", "q8_0/64"
+// Formats of integer codes: a weight of a group is
+//
+//   scale * subscale * (code - zero) + min * submin
+//
+// where scale and min are floats of the group, subscale and submin small integers of a subgroup of it (1
+// where the format has none). `codebook` formats look the value up instead: code is an index, and
+// kCodebook[index] the code that is multiplied.
+struct FormatTraits {
+  FormatKind kind;
+  std::string_view name;  // as ggml has it
+  int block_bytes;        // of a group in a file; i2_s: without the scale
+  int group;
+  int subgroup;  // weights that share a subscale and submin; the group's where there are none
+  int bits;      // of a code
+  int zero;
+  Mins mins = Mins::none;
+  bool codebook = false;
+  int shift = 0;  // codes are multiples of 1 << shift, and packed without the bits below
+
+  bool has_subscales() const { return subgroup < group; }
+};
+// The traits of a kind; int8's stand for any group. Kinds without codes have none (nullptr).
+const FormatTraits* format_traits(FormatKind kind);
+std::span<const FormatTraits> all_format_traits();  // without int8
+
+// A group's numbers apart, as format_traits() explains them: what packing, decoding and quantising share.
+// Scales that the file stores as f16 are exactly such numbers.
+struct Group {
+  static constexpr int kMost = 256, kMostSubgroups = 16;
+  std::uint8_t codes[kMost];              // (group)
+  std::int8_t subscales[kMostSubgroups];  // (group / subgroup)
+  std::uint8_t submins[kMostSubgroups];
+  float scale;
+  float min;
+};
+// From a file's block, and to it: exact inverses. For i2_s `scale` is left alone.
+void split_block(FormatKind kind, const std::byte* block, Group& to);
+void join_block(FormatKind kind, const Group& from, std::byte* block);
+
+// The values of IQ4_NL's and IQ4_XS's codes, plus 128.
+extern const std::uint8_t kCodebook[16];
+
+// "f32", "int8/64", "Q4_K"
 std::string to_string(Format format);
 
 }  // namespace llamajit::jit

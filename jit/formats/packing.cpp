@@ -6,18 +6,22 @@
 
 #include <emmintrin.h>
 
+#include "jit/kernels.h"
 #include "jit/scalar_math.h"
 
 namespace llamajit::jit {
 namespace {
-
-constexpr int kZeroCode = 128;
 
 template <class T>
 T read(const std::byte* at) {
   T value;
   std::memcpy(&value, at, sizeof value);
   return value;
+}
+
+template <class T>
+void write(std::byte* at, T value) {
+  std::memcpy(at, &value, sizeof value);
 }
 
 constexpr std::int64_t kLineUnits = 16;  // units of 4 bytes in a cache line
@@ -60,37 +64,53 @@ void transpose_units(std::byte* to, const std::byte* from, std::int64_t stride, 
     for (std::int64_t row = 0; row < n_rows; ++row) {
       const std::byte* const line = from + row * stride + first * 4;
       for (std::int64_t i = 0; i < n; ++i) {
-        const std::uint32_t unit = read<std::uint32_t>(line + i * 4) ^ flip;
-        std::memcpy(to + ((first + i) * kLanes + row) * 4, &unit, sizeof unit);
+        write(to + ((first + i) * kLanes + row) * 4, read<std::uint32_t>(line + i * 4) ^ flip);
       }
     }
   }
 }
 
-constexpr std::uint32_t kFlipCodes = 0x80808080;  // s8 to u8: code + 128
+// --- floats
+// ------------------------------------------------------------------------------------------------------------
 
-// ggml's block of q8_0.
-constexpr std::int64_t kBlockScaleBytes = 2;
-constexpr std::int64_t block_bytes(Format format) {
-  return kBlockScaleBytes + format.group;
+int float_bytes(FormatKind kind) {
+  return kind == FormatKind::f32 ? 4 : 2;
 }
 
-float block_scale(const std::byte* block) {
-  return half_to_float(read<std::uint16_t>(block));
-}
-
-// Of a matrix of 16-bit floats.
-float half_value(const SourceMatrix& from, std::int64_t index) {
-  const auto bits = read<std::uint16_t>(from.data.data() + index * 2);
-  return from.format.kind == FormatKind::f16 ? half_to_float(bits) : bfloat_to_float(bits);
+float float_value(FormatKind kind, const std::byte* at) {
+  if (kind == FormatKind::f32) return read<float>(at);
+  const auto bits = read<std::uint16_t>(at);
+  return kind == FormatKind::f16 ? half_to_float(bits) : bfloat_to_float(bits);
 }
 
 void pack_f32(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
   transpose_units(to, from.data.data() + first_row * from.cols * 4, from.cols * 4, n_rows, from.cols, 0);
 }
 
-void pack_q8(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
-  const Q8Layout layout(from.format);
+void pack_16_bits(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
+  constexpr std::int64_t kBlock = 32;  // columns: a cache line of each row
+  const std::byte* const rows = from.data.data() + first_row * from.cols * 2;
+  for (std::int64_t first = 0; first < from.cols; first += kBlock) {
+    const std::int64_t end = std::min(first + kBlock, from.cols);
+    for (std::int64_t row = 0; row < n_rows; ++row) {
+      for (std::int64_t col = first; col < end; ++col) {
+        write(to + (col * kLanes + row) * 2, read<std::uint16_t>(rows + (row * from.cols + col) * 2));
+      }
+    }
+  }
+}
+
+// --- codes
+// -------------------------------------------------------------------------------------------------------------
+
+constexpr std::uint32_t kFlipCodes = 0x80808080;  // s8 to u8: code + 128
+
+std::int64_t block_bytes(Format format) {
+  return format_traits(format.kind)->block_bytes;
+}
+
+void pack_int8(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
+  const CodesLayout layout(from.format);
   const std::int64_t n_groups = from.cols / layout.group;
   for (std::int64_t g = 0; g < n_groups; ++g) {
     std::byte* const codes = to + g * layout.group_bytes;
@@ -99,68 +119,150 @@ void pack_q8(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_ro
     for (int k = layout.group / 4 * 4; k < layout.padded; ++k) {  // a group's last columns, and its padding
       for (std::int64_t row = 0; row < n_rows; ++row) {
         const std::byte code = k < layout.group ? source[row * from.cols + k] : std::byte{0};
-        codes[(k / 4 * kLanes + row) * 4 + k % 4] = code ^ std::byte{kZeroCode};
+        codes[(k / 4 * kLanes + row) * 4 + k % 4] = code ^ static_cast<std::byte>(layout.zero);
       }
     }
-    transpose_units(codes + layout.codes_bytes, from.scales.data() + (first_row * n_groups + g) * 4,
+    transpose_units(codes + layout.scale_at, from.scales.data() + (first_row * n_groups + g) * 4,
                     n_groups * 4, n_rows, 1, 0);
   }
 }
 
-void pack_q8_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
-  const Q8Layout layout(from.format);
+// Q8_0's blocks hold the codes as int8 has them: they need not be taken apart.
+void pack_q8_0(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
+  constexpr std::int64_t kScaleBytes = 2;
+  const CodesLayout layout(from.format);
   const std::int64_t n_groups = from.cols / layout.group;
   const std::int64_t row_bytes = n_groups * block_bytes(from.format);
   for (std::int64_t g = 0; g < n_groups; ++g) {
-    std::byte* const codes = to + g * layout.group_bytes;
+    std::byte* const record = to + g * layout.group_bytes;
     const std::byte* const blocks = from.data.data() + first_row * row_bytes + g * block_bytes(from.format);
-    transpose_units(codes, blocks + kBlockScaleBytes, row_bytes, n_rows, layout.group / 4, kFlipCodes);
+    transpose_units(record, blocks + kScaleBytes, row_bytes, n_rows, layout.group / 4, kFlipCodes);
     for (std::int64_t row = 0; row < n_rows; ++row) {
-      const float scale = block_scale(blocks + row * row_bytes);
-      std::memcpy(codes + layout.codes_bytes + row * 4, &scale, sizeof scale);
+      write(record + layout.scale_at + row * 2, read<std::uint16_t>(blocks + row * row_bytes));
     }
   }
 }
 
-void pack_half(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
-  std::array<std::array<float, kLineUnits>, kLanes> values{};  // of some columns
-  for (std::int64_t col = 0; col < from.cols; col += kLineUnits) {
-    const std::int64_t n = std::min(kLineUnits, from.cols - col);
-    for (std::int64_t row = 0; row < n_rows; ++row) {
-      for (std::int64_t i = 0; i < n; ++i) {
-        values[static_cast<std::size_t>(row)][static_cast<std::size_t>(i)] =
-            half_value(from, (first_row + row) * from.cols + col + i);
-      }
+constexpr int kMostVectors = Group::kMost / 4 / 2;  // of a plane of four bits
+
+// One row's words of a plane, of all its vectors: each code's bits of this plane, steps beside each other.
+void gather_plane(const CodesLayout& layout, const Plane& plane, const Group& group, std::uint32_t* words) {
+  const std::uint32_t mask = ((1U << plane.bits) - 1) * 0x01010101U;
+  const int position = plane.position + layout.shift;
+  const int n_vectors = layout.steps() / plane.steps();
+  for (int vector = 0; vector < n_vectors; ++vector) {
+    std::uint32_t word = 0;
+    for (int slot = 0; slot < plane.steps(); ++slot) {
+      const auto codes = read<std::uint32_t>(
+          reinterpret_cast<const std::byte*>(group.codes + (vector * plane.steps() + slot) * 4));
+      word |= (codes >> position & mask) << (slot * plane.bits);
     }
-    transpose_units(to + col * kLanes * 4, reinterpret_cast<const std::byte*>(values.data()),
-                    sizeof values[0], n_rows, n, 0);
+    words[vector] = word;
   }
+}
+
+void write_scale(const CodesLayout& layout, std::byte* at, std::int64_t row, float scale) {
+  if (layout.f32_scales) {
+    write(at + row * 4, scale);
+  } else {
+    write(at + row * 2, float_to_half(scale));
+  }
+}
+
+void write_small_numbers(const CodesLayout& layout, const Group& group, std::int64_t row, std::byte* record) {
+  for (int s = 0; layout.subscales_at > 0 && s < layout.subgroups(); ++s) {
+    write(record + layout.subscales_at + s * kLanes + row, group.subscales[s]);
+    if (layout.submins_at > 0) write(record + layout.submins_at + s * kLanes + row, group.submins[s]);
+  }
+  write_scale(layout, record + layout.scale_at, row, group.scale);
+  if (layout.min_at > 0) write_scale(layout, record + layout.min_at, row, group.min);
+}
+
+void pack_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
+  const CodesLayout layout(from.format);
+  const std::int64_t n_groups = from.cols / layout.group;
+  const std::int64_t row_bytes = n_groups * block_bytes(from.format);
+  std::array<std::array<std::array<std::uint32_t, kMostVectors>, kLanes>, 2> words;  // of planes and rows
+  Group group;
+  group.scale = from.scales.empty() ? 0.0F : read<float>(from.scales.data());  // i2_s: of the matrix
+  for (std::int64_t g = 0; g < n_groups; ++g) {
+    std::byte* const record = to + g * layout.group_bytes;
+    for (std::int64_t row = 0; row < n_rows; ++row) {
+      split_block(from.format.kind,
+                  from.data.data() + (first_row + row) * row_bytes + g * block_bytes(from.format), group);
+      for (std::size_t p = 0; p < layout.planes().size(); ++p) {
+        gather_plane(layout, layout.planes()[p], group, words[p][static_cast<std::size_t>(row)].data());
+      }
+      write_small_numbers(layout, group, row, record);
+    }
+    for (std::size_t p = 0; p < layout.planes().size(); ++p) {
+      const Plane& plane = layout.planes()[p];
+      transpose_units(record + plane.at, reinterpret_cast<const std::byte*>(words[p].data()),
+                      sizeof words[p][0], n_rows, layout.steps() / plane.steps(), 0);
+    }
+  }
+}
+
+// factor * (code - zero) + min
+float coded_value(const CodesLayout& layout, int code, float factor, float min) {
+  const auto value = static_cast<float>(code - layout.zero);
+  return layout.sums_inputs() ? fused(factor, value, min) : factor * value;
 }
 
 }  // namespace
 
-float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col) {
-  const std::int64_t index = row * from.cols + col;
-  const std::byte* const data = from.data.data();
-  if (from.format.kind == FormatKind::f32) return read<float>(data + index * 4);
-  if (from.format.kind != FormatKind::q8_0) return half_value(from, index);
-  const auto code_at = [](const std::byte* at) { return static_cast<float>(read<std::int8_t>(at)); };
-  const std::int64_t group = index / from.format.group;
-  if (!from.scales.empty()) return code_at(data + index) * read<float>(from.scales.data() + group * 4);
-  const std::byte* const block = data + group * block_bytes(from.format);
-  return code_at(block + kBlockScaleBytes + index % from.format.group) * block_scale(block);
+// --- the layout
+// --------------------------------------------------------------------------------------------------------
+
+bool has_codes(Format format) {
+  return format_traits(format.kind) != nullptr;
 }
 
-Q8Layout::Q8Layout(Format format)
-    : group(format.group),
-      padded(static_cast<int>(round_up(format.group, 4))),
-      codes_bytes(std::int64_t{padded} * kLanes),
-      group_bytes(codes_bytes + 4 * kLanes) {}
+CodesLayout::CodesLayout(Format format) {
+  if (!has_codes(format)) return;
+  const FormatTraits& traits = *format_traits(format.kind);
+  group = format.group;
+  subgroup = traits.has_subscales() ? traits.subgroup : group;
+  padded = static_cast<int>(round_up(group, 4));
+  bits = traits.bits;
+  shift = traits.shift;
+  zero = traits.zero;
+  mins = traits.mins;
+  codebook = traits.codebook;
+  f32_scales = format.kind == FormatKind::int8 || format.kind == FormatKind::i2_s;
+  int at = 0;
+  const auto take = [&](int bytes) {
+    const int here = at;
+    at += bytes;
+    return here;
+  };
+  int position = 0;
+  for (int width = 8; width > 0; width /= 2) {
+    if ((bits & width) == 0) continue;
+    all_planes[n_planes++] = {width, position, take(padded * width / 8 * kLanes)};
+    position += width;
+  }
+  if (subgroup < group) {
+    subscales_at = take(subgroups() * kLanes);
+    if (mins == Mins::each) submins_at = take(subgroups() * kLanes);
+  }
+  const int scale_bytes = (f32_scales ? 4 : 2) * kLanes;
+  scale_at = take(scale_bytes);
+  if (mins != Mins::none) min_at = take(scale_bytes);
+  group_bytes = at;
+}
+
+InputFormat input_format(Format format) {
+  if (!has_codes(format)) return {};
+  const CodesLayout layout(format);
+  return {layout.group, layout.subgroup, layout.zero};
+}
 
 std::int64_t tile_bytes(Format format, std::int64_t cols) {
-  if (format.kind == FormatKind::f32) return cols * kLanes * 4;
-  const Q8Layout layout(format);
-  return cols / layout.group * layout.group_bytes;
+  constexpr std::int64_t kCacheLine = 64;
+  if (!has_codes(format)) return round_up(cols * kLanes * float_bytes(format.kind), kCacheLine);
+  const CodesLayout layout(format);
+  return round_up(cols / layout.group * layout.group_bytes, kCacheLine);
 }
 
 std::int64_t packed_bytes(Format format, std::int64_t rows, std::int64_t cols) {
@@ -170,30 +272,92 @@ std::int64_t packed_bytes(Format format, std::int64_t rows, std::int64_t cols) {
 void pack_tile(const SourceMatrix& from, std::int64_t tile, std::byte* to) {
   const std::int64_t first_row = tile * kLanes;
   const std::int64_t n_rows = std::clamp<std::int64_t>(from.rows - first_row, 0, kLanes);
-  const auto bytes = static_cast<std::size_t>(tile_bytes(packed_format(from.format), from.cols));
-  if (n_rows < kLanes) std::memset(to, 0, bytes);
+  if (n_rows < kLanes) std::memset(to, 0, static_cast<std::size_t>(tile_bytes(from.format, from.cols)));
   switch (from.format.kind) {
     case FormatKind::f32:
       return pack_f32(from, first_row, n_rows, to);
     case FormatKind::f16:
     case FormatKind::bf16:
-      return pack_half(from, first_row, n_rows, to);
+      return pack_16_bits(from, first_row, n_rows, to);
+    case FormatKind::int8:
+      return pack_int8(from, first_row, n_rows, to);
     case FormatKind::q8_0:
-      return from.scales.empty() ? pack_q8_blocks(from, first_row, n_rows, to)
-                                 : pack_q8(from, first_row, n_rows, to);
+      return pack_q8_0(from, first_row, n_rows, to);
+    default:
+      return pack_blocks(from, first_row, n_rows, to);
   }
+}
+
+float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col) {
+  const std::int64_t index = row * from.cols + col;
+  const std::byte* const data = from.data.data();
+  if (!has_codes(from.format)) {
+    return float_value(from.format.kind, data + index * float_bytes(from.format.kind));
+  }
+  const std::int64_t g = index / from.format.group;
+  if (from.format.kind == FormatKind::int8) {
+    return static_cast<float>(read<std::int8_t>(data + index)) * read<float>(from.scales.data() + g * 4);
+  }
+  const CodesLayout layout(from.format);
+  Group group;
+  split_block(from.format.kind, data + g * block_bytes(from.format), group);
+  if (from.format.kind == FormatKind::i2_s) group.scale = read<float>(from.scales.data());
+  const auto k = static_cast<int>(index % from.format.group);
+  const int s = k / layout.subgroup;
+  const int code = layout.codebook ? kCodebook[group.codes[k]] : group.codes[k];
+  const int subscale = layout.subscales_at > 0 ? group.subscales[s] : 1;
+  const int submin = layout.submins_at > 0 ? group.submins[s] : 1;
+  return coded_value(layout, code, group.scale * static_cast<float>(subscale),
+                     layout.sums_inputs() ? group.min * static_cast<float>(submin) : 0.0F);
+}
+
+namespace {
+
+float packed_float(const CodesLayout& layout, const std::byte* floats, int row) {
+  return layout.f32_scales ? read<float>(floats + row * 4)
+                           : half_to_float(read<std::uint16_t>(floats + row * 2));
+}
+
+}  // namespace
+
+int packed_code(const CodesLayout& layout, const std::byte* record, int column, int row) {
+  const int step = column / 4;
+  if (layout.bits == 8) return read<std::uint8_t>(record + (step * kLanes + row) * 4 + column % 4);
+  unsigned code = 0;
+  for (const Plane& plane : layout.planes()) {
+    const int vector = step / plane.steps(), slot = step % plane.steps();
+    const auto byte = read<std::uint8_t>(record + plane.at + (vector * kLanes + row) * 4 + column % 4);
+    code |= (byte >> (slot * plane.bits) & ((1U << plane.bits) - 1)) << plane.position;
+  }
+  return layout.codebook ? kCodebook[code] : static_cast<int>(code << layout.shift);
+}
+
+float packed_scale(const CodesLayout& layout, const std::byte* record, int subgroup, int row) {
+  const float scale = packed_float(layout, record + layout.scale_at, row);
+  if (layout.subscales_at == 0) return scale;
+  return scale * read<std::int8_t>(record + layout.subscales_at + subgroup * kLanes + row);
+}
+
+float packed_min(const CodesLayout& layout, const std::byte* record, int subgroup, int row) {
+  if (!layout.sums_inputs()) return 0;
+  const float min = packed_float(layout, record + layout.min_at, row);
+  if (layout.submins_at == 0) return min;
+  return min * read<std::uint8_t>(record + layout.submins_at + subgroup * kLanes + row);
 }
 
 float packed_value(Format format, std::int64_t cols, const std::byte* packed, std::int64_t row,
                    std::int64_t col, std::int64_t tile_stride) {
   const std::byte* tile = packed + row / kLanes * tile_stride * tile_bytes(format, cols);
-  const std::int64_t lane = row % kLanes;
-  if (format.kind == FormatKind::f32) return read<float>(tile + (col * kLanes + lane) * 4);
-  const Q8Layout layout(format);
-  const std::byte* group = tile + col / layout.group * layout.group_bytes;
-  const std::int64_t k = col % layout.group;
-  const int code = std::to_integer<int>(group[(k / 4 * kLanes + lane) * 4 + k % 4]) - kZeroCode;
-  return static_cast<float>(code) * read<float>(group + layout.codes_bytes + lane * 4);
+  const auto lane = static_cast<int>(row % kLanes);
+  if (!has_codes(format)) {
+    return float_value(format.kind, tile + (col * kLanes + lane) * float_bytes(format.kind));
+  }
+  const CodesLayout layout(format);
+  const std::byte* const record = tile + col / layout.group * layout.group_bytes;
+  const auto k = static_cast<int>(col % layout.group);
+  const int s = k / layout.subgroup;
+  return coded_value(layout, packed_code(layout, record, k, lane), packed_scale(layout, record, s, lane),
+                     packed_min(layout, record, s, lane));
 }
 
 }  // namespace llamajit::jit

@@ -2,9 +2,8 @@
 // run down the lanes with no horizontal step and no tail, and one layout serves 512- and 256-bit registers
 // alike.
 //
-//   f32   tile = [cols][16] f32
-//   q8_0  tile = for each group: [group/4][16 rows][4 columns] u8 codes (code + 128), then [16] f32 scales;
-//         a group whose length is no multiple of 4 is padded with the code for zero
+//   floats  tile = [cols][16] f32, f16 or bf16
+//   codes   tile = a record for each group (FormatTraits), see CodesLayout
 //
 // Rows beyond the matrix (the padding of the last tile) are zeros. A paired matrix (gate and up, for swiglu)
 // alternates tiles: gate 0, up 0, gate 1, up 1, …; together two such tiles are one unit of matvec.
@@ -23,34 +22,72 @@ struct SourceMatrix {
   Format format;
   std::int64_t rows = 0;
   std::int64_t cols = 0;
-  std::span<const std::byte> data;    // floats of 2 or 4 bytes; q8_0: int8 codes, or ggml's blocks
-  std::span<const std::byte> scales;  // q8_0: f32, (rows, cols / group); empty for ggml's blocks of 32, each
-                                      // a binary16 scale and its codes
+  std::span<const std::byte> data;    // floats, int8 codes, or blocks
+  std::span<const std::byte> scales;  // int8: f32, (rows, cols / group); i2_s: one f32
 };
 
-// The value at (row, col), exactly.
-float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col);
+// Whether the matrix is multiplied as integers, after its input has been quantised.
+bool has_codes(Format format);
 
-// Of packed formats.
+// How the input of a matrix with codes is quantised (QuantizeKey).
+struct InputFormat {
+  int group = 0;
+  int subgroup = 0;
+  int zero = 0;
+  bool operator==(const InputFormat&) const = default;
+};
+InputFormat input_format(Format format);
+
 std::int64_t tile_bytes(Format format, std::int64_t cols);
 std::int64_t packed_bytes(Format format, std::int64_t rows, std::int64_t cols);
 
-// Writes tile `tile` of `from`, packed as packed_format(), to `to` (tile_bytes). A tile wholly outside the
-// matrix becomes zeros.
+// Writes tile `tile` of `from` to `to` (tile_bytes). A tile wholly outside the matrix becomes zeros.
 void pack_tile(const SourceMatrix& from, std::int64_t tile, std::byte* to);
 
-// The value at (row, col) of a packed matrix, exactly: the specification of the layout. For a paired matrix,
-// give the address of gate's or up's first tile and tile_stride = 2 tiles.
+// The value at (row, col), exactly: of a matrix in a file, and of a packed one, which specifies the layout.
+// For a paired matrix, give the address of gate's or up's first tile and tile_stride = 2 tiles.
+float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col);
 float packed_value(Format format, std::int64_t cols, const std::byte* packed, std::int64_t row,
                    std::int64_t col, std::int64_t tile_stride);
 
-// Where things are within a q8_0 tile.
-struct Q8Layout {
-  explicit Q8Layout(Format format);
-  int group;                 // columns that share a scale
-  int padded;                // group rounded up to 4
-  std::int64_t codes_bytes;  // of one group in one tile: padded * 16
-  std::int64_t group_bytes;  // codes and scales
+// Bits of codes in memory of their own. A vector of 64 bytes, four to a row, holds as many steps of four
+// columns as fit into a byte, the first in the lowest bits.
+struct Plane {
+  int bits;                               // 1, 2, 4 or 8
+  int position;                           // of the lowest in a code
+  int at;                                 // bytes from the record's begin to the plane
+  int steps() const { return 8 / bits; }  // that a vector holds
 };
+
+// A group's record in a tile: planes of codes, then the subgroups' scales (s8, 16 rows each) and minima (u8),
+// then the group's scale and minimum (f16, for int8 and i2_s f32). A group of int8 whose length is no
+// multiple of 4 is padded with the code for zero.
+struct CodesLayout {
+  explicit CodesLayout(Format format);  // all zeros for floats
+
+  int steps() const { return padded / 4; }
+  int subgroups() const { return group > 0 ? group / subgroup : 0; }
+  bool sums_inputs() const { return mins != Mins::none; }
+  // Codes stay below 128: sums of two products fit 16 bits.
+  bool small() const { return bits < 8 && !codebook; }
+  std::span<const Plane> planes() const { return {all_planes, static_cast<std::size_t>(n_planes)}; }
+
+  int group = 0, subgroup = 0, padded = 0;  // padded: group rounded up to 4
+  int bits = 0, shift = 0, zero = 0;
+  Mins mins = Mins::none;
+  bool codebook = false;
+  bool f32_scales = false;
+  Plane all_planes[2] = {};
+  int n_planes = 0;
+  int subscales_at = 0, submins_at = 0;  // where there are any
+  int scale_at = 0, min_at = 0;
+  int group_bytes = 0;
+};
+
+// What a record says of one row and one column or subgroup of its group: the code that is multiplied, found
+// in the codebook where there is one; scale * subscale; min * submin.
+int packed_code(const CodesLayout& layout, const std::byte* record, int column, int row);
+float packed_scale(const CodesLayout& layout, const std::byte* record, int subgroup, int row);
+float packed_min(const CodesLayout& layout, const std::byte* record, int subgroup, int row);
 
 }  // namespace llamajit::jit

@@ -37,8 +37,11 @@ std::string product(Epilogue epilogue, std::string_view x, std::string_view out)
 struct Formula {
   std::string operator()(const EmbedKey&) const { return "out = row at->token of the table, as f32"; }
   std::string operator()(const NormKey&) const { return "out = x / sqrt(mean(x^2) + eps) * weight"; }
-  std::string operator()(const QuantizeKey&) const {
-    return "for each group: scale = max|x| / 127, codes = round(x / scale), offset = -128 * sum of the codes";
+  std::string operator()(const QuantizeKey& k) const {
+    const std::string of_codes = k.zero > 0 ? fmt::format("offset = -{} * sum of the codes", k.zero)
+                                            : "sum = sum of the codes * scale";
+    return fmt::format(
+        "for each group: scale = max|x| / 127, codes = round(x / scale); for each subgroup: {}", of_codes);
   }
   std::string operator()(const MatvecKey& k) const { return product(k.epilogue, "x", "out"); }
   std::string operator()(const MatmulKey& k) const {
@@ -81,7 +84,9 @@ using Fields = std::vector<std::pair<std::string, KeyValue>>;
 struct KeyFields {
   Fields operator()(const EmbedKey& k) const { return {{"format", to_string(k.format)}, {"dim", k.dim}}; }
   Fields operator()(const NormKey& k) const { return {{"n", k.n}, {"eps", in_short(k.eps)}}; }
-  Fields operator()(const QuantizeKey& k) const { return {{"n", k.n}, {"group", k.group}}; }
+  Fields operator()(const QuantizeKey& k) const {
+    return {{"n", k.n}, {"group", k.group}, {"subgroup", k.subgroup}, {"zero", k.zero}};
+  }
   Fields operator()(const MatvecKey& k) const {
     Fields fields = matrix(k);
     fields.emplace_back("streams", k.streams);
@@ -130,6 +135,7 @@ struct ArgsField {
 constexpr std::size_t kCodes = offsetof(QuantizedArgs, codes);
 constexpr std::size_t kScales = offsetof(QuantizedArgs, scales);
 constexpr std::size_t kOffsets = offsetof(QuantizedArgs, offsets);
+constexpr std::size_t kSums = offsetof(QuantizedArgs, sums);
 
 constexpr ArgsField kEmbed[] = {{offsetof(EmbedArgs, table), "table"},
                                 {offsetof(EmbedArgs, out), "out"},
@@ -139,12 +145,14 @@ constexpr ArgsField kNorm[] = {
 constexpr ArgsField kQuantize[] = {{offsetof(QuantizeArgs, x), "x"},
                                    {offsetof(QuantizeArgs, out) + kCodes, "out.codes"},
                                    {offsetof(QuantizeArgs, out) + kScales, "out.scales"},
-                                   {offsetof(QuantizeArgs, out) + kOffsets, "out.offsets"}};
+                                   {offsetof(QuantizeArgs, out) + kOffsets, "out.offsets"},
+                                   {offsetof(QuantizeArgs, out) + kSums, "out.sums"}};
 constexpr ArgsField kMatvec[] = {{offsetof(MatvecArgs, w), "w"},
                                  {offsetof(MatvecArgs, x), "x"},
                                  {offsetof(MatvecArgs, xq) + kCodes, "xq.codes"},
                                  {offsetof(MatvecArgs, xq) + kScales, "xq.scales"},
                                  {offsetof(MatvecArgs, xq) + kOffsets, "xq.offsets"},
+                                 {offsetof(MatvecArgs, xq) + kSums, "xq.sums"},
                                  {offsetof(MatvecArgs, out), "out"},
                                  {offsetof(MatvecArgs, unit_begin), "unit_begin"},
                                  {offsetof(MatvecArgs, unit_end), "unit_end"}};
@@ -153,6 +161,8 @@ constexpr ArgsField kMatmul[] = {{offsetof(MatmulArgs, w), "w"},
                                  {offsetof(MatmulArgs, xq) + kCodes, "xq.codes"},
                                  {offsetof(MatmulArgs, xq) + kScales, "xq.scales"},
                                  {offsetof(MatmulArgs, xq) + kOffsets, "xq.offsets"},
+                                 {offsetof(MatmulArgs, xq) + kSums, "xq.sums"},
+                                 {offsetof(MatmulArgs, scratch), "scratch"},
                                  {offsetof(MatmulArgs, out), "out"},
                                  {offsetof(MatmulArgs, unit_begin), "unit_begin"},
                                  {offsetof(MatmulArgs, unit_end), "unit_end"},

@@ -46,6 +46,11 @@ const std::unordered_map<int, std::string_view> kPatterns = {
     {ZYDIS_MNEMONIC_VBLENDVPS, "$0 = $3 ? $2 : $1"},
     {ZYDIS_MNEMONIC_VBROADCASTSS, "$0 = all $1"},
     {ZYDIS_MNEMONIC_VPBROADCASTD, "$0 = all $1"},
+    {ZYDIS_MNEMONIC_VPBROADCASTW, "$0 = all $1"},
+    {ZYDIS_MNEMONIC_VBROADCASTI128, "$0 = all $1"},
+    {ZYDIS_MNEMONIC_VBROADCASTI32X4, "$0 = all $1"},
+    {ZYDIS_MNEMONIC_VPSHUFB, "$0 = bytes of $1 by $2"},
+    {ZYDIS_MNEMONIC_VPTERNLOGD, "$0 |= $1 & $2"},
     {ZYDIS_MNEMONIC_VEXTRACTF128, "$0 = half $2 of $1"},
     {ZYDIS_MNEMONIC_VEXTRACTI128, "$0 = half $2 of $1"},
     {ZYDIS_MNEMONIC_VEXTRACTF32X4, "$0 = quarter $2 of $1"},
@@ -66,6 +71,8 @@ const std::unordered_map<int, std::string_view> kPatterns = {
     {ZYDIS_MNEMONIC_VCVTPS2PH, "$0 = half($1)"},
     {ZYDIS_MNEMONIC_VPMOVSXBD, "$0 = s32($1)"},
     {ZYDIS_MNEMONIC_VPMOVZXBD, "$0 = u32($1)"},
+    {ZYDIS_MNEMONIC_MOVZX, "$0 = u32($1)"},
+    {ZYDIS_MNEMONIC_MOVSX, "$0 = s32($1)"},
     {ZYDIS_MNEMONIC_VPMOVZXWD, "$0 = u32($1)"},
     {ZYDIS_MNEMONIC_VPMOVDW, "$0 = low16($1)"},
     {ZYDIS_MNEMONIC_VPMOVSDB, "$0 = saturated s8($1)"},
@@ -94,8 +101,9 @@ const std::unordered_map<int, std::string_view> kOperators = {
     {ZYDIS_MNEMONIC_VDIVPS, "/"},  {ZYDIS_MNEMONIC_VDIVSS, "/"},  {ZYDIS_MNEMONIC_VPSLLD, "<<"},
     {ZYDIS_MNEMONIC_VPSLLW, "<<"}, {ZYDIS_MNEMONIC_VPSRLD, ">>"}, {ZYDIS_MNEMONIC_VPSRLW, ">>"},
     {ZYDIS_MNEMONIC_VPSRAW, ">>"}, {ZYDIS_MNEMONIC_VANDPS, "&"},  {ZYDIS_MNEMONIC_VORPS, "|"},
-    {ZYDIS_MNEMONIC_VPSUBB, "-"},  {ZYDIS_MNEMONIC_VPAND, "&"},   {ZYDIS_MNEMONIC_VPANDD, "&"},
-    {ZYDIS_MNEMONIC_VXORPS, "^"},  {ZYDIS_MNEMONIC_VPXORD, "^"},  {ZYDIS_MNEMONIC_VPXOR, "^"},
+    {ZYDIS_MNEMONIC_VPOR, "|"},    {ZYDIS_MNEMONIC_VPSUBB, "-"},  {ZYDIS_MNEMONIC_VPAND, "&"},
+    {ZYDIS_MNEMONIC_VPANDD, "&"},  {ZYDIS_MNEMONIC_VXORPS, "^"},  {ZYDIS_MNEMONIC_VPXORD, "^"},
+    {ZYDIS_MNEMONIC_VPXOR, "^"},
 };
 
 class Writer {

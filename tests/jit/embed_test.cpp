@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <vector>
 
 #include <fmt/format.h>
@@ -14,7 +15,6 @@ using jit::Cursor;
 using jit::EmbedArgs;
 using jit::EmbedKey;
 using jit::Format;
-using jit::FormatKind;
 
 constexpr int kRows = 37;
 
@@ -32,7 +32,7 @@ void check(const EmbedKey& key) {
       return args;
     });
     for (int k = 0; k < key.dim; ++k) {
-      // A code times a scale is exact in a double, so this is the one right float.
+      // What a double holds exactly: this is the one right float.
       ASSERT_EQ(result->view<float>("out")[static_cast<std::size_t>(k)],
                 static_cast<float>(table.value(token, k)))
           << kernel_name(key) << ", token " << token << ", column " << k;
@@ -40,28 +40,23 @@ void check(const EmbedKey& key) {
   }
 }
 
-TEST(EmbedF32, EveryTail) {
-  for (int dim = 1; dim <= 36; ++dim) check({{FormatKind::f32, 0}, dim});
+class Embed : public testing::TestWithParam<Format> {};
+
+TEST_P(Embed, EveryLength) {
+  const int step = std::max(1, GetParam().group);
+  for (int n = 1; n <= (has_codes(GetParam()) ? 3 : 36); ++n) check({GetParam(), n * step});
+  if (has_codes(GetParam())) check({GetParam(), 17 * step});
 }
 
-TEST(EmbedF32, RealSizes) {
-  for (int dim : {44, 64, 172, 288, 768, 2048}) check({{FormatKind::f32, 0}, dim});
+TEST_P(Embed, RealSizes) {
+  const int step = std::max(1, GetParam().group);
+  for (int dim : {44, 64, 172, 288, 768, 2048}) {
+    check({GetParam(), static_cast<int>(jit::round_up(dim, step))});
+  }
 }
 
-class EmbedQ8 : public testing::TestWithParam<int> {};
-
-TEST_P(EmbedQ8, OneGroupAndMore) {
-  const Format format{FormatKind::q8_0, GetParam()};
-  for (int n_groups : {1, 2, 3, 17}) check({format, n_groups * GetParam()});
-}
-
-TEST_P(EmbedQ8, RealSizes) {
-  const Format format{FormatKind::q8_0, GetParam()};
-  for (int dim : {172, 288, 768}) check({format, static_cast<int>(jit::round_up(dim, GetParam()))});
-}
-
-INSTANTIATE_TEST_SUITE_P(Grid, EmbedQ8, testing::ValuesIn(kGroups),
-                         [](const auto& shape) { return fmt::format("group_{}", shape.param); });
+INSTANTIATE_TEST_SUITE_P(Formats, Embed, testing::ValuesIn(every_format()),
+                         [](const auto& shape) { return name_of(shape.param); });
 
 }  // namespace
 }  // namespace llamajit::test

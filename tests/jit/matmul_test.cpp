@@ -67,15 +67,19 @@ class Product {
     return kernels_.check(seed_, what, [&](CallMemory& memory) {
       MatmulArgs args{};
       args.w = memory.copy_of("w", matrix_.packed());
-      if (key_.format.kind == FormatKind::f32) {
+      if (!has_codes(key_.format)) {
         args.x = memory.copy_of("x", rows_of(n_tokens, &Activations::x, row_stride(key_.cols)));
       } else {
-        const int groups = key_.cols / key_.format.group;
+        const jit::InputFormat input = input_format(key_.format);
+        const int groups = key_.cols / input.group, subgroups = key_.cols / input.subgroup;
         const std::int64_t codes = row_stride(jit::quantized_codes(key_.cols, key_.format.group));
         args.xq = {memory.copy_of("codes", rows_of(n_tokens, &Activations::codes, codes)),
                    memory.copy_of("scales", rows_of(n_tokens, &Activations::scales, groups)),
-                   memory.copy_of("offsets", rows_of(n_tokens, &Activations::offsets, groups))};
+                   memory.copy_of("offsets", rows_of(n_tokens, &Activations::offsets, subgroups)),
+                   memory.copy_of("sums", rows_of(n_tokens, &Activations::sums, subgroups))};
       }
+      args.scratch =
+          memory.scratch<std::byte>("scratch", static_cast<std::size_t>(matmul_scratch_bytes(key_)));
       args.out = memory.uniform("out", out_size(n_tokens));
       args.unit_begin = unit_begin;
       args.unit_end = unit_end;
@@ -113,7 +117,7 @@ class Product {
         Activations& x = tokens_[static_cast<std::size_t>(t)];
         matvec({matrix_.packed().data(),
                 x.x.data(),
-                {x.codes.data(), x.scales.data(), x.offsets.data()},
+                {x.codes.data(), x.scales.data(), x.offsets.data(), x.sums.data()},
                 &out[at(t, 0)],
                 0,
                 units()});
@@ -241,7 +245,7 @@ TEST(MatmulQ8, LargestCodesAreSummedExactly) {
               args.w = memory.copy_of("w", packed);
               args.xq = {memory.copy_of("codes", matrix_of(rows, row_stride(group))),
                          memory.copy_of("scales", std::vector(kTokenBlock, 1.0F)),
-                         memory.copy_of("offsets", std::vector(kTokenBlock, -128 * group * x_code))};
+                         memory.copy_of("offsets", std::vector(kTokenBlock, -128 * group * x_code)), nullptr};
               args.out = memory.allocate<float>("out", static_cast<std::size_t>(7 * row_stride(48) + 48));
               args.unit_end = 3;
               args.n_tokens = kTokenBlock;
@@ -291,8 +295,7 @@ std::string case_name(const testing::TestParamInfo<std::tuple<Epilogue, Format>>
 }
 
 INSTANTIATE_TEST_SUITE_P(Grid, Matmul,
-                         testing::Combine(testing::ValuesIn(kEpilogues),
-                                          testing::ValuesIn(product_formats())),
+                         testing::Combine(testing::ValuesIn(kEpilogues), testing::ValuesIn(every_format())),
                          case_name);
 
 }  // namespace

@@ -36,11 +36,11 @@ class Product {
         seed_, fmt::format("units [{}, {})", unit_begin, unit_end), [&](CallMemory& memory) {
           MatvecArgs args{};
           args.w = memory.copy_of("w", matrix_.packed());
-          if (key_.format.kind == FormatKind::f32) {
+          if (!has_codes(key_.format)) {
             args.x = memory.copy_of("x", x_.x);
           } else {
             args.xq = {memory.copy_of("codes", x_.codes), memory.copy_of("scales", x_.scales),
-                       memory.copy_of("offsets", x_.offsets)};
+                       memory.copy_of("offsets", x_.offsets), memory.copy_of("sums", x_.sums)};
           }
           args.out = memory.uniform("out", static_cast<std::size_t>(key_.rows));
           args.unit_begin = unit_begin;
@@ -139,7 +139,7 @@ TEST(MatvecQ8, LargestCodesAreSummedExactly) {
               args.w = memory.copy_of("w", packed);
               args.xq = {memory.copy_of("codes", std::vector(count, static_cast<std::int8_t>(x_code))),
                          memory.copy_of("scales", std::vector{1.0F}),
-                         memory.copy_of("offsets", std::vector{-128 * group * x_code})};
+                         memory.copy_of("offsets", std::vector{-128 * group * x_code}), nullptr};
               args.out = memory.allocate<float>("out", 16);
               args.unit_end = 1;
               return args;
@@ -174,7 +174,7 @@ std::string case_name(const testing::TestParamInfo<Case>& shape) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Grid, Matvec,
-                         testing::Combine(testing::ValuesIn(kEpilogues), testing::ValuesIn(product_formats()),
+                         testing::Combine(testing::ValuesIn(kEpilogues), testing::ValuesIn(every_format()),
                                           testing::Values(1, 2, 4)),
                          case_name);
 

@@ -17,12 +17,6 @@ using jit::Format;
 using jit::FormatKind;
 using jit::kLanes;
 
-std::vector<Format> all_formats() {
-  std::vector<Format> formats = {{FormatKind::f32, 0}};
-  for (int group : kGroups) formats.push_back({FormatKind::q8_0, group});
-  return formats;
-}
-
 class Packing : public testing::TestWithParam<Format> {
  protected:
   int cols() const { return GetParam().group == 0 ? 13 : 3 * GetParam().group; }
@@ -104,7 +98,7 @@ TEST_P(Packing, TheSourceNeedsNoAlignment) {
 
 // Packs rows of ggml's blocks or 16-bit floats; each value must be the source's, exactly.
 void expect_values_kept(const jit::SourceMatrix& source) {
-  const Format packed_as = packed_format(source.format);
+  const Format packed_as = source.format;
   const std::int64_t tile = jit::tile_bytes(packed_as, source.cols);
   std::vector<std::byte> packed(static_cast<std::size_t>(packed_bytes(packed_as, source.rows, source.cols)),
                                 std::byte{0xEE});
@@ -159,9 +153,8 @@ TEST(PackingOfStoredFormats, ValuesAreWhatTheFormatSays) {
   EXPECT_EQ(source_value(q8, 0, 33), 0.0F);
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, Packing, testing::ValuesIn(all_formats()), [](const auto& shape) {
-  return shape.param.group == 0 ? std::string("f32") : fmt::format("q8_0_{}", shape.param.group);
-});
+INSTANTIATE_TEST_SUITE_P(Formats, Packing, testing::ValuesIn(every_format()),
+                         [](const auto& shape) { return name_of(shape.param); });
 
 }  // namespace
 }  // namespace llamajit::test

@@ -300,14 +300,15 @@ TEST_F(RefusedModel, WithTensorsThatAreMissingOrWrong) {
   expect(with_tensor("blk.0.attn_q.bias", {64}),
          "blk.0.attn_q.bias: expected tensors that a model of the family llama has, found another");
   expect(with_tensor("blk.0.ffn_up.weight", {64, 96}, test::kQ8_0, 68),
-         "blk.0.ffn_up.weight: expected the format of blk.0.ffn_gate.weight, f32, found q8_0/32");
+         "blk.0.ffn_up.weight: expected the format of blk.0.ffn_gate.weight, f32, found Q8_0");
   expect(with_tensor("rope_freqs.weight", {8}), "rope_freqs.weight: expected positive numbers, found 0");
   expect(with_tensor("rope_freqs.weight", {7}), "rope_freqs.weight: expected shape (8), found (7)");
 }
 
 TEST_F(RefusedModel, InFormatsWithoutKernels) {
-  expect(with_tensor("blk.0.attn_v.weight", {64, 32}, 2, 36),
-         "blk.0.attn_v.weight: expected one of the formats F32, F16, BF16, Q8_0, found Q4_0");
+  const auto q8_1 = with_tensor("blk.0.attn_v.weight", {64, 32}, 9, 72);
+  expect(q8_1, "blk.0.attn_v.weight: expected one of the formats F32, F16, BF16, Q8_0, Q4_0, ");
+  expect(q8_1, ", found Q8_1");
   expect(with_tensor("blk.0.attn_v.weight", {64, 32}, 26), "found I32");
 }
 

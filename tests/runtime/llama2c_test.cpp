@@ -121,7 +121,7 @@ TEST(Llama2c, ReadsBackEveryValueOfEveryVersion) {
       EXPECT_EQ(model.config.seq_len, 12);
       EXPECT_EQ(model.config.shared_classifier, shared);
       const jit::Format expected =
-          version == 2 ? jit::Format{jit::FormatKind::q8_0, kGroup} : jit::Format{jit::FormatKind::f32, 0};
+          version == 2 ? jit::Format{jit::FormatKind::int8, kGroup} : jit::Format{jit::FormatKind::f32, 0};
       EXPECT_EQ(model.embedding.format, expected);
       expect_tensor(model.embedding, w.embedding, "embedding", 20, 32);
       expect_layers(model, w);

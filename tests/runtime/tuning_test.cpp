@@ -22,7 +22,7 @@ using jit::Tier;
 using test::toy_config;
 
 constexpr jit::Format kF32{FormatKind::f32, 0};
-constexpr jit::Format kQ8{FormatKind::q8_0, 32};
+constexpr jit::Format kQ8{FormatKind::int8, 32};
 
 TEST(Tuning, ChoosesTheRuleUnlessItKnowsBetter) {
   const MatvecKey floats{kF32, 64, 32, Epilogue::add};

@@ -52,8 +52,9 @@ class CallMemory {
     return reinterpret_cast<T*>(add(std::move(name), count * sizeof(T), sizeof(T), true));
   }
   // Whose contents after the call are nobody's concern.
-  float* scratch(std::string name, std::size_t count) {
-    return reinterpret_cast<float*>(add(std::move(name), count * sizeof(float), sizeof(float), false));
+  template <class T = float>
+  T* scratch(std::string name, std::size_t count) {
+    return reinterpret_cast<T*>(add(std::move(name), count * sizeof(T), sizeof(T), false));
   }
 
   std::vector<float> random_floats(std::size_t count, float low = -1.0F, float high = 1.0F);

@@ -10,22 +10,14 @@ namespace llamajit::test {
 
 using jit::Epilogue;
 using jit::Format;
-using jit::FormatKind;
-
-std::vector<Format> product_formats() {
-  std::vector<Format> formats = {kF32};
-  for (int group : kGroups) formats.push_back(q8(group));
-  return formats;
-}
 
 std::string product_name(Epilogue epilogue, Format format) {
   static constexpr const char* kNames[] = {"store", "add", "swiglu"};
-  const std::string name = kNames[static_cast<int>(epilogue)];
-  return format.group == 0 ? name + "_f32" : fmt::format("{}_q8_0_{}", name, format.group);
+  return fmt::format("{}_{}", kNames[static_cast<int>(epilogue)], name_of(format));
 }
 
 double Activations::value(Format format, int col) const {
-  if (format.kind == FormatKind::f32) return x[static_cast<std::size_t>(col)];
+  if (!has_codes(format)) return x[static_cast<std::size_t>(col)];
   const auto padded = jit::round_up(format.group, 4);
   return double{scales[static_cast<std::size_t>(col / format.group)]} *
          codes[static_cast<std::size_t>(col / format.group * padded + col % format.group)];
@@ -34,20 +26,24 @@ double Activations::value(Format format, int col) const {
 Activations random_activations(Format format, int cols, std::uint64_t seed) {
   CallMemory source(Edge::back, seed);
   Activations a;
-  if (format.kind == FormatKind::f32) {
+  if (!has_codes(format)) {
     a.x = source.random_floats(static_cast<std::size_t>(cols));
     return a;
   }
-  for (int g = 0; g < cols / format.group; ++g) {
-    std::int32_t sum = 0;
-    for (int k = 0; k < jit::round_up(format.group, 4); ++k) {
-      const int code = k < format.group ? static_cast<int>(source.random()() % 255) - 127 : 0;
-      a.codes.push_back(static_cast<std::int8_t>(code));
-      sum += code;
+  const jit::InputFormat input = input_format(format);
+  a.scales = source.random_floats(static_cast<std::size_t>(cols / input.group), 0.001F, 0.02F);
+  for (const float scale : a.scales) {
+    for (int s = 0; s < input.group / input.subgroup; ++s) {
+      std::int32_t sum = 0;
+      for (int k = 0; k < jit::round_up(input.subgroup, 4); ++k) {
+        const int code = k < input.subgroup ? static_cast<int>(source.random()() % 255) - 127 : 0;
+        a.codes.push_back(static_cast<std::int8_t>(code));
+        sum += code;
+      }
+      a.offsets.push_back(-input.zero * sum);
+      a.sums.push_back(static_cast<float>(sum) * scale);
     }
-    a.offsets.push_back(-128 * sum);
   }
-  a.scales = source.random_floats(a.offsets.size(), 0.001F, 0.02F);
   return a;
 }
 
@@ -67,10 +63,10 @@ Sum ProductMatrix::dot(const RandomMatrix& matrix, const Activations& x, int row
   for (int col = 0; col < cols_; ++col) {
     const double term = matrix.value(row, col) * x.value(format_, col);
     sum.value += term;
-    magnitude += std::abs(term);
+    magnitude += matrix.magnitude(row, col) * std::abs(x.value(format_, col));
   }
-  // f32: one rounding a term of a way; q8_0: three a group.
-  const int roundings = format_.kind == FormatKind::f32 ? cols_ / 4 + 4 : cols_ / format_.group + 4;
+  // Floats: one rounding a term of a way; codes: two additions a subgroup, and what they add is rounded.
+  const int roundings = has_codes(format_) ? 2 * (cols_ / input_format(format_).subgroup) + 6 : cols_ / 4 + 4;
   sum.bound = roundings * kEps * magnitude;
   return sum;
 }

@@ -15,22 +15,21 @@ namespace llamajit::test {
 
 inline constexpr jit::Format kF32{jit::FormatKind::f32, 0};
 constexpr jit::Format q8(int group) {
-  return {jit::FormatKind::q8_0, group};
+  return {jit::FormatKind::int8, group};
 }
 
-// f32 and q8_0 with each of kGroups.
-std::vector<jit::Format> product_formats();
 inline constexpr jit::Epilogue kEpilogues[] = {jit::Epilogue::store, jit::Epilogue::add,
                                                jit::Epilogue::swiglu};
-// "swiglu_q8_0_64": a test's name.
+// "swiglu_int8_64": a test's name.
 std::string product_name(jit::Epilogue epilogue, jit::Format format);
 
 // One token's input of a product.
 struct Activations {
-  std::vector<float> x;            // f32 only
-  std::vector<std::int8_t> codes;  // q8_0 only, as the next two
+  std::vector<float> x;            // for floats only
+  std::vector<std::int8_t> codes;  // for codes only, as what follows
   std::vector<float> scales;
   std::vector<std::int32_t> offsets;
+  std::vector<float> sums;
 
   double value(jit::Format format, int col) const;
 };

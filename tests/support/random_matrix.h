@@ -1,30 +1,32 @@
 // Matrices for kernel tests: as a file would store them, packed, and as plain numbers.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "jit/formats/packing.h"
 #include "jit/kernels.h"
+#include "jit/scalar_math.h"
 
 namespace llamajit::test {
 
 class RandomMatrix {
  public:
-  // f32 values in [-1, 1); q8_0 codes over all of int8 and scales in [0, 0.02).
+  // f32 values in [-1, 1), 16-bit ones about so; codes over all of their range, scales in [0, 0.02).
   RandomMatrix(jit::Format format, int rows, int cols, std::mt19937_64& random)
       : format_(format), rows_(rows), cols_(cols) {
-    const auto count = static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols);
-    if (format.kind == jit::FormatKind::f32) {
-      for (std::size_t i = 0; i < count; ++i) append(data_, unit(random) * 2 - 1);
-      return;
-    }
-    for (std::size_t i = 0; i < count; ++i) data_.push_back(static_cast<std::byte>(random() >> 56));
-    for (std::size_t i = 0; i < count / static_cast<std::size_t>(format.group); ++i) {
-      append(scales_, unit(random) * 0.02F);
+    if (format.kind == jit::FormatKind::int8) {
+      make_int8(random);
+    } else if (has_codes(format)) {
+      make_blocks(random);
+    } else {
+      for (int i = 0; i < rows * cols; ++i) add_float(unit(random) * 2 - 1);
     }
   }
 
@@ -39,27 +41,80 @@ class RandomMatrix {
     return out;
   }
 
-  float f32(int row, int col) const { return read(data_, index(row, col)); }
-  int code(int row, int col) const { return static_cast<std::int8_t>(data_[index(row, col)]); }
-  float scale(int row, int group) const {
-    return read(scales_, static_cast<std::size_t>(row) * static_cast<std::size_t>(cols_ / format_.group) +
-                             static_cast<std::size_t>(group));
-  }
-  double value(int row, int col) const {
-    if (format_.kind == jit::FormatKind::f32) return f32(row, col);
-    return double{scale(row, col / format_.group)} * code(row, col);
-  }
+  // Exact, but for the float that scale * subscale, or min * submin, is rounded to.
+  double value(int row, int col) const { return values_[index(row, col)]; }
+  // Of the parts that a value is added up of.
+  double magnitude(int row, int col) const { return magnitudes_[index(row, col)]; }
 
  private:
+  // What the format makes of it.
+  void add_float(float value) {
+    if (format_.kind == jit::FormatKind::f32) {
+      append(data_, value);
+    } else if (format_.kind == jit::FormatKind::f16) {
+      append(data_, jit::float_to_half(value));
+      value = jit::half_to_float(jit::float_to_half(value));
+    } else {
+      append(data_, jit::float_to_bfloat(value));
+      value = jit::bfloat_to_float(jit::float_to_bfloat(value));
+    }
+    add(value, std::abs(value));
+  }
+
+  void make_int8(std::mt19937_64& random) {
+    for (int i = 0; i < rows_ * cols_ / format_.group; ++i) {
+      const float scale = unit(random) * 0.02F;
+      append(scales_, scale);
+      for (int k = 0; k < format_.group; ++k) {
+        const auto code = static_cast<std::int8_t>(random() >> 56);
+        append(data_, code);
+        add(double{scale} * code, std::abs(double{scale} * code));
+      }
+    }
+  }
+
+  // Random bytes, made to what a block can hold, with scales that a matrix might have.
+  void make_blocks(std::mt19937_64& random) {
+    const jit::FormatTraits& traits = *jit::format_traits(format_.kind);
+    const float tensor_scale = small_half(random);
+    if (format_.kind == jit::FormatKind::i2_s) append(scales_, tensor_scale);
+    std::vector<std::byte> block(static_cast<std::size_t>(traits.block_bytes));
+    for (int i = 0; i < rows_ * cols_ / traits.group; ++i) {
+      for (std::byte& byte : block) byte = static_cast<std::byte>(random() >> 56);
+      jit::Group group{};
+      split_block(format_.kind, block.data(), group);
+      group.scale = format_.kind == jit::FormatKind::i2_s ? tensor_scale : small_half(random);
+      if (traits.mins != jit::Mins::none) group.min = -small_half(random);
+      join_block(format_.kind, group, block.data());
+      data_.insert(data_.end(), block.begin(), block.end());
+      for (int k = 0; k < traits.group; ++k) add_code(traits, group, k);
+    }
+  }
+
+  void add_code(const jit::FormatTraits& traits, const jit::Group& group, int k) {
+    const int s = k / traits.subgroup;
+    const float factor = group.scale * static_cast<float>(traits.has_subscales() ? group.subscales[s] : 1);
+    const int code = traits.codebook ? jit::kCodebook[group.codes[k]] : group.codes[k];
+    const double part = double{factor} * (code - traits.zero);
+    double min = 0;
+    if (traits.mins != jit::Mins::none) {
+      min = group.min * static_cast<float>(traits.mins == jit::Mins::each ? group.submins[s] : 1);
+    }
+    add(part + min, std::abs(part) + std::abs(min));
+  }
+
+  void add(double value, double magnitude) {
+    values_.push_back(value);
+    magnitudes_.push_back(magnitude);
+  }
   static float unit(std::mt19937_64& random) { return static_cast<float>(random() >> 40) * 0x1p-24F; }
-  static void append(std::vector<std::byte>& to, float value) {
+  static float small_half(std::mt19937_64& random) {
+    return jit::half_to_float(jit::float_to_half(unit(random) * 0.02F));
+  }
+  template <class T>
+  static void append(std::vector<std::byte>& to, T value) {
     to.resize(to.size() + sizeof value);
     std::memcpy(to.data() + to.size() - sizeof value, &value, sizeof value);
-  }
-  static float read(const std::vector<std::byte>& from, std::size_t index) {
-    float value;
-    std::memcpy(&value, from.data() + index * sizeof value, sizeof value);
-    return value;
   }
   std::size_t index(int row, int col) const {
     return static_cast<std::size_t>(row) * static_cast<std::size_t>(cols_) + static_cast<std::size_t>(col);
@@ -68,6 +123,7 @@ class RandomMatrix {
   jit::Format format_;
   int rows_, cols_;
   std::vector<std::byte> data_, scales_;
+  std::vector<double> values_, magnitudes_;
 };
 
 // Tiles of gate and up in turn, as swiglu wants them.
@@ -84,7 +140,24 @@ inline std::vector<std::byte> packed_pair(jit::Format format, int cols, const Ra
   return out;
 }
 
-// The groups of q8_0 that tests walk: real ones, odd ones, ones shorter than a vector, ones that loop.
+// The groups of int8 that tests walk: real ones, odd ones, ones shorter than a vector, ones that loop.
 inline constexpr int kGroups[] = {64, 32, 43, 4, 1, 2, 3, 20, 100, 256, 512};
+
+// f32 and the 16-bit floats; int8 with each of kGroups; all others.
+inline std::vector<jit::Format> every_format() {
+  std::vector<jit::Format> formats = {
+      {jit::FormatKind::f32, 0}, {jit::FormatKind::f16, 0}, {jit::FormatKind::bf16, 0}};
+  for (int group : kGroups) formats.push_back({jit::FormatKind::int8, group});
+  for (const jit::FormatTraits& traits : jit::all_format_traits()) {
+    formats.push_back({traits.kind, traits.group});
+  }
+  return formats;
+}
+// As a part of a test's name: "int8_64".
+inline std::string name_of(jit::Format format) {
+  std::string name = to_string(format);
+  std::ranges::replace(name, '/', '_');
+  return name;
+}
 
 }  // namespace llamajit::test

@@ -40,9 +40,15 @@ void add_products(std::vector<KernelKey>& keys, Format format, int cols) {
 
 std::vector<KernelKey> some_keys() {
   const Format f32{FormatKind::f32, 0};
-  std::vector<KernelKey> keys = {
-      jit::QuantizeKey{128, 64}, jit::QuantizeKey{128, 32}, jit::QuantizeKey{86, 43}, jit::RopeKey{8},
-      jit::RopeKey{48},          jit::EmbedKey{f32, 64},    jit::EmbedKey{f32, 67}};
+  std::vector<KernelKey> keys = {jit::QuantizeKey{128, 64, 64, 128},
+                                 jit::QuantizeKey{128, 32, 32, 128},
+                                 jit::QuantizeKey{86, 43, 43, 128},
+                                 jit::QuantizeKey{512, 256, 32, 0},
+                                 jit::QuantizeKey{512, 256, 16, 32},
+                                 jit::RopeKey{8},
+                                 jit::RopeKey{48},
+                                 jit::EmbedKey{f32, 64},
+                                 jit::EmbedKey{f32, 67}};
   for (const int n : {7, 64, 77, 512}) {
     keys.emplace_back(jit::NormKey{n, 1e-5F});
     keys.emplace_back(jit::SoftmaxKey{n});
@@ -51,9 +57,20 @@ std::vector<KernelKey> some_keys() {
   add_attention(keys);
   add_products(keys, f32, 71);
   for (const int group : {4, 43, 64}) {
-    const Format q8{FormatKind::q8_0, group};
-    keys.emplace_back(jit::EmbedKey{q8, 4 * group});
-    add_products(keys, q8, 4 * group);
+    const Format int8{FormatKind::int8, group};
+    keys.emplace_back(jit::EmbedKey{int8, 4 * group});
+    add_products(keys, int8, 4 * group);
+  }
+  for (const FormatKind kind : {FormatKind::f16, FormatKind::bf16}) {
+    keys.emplace_back(jit::EmbedKey{{kind, 0}, 71});
+    keys.emplace_back(jit::MatvecKey{{kind, 0}, 50, 71, Epilogue::add, 2});
+    keys.emplace_back(jit::MatmulKey{{kind, 0}, 50, 71, Epilogue::add});
+  }
+  for (const jit::FormatTraits& traits : jit::all_format_traits()) {
+    const Format format{traits.kind, traits.group};
+    keys.emplace_back(jit::EmbedKey{format, traits.group});
+    keys.emplace_back(jit::MatvecKey{format, 50, 2 * traits.group, Epilogue::swiglu, 1});
+    keys.emplace_back(jit::MatmulKey{format, 50, 2 * traits.group, Epilogue::swiglu});
   }
   return keys;
 }

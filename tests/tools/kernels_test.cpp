@@ -44,7 +44,7 @@ TEST_F(KernelsCommand, TellsWhatEachIsAndTakes) {
   expect_success(result);
   EXPECT_EQ(result.err, "");
   EXPECT_THAT(result.out, AllOf(HasSubstr("kernel "), HasSubstr(" share of its time\n"),
-                                ContainsRegex("\nmatvec_q8_0_32_96x64_swiglu +\\(96, 64\\) +[0-9]+ "),
+                                ContainsRegex("\nmatvec_int8_32_96x64_swiglu +\\(96, 64\\) +[0-9]+ "),
                                 ContainsRegex("\nattention_[^\n]+ [0-9]+\\.[0-9]%"),
                                 ContainsRegex("measured on one thread: a token at position 39 takes "
                                               "[0-9.]+ us, a prompt of 40 tokens [0-9.]+ us\n")));
@@ -65,12 +65,12 @@ TEST_F(KernelsCommand, SharesAddUpAndCallsAreThePlans) {
   }
   EXPECT_EQ(kernels_by_name["rope_8"]["token"]["calls"], 2 * 2);  // q and k, in two layers
   EXPECT_EQ(kernels_by_name["rmsnorm_64"]["token"]["calls"], 2 * 2 + 1);
-  const nlohmann::json& gate_up = kernels_by_name["matvec_q8_0_32_96x64_swiglu"]["token"];
+  const nlohmann::json& gate_up = kernels_by_name["matvec_int8_32_96x64_swiglu"]["token"];
   EXPECT_EQ(gate_up["operations"], 2 * 2 * 2 * 96 * 64);
   // Codes and scales of two matrices, the input and the output; all of it in two layers.
   EXPECT_EQ(gate_up["bytes"], 2 * (2 * 96 * (64 + 2 * 4) + 64 + 2 * 8 + 96 * 4));
-  EXPECT_TRUE(kernels_by_name["matmul_q8_0_32_96x64_swiglu"]["token"].is_null());
-  EXPECT_FALSE(kernels_by_name["matmul_q8_0_32_96x64_swiglu"]["prompt"].is_null());
+  EXPECT_TRUE(kernels_by_name["matmul_int8_32_96x64_swiglu"]["token"].is_null());
+  EXPECT_FALSE(kernels_by_name["matmul_int8_32_96x64_swiglu"]["prompt"].is_null());
   EXPECT_TRUE(kernels_by_name["softmax_33"]["prompt"].is_null());
   EXPECT_NEAR(token, 1, 1e-6);
   EXPECT_NEAR(prompt, 1, 1e-6);

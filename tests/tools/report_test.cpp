@@ -150,7 +150,7 @@ TEST_F(ReportCommand, OnlyTheKernelsAskedFor) {
   const std::string text = page(model_, {"--no-timing", "--only", "rmsnorm*"});
   EXPECT_THAT(text, HasSubstr(".globl rmsnorm_64\n"));
   EXPECT_THAT(text, Not(HasSubstr(".globl matvec")));
-  EXPECT_THAT(text, HasSubstr("matvec_q8_0_32_96x64_swiglu")) << "the path is shown as a whole";
+  EXPECT_THAT(text, HasSubstr("matvec_int8_32_96x64_swiglu")) << "the path is shown as a whole";
   expect_error(report(model_, {"-o", "-", "--only", "nothing"}), 1, {"--only", "'nothing'"});
 }
 

@@ -77,11 +77,11 @@ TEST_F(Dump, HashesAndSizesAreThoseOfTheFiles) {
 TEST_F(Dump, KeysAreWrittenOut) {
   const auto manifest = nlohmann::json::parse(read_file(path() + "/manifest.json"));
   for (const auto& kernel : manifest["kernels"]) {
-    if (kernel["name"] != "matvec_q8_0_43_50x172_swiglu_streams2") continue;
+    if (kernel["name"] != "matvec_int8_43_50x172_swiglu_streams2") continue;
     EXPECT_EQ(
         kernel["key"],
         (nlohmann::json{
-            {"format", "q8_0/43"}, {"rows", 50}, {"cols", 172}, {"epilogue", "swiglu"}, {"streams", 2}}));
+            {"format", "int8/43"}, {"rows", 50}, {"cols", 172}, {"epilogue", "swiglu"}, {"streams", 2}}));
     return;
   }
   ADD_FAILURE() << "no such kernel";

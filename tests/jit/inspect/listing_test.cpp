@@ -114,7 +114,7 @@ TEST(Listing, NamesTheHalvesOfPairs) {
 }
 
 TEST(Listing, LoopsAreNamedAfterTheirCounters) {
-  const std::string text = make_listing({Tier::avx512vnni}, jit::QuantizeKey{128, 64}).text();
+  const std::string text = make_listing({Tier::avx512vnni}, jit::QuantizeKey{128, 64, 64, 128}).text();
   EXPECT_THAT(text, testing::ContainsRegex("\n\\.Lgroups: +# 2 turns\n"));
   EXPECT_THAT(text, HasSubstr("jnz .Lgroups "));
 }

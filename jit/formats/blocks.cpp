@@ -1,0 +1,48 @@
+#include "jit/formats/blocks.h"
+
+#include <cassert>
+#include <iterator>
+
+namespace llamajit::jit {
+namespace {
+
+struct Row {
+  FormatKind kind;
+  const BlockLayout* layout;
+};
+constexpr Row kLayouts[] = {
+    {FormatKind::q8_0, &kQ8_0Layout},    {FormatKind::q4_0, &kQ4_0Layout},
+    {FormatKind::q4_1, &kQ4_1Layout},    {FormatKind::q5_0, &kQ5_0Layout},
+    {FormatKind::q5_1, &kQ5_1Layout},    {FormatKind::q2_k, &kQ2KLayout},
+    {FormatKind::q3_k, &kQ3KLayout},     {FormatKind::q4_k, &kQ4KLayout},
+    {FormatKind::q5_k, &kQ5KLayout},     {FormatKind::q6_k, &kQ6KLayout},
+    {FormatKind::iq4_nl, &kIq4NlLayout}, {FormatKind::iq4_xs, &kIq4XsLayout},
+    {FormatKind::tq1_0, &kTq1_0Layout},  {FormatKind::tq2_0, &kTq2_0Layout},
+    {FormatKind::q1_0, &kQ1_0Layout},    {FormatKind::q2_0, &kQ2_0Layout},
+    {FormatKind::i2_s, &kI2SLayout},
+};
+
+// By index: a look-up happens for every block.
+const BlockLayout& layout_of(FormatKind kind) {
+  constexpr auto kFirst = static_cast<std::size_t>(FormatKind::q8_0);
+  static_assert([] {
+    for (std::size_t i = 0; i < std::size(kLayouts); ++i) {
+      if (static_cast<std::size_t>(kLayouts[i].kind) != kFirst + i) return false;
+    }
+    return true;
+  }());
+  assert(static_cast<std::size_t>(kind) >= kFirst);
+  return *kLayouts[static_cast<std::size_t>(kind) - kFirst].layout;
+}
+
+}  // namespace
+
+void split_block(FormatKind kind, const std::byte* block, Group& to) {
+  layout_of(kind).split(block, to);
+}
+
+void join_block(FormatKind kind, const Group& from, std::byte* block) {
+  layout_of(kind).join(from, block);
+}
+
+}  // namespace llamajit::jit

@@ -1,0 +1,42 @@
+// Scales and mins by least squares: for weights x and levels l (integers), the scale d and min m for which
+// the sum of (x - d l - m)^2 is smallest where each weight takes the level nearest to it. Levels and scale
+// depend on one another; so a few scales are tried, each refitted to the levels that it leads to, and the
+// best is kept.
+//
+// All weights count alike: nothing is known here about the activations that they will meet.
+#pragma once
+
+#include <cstdint>
+
+#include "jit/formats/format.h"
+
+namespace llamajit::jit {
+
+// The levels that weights can take: all integers of a range, or where there is a table, those that it has for
+// the nearest integer, nearest[i - lowest].
+struct Levels {
+  int lowest;
+  int highest;
+  const std::int8_t* nearest = nullptr;
+};
+
+struct Line {
+  float scale = 0;
+  float min = 0;
+};
+
+// Everywhere n is a multiple of 16, and at most Group::kMost. Weights must be finite.
+float fit_scale(const float* x, int n, const Levels& levels);
+// Levels from 0 to `highest`; with `negative_min` the min is zero at most.
+Line fit_line(const float* x, int n, int highest, bool negative_min);
+
+// Each weight's nearest level. Returns the sum of squared errors.
+float nearest_levels(const float* x, int n, Line line, const Levels& levels, std::int8_t* to);
+
+// What a refit needs to know of levels and weights.
+struct Moments {
+  double l = 0, ll = 0, x = 0, xl = 0;  // sums of l, l^2, x and x l
+};
+Moments moments(const float* x, const std::int8_t* levels, int n);
+
+}  // namespace llamajit::jit

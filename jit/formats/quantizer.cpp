@@ -1,0 +1,313 @@
+#include "jit/formats/quantizer.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+
+#include "jit/formats/fit.h"
+#include "jit/scalar_math.h"
+
+namespace llamajit::jit {
+namespace {
+
+// Integers that the formats' subscales and submins can be.
+struct Range {
+  int lowest;
+  int highest;
+};
+Range factors_of(FormatKind kind) {
+  switch (kind) {
+    case FormatKind::q2_k:
+      return {0, 15};
+    case FormatKind::q4_k:
+    case FormatKind::q5_k:
+      return {0, 63};
+    case FormatKind::q6_k:
+      return {-128, 127};
+    default:  // q3_k, iq4_xs
+      return {-32, 31};
+  }
+}
+
+// For every int8, the value of the codebook that is nearest, and its index.
+struct CodebookTables {
+  std::array<std::int8_t, 256> nearest{};
+  std::array<std::uint8_t, 256> index{};
+
+  CodebookTables() {
+    for (int i = 0; i < 256; ++i) {
+      const auto* const best =
+          std::min_element(std::begin(kCodebook), std::end(kCodebook),
+                           [i](int a, int b) { return std::abs(a - i) < std::abs(b - i); });
+      nearest[static_cast<std::size_t>(i)] = static_cast<std::int8_t>(*best - 128);
+      index[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(best - kCodebook);
+    }
+  }
+};
+const CodebookTables& codebook_tables() {
+  static const CodebookTables kTables;
+  return kTables;
+}
+
+Levels levels_of(const FormatTraits& traits) {
+  switch (traits.kind) {
+    case FormatKind::q8_0:
+      return {-127, 127};  // as everywhere: -128 has no opposite
+    case FormatKind::tq1_0:
+    case FormatKind::tq2_0:
+    case FormatKind::i2_s:
+      return {-1, 1};
+    default:
+      break;
+  }
+  if (traits.codebook) return {-128, 127, codebook_tables().nearest.data()};
+  return {-traits.zero, (1 << traits.bits) - 1 - traits.zero};
+}
+
+float as_half(double x) {
+  return half_to_float(float_to_half(static_cast<float>(x)));
+}
+
+// One group of a format.
+class GroupQuantizer {
+ public:
+  GroupQuantizer(const FormatTraits& traits, const float* x, Group& to)
+      : traits_(traits), levels_(jit::levels_of(traits)), factors_(factors_of(traits.kind)), x_(x), to_(to) {}
+
+  void quantize(float tensor_scale) {
+    if (traits_.bits == 1) return take_signs();
+    if (traits_.kind == FormatKind::i2_s) {
+      take_levels({tensor_scale, 0}, 0);
+    } else if (traits_.mins == Mins::each) {
+      fit_subscales_and_submins();
+    } else if (traits_.has_subscales()) {
+      fit_subscales();
+    } else if (traits_.mins == Mins::one) {
+      const Line line = fit_line(x_, traits_.group, levels_.highest, false);
+      to_.scale = as_half(line.scale);
+      to_.min = as_half(line.min);
+      take_levels({to_.scale, to_.min}, 0);
+    } else {
+      to_.scale = as_half(fit_scale(x_, traits_.group, levels_));
+      take_levels({to_.scale, 0}, 0);
+    }
+    store_codes();
+  }
+
+ private:
+  int subgroups() const { return traits_.group / traits_.subgroup; }
+  const float* weights(int subgroup) const { return x_ + subgroup * traits_.subgroup; }
+  std::int8_t* levels(int subgroup) { return level_ + subgroup * traits_.subgroup; }
+
+  // The sum of squared errors.
+  float take_levels(Line line, int subgroup) {
+    return nearest_levels(weights(subgroup), traits_.subgroup, line, levels_, levels(subgroup));
+  }
+  Moments moments_of(int subgroup) { return moments(weights(subgroup), levels(subgroup), traits_.subgroup); }
+
+  // Codes 0 and 2; the best scale is the mean magnitude.
+  void take_signs() {
+    double sum = 0;
+    for (int i = 0; i < traits_.group; ++i) {
+      to_.codes[i] = x_[i] < 0 ? 0 : 2;
+      sum += std::abs(x_[i]);
+    }
+    to_.scale = as_half(sum / traits_.group);
+  }
+
+  int factor_of(float part, float whole) const {
+    if (whole == 0) return 0;
+    const float bounded =
+        min2(max2(part / whole, static_cast<float>(factors_.lowest)), static_cast<float>(factors_.highest));
+    return static_cast<int>(std::lround(bounded));
+  }
+
+  // The best of a factor and its neighbours, by the levels that each leads to.
+  void choose_subscale(int subgroup, int first) {
+    float least = 0;
+    int best = 0;
+    for (int factor = std::max(first - 1, factors_.lowest); factor <= std::min(first + 1, factors_.highest);
+         ++factor) {
+      const float error = take_levels({to_.scale * static_cast<float>(factor), 0}, subgroup);
+      if (factor > std::max(first - 1, factors_.lowest) && !(error < least)) continue;
+      least = error;
+      best = factor;
+    }
+    to_.subscales[subgroup] = static_cast<std::int8_t>(best);
+  }
+
+  void fit_subscales() {
+    float scales[Group::kMostSubgroups] = {}, extreme = 0;
+    for (int s = 0; s < subgroups(); ++s) {
+      scales[s] = fit_scale(weights(s), traits_.subgroup, levels_);
+      extreme = std::abs(scales[s]) > std::abs(extreme) ? scales[s] : extreme;
+    }
+    to_.scale = as_half(extreme / static_cast<float>(factors_.lowest));
+    double up = 0, down = 0;
+    for (int s = 0; s < subgroups(); ++s) {
+      choose_subscale(s, factor_of(scales[s], to_.scale));
+      take_levels({to_.scale * static_cast<float>(to_.subscales[s]), 0}, s);
+      const Moments sums = moments_of(s);
+      up += to_.subscales[s] * sums.xl;
+      down += to_.subscales[s] * to_.subscales[s] * sums.ll;
+    }
+    if (down > 0) to_.scale = as_half(up / down);
+    for (int s = 0; s < subgroups(); ++s)
+      take_levels({to_.scale * static_cast<float>(to_.subscales[s]), 0}, s);
+  }
+
+  Line line_of(int subscale, int submin) const {
+    return {to_.scale * static_cast<float>(subscale), to_.min * static_cast<float>(submin)};
+  }
+
+  void choose_line(int subgroup, int subscale, int submin) {
+    float least = 0;
+    bool found = false;
+    for (int scale = std::max(subscale - 1, 0); scale <= std::min(subscale + 1, factors_.highest); ++scale) {
+      for (int min = std::max(submin - 1, 0); min <= std::min(submin + 1, factors_.highest); ++min) {
+        const float error = take_levels(line_of(scale, min), subgroup);
+        if (found && !(error < least)) continue;
+        found = true;
+        least = error;
+        to_.subscales[subgroup] = static_cast<std::int8_t>(scale);
+        to_.submins[subgroup] = static_cast<std::uint8_t>(min);
+      }
+    }
+  }
+
+  void fit_subscales_and_submins() {
+    Line lines[Group::kMostSubgroups];
+    Line widest;
+    for (int s = 0; s < subgroups(); ++s) {
+      lines[s] = fit_line(weights(s), traits_.subgroup, levels_.highest, true);
+      widest = {std::max(widest.scale, lines[s].scale), std::min(widest.min, lines[s].min)};
+    }
+    to_.scale = as_half(widest.scale / static_cast<float>(factors_.highest));
+    to_.min = as_half(widest.min / static_cast<float>(factors_.highest));
+    for (int s = 0; s < subgroups(); ++s) {
+      choose_line(s, factor_of(lines[s].scale, to_.scale), factor_of(lines[s].min, to_.min));
+      take_levels(line_of(to_.subscales[s], to_.submins[s]), s);
+    }
+    refit_scale_and_min();
+    for (int s = 0; s < subgroups(); ++s) take_levels(line_of(to_.subscales[s], to_.submins[s]), s);
+  }
+
+  // The group's two floats for given levels, subscales and submins.
+  void refit_scale_and_min() {
+    double scale_scale = 0, scale_min = 0, min_min = 0, scale_x = 0, min_x = 0;
+    for (int s = 0; s < subgroups(); ++s) {
+      const double subscale = to_.subscales[s], submin = to_.submins[s];
+      const Moments sums = moments_of(s);
+      scale_scale += subscale * subscale * sums.ll;
+      scale_min += subscale * submin * sums.l;
+      min_min += submin * submin * traits_.subgroup;
+      scale_x += subscale * sums.xl;
+      min_x += submin * sums.x;
+    }
+    const double determinant = scale_scale * min_min - scale_min * scale_min;
+    if (determinant > 0) {
+      to_.scale = as_half((scale_x * min_min - min_x * scale_min) / determinant);
+      to_.min = as_half((min_x * scale_scale - scale_x * scale_min) / determinant);
+    } else if (scale_scale > 0 && min_min == 0) {
+      to_.scale = as_half(scale_x / scale_scale);
+    }
+  }
+
+  void store_codes() {
+    for (int i = 0; i < traits_.group; ++i) {
+      to_.codes[i] = traits_.codebook ? codebook_tables().index[static_cast<std::size_t>(level_[i] + 128)]
+                                      : static_cast<std::uint8_t>(level_[i] + traits_.zero);
+    }
+  }
+
+  const FormatTraits& traits_;
+  Levels levels_;
+  Range factors_;
+  const float* x_;
+  Group& to_;
+  std::int8_t level_[Group::kMost];
+};
+
+void dequantize_group(const FormatTraits& traits, const Group& group, float* x) {
+  for (int s = 0; s < traits.group / traits.subgroup; ++s) {
+    const float scale = group.scale * static_cast<float>(group.subscales[s]);
+    const float min = group.min * static_cast<float>(group.submins[s]);
+    for (int i = s * traits.subgroup; i < (s + 1) * traits.subgroup; ++i) {
+      const int code = traits.codebook ? kCodebook[group.codes[i]] : group.codes[i];
+      x[i] = scale * static_cast<float>(code - traits.zero) + min;
+    }
+  }
+}
+
+}  // namespace
+
+std::int64_t row_bytes(FormatKind kind, std::int64_t n) {
+  switch (kind) {
+    case FormatKind::f32:
+      return n * 4;
+    case FormatKind::f16:
+    case FormatKind::bf16:
+      return n * 2;
+    default: {
+      const FormatTraits& traits = *format_traits(kind);
+      return n / traits.group * traits.block_bytes;
+    }
+  }
+}
+
+void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* blocks, float tensor_scale) {
+  if (kind == FormatKind::f32) {
+    std::memcpy(blocks, x, static_cast<std::size_t>(n) * sizeof *x);
+    return;
+  }
+  if (kind == FormatKind::f16 || kind == FormatKind::bf16) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      const std::uint16_t bits = kind == FormatKind::f16 ? float_to_half(x[i]) : float_to_bfloat(x[i]);
+      std::memcpy(blocks + 2 * i, &bits, sizeof bits);
+    }
+    return;
+  }
+  const FormatTraits& traits = *format_traits(kind);
+  assert(n % traits.group == 0);
+  for (std::int64_t i = 0; i < n / traits.group; ++i) {
+    Group group = {};
+    GroupQuantizer(traits, x + i * traits.group, group).quantize(tensor_scale);
+    join_block(kind, group, blocks + i * traits.block_bytes);
+  }
+}
+
+void dequantize_row(FormatKind kind, const std::byte* blocks, std::int64_t n, float* x, float tensor_scale) {
+  if (kind == FormatKind::f32) {
+    std::memcpy(x, blocks, static_cast<std::size_t>(n) * sizeof *x);
+    return;
+  }
+  if (kind == FormatKind::f16 || kind == FormatKind::bf16) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      std::uint16_t bits;
+      std::memcpy(&bits, blocks + 2 * i, sizeof bits);
+      x[i] = kind == FormatKind::f16 ? half_to_float(bits) : bfloat_to_float(bits);
+    }
+    return;
+  }
+  const FormatTraits& traits = *format_traits(kind);
+  for (std::int64_t i = 0; i < n / traits.group; ++i) {
+    Group group;
+    group.scale = tensor_scale;
+    split_block(kind, blocks + i * traits.block_bytes, group);
+    dequantize_group(traits, group, x + i * traits.group);
+  }
+}
+
+Magnitudes magnitudes_above(const float* x, std::int64_t n, float threshold) {
+  Magnitudes found;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float magnitude = std::abs(x[i]);
+    found.sum += magnitude > threshold ? magnitude : 0;
+    found.count += magnitude > threshold ? 1 : 0;
+  }
+  return found;
+}
+
+}  // namespace llamajit::jit

@@ -1,0 +1,119 @@
+#include "tests/support/block_values.h"
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace llamajit::test {
+namespace {
+
+using jit::FormatKind;
+
+class Block {
+ public:
+  explicit Block(const std::byte* bytes) : bytes_(bytes) {}
+
+  int byte(int at) const { return std::to_integer<int>(bytes_[at]); }
+  int int8(int at) const { return byte(at) < 128 ? byte(at) : byte(at) - 256; }
+  // `count` bits from bit `first` of a byte on.
+  int bits(int at, int first, int count) const { return byte(at) >> first & ((1 << count) - 1); }
+  double half(int at) const {
+    const int bits = byte(at) | byte(at + 1) << 8, exponent = bits >> 10 & 31, fraction = bits & 1023;
+    const double magnitude =
+        exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
+    return bits >= 0x8000 ? -magnitude : magnitude;
+  }
+  // The nibble of weight i where the two halves of each 2 n weights share n bytes.
+  int nibble(int at, int n, int i) const { return bits(at + i / (2 * n) * n + i % n, i / n % 2 * 4, 4); }
+  // Two bits of weight i where the four quarters of each 4 n weights share n bytes.
+  int pair(int at, int n, int i) const { return bits(at + i / (4 * n) * n + i % n, i / n % 4 * 2, 2); }
+  // The bit of weight i where each eighth of 256 weights has its own bit of 32 bytes.
+  int eighth(int at, int i) const { return bits(at + i % 32, i / 32, 1); }
+
+ private:
+  const std::byte* bytes_;
+};
+
+// Q4_K's and Q5_K's subscale (or submin) j of 8.
+int k_factor(const Block& block, bool min, int j) {
+  const int base = 4 + (min ? 4 : 0);
+  if (j < 4) return block.bits(base + j, 0, 6);
+  return block.bits(12 + j - 4, min ? 4 : 0, 4) + 16 * block.bits(base + j - 4, 6, 2);
+}
+double k_value(const Block& block, int code, int i) {
+  return block.half(0) * k_factor(block, false, i / 32) * code -
+         block.half(2) * k_factor(block, true, i / 32);
+}
+
+int q3_k_subscale(const Block& block, int j) {
+  return block.bits(96 + j % 8, j / 8 * 4, 4) + 16 * block.bits(104 + j % 4, j / 4 * 2, 2) - 32;
+}
+
+int iq4_value(int code) {
+  constexpr int kValues[] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+  return kValues[code];
+}
+int iq4_xs_subscale(const Block& block, int j) {
+  return block.bits(4 + j / 2, j % 2 * 4, 4) + 16 * block.bits(2 + j / 4, j % 4 * 2, 2) - 32;
+}
+
+int tq1_0_digit(const Block& block, int i) {
+  const int at = i < 160 ? i % 32 : i < 240 ? 32 + i % 16 : 48 + i % 4;
+  const int digit = i < 160 ? i / 32 : i < 240 ? (i - 160) / 16 : (i - 240) / 4;
+  int number = block.byte(at) * 243 / 256;  // of five digits, the highest first
+  for (int n = 4; n > digit; --n) number /= 3;
+  return number % 3;
+}
+
+}  // namespace
+
+double block_value(FormatKind kind, const std::byte* block, int i) {
+  const Block b(block);
+  switch (kind) {
+    case FormatKind::q8_0:
+      return b.half(0) * b.int8(2 + i);
+    case FormatKind::q4_0:
+      return b.half(0) * (b.nibble(2, 16, i) - 8);
+    case FormatKind::q4_1:
+      return b.half(0) * b.nibble(4, 16, i) + b.half(2);
+    case FormatKind::q5_0:
+      return b.half(0) * (b.nibble(6, 16, i) + 16 * b.bits(2 + i / 8, i % 8, 1) - 16);
+    case FormatKind::q5_1:
+      return b.half(0) * (b.nibble(8, 16, i) + 16 * b.bits(4 + i / 8, i % 8, 1)) + b.half(2);
+    case FormatKind::q2_k:
+      return b.half(80) * b.bits(i / 16, 0, 4) * b.pair(16, 32, i) - b.half(82) * b.bits(i / 16, 4, 4);
+    case FormatKind::q3_k:
+      return b.half(108) * q3_k_subscale(b, i / 16) * (b.pair(32, 32, i) + 4 * b.eighth(0, i) - 4);
+    case FormatKind::q4_k:
+      return k_value(b, b.nibble(16, 32, i), i);
+    case FormatKind::q5_k:
+      return k_value(b, b.nibble(48, 32, i) + 16 * b.eighth(16, i), i);
+    case FormatKind::q6_k:
+      return b.half(208) * b.int8(192 + i / 16) * (b.nibble(0, 64, i) + 16 * b.pair(128, 32, i) - 32);
+    case FormatKind::iq4_nl:
+      return b.half(0) * iq4_value(b.nibble(2, 16, i));
+    case FormatKind::iq4_xs:
+      return b.half(0) * iq4_xs_subscale(b, i / 32) * iq4_value(b.nibble(8, 16, i));
+    case FormatKind::tq1_0:
+      return b.half(52) * (tq1_0_digit(b, i) - 1);
+    case FormatKind::tq2_0:
+      return b.half(64) * (b.pair(0, 32, i) - 1);
+    case FormatKind::q1_0:
+      return b.half(0) * (2 * b.bits(2 + i / 8, i % 8, 1) - 1);
+    case FormatKind::q2_0:
+      return b.half(0) * (b.bits(2 + i / 4, i % 4 * 2, 2) - 1);
+    case FormatKind::i2_s:
+      return b.bits(i % 32, 6 - i / 32 * 2, 2) - 1;
+    default:
+      return std::nan("");
+  }
+}
+
+double group_value(const jit::FormatTraits& traits, const jit::Group& group, int i) {
+  const int subgroup = i / traits.subgroup;
+  const int code = traits.codebook ? jit::kCodebook[group.codes[i]] : group.codes[i];
+  const double scale = static_cast<double>(group.scale) * group.subscales[subgroup];
+  return scale * (code - traits.zero) + static_cast<double>(group.min) * group.submins[subgroup];
+}
+
+}  // namespace llamajit::test
