@@ -1,0 +1,56 @@
+// A model as a GGUF file is to hold it: what `llamajit quantize` takes in.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "jit/formats/format.h"
+#include "runtime/gguf_writer.h"
+#include "runtime/quantization_type.h"
+
+namespace llamajit {
+
+struct ConversionTensor {
+  std::string name;                     // GGUF's
+  std::vector<std::int64_t> dims;       // the innermost, a row's length, first
+  std::string_view type;                // as messages name it
+  std::uint32_t type_number = 0;        // GGUF's, where the data can be taken as it is
+  std::optional<jit::Format> floats{};  // where floats can be read from it: f32, f16, bf16 or int8
+  std::span<const std::byte> data;
+  std::span<const std::byte> scales{};  // int8's
+
+  std::int64_t cols() const { return dims.front(); }
+  std::int64_t rows() const;
+};
+
+// A row's weights. The tensor must have floats.
+void read_row(const ConversionTensor& tensor, std::int64_t row, float* to);
+
+struct ConversionSource {
+  std::vector<std::string> paths;  // the model's files
+  std::vector<ConversionTensor> tensors;
+  ModelOutline outline;
+  std::function<void(GgufWriter&)> add_keys;  // all but those of the format
+  // Throws std::runtime_error if a file shrank meanwhile.
+  std::function<void()> check_intact;
+
+  const std::string& path() const { return paths.front(); }
+};
+
+// A GGUF file of any family, or a llama2.c checkpoint, into which the tokenizer.bin goes that is named.
+// Throws std::runtime_error that names the file, the field, what was expected and what was found;
+// std::invalid_argument for a tokenizer.bin beside a GGUF file, which has one.
+ConversionSource open_conversion_source(const std::string& path,
+                                        const std::optional<std::string>& tokenizer_bin);
+
+// The second of the two. In a file of its own (llama2c_conversion.cpp).
+ConversionSource open_llama2c_conversion(const std::string& path,
+                                         const std::optional<std::string>& tokenizer_bin);
+
+}  // namespace llamajit

@@ -1,0 +1,122 @@
+// llama2.c checkpoints as GGUF files of the family llama.
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "runtime/conversion_source.h"
+#include "runtime/llama2c.h"
+#include "runtime/tokenizer_bin.h"
+
+namespace llamajit {
+namespace {
+
+// The numbers of token_type.
+std::int32_t type_of(PieceKind kind, TokenId id) {
+  if (id == Vocab::kUnknown) return 2;
+  switch (kind) {
+    case PieceKind::control:
+      return 3;
+    case PieceKind::byte:
+      return 6;
+    default:
+      return 1;
+  }
+}
+
+std::string text_of(const Piece& piece, TokenId id) {
+  constexpr const char* kNames[] = {"<unk>", "<s>", "</s>"};  // tokenizer.bin has line ends around them
+  if (piece.kind == PieceKind::control) return kNames[id];
+  if (piece.kind == PieceKind::byte)
+    return fmt::format("<0x{:02X}>", static_cast<unsigned char>(piece.bytes[0]));
+  std::string text;
+  for (const char c : piece.bytes) {
+    if (c == ' ') {
+      text += "\xE2\x96\x81";  // U+2581
+    } else {
+      text += c;
+    }
+  }
+  return text;
+}
+
+void add_tokenizer(const Vocab& vocab, GgufWriter& writer) {
+  std::vector<std::string> texts;
+  std::vector<float> scores;
+  std::vector<std::int32_t> types;
+  for (TokenId id = 0; id < vocab.size(); ++id) {
+    texts.push_back(text_of(vocab[id], id));
+    scores.push_back(vocab[id].score);
+    types.push_back(type_of(vocab[id].kind, id));
+  }
+  writer.add("tokenizer.ggml.model", "llama");
+  writer.add("tokenizer.ggml.tokens", texts);
+  writer.add("tokenizer.ggml.scores", scores);
+  writer.add("tokenizer.ggml.token_type", types);
+  writer.add("tokenizer.ggml.unknown_token_id", static_cast<std::uint32_t>(Vocab::kUnknown));
+  writer.add("tokenizer.ggml.bos_token_id", static_cast<std::uint32_t>(Vocab::kBos));
+  writer.add("tokenizer.ggml.eos_token_id", static_cast<std::uint32_t>(Vocab::kEos));
+  writer.add("tokenizer.ggml.add_bos_token", true);
+  writer.add("tokenizer.ggml.add_space_prefix", true);
+}
+
+void add_config(const Config& c, GgufWriter& writer) {
+  const auto count = [&](const char* key, int value) { writer.add(key, static_cast<std::uint32_t>(value)); };
+  writer.add("general.architecture", "llama");
+  count("llama.context_length", c.seq_len);
+  count("llama.embedding_length", c.dim);
+  count("llama.block_count", c.n_layers);
+  count("llama.feed_forward_length", c.hidden_dim);
+  count("llama.rope.dimension_count", c.head_dim());
+  writer.add("llama.rope.freq_base", c.rope.theta);
+  count("llama.attention.head_count", c.n_heads);
+  count("llama.attention.head_count_kv", c.n_kv_heads);
+  writer.add("llama.attention.layer_norm_rms_epsilon", c.norm_eps);
+  count("llama.vocab_size", c.vocab_size);
+}
+
+ConversionTensor converted(std::string name, const Tensor& tensor) {
+  std::vector<std::int64_t> dims{tensor.cols};
+  if (tensor.rows > 1) dims.push_back(tensor.rows);
+  // int8 is the format of the checkpoint alone: nothing could take its data as it is.
+  constexpr std::uint32_t kF32 = 0;
+  const bool is_f32 = tensor.format.kind == jit::FormatKind::f32;
+  const jit::Format floats = is_f32 ? tensor.format : jit::Format{jit::FormatKind::int8, tensor.format.group};
+  return {std::move(name), std::move(dims), is_f32 ? "F32" : "int8", kF32, floats,
+          tensor.data,     tensor.scales};
+}
+
+void add_layer(const LayerTensors& layer, std::size_t index, std::vector<ConversionTensor>& tensors) {
+  const std::pair<const char*, const Tensor*> named[] = {
+      {"attn_norm", &layer.att_norm}, {"attn_q", &layer.wq},      {"attn_k", &layer.wk},
+      {"attn_v", &layer.wv},          {"attn_output", &layer.wo}, {"ffn_norm", &layer.ffn_norm},
+      {"ffn_gate", &layer.gate},      {"ffn_down", &layer.down},  {"ffn_up", &layer.up}};
+  for (const auto& [name, tensor] : named) {
+    tensors.push_back(converted(fmt::format("blk.{}.{}.weight", index, name), *tensor));
+  }
+}
+
+}  // namespace
+
+ConversionSource open_llama2c_conversion(const std::string& path,
+                                         const std::optional<std::string>& tokenizer_bin) {
+  const auto model = std::make_shared<ModelFile>(read_llama2c(path));
+  const Config& c = model->config;
+  ConversionSource source;
+  source.paths = {path};
+  source.outline = {c.n_layers, c.n_heads / c.n_kv_heads, !c.shared_classifier};
+  source.tensors.push_back(converted("token_embd.weight", model->embedding));
+  for (std::size_t i = 0; i < model->layers.size(); ++i) add_layer(model->layers[i], i, source.tensors);
+  source.tensors.push_back(converted("output_norm.weight", model->final_norm));
+  if (!c.shared_classifier) source.tensors.push_back(converted("output.weight", model->classifier));
+  std::shared_ptr<const Vocab> vocab;
+  if (tokenizer_bin) vocab = std::make_shared<Vocab>(read_tokenizer_bin(*tokenizer_bin, c.vocab_size));
+  source.add_keys = [model, vocab](GgufWriter& writer) {
+    add_config(model->config, writer);
+    if (vocab != nullptr) add_tokenizer(*vocab, writer);
+  };
+  source.check_intact = [model] { model->check_intact(); };
+  return source;
+}
+
+}  // namespace llamajit

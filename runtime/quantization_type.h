@@ -1,0 +1,65 @@
+// What `llamajit quantize` can make of a model: which format each tensor gets.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "jit/formats/format.h"
+
+namespace llamajit {
+
+// A format for all matrices, or a mix of them by the names that ggml gave its mixes.
+enum class Mix : std::uint8_t { none, q2_k, q3_k_m, q3_k_l, q4_k_s, q4_k_m, q5_k_m };
+
+struct QuantizationType {
+  std::string_view name;  // "Q4_K_M"
+  jit::FormatKind kind;   // of most matrices
+  Mix mix;
+  std::uint32_t file_type;  // as general.file_type has it
+};
+// By its name, in any case. nullptr where there is none.
+const QuantizationType* find_quantization_type(std::string_view name);
+// Of a format alone: F32, Q4_K.
+std::optional<jit::FormatKind> find_format(std::string_view name);
+std::string quantization_type_names();
+std::string format_names();
+
+// As GGUF files name it.
+std::string_view format_name(jit::FormatKind kind);
+
+struct QuantizationChoices {
+  const QuantizationType* type = nullptr;
+  bool pure = false;  // the type's format for all matrices, embedding and classifier included
+  std::optional<jit::FormatKind> output;
+  std::optional<jit::FormatKind> embedding;
+};
+
+// What the choice of a format depends on.
+struct ModelOutline {
+  int n_layers = 0;
+  int heads_per_kv_head = 1;
+  bool has_output = true;  // a classifier of its own
+};
+struct MatrixOutline {
+  std::string_view name;  // "blk.3.ffn_down.weight"
+  std::int64_t cols;
+};
+
+struct FormatChoice {
+  jit::FormatKind kind;
+  // Set where `kind` stands in for this one, whose groups do not divide the rows.
+  std::optional<jit::FormatKind> wanted{};
+};
+// Of a matrix that is to be quantised, as llama.cpp chooses without an importance matrix.
+FormatChoice choose_format(const QuantizationChoices& choices, const ModelOutline& model,
+                           const MatrixOutline& matrix);
+
+// Whether a tensor of this name and with so many dimensions is quantised at all. Norms, biases and small
+// tables are not.
+bool is_quantized(std::string_view name, int n_dims);
+
+}  // namespace llamajit

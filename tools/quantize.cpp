@@ -1,0 +1,145 @@
+// llamajit quantize: a model's matrices in another format.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include "runtime/quantization.h"
+#include "tools/cli.h"
+#include "tools/generation.h"
+
+namespace llamajit::cli {
+namespace {
+
+struct QuantizeOptions {
+  std::string in;
+  std::string out;
+  std::string type;
+  std::optional<std::string> tokenizer_bin;
+  std::optional<std::string> output_type;
+  std::optional<std::string> embedding_type;
+  bool pure = false;
+  std::optional<int> threads;
+};
+
+std::optional<jit::FormatKind> format_option(const char* option, const std::optional<std::string>& name) {
+  if (!name) return std::nullopt;
+  const auto format = find_format(*name);
+  if (!format) {
+    throw std::invalid_argument(
+        fmt::format("{}: expected one of {}, found '{}'", option, format_names(), *name));
+  }
+  return format;
+}
+
+QuantizationChoices choices_of(const QuantizeOptions& options) {
+  QuantizationChoices choices;
+  choices.type = find_quantization_type(options.type);
+  if (choices.type == nullptr) {
+    throw std::invalid_argument(
+        fmt::format("TYPE: expected one of {}, found '{}'", quantization_type_names(), options.type));
+  }
+  choices.pure = options.pure;
+  choices.output = format_option("--output-type", options.output_type);
+  choices.embedding = format_option("--embedding-type", options.embedding_type);
+  return choices;
+}
+
+// One line of a terminal, drawn over itself; nothing where standard error is something else.
+class ProgressBar {
+ public:
+  ProgressBar() = default;
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+  ~ProgressBar() {
+    if (drawn_ >= 0) std::fputs("\r\x1b[K", stderr);
+  }
+
+  void show(std::string_view tensor, double done) {
+    const int percent = static_cast<int>(100 * done);
+    if (!is_terminal_ || (percent == drawn_ && tensor == tensor_)) return;
+    drawn_ = percent;
+    tensor_ = tensor;
+    constexpr int kWidth = 40;
+    const auto filled = static_cast<std::size_t>(std::lround(kWidth * done));
+    const std::string bar = std::string(filled, '#') + std::string(kWidth - filled, '.');
+    const std::string line = fmt::format("\r[{}] {:>3} % {}\x1b[K", bar, percent, tensor);
+    std::fputs(line.c_str(), stderr);
+  }
+
+ private:
+  bool is_terminal_ = ::isatty(STDERR_FILENO) != 0;
+  int drawn_ = -1;
+  std::string tensor_;
+};
+
+double mib(std::uint64_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+
+std::string as_table(const Quantization& quantization) {
+  std::size_t width = 6;
+  for (const QuantizedTensor& t : quantization.tensors) width = std::max(width, t.name.size());
+  std::string out = fmt::format("{:<{}} {:>16} {:>6} {:>7} {:>12} {:>12} {:>10}\n", "tensor", width, "shape",
+                                "from", "to", "bytes", "RMS error", "relative");
+  std::uint64_t before = 0, after = 0;
+  double weights = 0;
+  for (const QuantizedTensor& t : quantization.tensors) {
+    const std::string shape = fmt::format("({})", fmt::join(t.dims.rbegin(), t.dims.rend(), ", "));
+    out += fmt::format("{:<{}} {:>16} {:>6} {:>7} {:>12} {:>12.6g} {:>10.6f}", t.name, width, shape, t.from,
+                       t.to, t.bytes, t.rms_error, t.relative_error);
+    if (!t.wanted.empty())
+      out += fmt::format("  (not {}: rows of {} are no whole blocks)", t.wanted, t.dims.front());
+    out += '\n';
+    before += t.bytes_before;
+    after += t.bytes;
+    double count = 1;
+    for (const std::int64_t dim : t.dims) count *= static_cast<double>(dim);
+    weights += count;
+  }
+  out += fmt::format("{:.2f} MiB of tensors became {:.2f} MiB, {:.3f} bits a weight; the file has {} bytes\n",
+                     mib(before), mib(after), 8 * static_cast<double>(after) / std::max(weights, 1.0),
+                     quantization.file_bytes);
+  return out;
+}
+
+int quantize(const QuantizeOptions& options) {
+  const QuantizationChoices choices = choices_of(options);
+  const ConversionSource source = open_conversion_source(options.in, options.tokenizer_bin);
+  const int threads = options.threads.value_or(default_threads());
+  const auto done = [&] {
+    ProgressBar bar;
+    return quantize_model(source, options.out, choices, threads,
+                          [&](std::string_view tensor, double part) { bar.show(tensor, part); });
+  }();
+  write_out(as_table(done));
+  return kOk;
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app, Command& command) {
+  auto o = std::make_shared<QuantizeOptions>();
+  CLI::App* sub =
+      app.add_subcommand("quantize", "Write a model as a GGUF file with its matrices in another format");
+  sub->add_option("IN", o->in, "A GGUF file in F32, F16 or BF16, or a llama2.c checkpoint")->required();
+  sub->add_option("OUT", o->out, "The GGUF file to write")->required();
+  sub->add_option("TYPE", o->type, "One of " + quantization_type_names())->required();
+  sub->add_option("-z,--tokenizer", o->tokenizer_bin,
+                  "The tokenizer.bin to put in, for a llama2.c checkpoint");
+  sub->add_option("--output-type,--keep-output", o->output_type,
+                  "Format of the classifier, output.weight or a shared embedding");
+  sub->add_option("--embedding-type,--keep-embedding", o->embedding_type, "Format of token_embd.weight");
+  sub->add_flag("--pure", o->pure, "The type's format for all matrices, no mix");
+  sub->add_option("-t,--threads", o->threads, "Number of threads; default: as many as CPUs")
+      ->check(CLI::Range(1, 1024));
+  sub->callback([o, &command] { command = [o] { return quantize(*o); }; });
+}
+
+}  // namespace llamajit::cli
