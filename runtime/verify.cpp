@@ -77,6 +77,7 @@ struct Outputs {
   }
   std::vector<Output> operator()(const jit::AttentionKey& key, const jit::AttentionArgs& args) const {
     std::vector<Output> outputs;
+    outputs.reserve(static_cast<std::size_t>(key.tokens));
     for (int t = 0; t < key.tokens; ++t) {
       outputs.push_back({Output::Type::f32, args.out + std::ptrdiff_t{t} * key.token_stride,
                          args.n_kv_heads * key.group * key.head_dim});
