@@ -1,4 +1,6 @@
 // What each kernel costs, as numbers.
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include "tools/report.h"
@@ -69,7 +71,7 @@ class TableWriter {
   void times(const Profile& profile, const KernelProfile& entry) {
     const double share = profile.share(*entry.kernel);
     const Performance p = performance(entry, report_.measurements->roofs.value_or(Roofs{}));
-    html_.element("td", grouped(static_cast<std::int64_t>(entry.seconds * 1e9 / entry.calls + 0.5)));
+    html_.element("td", grouped(std::llround(entry.seconds * 1e9 / entry.calls)));
     html_.element("td", percent(share), {{"class", "heat"}, {"style", heat(share)}});
     html_.element("td", fmt::format("{:.1f}", p.bytes_per_second / 1e9));
     html_.element("td",
@@ -113,10 +115,10 @@ void write_tables(Html& html, const Report& report) {
     const Profile& token = report.kernels.token;
     const Profile& prompt = report.kernels.prompt;
     tables.write(fmt::format("One token, at position {}: {} µs in kernels", token.position,
-                             grouped(static_cast<std::int64_t>(token.seconds * 1e6 + 0.5))),
+                             grouped(std::llround(token.seconds * 1e6))),
                  token);
     tables.write(fmt::format("A prompt of {} tokens: {} µs in kernels", prompt.tokens,
-                             grouped(static_cast<std::int64_t>(prompt.seconds * 1e6 + 0.5))),
+                             grouped(std::llround(prompt.seconds * 1e6))),
                  prompt);
   }
   tables.write_uncalled();
