@@ -15,8 +15,16 @@ std::string_view suffix(Epilogue epilogue) {
       return "_add";
     case Epilogue::swiglu:
       return "_swiglu";
+    case Epilogue::relu2glu:
+      return "_relu2glu";
+    case Epilogue::gelu:
+      return "_gelu";
   }
   return "";
+}
+
+std::string suffix(Affine affine) {
+  return fmt::format("{}{}", affine.scale ? "_scaled" : "", affine.bias ? "_bias" : "");
 }
 
 // A format as part of an identifier: "int8_64", "q4_k".
@@ -30,18 +38,21 @@ struct Name {
   std::string operator()(const EmbedKey& k) const {
     return fmt::format("embed_{}_{}", identifier(k.format), k.dim);
   }
-  std::string operator()(const NormKey& k) const { return fmt::format("rmsnorm_{}", k.n); }
+  std::string operator()(const NormKey& k) const {
+    return fmt::format("{}_{}", k.kind == NormKind::layer ? "layernorm" : "rmsnorm", k.n);
+  }
   std::string operator()(const QuantizeKey& k) const {
     const std::string subgroup = k.subgroup < k.group ? fmt::format("by{}", k.subgroup) : "";
     const std::string_view result = k.zero > 0 ? "" : "_sums";
     return fmt::format("quantize_q8_{}{}{}_zero{}_{}", k.group, subgroup, result, k.zero, k.n);
   }
   std::string operator()(const MatvecKey& k) const {
-    return fmt::format("matvec_{}_{}x{}{}{}", identifier(k.format), k.rows, k.cols, suffix(k.epilogue),
-                       k.streams == 1 ? "" : fmt::format("_streams{}", k.streams));
+    return fmt::format("matvec_{}_{}x{}{}{}{}", identifier(k.format), k.rows, k.cols, suffix(k.affine),
+                       suffix(k.epilogue), k.streams == 1 ? "" : fmt::format("_streams{}", k.streams));
   }
   std::string operator()(const MatmulKey& k) const {
-    return fmt::format("matmul_{}_{}x{}{}", identifier(k.format), k.rows, k.cols, suffix(k.epilogue));
+    return fmt::format("matmul_{}_{}x{}{}{}", identifier(k.format), k.rows, k.cols, suffix(k.affine),
+                       suffix(k.epilogue));
   }
   std::string operator()(const RopeKey& k) const { return fmt::format("rope_{}", k.head_dim); }
   std::string operator()(const KvAppendKey& k) const {

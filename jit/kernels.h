@@ -48,17 +48,26 @@ struct EmbedKey {
   auto operator<=>(const EmbedKey&) const = default;
 };
 
-// out = x / sqrt(mean(x^2) + eps) * weight   (RMSNorm, arXiv:1910.07467)
-// The sum of squares: sixteen lanes, whole vectors 4 ways, folded in halves.
+enum class NormKind : std::uint8_t {
+  rms,    // out = x / sqrt(mean(x^2) + eps) * weight   (RMSNorm, arXiv:1910.07467)
+  layer,  // out = fma(d / sqrt(mean(d^2) + eps), weight, bias), d = x - mean(x)   (LayerNorm,
+          // arXiv:1607.06450)
+};
+
+// Normalises each of some vectors that lie one behind the other, as the heads of a query do. Sums: sixteen
+// lanes, whole vectors 4 ways, folded in halves; means are those divided by n. 1 / sqrt() is a factor.
 struct NormArgs {
-  const float* x;       // (n)
-  const float* weight;  // (n)
-  float* out;           // (n), may be x
+  const float* x;               // (vectors, n)
+  const float* weight;          // (n)
+  float* out;                   // (vectors, n), may be x
+  const float* bias = nullptr;  // (n), layer only
+  std::int64_t vectors = 1;     // >= 1
 };
 struct NormKey {
   using Args = NormArgs;
   int n;
   float eps;
+  NormKind kind = NormKind::rms;
   auto operator<=>(const NormKey&) const = default;
 };
 
@@ -91,13 +100,26 @@ struct QuantizeKey {
 
 // What matvec does with a finished sum.
 enum class Epilogue : std::uint8_t {
-  store,   // out[r] = sum[r]
-  add,     // out[r] += sum[r]
-  swiglu,  // out[r] = silu(gate[r]) * up[r], silu(g) = g / (1 + exp(-g)) (arXiv:2002.05202); tiles of gate
-           // and up alternate in the matrix
+  store,     // out[r] = sum[r]
+  add,       // out[r] += sum[r]
+  swiglu,    // out[r] = silu(gate[r]) * up[r], silu(g) = g / (1 + exp(-g)) (arXiv:2002.05202)
+  relu2glu,  // out[r] = (max(gate[r], 0) * max(gate[r], 0)) * up[r]
+  gelu,      // out[r] = gelu(sum[r]), by tanh's approximation (arXiv:1606.08415): with z = sqrt(2 / pi) *
+             // (s + 0.044715 s^3), s / (1 + exp(-2 z)) is s * (1 + tanh z) / 2
+};
+// Whether a unit is a tile of one matrix, gate, and a tile of another, up; their tiles alternate.
+constexpr bool is_gated(Epilogue epilogue) {
+  return epilogue == Epilogue::swiglu || epilogue == Epilogue::relu2glu;
+}
+
+// What comes between the sum and its epilogue: sum * scale, then + bias, each rounded.
+struct Affine {
+  bool scale = false;  // one number for a matrix
+  bool bias = false;   // one number for a row; not where the epilogue is gated
+  auto operator<=>(const Affine&) const = default;
 };
 
-// out = W x for the units [unit_begin, unit_end) of a packed matrix. A unit is a tile of 16 rows, with swiglu
+// out = W x for the units [unit_begin, unit_end) of a packed matrix. A unit is a tile of 16 rows, where gated
 // a tile of gate and one of up; the last one may be partly padding, whose rows are not stored. See
 // formats/packing.h. Floats: sum over columns, 4 ways, each step rounded once (fma). Codes: each subgroup's
 // integer sum of (code - zero) * code of x is exact; then over subgroups in order:
@@ -110,6 +132,8 @@ struct MatvecArgs {
   float* out;        // (rows)
   std::int64_t unit_begin;
   std::int64_t unit_end;
+  const float* scales = nullptr;  // (1), where gated (2): gate's and up's
+  const float* bias = nullptr;    // (rows)
 };
 struct MatvecKey {
   using Args = MatvecArgs;
@@ -118,6 +142,7 @@ struct MatvecKey {
   int cols;
   Epilogue epilogue;
   int streams = 1;  // tiles read side by side: 1, 2 or 4; changes no bit
+  Affine affine{};
   auto operator<=>(const MatvecKey&) const = default;
 };
 
@@ -144,7 +169,9 @@ struct MatmulArgs {
   float* out;          // (n_tokens, rows)
   std::int64_t unit_begin;
   std::int64_t unit_end;
-  std::int64_t n_tokens;  // >= 1
+  std::int64_t n_tokens;          // >= 1
+  const float* scales = nullptr;  // as matvec's
+  const float* bias = nullptr;
 };
 struct MatmulKey {
   using Args = MatmulArgs;
@@ -152,6 +179,7 @@ struct MatmulKey {
   int rows;
   int cols;
   Epilogue epilogue;
+  Affine affine{};
   auto operator<=>(const MatmulKey&) const = default;
 };
 std::int64_t matmul_scratch_bytes(const MatmulKey& key);

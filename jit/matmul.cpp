@@ -3,11 +3,11 @@
 
 #include <fmt/format.h>
 
+#include "jit/epilogue.h"
 #include "jit/formats/packing.h"
 #include "jit/formats/unpacker.h"
 #include "jit/generators.h"
 #include "jit/unit_range.h"
-#include "jit/vector_math.h"
 
 namespace llamajit::jit {
 namespace {
@@ -59,7 +59,7 @@ class MatmulGenerator {
 
  private:
   bool coded() const { return has_codes(key.format); }
-  int tiles_per_unit() const { return key.epilogue == Epilogue::swiglu ? 2 : 1; }
+  int tiles_per_unit() const { return is_gated(key.epilogue) ? 2 : 1; }
   int unit_bytes() const { return tiles_per_unit() * tile; }
   int tiles_at_once() const { return e.isa().wide() ? kTilesAtOnce : 1; }
   // Floats keep a sum for each tile and token in a register, codes an integer and a float one.
@@ -108,11 +108,11 @@ class MatmulGenerator {
         sum_codes(first, n, part);
       }
     }
+    if (key.affine.bias) emit_bias_address<MatmulArgs>(e, at_x, out);
     for (int unit = 0; unit < n_units; ++unit) {
-      for (int t = 0; t < tokens_at_once(); ++t) {
-        finish(at_out + (t * out_stride() + unit * kLanes * 4), unit * tiles_per_unit(), t, rows);
-      }
+      for (int t = 0; t < tokens_at_once(); ++t) finish(unit, t, rows);
     }
+    if (key.affine.bias) e.name(at_x, "at_x");
     e.add(at_out, tokens_at_once() * out_stride());
     e.add(token, tokens_at_once());
     if (tokens_at_once() < kTokenBlock) {  // blocks are always finished
@@ -362,21 +362,18 @@ class MatmulGenerator {
 
   // --- epilogue
   // ------------------------------------------------------------------------------------------------------------
-  void finish(const RegExp& to, int first_tile, int t, int rows) {
+  void finish(int unit, int t, int rows) {
     Emitter::VectorScope scope(e);
-    const V16 result = e.v16("result");
+    const bool gated = is_gated(key.epilogue);
+    const int first_tile = unit * tiles_per_unit();
+    const V16 result = e.v16("result"), up = gated ? e.v16("up") : V16();
     e.note("epilogue: {} rows of token {} of the block", rows, t);
     e.load(result, e.rsp + scratch_at(first_tile, t));
-    if (key.epilogue == Epilogue::add) {
-      const V16 before = e.v16("before");
-      e.load_tail(before, to, rows);
-      e.add(result, before, result);
-    } else if (key.epilogue == Epilogue::swiglu) {
-      const V16 t0 = e.v16("t0"), t1 = e.v16("t1"), t2 = e.v16("t2");
-      emit_silu(e, result, t0, t1, t2);
-      e.mul(result, result, e.rsp + scratch_at(first_tile + 1, t));
-    }
-    e.store_tail(to, result, rows);
+    if (gated) e.load(up, e.rsp + scratch_at(first_tile + 1, t));
+    if (key.affine.scale) emit_scales<MatmulArgs>(e, result, gated ? &up : nullptr);
+    const int offset = unit * kLanes * 4;
+    emit_epilogue(e, key.epilogue, key.affine.bias,
+                  {result, up, at_out + (t * out_stride() + offset), at_x + offset, rows});
   }
 
   static constexpr int kStraightSteps = 16;
@@ -397,7 +394,7 @@ class MatmulGenerator {
 }  // namespace
 
 std::int64_t matmul_scratch_bytes(const MatmulKey& key) {
-  const int tiles = kTilesAtOnce * (key.epilogue == Epilogue::swiglu ? 2 : 1);
+  const int tiles = kTilesAtOnce * (is_gated(key.epilogue) ? 2 : 1);
   return tiles * plain_tile_bytes(key.format, key.cols);
 }
 

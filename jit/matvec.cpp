@@ -6,11 +6,11 @@
 
 #include <fmt/format.h>
 
+#include "jit/epilogue.h"
 #include "jit/formats/packing.h"
 #include "jit/formats/unpacker.h"
 #include "jit/generators.h"
 #include "jit/unit_range.h"
-#include "jit/vector_math.h"
 
 namespace llamajit::jit {
 namespace {
@@ -31,7 +31,7 @@ class MatvecGenerator {
   }
 
  private:
-  int tiles_per_unit() const { return key.epilogue == Epilogue::swiglu ? 2 : 1; }
+  int tiles_per_unit() const { return is_gated(key.epilogue) ? 2 : 1; }
   int unit_bytes() const { return tiles_per_unit() * tile; }
   // The 256-bit tiers have registers for one tile's sums.
   int streams() const { return e.isa().wide() ? key.streams : 1; }
@@ -49,9 +49,11 @@ class MatvecGenerator {
       has_codes(key.format) ? sum_codes(run) : sum_floats(run);
       e.add(w, (n - 1) * tile);
     }
+    if (key.affine.bias) emit_bias_address<MatvecArgs>(e, x, out);
     for (int unit = 0; unit < n_units; ++unit) {
-      finish(&sums[static_cast<std::size_t>(unit * tiles_per_unit())], out + unit * kLanes * 4, rows);
+      finish(&sums[static_cast<std::size_t>(unit * tiles_per_unit())], unit * kLanes * 4, rows);
     }
+    if (key.affine.bias) e.name(x, "x");
     e.add(out, n_units * kLanes * 4);
   }
 
@@ -252,21 +254,13 @@ class MatvecGenerator {
 
   // --- epilogue
   // -----------------------------------------------------------------------------------------------------
-  // Stores `rows` of the unit whose sums begin at `sums`.
-  void finish(const V16* sums, const RegExp& to, int rows) {
-    Emitter::VectorScope scope(e);
-    const V16& result = sums[0];
+  // Stores `rows` of the unit whose sums begin at `sums`, `offset` behind the first unit's.
+  void finish(const V16* sums, int offset, int rows) {
     e.note("epilogue: {} rows of the result", rows);
-    if (key.epilogue == Epilogue::add) {
-      const V16 before = e.v16("before");
-      e.load_tail(before, to, rows);
-      e.add(result, before, result);
-    } else if (key.epilogue == Epilogue::swiglu) {
-      const V16 t0 = e.v16("t0"), t1 = e.v16("t1"), t2 = e.v16("t2");
-      emit_silu(e, result, t0, t1, t2);
-      e.mul(result, result, sums[1]);
-    }
-    e.store_tail(to, result, rows);
+    const bool gated = is_gated(key.epilogue);
+    if (key.affine.scale) emit_scales<MatvecArgs>(e, sums[0], gated ? &sums[1] : nullptr);
+    emit_epilogue(e, key.epilogue, key.affine.bias,
+                  {sums[0], gated ? sums[1] : V16(), out + offset, x + offset, rows});
   }
 
   static constexpr int kStraightSteps = 32;

@@ -1,5 +1,6 @@
 #include "jit/reference.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -40,8 +41,31 @@ float dot_codes(const MatvecKey& key, const MatvecArgs& args, const std::byte* t
   return acc;
 }
 
-float dot(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
-  return has_codes(key.format) ? dot_codes(key, args, tile, lane) : dot_floats(key, args, tile, lane);
+// The same, finished: `row` of the result, of the unit's tile number `tile_index`.
+float dot(const MatvecKey& key, const MatvecArgs& args, std::int64_t row, int tile_index) {
+  const std::int64_t tiles = is_gated(key.epilogue) ? 2 : 1;
+  const std::byte* const tile =
+      args.w + (row / kLanes * tiles + tile_index) * tile_bytes(key.format, key.cols);
+  const auto lane = static_cast<int>(row % kLanes);
+  float sum = has_codes(key.format) ? dot_codes(key, args, tile, lane) : dot_floats(key, args, tile, lane);
+  if (key.affine.scale) sum = sum * args.scales[tile_index];
+  if (key.affine.bias) sum = sum + args.bias[row];
+  return sum;
+}
+
+// The sum of n terms, sixteen lanes, 4 ways; add(i, sum) is the sum with term i.
+template <class Add>
+float sum_4_ways(int n, Add add) {
+  Lanes ways[4];
+  for (int i = 0; i < n; ++i) {
+    float& acc = ways[i / kLanes % 4].v[i % kLanes];
+    acc = add(i, acc);
+  }
+  Lanes total;
+  for (int i = 0; i < kLanes; ++i) {
+    total.v[i] = (ways[0].v[i] + ways[1].v[i]) + (ways[2].v[i] + ways[3].v[i]);
+  }
+  return total.fold_add();
 }
 
 }  // namespace
@@ -52,17 +76,22 @@ void reference(const EmbedKey& key, const EmbedArgs& args) {
 }
 
 void reference(const NormKey& key, const NormArgs& args) {
-  Lanes ways[4];
-  for (int i = 0; i < key.n; ++i) {
-    float& acc = ways[i / kLanes % 4].v[i % kLanes];
-    acc = fused(args.x[i], args.x[i], acc);
+  for (std::int64_t vector = 0; vector < args.vectors; ++vector) {
+    const float* const x = args.x + vector * key.n;
+    float* const out = args.out + vector * key.n;
+    const bool layer = key.kind == NormKind::layer;
+    const float mean =
+        layer ? sum_4_ways(key.n, [&](int i, float acc) { return acc + x[i]; }) / static_cast<float>(key.n)
+              : 0.0F;
+    const auto centred = [&](int i) { return layer ? x[i] - mean : x[i]; };
+    const float squares =
+        sum_4_ways(key.n, [&](int i, float acc) { return fused(centred(i), centred(i), acc); });
+    const float scale = 1.0F / std::sqrt(squares / static_cast<float>(key.n) + key.eps);
+    for (int i = 0; i < key.n; ++i) {
+      const float scaled = centred(i) * scale;
+      out[i] = layer ? fused(scaled, args.weight[i], args.bias[i]) : scaled * args.weight[i];
+    }
   }
-  Lanes total;
-  for (int i = 0; i < kLanes; ++i) {
-    total.v[i] = (ways[0].v[i] + ways[1].v[i]) + (ways[2].v[i] + ways[3].v[i]);
-  }
-  const float scale = 1.0F / std::sqrt(total.fold_add() / static_cast<float>(key.n) + key.eps);
-  for (int i = 0; i < key.n; ++i) args.out[i] = args.x[i] * scale * args.weight[i];
 }
 
 void reference(const QuantizeKey& key, const QuantizeArgs& args) {
@@ -89,33 +118,36 @@ void reference(const QuantizeKey& key, const QuantizeArgs& args) {
 }
 
 void reference(const MatvecKey& key, const MatvecArgs& args) {
-  const std::int64_t bytes = tile_bytes(key.format, key.cols);
-  const int tiles = key.epilogue == Epilogue::swiglu ? 2 : 1;  // of a unit
-  for (std::int64_t unit = args.unit_begin; unit < args.unit_end; ++unit) {
-    const std::byte* tile = args.w + unit * tiles * bytes;
-    for (int lane = 0; lane < kLanes && unit * kLanes + lane < key.rows; ++lane) {
-      float& out = args.out[unit * kLanes + lane];
-      const float sum = dot(key, args, tile, lane);
-      switch (key.epilogue) {
-        case Epilogue::store:
-          out = sum;
-          break;
-        case Epilogue::add:
-          out = out + sum;
-          break;
-        case Epilogue::swiglu:
-          out = silu(sum) * dot(key, args, tile + bytes, lane);
-          break;
-      }
+  const std::int64_t end = std::min<std::int64_t>(args.unit_end * kLanes, key.rows);
+  for (std::int64_t row = args.unit_begin * kLanes; row < end; ++row) {
+    float& out = args.out[row];
+    const float sum = dot(key, args, row, 0);
+    switch (key.epilogue) {
+      case Epilogue::store:
+        out = sum;
+        break;
+      case Epilogue::add:
+        out = out + sum;
+        break;
+      case Epilogue::swiglu:
+        out = silu(sum) * dot(key, args, row, 1);
+        break;
+      case Epilogue::relu2glu:
+        out = squared_relu(sum) * dot(key, args, row, 1);
+        break;
+      case Epilogue::gelu:
+        out = gelu(sum);
+        break;
     }
   }
 }
 
 void reference(const MatmulKey& key, const MatmulArgs& args) {
-  const MatvecKey row{key.format, key.rows, key.cols, key.epilogue};
+  const MatvecKey row{key.format, key.rows, key.cols, key.epilogue, 1, key.affine};
   const CodesLayout layout(key.format);
   for (std::int64_t t = 0; t < round_up(args.n_tokens, kTokenBlock); ++t) {
-    MatvecArgs one{args.w, nullptr, {}, args.out + t * row_stride(key.rows), args.unit_begin, args.unit_end};
+    MatvecArgs one{args.w,          nullptr,       {},          args.out + t * row_stride(key.rows),
+                   args.unit_begin, args.unit_end, args.scales, args.bias};
     if (has_codes(key.format)) {
       const std::int64_t codes = row_stride(quantized_codes(key.cols, layout.group));
       const std::int64_t subgroups = t * (key.cols / layout.subgroup);

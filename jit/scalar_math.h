@@ -72,6 +72,23 @@ inline float silu(float g) {
   return g / (1.0F + exp_f32(0.0F - g));
 }
 
+namespace gelu_constants {
+inline constexpr float kCubic = 0.044715F;
+inline constexpr float kLinear = -1.5957691216F;  // -2 sqrt(2 / pi)
+}  // namespace gelu_constants
+
+// GELU by tanh's approximation, as Epilogue::gelu says.
+inline float gelu(float x) {
+  using namespace gelu_constants;
+  const float minus_2z = fused(x * x, kCubic, 1.0F) * kLinear * x;
+  return x / (1.0F + exp_f32(minus_2z));
+}
+
+inline float squared_relu(float x) {
+  const float positive = max2(x, 0.0F);
+  return positive * positive;
+}
+
 // IEEE binary16, to nearest even, as the F16C instructions convert.
 inline std::uint16_t float_to_half(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);

@@ -38,6 +38,21 @@ void emit_silu(Emitter& e, const V16& g, const V16& t0, const V16& t1, const V16
   e.div(g, g, t0);
 }
 
+void emit_gelu(Emitter& e, const V16& x, const V16& t0, const V16& t1, const V16& t2) {
+  using namespace gelu_constants;
+  e.note("gelu(x) = x / (1 + e^-2z), z = sqrt(2 / pi) * (x + 0.044715 x^3)");
+  e.mul(t1, x, x);
+  e.broadcast(t0, f32(1.0F));
+  e.broadcast(t2, f32(kCubic));
+  e.fma(t0, t1, t2);
+  e.mul(t0, t0, f32(kLinear));
+  e.mul(t0, t0, x);
+  emit_exp(e, t0, t1, t2);
+  e.note("x /= 1 + e^-2z");
+  e.add(t0, t0, f32(1.0F));
+  e.div(x, x, t0);
+}
+
 void emit_q8_scale(Emitter& e, const RegExp& scale, const V16& inverse, const V16& largest, const V16& temp) {
   const Vec top = e.fold_max(largest, temp);
   const Vec quotient = xmm_of(temp.part[0]);

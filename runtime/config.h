@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "jit/kernels.h"
+
 namespace llamajit {
 
 // How the rotations' angles come about (RoPE, arXiv:2104.09864).
@@ -13,7 +15,13 @@ struct RopeConfig {
     linear,  // positions divided by `factor`
     yarn,    // the same for slow rotations alone (YaRN, arXiv:2309.00071)
   };
+  // Which values of a head are rotated together, of the first `dims`.
+  enum class Pairs : std::uint8_t {
+    adjacent,  // 2i and 2i + 1
+    halves,    // i and dims / 2 + i
+  };
   float theta = 10000.0F;
+  Pairs pairs = Pairs::adjacent;
   int dims = 0;  // of each head, from its beginning, are rotated; 0: all
   Scaling scaling = Scaling::none;
   float factor = 1.0F;
@@ -40,8 +48,13 @@ struct Config {
   int head_size = 0;               // 0: dim / n_heads, which divides then
   bool shared_classifier = false;  // the classifier is the embedding
   float norm_eps = 1e-5F;
+  jit::NormKind norm = jit::NormKind::rms;           // of the residual stream
+  jit::Epilogue activation = jit::Epilogue::swiglu;  // what the feed-forward's first half ends with
+  bool parallel_residual = false;  // attention and feed-forward both start from the layer's input
   RopeConfig rope{};
 
+  bool gated() const { return is_gated(activation); }
+  int rotated_dims() const { return rope.dims > 0 ? rope.dims : head_dim(); }
   int head_dim() const { return head_size > 0 ? head_size : dim / n_heads; }
   int q_dim() const { return head_dim() * n_heads; }
   int kv_dim() const { return head_dim() * n_kv_heads; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <chrono>
+#include <cstring>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -101,6 +102,29 @@ void Engine::feed(TokenId token, int pos, bool logits) {
   team_.run(walk);
 }
 
+void Engine::classify() {
+  auto walk = [&](int thread) { program_->plan.classify(thread, team_); };
+  team_.run(walk);
+}
+
+void Engine::feed_each(std::span<const TokenId> tokens, int pos, std::size_t first, const SeeLogits& see) {
+  assert(pos + std::ssize(tokens) <= context_);
+  rope_.reach(pos + static_cast<int>(tokens.size()));
+  float* const residual = program_->plan.residual();
+  for (std::size_t begin = 0; begin < tokens.size(); begin += kChunk) {
+    const std::span<const TokenId> chunk =
+        tokens.subspan(begin, std::min(tokens.size() - begin, std::size_t{kChunk}));
+    program_->prefill.feed(chunk, pos + static_cast<int>(begin), residual, team_);
+    for (std::size_t t = 0; t < chunk.size(); ++t) {
+      if (begin + t < first) continue;
+      std::memcpy(residual, program_->prefill.residual(t),
+                  static_cast<std::size_t>(config_.dim) * sizeof(float));
+      classify();
+      see(begin + t, logits());
+    }
+  }
+}
+
 void Engine::feed_all(std::span<const TokenId> tokens, int pos) {
   assert(!tokens.empty() && pos + std::ssize(tokens) <= context_);
   rope_.reach(pos + static_cast<int>(tokens.size()));
@@ -110,10 +134,7 @@ void Engine::feed_all(std::span<const TokenId> tokens, int pos) {
     program_->prefill.feed(chunk, pos, program_->plan.residual(), team_);
     tokens = tokens.subspan(chunk.size());
     pos += static_cast<int>(chunk.size());
-    if (tokens.empty()) {
-      auto classify = [&](int thread) { program_->plan.classify(thread, team_); };
-      return team_.run(classify);
-    }
+    if (tokens.empty()) return classify();
   }
   for (; !tokens.empty(); tokens = tokens.subspan(1)) feed(tokens.front(), pos++, tokens.size() == 1);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -45,6 +46,9 @@ class Engine {
   // Takes a whole prompt (or any run of tokens) at positions `pos` and up through the layers, a chunk at a
   // time; the logits are those of its last token. Gives the same bits as feeding the tokens one by one.
   void feed_all(std::span<const TokenId> tokens, int pos);
+  // The same, showing `see` the logits of each token from tokens[first] on, with its index.
+  using SeeLogits = std::function<void(std::size_t index, std::span<const float> logits)>;
+  void feed_each(std::span<const TokenId> tokens, int pos, std::size_t first, const SeeLogits& see);
   // Of the last token fed with logits: (vocab_size). The sampler may overwrite them.
   std::span<float> logits() { return program_->plan.logits(); }
   // The first maximum of the logits as they were computed.
@@ -68,6 +72,8 @@ class Engine {
   const Plan& plan() const { return program_->plan; }
 
  private:
+  void classify();
+
   // All kernels and what calls them.
   struct Program {
     explicit Program(const Engine& engine);

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "runtime/families.h"
 #include "tokenizer/utf8.h"
 
 namespace llamajit {
@@ -24,24 +25,18 @@ constexpr std::int64_t kMaxLayers = 1 << 14;
 constexpr std::int64_t kMaxVocabulary = 1 << 24;
 constexpr std::int64_t kMaxContext = 1 << 24;
 
-// What general.architecture may be; also the prefix of the family's keys.
-constexpr std::string_view kFamilies[] = {
-    "llama",  // Llama 1 to 3, Mistral, TinyLlama, SmolLM, and whatever else was converted to it
-};
-
 std::string shape_of(std::span<const std::int64_t> dims) {
   return fmt::format("({})", fmt::join(dims.rbegin(), dims.rend(), ", "));
 }
 
 class ModelReader {
  public:
-  explicit ModelReader(const GgufFile& file) : file_(file) {}
+  explicit ModelReader(const GgufFile& file) : file_(file), family_(read_family(file)) {}
 
   ModelFile read() {
-    family_ = read_family();
     read_config();
     ModelFile model;
-    model.file_format = fmt::format("GGUF v{} ({})", file_.version(), family_);
+    model.file_format = fmt::format("GGUF v{} ({})", file_.version(), family_.name);
     bind(model);
     model.config = std::move(config_);
     refuse_other_tensors();
@@ -49,18 +44,19 @@ class ModelReader {
   }
 
  private:
-  std::string_view read_family() const {
+  static const Family& read_family(const GgufFile& file) {
     constexpr std::string_view kKey = "general.architecture";
-    const auto name = file_.string(kKey);
-    if (!name || std::ranges::count(kFamilies, *name) == 0) {
-      file_.fail(kKey, fmt::format("a supported family of models ({})", fmt::join(kFamilies, ", ")),
-                 name ? fmt::format("'{}'", escaped(*name)) : "none");
-    }
-    return *name;
+    const auto name = file.string(kKey);
+    const Family* const family = name ? find_family(*name) : nullptr;
+    if (family != nullptr) return *family;
+    std::vector<std::string_view> known;
+    for (const Family& f : families()) known.push_back(f.name);
+    file.fail(kKey, fmt::format("a supported family of models ({})", fmt::join(known, ", ")),
+              name ? fmt::format("'{}'", escaped(*name)) : "none");
   }
 
   // A key of the family: "llama.block_count".
-  std::string key(std::string_view name) const { return fmt::format("{}.{}", family_, name); }
+  std::string key(std::string_view name) const { return fmt::format("{}.{}", family_.name, name); }
 
   std::optional<int> count(std::string_view name, std::int64_t low, std::int64_t high) const {
     const auto value = file_.integer(key(name), low, high);
@@ -82,6 +78,10 @@ class ModelReader {
 
   void read_config() {
     Config& c = config_;
+    c.norm = family_.norm;
+    c.activation = family_.activation;
+    c.rope.pairs = family_.pairs;
+    if (family_.may_be_parallel) c.parallel_residual = read_parallel_residual();
     c.seq_len = required_count("context_length", kMaxContext);
     c.dim = required_count("embedding_length", kMaxCount);
     c.n_layers = required_count("block_count", kMaxLayers);
@@ -93,6 +93,12 @@ class ModelReader {
       file_.fail(key("expert_count"), "0 (mixtures of experts are not supported)",
                  fmt::to_string(*count("expert_count", 0, kMaxCount)));
     }
+  }
+
+  bool read_parallel_residual() const {
+    const auto value = file_.boolean(key("use_parallel_residual"));
+    if (!value) file_.fail(key("use_parallel_residual"), "true or false", "none");
+    return *value;
   }
 
   void read_heads() {
@@ -122,9 +128,10 @@ class ModelReader {
   }
 
   void read_norm() {
-    constexpr std::string_view kName = "attention.layer_norm_rms_epsilon";
-    const auto eps = positive(kName);
-    if (!eps) file_.fail(key(kName), "a positive number", "none");
+    const std::string_view name = family_.norm == jit::NormKind::rms ? "attention.layer_norm_rms_epsilon"
+                                                                     : "attention.layer_norm_epsilon";
+    const auto eps = positive(name);
+    if (!eps) file_.fail(key(name), "a positive number", "none");
     config_.norm_eps = *eps;
   }
 
@@ -166,8 +173,7 @@ class ModelReader {
   // Llama 3.1's, a tensor of its own.
   std::vector<float> read_rope_divisors() {
     if (file_.find_tensor("rope_freqs.weight") == nullptr) return {};
-    const int dims = config_.rope.dims > 0 ? config_.rope.dims : config_.head_dim();
-    const Tensor tensor = vector("rope_freqs.weight", dims / 2);
+    const Tensor tensor = vector("rope_freqs.weight", config_.rotated_dims() / 2);
     std::vector<float> divisors;
     for (std::int64_t i = 0; i < tensor.cols; ++i) {
       divisors.push_back(source_value(source(tensor), 0, i));
@@ -187,29 +193,92 @@ class ModelReader {
     model.embedding = matrix("token_embd.weight", c.vocab_size, c.dim);
     for (int i = 0; i < c.n_layers; ++i) model.layers.push_back(bind_layer(i));
     model.final_norm = vector("output_norm.weight", c.dim);
-    c.shared_classifier = file_.find_tensor("output.weight") == nullptr;
+    if (layer_norm()) model.final_norm_bias = vector("output_norm.bias", c.dim);
+    c.shared_classifier = !has("output.weight", family_.classifier);
     model.classifier = c.shared_classifier ? model.embedding : matrix("output.weight", c.vocab_size, c.dim);
   }
 
   LayerTensors bind_layer(int layer) {
-    const Config& c = config_;
-    const auto name = [&](std::string_view part) { return fmt::format("blk.{}.{}.weight", layer, part); };
     LayerTensors tensors;
-    tensors.att_norm = vector(name("attn_norm"), c.dim);
-    tensors.wq = matrix(name("attn_q"), c.q_dim(), c.dim);
-    tensors.wk = matrix(name("attn_k"), c.kv_dim(), c.dim);
-    tensors.wv = matrix(name("attn_v"), c.kv_dim(), c.dim);
-    tensors.wo = matrix(name("attn_output"), c.dim, c.q_dim());
-    tensors.ffn_norm = vector(name("ffn_norm"), c.dim);
-    tensors.gate = matrix(name("ffn_gate"), c.hidden_dim, c.dim);
-    tensors.up = matrix(name("ffn_up"), c.hidden_dim, c.dim);
-    tensors.down = matrix(name("ffn_down"), c.dim, c.hidden_dim);
-    if (tensors.gate.format != tensors.up.format) {
-      file_.fail(tensors.up.name,
-                 fmt::format("the format of {}, {}", tensors.gate.name, to_string(tensors.gate.format)),
-                 to_string(tensors.up.format));
-    }
+    const auto name = [&](std::string_view part) { return fmt::format("blk.{}.{}", layer, part); };
+    bind_attention(tensors, name);
+    bind_feed_forward(tensors, name);
     return tensors;
+  }
+
+  template <class NameOf>
+  void bind_attention(LayerTensors& to, NameOf name) {
+    const Config& c = config_;
+    to.att_norm = vector(name("attn_norm.weight"), c.dim);
+    if (layer_norm()) to.att_norm_bias = vector(name("attn_norm.bias"), c.dim);
+    if (family_.fused_qkv) {
+      bind_fused_qkv(to, name("attn_qkv"));
+    } else {
+      to.wq = matrix(name("attn_q"), c.q_dim(), c.dim, family_.qkv_bias, to.wq_scale, to.wq_bias);
+      to.wk = matrix(name("attn_k"), c.kv_dim(), c.dim, family_.qkv_bias, to.wk_scale, to.wk_bias);
+      to.wv = matrix(name("attn_v"), c.kv_dim(), c.dim, family_.qkv_bias, to.wv_scale, to.wv_bias);
+    }
+    to.q_norm = vector(name("attn_q_norm.weight"), c.head_dim(), family_.head_norms);
+    to.k_norm = vector(name("attn_k_norm.weight"), c.head_dim(), family_.head_norms);
+    to.att_sub_norm = vector(name("attn_sub_norm.weight"), c.q_dim(), family_.sub_norms);
+    to.wo = matrix(name("attn_output"), c.dim, c.q_dim(), family_.output_bias, to.wo_scale, to.wo_bias);
+  }
+
+  template <class NameOf>
+  void bind_feed_forward(LayerTensors& to, NameOf name) {
+    const Config& c = config_;
+    to.ffn_norm = vector(name("ffn_norm.weight"), c.dim);
+    if (layer_norm()) to.ffn_norm_bias = vector(name("ffn_norm.bias"), c.dim);
+    to.up = matrix(name("ffn_up"), c.hidden_dim, c.dim, family_.ffn_bias, to.up_scale, to.up_bias);
+    to.ffn_sub_norm = vector(name("ffn_sub_norm.weight"), c.hidden_dim, family_.sub_norms);
+    to.down = matrix(name("ffn_down"), c.dim, c.hidden_dim, family_.ffn_bias, to.down_scale, to.down_bias);
+    if (!c.gated()) return;
+    Tensor no_bias;
+    to.gate = matrix(name("ffn_gate"), c.hidden_dim, c.dim, Presence::none, to.gate_scale, no_bias);
+    if (to.gate.format != to.up.format) {
+      file_.fail(to.up.name, fmt::format("the format of {}, {}", to.gate.name, to_string(to.gate.format)),
+                 to_string(to.up.format));
+    }
+  }
+
+  // The rows of q, k and v one after the other.
+  void bind_fused_qkv(LayerTensors& to, const std::string& name) {
+    const Config& c = config_;
+    const std::int64_t q = c.q_dim(), kv = c.kv_dim();
+    const Tensor all = matrix(name + ".weight", q + 2 * kv, c.dim);
+    to.wq = rows_of(all, "q", 0, q);
+    to.wk = rows_of(all, "k", q, kv);
+    to.wv = rows_of(all, "v", q + kv, kv);
+    const Tensor bias = vector(name + ".bias", q + 2 * kv, family_.qkv_bias);
+    if (!bias.exists()) return;
+    to.wq_bias = values_of(bias, "q", 0, q);
+    to.wk_bias = values_of(bias, "k", q, kv);
+    to.wv_bias = values_of(bias, "v", q + kv, kv);
+  }
+  static Tensor rows_of(const Tensor& all, std::string_view part, std::int64_t first, std::int64_t rows) {
+    const std::size_t row_bytes = all.data.size() / static_cast<std::size_t>(all.rows);
+    Tensor tensor = all;
+    tensor.name = fmt::format("{} ({})", all.name, part);
+    tensor.rows = rows;
+    tensor.data = all.data.subspan(static_cast<std::size_t>(first) * row_bytes,
+                                   static_cast<std::size_t>(rows) * row_bytes);
+    return tensor;
+  }
+  static Tensor values_of(const Tensor& vector, std::string_view part, std::int64_t first, std::int64_t n) {
+    Tensor column = vector;
+    std::swap(column.rows, column.cols);
+    Tensor tensor = rows_of(column, part, first, n);
+    std::swap(tensor.rows, tensor.cols);
+    return tensor;
+  }
+
+  bool layer_norm() const { return family_.norm == jit::NormKind::layer; }
+
+  // Whether the file has a tensor that may be missing; one that is needed is looked for in any case, and one
+  // that the family does not have is left for refuse_other_tensors().
+  bool has(const std::string& name, Presence presence) const {
+    return presence == Presence::needed ||
+           (presence == Presence::optional && file_.find_tensor(name) != nullptr);
   }
 
   const GgufTensor& find(const std::string& name) {
@@ -219,8 +288,24 @@ class ModelReader {
     return *tensor;
   }
 
-  Tensor vector(const std::string& name, int size) { return bound(name, 1, size); }
-  Tensor matrix(const std::string& name, int rows, int cols) { return bound(name, rows, cols); }
+  Tensor vector(const std::string& name, std::int64_t size) {
+    Tensor tensor = bound(name, 1, size);
+    if (!has_codes(tensor.format)) return tensor;
+    file_.fail(name, "one of the formats F32, F16, BF16", to_string(tensor.format));
+  }
+  Tensor vector(const std::string& name, std::int64_t size, Presence presence) {
+    return has(name, presence) ? vector(name, size) : Tensor();
+  }
+  Tensor matrix(const std::string& name, std::int64_t rows, std::int64_t cols) {
+    return bound(name, rows, cols);
+  }
+  // With the scale and the bias that may go with it.
+  Tensor matrix(const std::string& name, std::int64_t rows, std::int64_t cols, Presence has_bias,
+                Tensor& scale, Tensor& bias) {
+    scale = vector(name + ".scale", 1, family_.scales);
+    bias = vector(name + ".bias", rows, has_bias);
+    return matrix(name + ".weight", rows, cols);
+  }
 
   Tensor bound(const std::string& name, std::int64_t rows, std::int64_t cols) {
     const GgufTensor& found = find(name);
@@ -230,7 +315,13 @@ class ModelReader {
                  rows == 1 ? fmt::format("shape ({})", cols) : fmt::format("shape ({}, {})", rows, cols),
                  shape_of(dims));
     }
-    return {name, format_of(found), rows, cols, found.data, {}};
+    Tensor tensor{name, format_of(found), rows, cols, found.data, {}};
+    if (tensor.format.kind == jit::FormatKind::i2_s) {
+      const std::size_t tail = static_cast<std::size_t>(found.type->tail_bytes);
+      tensor.data = found.data.first(found.data.size() - tail);
+      tensor.scales = found.data.last(tail).first(sizeof(float));
+    }
+    return tensor;
   }
 
   jit::Format format_of(const GgufTensor& tensor) const {
@@ -252,12 +343,13 @@ class ModelReader {
   void refuse_other_tensors() const {
     for (const GgufTensor& tensor : file_.tensors()) {
       if (bound_.contains(tensor.name)) continue;
-      file_.fail(tensor.name, fmt::format("tensors that a model of the family {} has", family_), "another");
+      file_.fail(tensor.name, fmt::format("tensors that a model of the family {} has", family_.name),
+                 "another");
     }
   }
 
   const GgufFile& file_;
-  std::string_view family_;
+  const Family& family_;
   Config config_;
   std::unordered_set<std::string_view> bound_;
 };

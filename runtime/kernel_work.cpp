@@ -25,14 +25,14 @@ std::int64_t input_bytes(jit::Format format, std::int64_t n) {
 // Rows [begin, end) of a product with one vector after another.
 template <class Key, class Args>
 KernelWork product(const Key& key, const Args& args, std::int64_t vectors) {
-  const bool paired = key.epilogue == jit::Epilogue::swiglu;
-  const std::int64_t matrices = paired ? 2 : 1;
+  const std::int64_t matrices = is_gated(key.epilogue) ? 2 : 1;
   const std::int64_t rows =
       std::min<std::int64_t>(args.unit_end * kLanes, key.rows) - args.unit_begin * kLanes;
   const std::int64_t weights =
       (args.unit_end - args.unit_begin) * matrices * jit::tile_bytes(key.format, key.cols);
   const std::int64_t out_accesses = key.epilogue == jit::Epilogue::add ? 2 : 1;
-  return {weights + vectors * (input_bytes(key.format, key.cols) + rows * kFloat * out_accesses),
+  const std::int64_t bias = key.affine.bias ? rows * kFloat : 0;
+  return {weights + bias + vectors * (input_bytes(key.format, key.cols) + rows * kFloat * out_accesses),
           2 * rows * key.cols * matrices * vectors};
 }
 
@@ -58,8 +58,9 @@ struct WorkOf {
   KernelWork operator()(const jit::EmbedKey& k, const jit::EmbedArgs& /*args*/) const {
     return {jit::tile_bytes(k.format, k.dim) / kLanes + k.dim * kFloat, has_codes(k.format) ? k.dim : 0};
   }
-  KernelWork operator()(const jit::NormKey& k, const jit::NormArgs& /*args*/) const {
-    return {3 * k.n * kFloat, std::int64_t{4} * k.n};
+  KernelWork operator()(const jit::NormKey& k, const jit::NormArgs& args) const {
+    const bool layer = k.kind == jit::NormKind::layer;
+    return {(2 * args.vectors + (layer ? 2 : 1)) * k.n * kFloat, args.vectors * (layer ? 7 : 4) * k.n};
   }
   KernelWork operator()(const jit::QuantizeKey& k, const jit::QuantizeArgs& /*args*/) const {
     return {k.n * kFloat + quantized_bytes({k.group, k.subgroup, k.zero}, k.n), std::int64_t{3} * k.n};

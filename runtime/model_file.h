@@ -24,11 +24,13 @@ struct Tensor {
   std::span<const std::byte> scales;
 
   std::size_t bytes() const { return data.size() + scales.size(); }
+  bool exists() const { return rows > 0; }
 };
 
 // As the kernels' packing takes it.
 jit::SourceMatrix source(const Tensor& tensor);
 
+// Of these, what comes behind `up` is there in some families only.
 struct LayerTensors {
   Tensor att_norm;  // (1, dim)
   Tensor wq;        // (q_dim, dim)
@@ -36,10 +38,23 @@ struct LayerTensors {
   Tensor wv;        // (kv_dim, dim)
   Tensor wo;        // (dim, q_dim)
   Tensor ffn_norm;  // (1, dim)
-  Tensor gate;      // (hidden_dim, dim); llama2.c calls it w1
+  Tensor gate;      // (hidden_dim, dim), where the activation is gated; llama2.c calls it w1
   Tensor down;      // (dim, hidden_dim); w2
   Tensor up;        // (hidden_dim, dim); w3
+
+  Tensor att_norm_bias, ffn_norm_bias;                            // (1, dim)
+  Tensor wq_bias, wk_bias, wv_bias, wo_bias, up_bias, down_bias;  // (1, rows of the matrix)
+  // (1, 1): what products with the matrix are multiplied with.
+  Tensor wq_scale, wk_scale, wv_scale, wo_scale, gate_scale, up_scale, down_scale;
+  Tensor q_norm, k_norm;  // (1, head_dim): of each head, before RoPE
+  Tensor att_sub_norm;    // (1, q_dim): of attention's result, before wo
+  Tensor ffn_sub_norm;    // (1, hidden_dim): before down
 };
+
+// The row of a query's or key's matrix in the file, or the value of a vector that goes with it, that is
+// number `row` of the packed one, where the two of each rotated pair stand side by side: attention's scores
+// are the same for every order of a head's dimensions that queries and keys share.
+std::int64_t rotated_row(const Config& config, std::int64_t row);
 
 struct ModelFile {
   std::vector<MappedFile> parts;  // one, or those of a split file; own the bytes that all views point into
@@ -47,8 +62,9 @@ struct ModelFile {
   Config config;
   Tensor embedding;  // (vocab_size, dim)
   std::vector<LayerTensors> layers;
-  Tensor final_norm;  // (1, dim)
-  Tensor classifier;  // (vocab_size, dim); the same view as embedding where shared
+  Tensor final_norm;       // (1, dim)
+  Tensor final_norm_bias;  // (1, dim), where there is one
+  Tensor classifier;       // (vocab_size, dim); the same view as embedding where shared
 
   // The file's; the first part's of a split one.
   const std::string& path() const { return parts.front().path(); }

@@ -12,7 +12,7 @@ using jit::QuantizedArgs;
 
 // What a thread computes for itself alone.
 struct Plan::Scratch {
-  float* norm;       // (dim)
+  float* norm;       // (dim), (q_dim) or (hidden_dim)
   QuantizedArgs q;   // (dim), (q_dim) or (hidden_dim)
   float* rotated;    // (group, head_dim): queries of a shared head
   float* attention;  // the kernel's scratch
@@ -72,9 +72,17 @@ class Plan::Builder {
       call(jit::EmbedKey{w_.embedding.format, c_.dim}, jit::EmbedArgs{w_.embedding.data, p_.x_, p_.cursor_});
     }
     barrier();
-    for (std::size_t layer = 0; layer < w_.layers.size(); ++layer) {
-      attention_block(w_.layers[layer], static_cast<std::ptrdiff_t>(layer));
-      feed_forward_block(w_.layers[layer]);
+    for (std::size_t i = 0; i < w_.layers.size(); ++i) {
+      const LayerWeights& layer = w_.layers[i];
+      attention(layer, static_cast<std::ptrdiff_t>(i));
+      if (c_.parallel_residual) hidden(layer);
+      barrier();
+      add_product(layer.att_sub_norm, p_.att_, layer.wo);
+      if (!c_.parallel_residual) {
+        hidden(layer);
+        barrier();
+      }
+      add_product(layer.ffn_sub_norm, p_.hidden_, layer.down);
     }
     steps_ = &p_.classify_[static_cast<std::size_t>(thread_)].steps;
     classifier();
@@ -89,7 +97,8 @@ class Plan::Builder {
     return {begin, end};
   }
 
-  void attention_block(const LayerWeights& layer, std::ptrdiff_t index) {
+  // att = the heads' outputs; the caller has to wait for the others.
+  void attention(const LayerWeights& layer, std::ptrdiff_t index) {
     Input x = norm(layer.att_norm);
     if (heads_fit_tiles(c_, threads_)) {
       for (const auto& [matrix, out] :
@@ -100,10 +109,23 @@ class Plan::Builder {
       query_key_value_rows(x, layer);
       barrier();
     }
-    attend(index);
-    barrier();
-    Input att{p_.att_, c_.q_dim()};
-    matvec_dealt(att, layer.wo, Epilogue::add, p_.x_);
+    attend(layer, index);
+  }
+
+  // hidden = the feed-forward's first half; the caller has to wait for the others.
+  void hidden(const LayerWeights& layer) {
+    Input x = norm(layer.ffn_norm);
+    matvec_dealt(x, layer.gate_up, c_.activation, p_.hidden_);
+  }
+
+  // x += W values, which are normalised before if there are weights for that; ends with a barrier.
+  void add_product(const float* norm_weight, const float* values, const PackedMatrix& matrix) {
+    Input input{values, matrix.cols};
+    if (norm_weight != nullptr) {
+      call(jit::NormKey{matrix.cols, c_.norm_eps}, jit::NormArgs{values, norm_weight, scratch().norm});
+      input.x = scratch().norm;
+    }
+    matvec_dealt(input, matrix, Epilogue::add, p_.x_);
     barrier();
   }
 
@@ -121,15 +143,15 @@ class Plan::Builder {
   }
 
   // RoPE, append and attention for this thread's K/V heads and the query heads that share them.
-  void attend(std::ptrdiff_t layer) {
-    if (p_.shares_heads(threads_)) return attend_together(layer);
+  void attend(const LayerWeights& weights, std::ptrdiff_t layer) {
+    if (p_.shares_heads(threads_)) return attend_together(weights, layer);
     const HeadShare mine = heads_of(c_, thread_, threads_);
     if (mine.part > 0) return;
     const std::int64_t heads = mine.end - mine.begin;
     const std::int64_t first_query = mine.begin * group() * c_.head_dim();
     float* const q = p_.q_ + first_query;
-    rotate(q, q, heads * group());
-    append(layer, mine.begin, heads);
+    rotate(weights.q_norm, q, q, heads * group());
+    append(weights, layer, mine.begin, heads);
     call(p_.cache_.attention_key(),
          jit::AttentionArgs{q, p_.cache_.keys(layer, mine.begin), p_.cache_.values(layer, mine.begin),
                             p_.att_ + first_query, scratch().attention, p_.cursor_, heads});
@@ -137,13 +159,13 @@ class Plan::Builder {
 
   // The same for a head that other threads attend to as well. Part 0 appends: it is the one that reads the
   // position at hand. Each part rotates the queries for itself, which costs less than a barrier.
-  void attend_together(std::ptrdiff_t layer) {
+  void attend_together(const LayerWeights& weights, std::ptrdiff_t layer) {
     const HeadShare mine = heads_of(c_, thread_, threads_);
     const std::int64_t first_query = mine.begin * group();
     const std::int64_t record = jit::attention_record(c_.head_dim());
     const std::int64_t records = jit::attention_ranges(p_.cache_.positions()) * record;  // of a query head
-    rotate(p_.q_ + first_query * c_.head_dim(), scratch().rotated, group());
-    if (mine.part == 0) append(layer, mine.begin, 1);
+    rotate(weights.q_norm, p_.q_ + first_query * c_.head_dim(), scratch().rotated, group());
+    if (mine.part == 0) append(weights, layer, mine.begin, 1);
     call(p_.cache_.ranges_key(),
          jit::AttentionRangesArgs{scratch().rotated, p_.cache_.keys(layer, mine.begin),
                                   p_.cache_.values(layer, mine.begin), p_.records_ + first_query * records,
@@ -156,29 +178,26 @@ class Plan::Builder {
                                  end - begin});
   }
 
-  void rotate(const float* x, float* out, std::int64_t heads) {
+  // RoPE, after a norm of each head if there are weights for it.
+  void rotate(const float* norm_weight, const float* x, float* out, std::int64_t heads) {
+    if (norm_weight != nullptr) {
+      call(jit::NormKey{c_.head_dim(), c_.norm_eps}, jit::NormArgs{x, norm_weight, out, nullptr, heads});
+      x = out;
+    }
     call(jit::RopeKey{c_.head_dim()}, jit::RopeArgs{x, out, p_.rope_.data(), p_.cursor_, heads});
   }
 
   // Rotates and appends k, and appends v.
-  void append(std::ptrdiff_t layer, std::int64_t first_head, std::int64_t heads) {
+  void append(const LayerWeights& weights, std::ptrdiff_t layer, std::int64_t first_head,
+              std::int64_t heads) {
     float* const k = p_.k_ + first_head * c_.head_dim();
-    rotate(k, k, heads);
+    rotate(weights.k_norm, k, k, heads);
     call(p_.cache_.append_key(),
          jit::KvAppendArgs{k, p_.v_ + first_head * c_.head_dim(), p_.cache_.keys(layer, first_head),
                            p_.cache_.values(layer, first_head), p_.cursor_, heads});
   }
 
   int group() const { return c_.n_heads / c_.n_kv_heads; }
-
-  void feed_forward_block(const LayerWeights& layer) {
-    Input x = norm(layer.ffn_norm);
-    matvec_dealt(x, layer.gate_up, Epilogue::swiglu, p_.hidden_);
-    barrier();
-    Input hidden{p_.hidden_, c_.hidden_dim};
-    matvec_dealt(hidden, layer.down, Epilogue::add, p_.x_);
-    barrier();
-  }
 
   void classifier() {
     Input x = norm(w_.final_norm);
@@ -193,8 +212,9 @@ class Plan::Builder {
                          std::min<std::int64_t>(units.end * jit::kLanes, c_.vocab_size)});
   }
 
-  Input norm(const float* weight) {
-    call(jit::NormKey{c_.dim, c_.norm_eps}, jit::NormArgs{p_.x_, weight, scratch().norm});
+  Input norm(const NormWeights& weights) {
+    call(jit::NormKey{c_.dim, c_.norm_eps, c_.norm},
+         jit::NormArgs{p_.x_, weights.weight, scratch().norm, weights.bias});
     return {scratch().norm, c_.dim};
   }
 
@@ -206,11 +226,14 @@ class Plan::Builder {
            jit::QuantizeArgs{x.x, scratch().q});
       x.quantised_for = input;
     }
-    call(tuning_.choose(
-             jit::MatvecKey{
-                 .format = matrix.format, .rows = matrix.rows, .cols = matrix.cols, .epilogue = epilogue},
-             cache_.isa()),
-         jit::MatvecArgs{matrix.data, x.x, scratch().q, out, units.begin, units.end});
+    call(tuning_.choose(jit::MatvecKey{.format = matrix.format,
+                                       .rows = matrix.rows,
+                                       .cols = matrix.cols,
+                                       .epilogue = epilogue,
+                                       .affine = matrix.affine()},
+                        cache_.isa()),
+         jit::MatvecArgs{matrix.data, x.x, scratch().q, out, units.begin, units.end, matrix.scales,
+                         matrix.bias});
   }
 
   // The same for a whole matrix, whose units are dealt out if it is large enough. Whether it is.
@@ -286,7 +309,7 @@ void Plan::place(Carver& carver, int threads) {
   for (int t = 0; t < threads; ++t) {
     Scratch& s = scratch_.emplace_back();
     // The shortest group, one value, is padded to four codes.
-    s.norm = carver.take<float>(config_.dim);
+    s.norm = carver.take<float>(longest);
     s.q = {carver.take<std::int8_t>(std::int64_t{4} * longest), carver.take<float>(longest),
            carver.take<std::int32_t>(longest), carver.take<float>(longest)};
     s.rotated = carver.take<float>(std::int64_t{config_.n_heads / config_.n_kv_heads} * config_.head_dim());

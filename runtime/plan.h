@@ -43,10 +43,13 @@ struct Step {
 // only.
 //
 //   feed      embedding row -> x, barrier
-//     layer   norm (+quantise) -> q, k, v -> rope -> append to the cache -> attention, barrier
-//             o, x +=, barrier -> norm (+quantise) -> gate, up, swiglu, barrier -> down, x +=, barrier
+//     layer   norm (+quantise) -> q, k, v (+norm) -> rope -> append to the cache -> attention, barrier
+//             (norm) o, x +=, barrier -> norm (+quantise) -> gate, up, swiglu, barrier
+//             (norm) down, x +=, barrier
 //   classify  norm (+quantise) -> logits (where they are dealt out, a barrier) -> the best of each thread's
 //   share
+//
+// With a parallel residual, the feed-forward's first half comes before the barrier behind the attention.
 //
 // Norms and quantisation are done by every thread for itself: they cost less than a barrier. Where the K/V
 // heads can be dealt out evenly, a thread computes q, k and v of just the heads that it attends to; otherwise

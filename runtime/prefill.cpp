@@ -52,7 +52,7 @@ struct MatrixKernel {
                jit::CodeCache& code, int threads)
       : matrix(&packed),
         input(inputs.index(input_format(packed.format))),
-        key{packed.format, packed.rows, packed.cols, epilogue},
+        key{packed.format, packed.rows, packed.cols, epilogue, packed.affine()},
         multiply(code.get(key)),
         deal(std::make_unique<Deal>(packed.units(), threads > 1 ? kPortion : packed.units(), threads)) {}
 
@@ -64,7 +64,7 @@ struct MatrixKernel {
 };
 
 struct LayerKernels {
-  LayerKernels(const LayerWeights& w, jit::CodeCache& code, int threads)
+  LayerKernels(const Config& config, const LayerWeights& w, jit::CodeCache& code, int threads)
       : qkv_input({&w.wq, &w.wk, &w.wv}, code),
         wo_input({&w.wo}, code),
         gate_up_input({&w.gate_up}, code),
@@ -73,7 +73,7 @@ struct LayerKernels {
         wk(w.wk, qkv_input, Epilogue::store, code, threads),
         wv(w.wv, qkv_input, Epilogue::store, code, threads),
         wo(w.wo, wo_input, Epilogue::add, code, threads),
-        gate_up(w.gate_up, gate_up_input, Epilogue::swiglu, code, threads),
+        gate_up(w.gate_up, gate_up_input, config.activation, code, threads),
         down(w.down, down_input, Epilogue::add, code, threads) {}
 
   std::array<const MatrixKernel*, 6> matrices() const { return {&wq, &wk, &wv, &wo, &gate_up, &down}; }
@@ -87,14 +87,22 @@ struct LayerKernels {
 struct Prefill::Kernels {
   Kernels(const Config& c, const Weights& w, const KvCache& cache, jit::CodeCache& code, int threads)
       : embed(code.get(jit::EmbedKey{w.embedding.format, c.dim})),
-        norm(code.get(jit::NormKey{c.dim, c.norm_eps})),
+        norm(code.get(jit::NormKey{c.dim, c.norm_eps, c.norm})),
         rope(code.get(jit::RopeKey{c.head_dim()})),
         append(code.get(cache.append_key())),
         attention(code.get(cache.attention_key())),
         tile(code.get(cache.tile_key(row_stride(c.q_dim())))),
         tile_tokens(cache.tile_key(0).tokens) {
     layers.reserve(w.layers.size());
-    for (const LayerWeights& layer : w.layers) layers.emplace_back(layer, code, threads);
+    for (const LayerWeights& layer : w.layers) layers.emplace_back(c, layer, code, threads);
+    const auto some = [&](auto member) {
+      return std::ranges::any_of(w.layers, [&](const LayerWeights& l) { return l.*member != nullptr; });
+    };
+    if (some(&LayerWeights::q_norm) || some(&LayerWeights::k_norm)) {
+      head_norm = code.get(jit::NormKey{c.head_dim(), c.norm_eps});
+    }
+    if (some(&LayerWeights::att_sub_norm)) att_sub_norm = code.get(jit::NormKey{c.q_dim(), c.norm_eps});
+    if (some(&LayerWeights::ffn_sub_norm)) ffn_sub_norm = code.get(jit::NormKey{c.hidden_dim, c.norm_eps});
   }
 
   Kernel<jit::EmbedArgs> embed;
@@ -104,6 +112,7 @@ struct Prefill::Kernels {
   Kernel<jit::AttentionArgs> attention;  // of a token
   Kernel<jit::AttentionArgs> tile;       // of tile_tokens
   int tile_tokens;
+  Kernel<jit::NormArgs> head_norm, att_sub_norm, ffn_sub_norm;  // where a layer has weights for them
   std::vector<LayerKernels> layers;
 };
 
@@ -123,38 +132,61 @@ class Prefill::Walker {
 
   void walk() {
     for_my_tokens([&](std::int64_t t) { call(k_.embed, {p_.weights_.embedding.data, x(t), &at(t)}); });
-    for (std::size_t layer = 0; layer < k_.layers.size(); ++layer) {
-      attention_block(p_.weights_.layers[layer], k_.layers[layer], static_cast<std::ptrdiff_t>(layer));
-      feed_forward_block(p_.weights_.layers[layer], k_.layers[layer]);
+    for (std::size_t i = 0; i < k_.layers.size(); ++i) {
+      const LayerWeights& weights = p_.weights_.layers[i];
+      const LayerKernels& kernels = k_.layers[i];
+      attention(weights, kernels, static_cast<std::ptrdiff_t>(i));
+      if (c_.parallel_residual) hidden(weights, kernels);
+      barrier();
+      sub_norm(k_.att_sub_norm, weights.att_sub_norm, p_.att_, c_.q_dim(), kernels.wo_input);
+      add_product(kernels.wo_input, kernels.wo, p_.att_);
+      if (!c_.parallel_residual) {
+        hidden(weights, kernels);
+        barrier();
+      }
+      sub_norm(k_.ffn_sub_norm, weights.ffn_sub_norm, p_.hidden_, c_.hidden_dim, kernels.down_input);
+      add_product(kernels.down_input, kernels.down, p_.hidden_);
     }
   }
 
  private:
-  void attention_block(const LayerWeights& weights, const LayerKernels& kernels, std::ptrdiff_t layer) {
+  // att = the heads' outputs; the caller has to wait for the others.
+  void attention(const LayerWeights& weights, const LayerKernels& kernels, std::ptrdiff_t layer) {
     prepare_input(weights.att_norm, kernels.qkv_input);
     multiply(kernels.wq, p_.norm_, p_.q_);
     multiply(kernels.wk, p_.norm_, p_.k_);
     multiply(kernels.wv, p_.norm_, p_.v_);
     barrier();
-    attend(layer);
-    barrier();
-    quantize(kernels.wo_input, p_.att_);
-    multiply(kernels.wo, p_.att_, p_.x_);
-    barrier();
+    attend(weights, layer);
   }
 
-  void feed_forward_block(const LayerWeights& weights, const LayerKernels& kernels) {
+  // hidden = the feed-forward's first half; the caller has to wait for the others.
+  void hidden(const LayerWeights& weights, const LayerKernels& kernels) {
     prepare_input(weights.ffn_norm, kernels.gate_up_input);
     multiply(kernels.gate_up, p_.norm_, p_.hidden_);
-    barrier();
-    quantize(kernels.down_input, p_.hidden_);
-    multiply(kernels.down, p_.hidden_, p_.x_);
+  }
+
+  // Normalises the rows of `values` in place if there are weights for it; ends with a barrier then, unless
+  // the quantisation that comes next has one.
+  void sub_norm(const Kernel<jit::NormArgs>& kernel, const float* weight, float* values, int n,
+                const InputKernels& next) {
+    if (weight == nullptr) return;
+    for_my_tokens([&](std::int64_t t) { call(kernel, {row(values, t, n), weight, row(values, t, n)}); });
+    if (next.quantizers.empty()) barrier();
+  }
+
+  // x += W values; ends with a barrier.
+  void add_product(const InputKernels& input, const MatrixKernel& kernel, const float* values) {
+    quantize(input, values);
+    multiply(kernel, values, p_.x_);
     barrier();
   }
 
-  // norm = RMSNorm(x), quantised where the matrices want it; ends with a barrier.
-  void prepare_input(const float* weight, const InputKernels& input) {
-    for_my_tokens([&](std::int64_t t) { call(k_.norm, {x(t), weight, row(p_.norm_, t, c_.dim)}); });
+  // norm = the norm of x, quantised where the matrices want it; ends with a barrier.
+  void prepare_input(const NormWeights& weights, const InputKernels& input) {
+    for_my_tokens([&](std::int64_t t) {
+      call(k_.norm, {x(t), weights.weight, row(p_.norm_, t, c_.dim), weights.bias});
+    });
     if (input.quantizers.empty()) return barrier();
     quantize(input, p_.norm_);
   }
@@ -182,15 +214,16 @@ class Prefill::Walker {
     std::byte* const scratch = p_.matmul_scratch_[static_cast<std::size_t>(thread_)];
     for (Deal::Range units = kernel.deal->next(thread_, p_.round_); !units.empty();
          units = kernel.deal->next(thread_, p_.round_)) {
-      call(kernel.multiply, {kernel.matrix->data, values, xq, scratch, out, units.begin, units.end, n_});
+      call(kernel.multiply, {kernel.matrix->data, values, xq, scratch, out, units.begin, units.end, n_,
+                             kernel.matrix->scales, kernel.matrix->bias});
     }
   }
 
   // RoPE, append and attention for this thread's heads, of which threads that share one each take some of the
   // tokens; all keys of the chunk first, as later tokens see them.
-  void attend(std::ptrdiff_t layer) {
+  void attend(const LayerWeights& weights, std::ptrdiff_t layer) {
     const auto [begin, end] = share_of(n_, mine_.part, mine_.parts);
-    if (begin < end) rotate_and_append(layer, begin, end);
+    if (begin < end) rotate_and_append(weights, layer, begin, end);
     if (team_.size() > c_.n_kv_heads) barrier();
     // A head's keys and values stay in the cache while the tokens come by. Threads that share it take turns,
     // as later tokens have more positions to look at.
@@ -217,17 +250,26 @@ class Prefill::Walker {
   }
 
   // q and k of the tokens [begin, end), then k and v, for this thread's heads.
-  void rotate_and_append(std::ptrdiff_t layer, std::int64_t begin, std::int64_t end) {
+  void rotate_and_append(const LayerWeights& weights, std::ptrdiff_t layer, std::int64_t begin,
+                         std::int64_t end) {
     const std::int64_t heads = mine_.end - mine_.begin;
     const int group = c_.n_heads / c_.n_kv_heads;
     float* const q = row(p_.q_, begin, c_.q_dim()) + mine_.begin * group * c_.head_dim();
     float* const k = row(p_.k_, begin, c_.kv_dim()) + mine_.begin * c_.head_dim();
     const float* const v = row(p_.v_, begin, c_.kv_dim()) + mine_.begin * c_.head_dim();
+    for (std::int64_t t = 0; t < end - begin; ++t) {
+      norm_heads(weights.q_norm, q + t * row_stride(c_.q_dim()), heads * group);
+      norm_heads(weights.k_norm, k + t * row_stride(c_.kv_dim()), heads);
+    }
     const float* const angles = p_.rope_.data();
     call(k_.rope, {q, q, angles, &at(begin), heads * group, end - begin, row_stride(c_.q_dim())});
     call(k_.rope, {k, k, angles, &at(begin), heads, end - begin, row_stride(c_.kv_dim())});
     call(k_.append, {k, v, p_.cache_.keys(layer, mine_.begin), p_.cache_.values(layer, mine_.begin),
                      &at(begin), heads, end - begin, row_stride(c_.kv_dim())});
+  }
+
+  void norm_heads(const float* weight, float* x, std::int64_t heads) {
+    if (weight != nullptr) call(k_.head_norm, {x, weight, x, nullptr, heads});
   }
 
   template <class Body>

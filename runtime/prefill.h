@@ -47,6 +47,10 @@ class Prefill {
   // The same on the calling thread alone (for a team of one), showing every kernel call to the observer.
   void feed_observed(std::span<const TokenId> tokens, int pos, float* last, Team& team,
                      KernelObserver& observer);
+  // (dim): the residual stream of token number `t` of the chunk that was fed last.
+  const float* residual(std::size_t t) const {
+    return x_ + static_cast<std::int64_t>(t) * jit::row_stride(config_.dim);
+  }
 
  private:
   struct Kernels;

@@ -31,7 +31,7 @@ struct Outputs {
     return {{Output::Type::f32, args.out, key.dim}};
   }
   std::vector<Output> operator()(const jit::NormKey& key, const jit::NormArgs& args) const {
-    return {{Output::Type::f32, args.out, key.n}};
+    return {{Output::Type::f32, args.out, args.vectors * key.n}};
   }
   std::vector<Output> operator()(const jit::QuantizeKey& key, const jit::QuantizeArgs& args) const {
     const std::int64_t groups = key.n / key.group;
@@ -237,18 +237,24 @@ class Verifier : public KernelObserver {
   std::map<std::string, std::size_t> index_;
 };
 
-std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int first_tile) {
+// Whose rows stand in the file in the order given.
+template <class RowOf>
+std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int first_tile, RowOf row_of) {
   const std::byte* base = packed.data + first_tile * jit::tile_bytes(packed.format, packed.cols);
   std::int64_t wrong = 0;
   for (std::int64_t row = 0; row < tensor.rows; ++row) {
     for (std::int64_t col = 0; col < tensor.cols; ++col) {
       const float value =
           jit::packed_value(packed.format, packed.cols, base, row, col, packed.tiles_per_unit);
-      const float expected = source_value(source(tensor), row, col);
+      const float expected = source_value(source(tensor), row_of(row), col);
       if (std::bit_cast<std::uint32_t>(value) != std::bit_cast<std::uint32_t>(expected)) ++wrong;
     }
   }
   return wrong;
+}
+
+std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int first_tile) {
+  return count_wrong(tensor, packed, first_tile, [](std::int64_t row) { return row; });
 }
 
 // Compares every call of a token that the plan's threads would make, on this thread alone: what lies between
@@ -315,10 +321,12 @@ std::int64_t verify_packing(const ModelFile& file) {
   for (std::size_t i = 0; i < file.layers.size(); ++i) {
     const LayerTensors& from = file.layers[i];
     const LayerWeights& to = weights.layers[i];
-    wrong += count_wrong(from.wq, to.wq, 0) + count_wrong(from.wk, to.wk, 0) +
+    const auto rotated = [&](std::int64_t row) { return rotated_row(file.config, row); };
+    wrong += count_wrong(from.wq, to.wq, 0, rotated) + count_wrong(from.wk, to.wk, 0, rotated) +
              count_wrong(from.wv, to.wv, 0) + count_wrong(from.wo, to.wo, 0) +
-             count_wrong(from.gate, to.gate_up, 0) + count_wrong(from.up, to.gate_up, 1) +
+             count_wrong(from.up, to.gate_up, file.config.gated() ? 1 : 0) +
              count_wrong(from.down, to.down, 0);
+    if (file.config.gated()) wrong += count_wrong(from.gate, to.gate_up, 0);
   }
   return wrong;
 }

@@ -1,5 +1,7 @@
 #include "runtime/weights.h"
 
+#include <algorithm>
+
 namespace llamajit {
 
 // What a thread has to do for a matrix: pack tensor `from` into every tiles_per_unit'th tile from
@@ -7,54 +9,110 @@ namespace llamajit {
 struct Weights::PackJob {
   const Tensor* from;
   PackedMatrix to;
-  int first_tile;
+  int first_tile = 0;
+  bool rotated = false;  // its rows are taken in the order of rotated_row()
+};
+
+// Places weights one after the other. Without memory it learns the size; with it, vectors are filled at once.
+class Weights::Layout {
+ public:
+  Layout(const Config& config, Carver& carver) : config_(config), carver_(carver) {}
+
+  PackedMatrix matrix(const Tensor& tensor) { return place({&tensor}, false); }
+  PackedMatrix matrix(const Tensor& tensor, const Tensor& scale, const Tensor& bias, bool rotated = false) {
+    return with({&scale}, bias, place({&tensor}, rotated), rotated);
+  }
+  PackedMatrix pair(const Tensor& gate, const Tensor& up, const Tensor& gate_scale, const Tensor& up_scale) {
+    return with({&gate_scale, &up_scale}, {}, place({&gate, &up}, false), false);
+  }
+  // nullptr where there is no such tensor.
+  const float* vector(const Tensor& tensor, bool rotated = false) {
+    if (!tensor.exists()) return nullptr;
+    float* const to = carver_.take<float>(tensor.cols);
+    for (std::int64_t i = 0; to != nullptr && i < tensor.cols; ++i) {
+      to[i] = source_value(source(tensor), 0, rotated ? rotated_row(config_, i) : i);
+    }
+    return to;
+  }
+
+  std::vector<PackJob> jobs;
+
+ private:
+  PackedMatrix place(std::initializer_list<const Tensor*> tensors, bool rotated) {
+    const Tensor& first = **tensors.begin();
+    PackedMatrix m{.format = first.format,
+                   .rows = static_cast<int>(first.rows),
+                   .cols = static_cast<int>(first.cols),
+                   .tiles_per_unit = static_cast<int>(tensors.size())};
+    m.data = carver_.take<std::byte>(m.bytes());
+    int tile = 0;
+    for (const Tensor* tensor : tensors) jobs.push_back({tensor, m, tile++, rotated});
+    return m;
+  }
+  PackedMatrix with(std::initializer_list<const Tensor*> scales, const Tensor& bias, PackedMatrix m,
+                    bool rotated) {
+    m.bias = vector(bias, rotated);
+    if (std::ranges::none_of(scales, &Tensor::exists)) return m;
+    auto* const to = carver_.take<float>(m.tiles_per_unit);
+    m.scales = to;
+    for (std::size_t i = 0; to != nullptr && i < scales.size(); ++i) {
+      const Tensor& scale = *scales.begin()[i];
+      to[i] = scale.exists() ? source_value(source(scale), 0, 0) : 1.0F;
+    }
+    return m;
+  }
+
+  const Config& config_;
+  Carver& carver_;
 };
 
 // Places everything: called once without memory to learn the size, and once with it.
 std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& carver) {
-  std::vector<PackJob> jobs;
-  const auto place = [&](const Tensor& tensor, int tiles_per_unit) {
-    PackedMatrix m{tensor.format, static_cast<int>(tensor.rows), static_cast<int>(tensor.cols),
-                   tiles_per_unit, nullptr};
-    m.data = carver.take<std::byte>(m.bytes());
-    return m;
+  Layout layout(file.config, carver);
+  const auto norm = [&](const Tensor& weight, const Tensor& bias) {
+    return NormWeights{layout.vector(weight), layout.vector(bias)};
   };
-  const auto matrix = [&](const Tensor& tensor) {
-    const PackedMatrix m = place(tensor, 1);
-    jobs.push_back({&tensor, m, 0});
-    return m;
-  };
-  const auto pair = [&](const Tensor& gate, const Tensor& up) {
-    const PackedMatrix m = place(gate, 2);
-    jobs.push_back({&gate, m, 0});
-    jobs.push_back({&up, m, 1});
-    return m;
-  };
-  const auto vector = [&](const Tensor& tensor) {
-    float* const to = carver.take<float>(tensor.cols);
-    for (std::int64_t i = 0; to != nullptr && i < tensor.cols; ++i)
-      to[i] = source_value(source(tensor), 0, i);
-    return to;
-  };
-
-  embedding = matrix(file.embedding);
-  classifier = file.config.shared_classifier ? embedding : matrix(file.classifier);
-  final_norm = vector(file.final_norm);
+  embedding = layout.matrix(file.embedding);
+  classifier = file.config.shared_classifier ? embedding : layout.matrix(file.classifier);
+  final_norm = norm(file.final_norm, file.final_norm_bias);
   layers.clear();
-  for (const LayerTensors& layer : file.layers) {
+  for (const LayerTensors& from : file.layers) {
     LayerWeights to{};
-    to.att_norm = vector(layer.att_norm);
-    to.ffn_norm = vector(layer.ffn_norm);
-    to.wq = matrix(layer.wq);
-    to.wk = matrix(layer.wk);
-    to.wv = matrix(layer.wv);
-    to.wo = matrix(layer.wo);
-    to.gate_up = pair(layer.gate, layer.up);
-    to.down = matrix(layer.down);
+    to.att_norm = norm(from.att_norm, from.att_norm_bias);
+    to.ffn_norm = norm(from.ffn_norm, from.ffn_norm_bias);
+    to.q_norm = layout.vector(from.q_norm, true);
+    to.k_norm = layout.vector(from.k_norm, true);
+    to.att_sub_norm = layout.vector(from.att_sub_norm);
+    to.ffn_sub_norm = layout.vector(from.ffn_sub_norm);
+    to.wq = layout.matrix(from.wq, from.wq_scale, from.wq_bias, true);
+    to.wk = layout.matrix(from.wk, from.wk_scale, from.wk_bias, true);
+    to.wv = layout.matrix(from.wv, from.wv_scale, from.wv_bias);
+    to.wo = layout.matrix(from.wo, from.wo_scale, from.wo_bias);
+    to.gate_up = file.config.gated() ? layout.pair(from.gate, from.up, from.gate_scale, from.up_scale)
+                                     : layout.matrix(from.up, from.up_scale, from.up_bias);
+    to.down = layout.matrix(from.down, from.down_scale, from.down_bias);
     layers.push_back(to);
   }
-  return jobs;
+  return layout.jobs;
 }
+
+namespace {
+
+// A tile whose rows stand in another order in the file.
+void pack_rotated_tile(const Config& config, const Tensor& from, std::int64_t tile, std::byte* to) {
+  const std::int64_t first = tile * jit::kLanes;
+  const std::int64_t n_rows = std::clamp<std::int64_t>(from.rows - first, 0, jit::kLanes);
+  const auto row_bytes = from.data.size() / static_cast<std::size_t>(from.rows);
+  std::vector<std::byte> rows;
+  for (std::int64_t row = first; row < first + n_rows; ++row) {
+    const auto at = static_cast<std::size_t>(rotated_row(config, row));
+    const std::span<const std::byte> bytes = from.data.subspan(at * row_bytes, row_bytes);
+    rows.insert(rows.end(), bytes.begin(), bytes.end());
+  }
+  jit::pack_tile({from.format, n_rows, from.cols, rows, from.scales}, 0, to);
+}
+
+}  // namespace
 
 Weights::Weights(const ModelFile& file, Team& team) {
   Carver sizing(nullptr);
@@ -62,13 +120,18 @@ Weights::Weights(const ModelFile& file, Team& team) {
   memory_ = PagedMemory(sizing.size(), "weights");
   Carver carver(memory_.data());
   const std::vector<PackJob> jobs = lay_out(file, carver);
+  const bool reorders = file.config.rope.pairs != RopeConfig::Pairs::adjacent;
   auto pack = [&](int thread) {
     for (const PackJob& job : jobs) {
       const std::int64_t bytes = jit::tile_bytes(job.to.format, job.to.cols);
       const auto [begin, end] = share_of(job.to.units(), thread, team.size());
       for (std::int64_t unit = begin; unit < end; ++unit) {
-        jit::pack_tile(source(*job.from), unit,
-                       job.to.data + (unit * job.to.tiles_per_unit + job.first_tile) * bytes);
+        std::byte* const to = job.to.data + (unit * job.to.tiles_per_unit + job.first_tile) * bytes;
+        if (job.rotated && reorders) {
+          pack_rotated_tile(file.config, *job.from, unit, to);
+        } else {
+          jit::pack_tile(source(*job.from), unit, to);
+        }
       }
     }
   };

@@ -12,25 +12,39 @@
 
 namespace llamajit {
 
-// A matrix in R16 tiles (jit/formats/packing.h). A paired one interleaves the tiles of gate and up.
+// A matrix in R16 tiles (jit/formats/packing.h), and what is done with products behind it. A paired one
+// interleaves the tiles of gate and up.
 struct PackedMatrix {
   jit::Format format;
   int rows = 0;
   int cols = 0;
   int tiles_per_unit = 1;  // 2 where paired
   std::byte* data = nullptr;
+  const float* scales = nullptr;  // (tiles_per_unit), or none
+  const float* bias = nullptr;    // (rows), or none
 
+  jit::Affine affine() const { return {scales != nullptr, bias != nullptr}; }
   std::int64_t units() const { return jit::divide_up(rows, jit::kLanes); }
   std::int64_t bytes() const { return units() * tiles_per_unit * jit::tile_bytes(format, cols); }
 };
 
+struct NormWeights {
+  const float* weight = nullptr;  // (dim)
+  const float* bias = nullptr;    // (dim), LayerNorm only
+};
+
+// Norms without weights are not computed.
 struct LayerWeights {
-  const float* att_norm;    // (dim)
-  PackedMatrix wq, wk, wv;  // (q_dim, dim), (kv_dim, dim), (kv_dim, dim)
-  PackedMatrix wo;          // (dim, q_dim)
-  const float* ffn_norm;    // (dim)
-  PackedMatrix gate_up;     // (hidden_dim, dim), paired
-  PackedMatrix down;        // (dim, hidden_dim)
+  NormWeights att_norm;
+  PackedMatrix wq, wk, wv;    // (q_dim, dim), (kv_dim, dim), (kv_dim, dim)
+  const float* q_norm;        // (head_dim), or none
+  const float* k_norm;        // (head_dim), or none
+  const float* att_sub_norm;  // (q_dim), or none
+  PackedMatrix wo;            // (dim, q_dim)
+  NormWeights ffn_norm;
+  PackedMatrix gate_up;       // (hidden_dim, dim), paired; up alone where nothing is gated
+  const float* ffn_sub_norm;  // (hidden_dim), or none
+  PackedMatrix down;          // (dim, hidden_dim)
 };
 
 class Weights {
@@ -42,7 +56,7 @@ class Weights {
   PackedMatrix embedding;   // (vocab_size, dim)
   PackedMatrix classifier;  // (vocab_size, dim), may be the same memory
   std::vector<LayerWeights> layers;
-  const float* final_norm = nullptr;  // (dim)
+  NormWeights final_norm;
 
   std::size_t bytes() const { return memory_.size(); }
   const std::byte* data() const { return memory_.data(); }
@@ -50,6 +64,7 @@ class Weights {
   std::int64_t bytes_per_token() const;
 
  private:
+  class Layout;
   struct PackJob;
   std::vector<PackJob> lay_out(const ModelFile& file, Carver& carver);
 

@@ -38,7 +38,8 @@ bool attends(const Branch& branch) {
 
 std::string_view matvec_role(const jit::MatvecKey& key, const Branch& branch, std::ptrdiff_t products) {
   constexpr std::string_view kProjections[] = {"q", "k", "v"};
-  if (key.epilogue == jit::Epilogue::swiglu) return "gate, up";
+  if (is_gated(key.epilogue)) return "gate, up";
+  if (key.epilogue == jit::Epilogue::gelu) return "up";
   if (key.epilogue == jit::Epilogue::add) return attends(branch) ? "o" : "down";
   if (!attends(branch)) return "classifier";
   return products < std::ssize(kProjections) ? kProjections[products] : "product";

@@ -18,34 +18,55 @@ std::string_view to_text(Epilogue epilogue) {
       return "add";
     case Epilogue::swiglu:
       return "swiglu";
+    case Epilogue::relu2glu:
+      return "relu2glu";
+    case Epilogue::gelu:
+      return "gelu";
   }
   return "";
 }
 
-std::string product(Epilogue epilogue, std::string_view x, std::string_view out) {
-  switch (epilogue) {
+// "scale, bias, add"
+std::string to_text(Affine affine, Epilogue epilogue) {
+  return fmt::format("{}{}{}", affine.scale ? "scale, " : "", affine.bias ? "bias, " : "", to_text(epilogue));
+}
+
+template <class Key>
+std::string product(const Key& key, std::string_view x, std::string_view out) {
+  const auto sum = [&](std::string_view matrix) {
+    return fmt::format("{}{} {}{}", key.affine.scale ? "scale * " : "", matrix, x,
+                       key.affine.bias ? " + bias" : "");
+  };
+  switch (key.epilogue) {
     case Epilogue::store:
-      return fmt::format("{} = W {}", out, x);
+      return fmt::format("{} = {}", out, sum("W"));
     case Epilogue::add:
-      return fmt::format("{} += W {}", out, x);
+      return fmt::format("{} += {}", out, sum("W"));
     case Epilogue::swiglu:
-      return fmt::format("{} = silu(Wgate {}) * (Wup {})", out, x, x);
+      return fmt::format("{} = silu({}) * ({})", out, sum("Wgate"), sum("Wup"));
+    case Epilogue::relu2glu:
+      return fmt::format("{} = max({}, 0)^2 * ({})", out, sum("Wgate"), sum("Wup"));
+    case Epilogue::gelu:
+      return fmt::format("{} = gelu({})", out, sum("W"));
   }
   return "";
 }
 
 struct Formula {
   std::string operator()(const EmbedKey&) const { return "out = row at->token of the table, as f32"; }
-  std::string operator()(const NormKey&) const { return "out = x / sqrt(mean(x^2) + eps) * weight"; }
+  std::string operator()(const NormKey& k) const {
+    return k.kind == NormKind::layer ? "out = d / sqrt(mean(d^2) + eps) * weight + bias, d = x - mean(x)"
+                                     : "out = x / sqrt(mean(x^2) + eps) * weight";
+  }
   std::string operator()(const QuantizeKey& k) const {
     const std::string of_codes = k.zero > 0 ? fmt::format("offset = -{} * sum of the codes", k.zero)
                                             : "sum = sum of the codes * scale";
     return fmt::format(
         "for each group: scale = max|x| / 127, codes = round(x / scale); for each subgroup: {}", of_codes);
   }
-  std::string operator()(const MatvecKey& k) const { return product(k.epilogue, "x", "out"); }
+  std::string operator()(const MatvecKey& k) const { return product(k, "x", "out"); }
   std::string operator()(const MatmulKey& k) const {
-    return "for each token t: " + product(k.epilogue, "x[t]", "out[t]");
+    return "for each token t: " + product(k, "x[t]", "out[t]");
   }
   std::string operator()(const RopeKey&) const {
     return "for each token, head and pair: (a, b) = (a cos - b sin, b cos + a sin) of the position's angle";
@@ -122,7 +143,7 @@ struct KeyFields {
     return {{"format", to_string(k.format)},
             {"rows", k.rows},
             {"cols", k.cols},
-            {"epilogue", std::string(to_text(k.epilogue))}};
+            {"epilogue", to_text(k.affine, k.epilogue)}};
   }
 };
 
@@ -140,8 +161,11 @@ constexpr std::size_t kSums = offsetof(QuantizedArgs, sums);
 constexpr ArgsField kEmbed[] = {{offsetof(EmbedArgs, table), "table"},
                                 {offsetof(EmbedArgs, out), "out"},
                                 {offsetof(EmbedArgs, at), "at"}};
-constexpr ArgsField kNorm[] = {
-    {offsetof(NormArgs, x), "x"}, {offsetof(NormArgs, weight), "weight"}, {offsetof(NormArgs, out), "out"}};
+constexpr ArgsField kNorm[] = {{offsetof(NormArgs, x), "x"},
+                               {offsetof(NormArgs, weight), "weight"},
+                               {offsetof(NormArgs, out), "out"},
+                               {offsetof(NormArgs, bias), "bias"},
+                               {offsetof(NormArgs, vectors), "vectors"}};
 constexpr ArgsField kQuantize[] = {{offsetof(QuantizeArgs, x), "x"},
                                    {offsetof(QuantizeArgs, out) + kCodes, "out.codes"},
                                    {offsetof(QuantizeArgs, out) + kScales, "out.scales"},
@@ -155,7 +179,9 @@ constexpr ArgsField kMatvec[] = {{offsetof(MatvecArgs, w), "w"},
                                  {offsetof(MatvecArgs, xq) + kSums, "xq.sums"},
                                  {offsetof(MatvecArgs, out), "out"},
                                  {offsetof(MatvecArgs, unit_begin), "unit_begin"},
-                                 {offsetof(MatvecArgs, unit_end), "unit_end"}};
+                                 {offsetof(MatvecArgs, unit_end), "unit_end"},
+                                 {offsetof(MatvecArgs, scales), "scales"},
+                                 {offsetof(MatvecArgs, bias), "bias"}};
 constexpr ArgsField kMatmul[] = {{offsetof(MatmulArgs, w), "w"},
                                  {offsetof(MatmulArgs, x), "x"},
                                  {offsetof(MatmulArgs, xq) + kCodes, "xq.codes"},
@@ -166,7 +192,9 @@ constexpr ArgsField kMatmul[] = {{offsetof(MatmulArgs, w), "w"},
                                  {offsetof(MatmulArgs, out), "out"},
                                  {offsetof(MatmulArgs, unit_begin), "unit_begin"},
                                  {offsetof(MatmulArgs, unit_end), "unit_end"},
-                                 {offsetof(MatmulArgs, n_tokens), "n_tokens"}};
+                                 {offsetof(MatmulArgs, n_tokens), "n_tokens"},
+                                 {offsetof(MatmulArgs, scales), "scales"},
+                                 {offsetof(MatmulArgs, bias), "bias"}};
 constexpr ArgsField kRope[] = {{offsetof(RopeArgs, x), "x"},
                                {offsetof(RopeArgs, out), "out"},
                                {offsetof(RopeArgs, table), "table"},

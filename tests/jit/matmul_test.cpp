@@ -53,7 +53,10 @@ std::vector<T> matrix_of(const std::vector<const std::vector<T>*>& rows, std::in
 class Product {
  public:
   Product(const MatmulKey& key, int most_tokens, std::uint64_t seed)
-      : key_(key), seed_(seed), matrix_(key.format, key.rows, key.cols, key.epilogue, seed), kernels_(key) {
+      : key_(key),
+        seed_(seed),
+        matrix_(key.format, key.rows, key.cols, {key.epilogue, key.affine}, seed),
+        kernels_(key) {
     for (int t = 0; t < padded(most_tokens); ++t) {
       tokens_.push_back(random_activations(key.format, key.cols, seed + 1 + static_cast<std::uint64_t>(t)));
     }
@@ -84,6 +87,8 @@ class Product {
       args.unit_begin = unit_begin;
       args.unit_end = unit_end;
       args.n_tokens = n_tokens;
+      if (key_.affine.scale) args.scales = memory.copy_of("scales of W", matrix_.scales());
+      if (key_.affine.bias) args.bias = memory.copy_of("bias", matrix_.bias());
       return args;
     });
   }
@@ -110,7 +115,8 @@ class Product {
   void expect_is_matvec(const CallMemory& result, int n_tokens) {
     for (const jit::Tier tier : generating_host_tiers()) {
       jit::CodeCache code(jit::Isa{tier});
-      const auto matvec = code.get(MatvecKey{key_.format, key_.rows, key_.cols, key_.epilogue});
+      const auto matvec =
+          code.get(MatvecKey{key_.format, key_.rows, key_.cols, key_.epilogue, 1, key_.affine});
       code.publish();
       std::vector<float> out = before(n_tokens);
       for (int t = 0; t < padded(n_tokens); ++t) {
@@ -120,7 +126,9 @@ class Product {
                 {x.codes.data(), x.scales.data(), x.offsets.data(), x.sums.data()},
                 &out[at(t, 0)],
                 0,
-                units()});
+                units(),
+                matrix_.scales().data(),
+                matrix_.bias().data()});
       }
       const auto ours = std::as_bytes(result.view<float>("out"));
       EXPECT_TRUE(std::ranges::equal(ours, std::as_bytes(std::span(out))))
@@ -160,9 +168,12 @@ void check_whole(const MatmulKey& key, int n_tokens) {
   Product(key, n_tokens, seed).check_whole(n_tokens);
 }
 
-class Matmul : public testing::TestWithParam<std::tuple<Epilogue, Format>> {
+class Matmul : public testing::TestWithParam<std::tuple<Finish, Format>> {
  protected:
-  Epilogue epilogue() const { return std::get<0>(GetParam()); }
+  MatmulKey key(int rows, int columns) const {
+    const Finish& finish = std::get<0>(GetParam());
+    return {format(), rows, columns, finish.epilogue, finish.affine};
+  }
   Format format() const { return std::get<1>(GetParam()); }
   // Columns: a number that the format can have, near n.
   int cols(int n) const {
@@ -171,14 +182,14 @@ class Matmul : public testing::TestWithParam<std::tuple<Epilogue, Format>> {
 };
 
 TEST_P(Matmul, EveryNumberOfTokens) {
-  Product product({format(), 53, cols(44), epilogue()}, 33, 5);
+  Product product(key(53, cols(44)), 33, 5);
   for (int n_tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 24, 25, 32, 33}) product.check_whole(n_tokens);
 }
 
 TEST_P(Matmul, GivesTheBitsOfMatvec) {
   for (int n : {1, 37, 288}) {
     for (int rows : {3, 16, 70}) {
-      Product product({format(), rows, cols(n), epilogue()}, 17, 6);
+      Product product(key(rows, cols(n)), 17, 6);
       for (int n_tokens : {1, 8, 11, 17}) {
         product.expect_is_matvec(*product.check(n_tokens, 0, product.units()), n_tokens);
       }
@@ -187,32 +198,31 @@ TEST_P(Matmul, GivesTheBitsOfMatvec) {
 }
 
 TEST_P(Matmul, OneBlockAndEveryRowTail) {
-  for (int rows = 1; rows <= 18; ++rows) check_whole({format(), rows, cols(1), epilogue()}, 3);
+  for (int rows = 1; rows <= 18; ++rows) check_whole(key(rows, cols(1)), 3);
 }
 
 TEST_P(Matmul, EveryColumnTail) {
   const int step = std::max(format().group, 1);
   for (int n = 1; n <= 35; ++n) {
-    if (n * step <= 1200) check_whole({format(), 21, n * step, epilogue()}, 5);
+    if (n * step <= 1200) check_whole(key(21, n * step), 5);
   }
 }
 
 TEST_P(Matmul, OddNumbersOfBlocks) {
   // One to nine tiles: kernels take up to three at once.
-  for (int rows : {31, 32, 33, 48, 49, 63, 64, 65, 80, 81, 97, 113, 144})
-    check_whole({format(), rows, cols(20), epilogue()}, 9);
+  for (int rows : {31, 32, 33, 48, 49, 63, 64, 65, 80, 81, 97, 113, 144}) check_whole(key(rows, cols(20)), 9);
 }
 
 TEST_P(Matmul, RealSizes) {
   for (int n : {64, 172, 288, 768, 2048, 5632}) {
     if (kSanitized && n > 768) continue;
-    check_whole({format(), kSanitized ? 17 : 70, cols(n), epilogue()}, kSanitized ? 3 : 11);
+    check_whole(key(kSanitized ? 17 : 70, cols(n)), kSanitized ? 3 : 11);
   }
 }
 
 TEST_P(Matmul, AnySplitOfTheUnitsGivesTheSameAndTouchesItsRowsOnly) {
   for (int rows : {75, 80}) {
-    Product product({format(), rows, cols(20), epilogue()}, 9, 99);
+    Product product(key(rows, cols(20)), 9, 99);
     // The twin leaves other rows as they were, and so must the kernel: all of `out` is compared.
     for (int begin = 0; begin <= product.units(); ++begin) {
       for (int end = begin; end <= product.units(); ++end) {
@@ -265,7 +275,7 @@ TEST(MatmulQ8, LargestCodesAreSummedExactly) {
 // the tokens' results.
 TEST(MatmulF32, TokensDoNotDependOnTheRowsThatFillUpTheBlock) {
   const MatmulKey key{kF32, 33, 44, Epilogue::add};
-  const ProductMatrix matrix(key.format, key.rows, key.cols, key.epilogue, 7);
+  const ProductMatrix matrix(key.format, key.rows, key.cols, {key.epilogue}, 7);
   const auto x_stride = static_cast<std::size_t>(row_stride(key.cols));
   const auto out_stride = static_cast<std::size_t>(row_stride(key.rows));
   constexpr std::size_t kTokens = 3;
@@ -290,12 +300,15 @@ TEST(MatmulF32, TokensDoNotDependOnTheRowsThatFillUpTheBlock) {
   EXPECT_EQ(results[0], results[2]);
 }
 
-std::string case_name(const testing::TestParamInfo<std::tuple<Epilogue, Format>>& shape) {
+std::string case_name(const testing::TestParamInfo<std::tuple<Finish, Format>>& shape) {
   return product_name(std::get<0>(shape.param), std::get<1>(shape.param));
 }
 
 INSTANTIATE_TEST_SUITE_P(Grid, Matmul,
                          testing::Combine(testing::ValuesIn(kEpilogues), testing::ValuesIn(every_format())),
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(Finishes, Matmul,
+                         testing::Combine(testing::ValuesIn(kFinishes), testing::Values(kF32, q8(64))),
                          case_name);
 
 }  // namespace

@@ -25,7 +25,7 @@ class Product {
   Product(const MatvecKey& key, std::uint64_t seed)
       : key_(key),
         seed_(seed),
-        matrix_(key.format, key.rows, key.cols, key.epilogue, seed),
+        matrix_(key.format, key.rows, key.cols, {key.epilogue, key.affine}, seed),
         x_(random_activations(key.format, key.cols, seed)),
         kernels_(key) {}
 
@@ -45,6 +45,8 @@ class Product {
           args.out = memory.uniform("out", static_cast<std::size_t>(key_.rows));
           args.unit_begin = unit_begin;
           args.unit_end = unit_end;
+          if (key_.affine.scale) args.scales = memory.copy_of("scales of W", matrix_.scales());
+          if (key_.affine.bias) args.bias = memory.copy_of("bias", matrix_.bias());
           return args;
         });
   }
@@ -76,14 +78,14 @@ void check_whole(const MatvecKey& key) {
   product.expect_is_right(*product.check(0, product.units()));
 }
 
-using Case = std::tuple<Epilogue, Format, int>;  // and streams
+using Case = std::tuple<Finish, Format, int>;  // and streams
 
 class Matvec : public testing::TestWithParam<Case> {
  protected:
-  Epilogue epilogue() const { return std::get<0>(GetParam()); }
+  const Finish& finish() const { return std::get<0>(GetParam()); }
   Format format() const { return std::get<1>(GetParam()); }
   MatvecKey key(int rows, int columns) const {
-    return {format(), rows, columns, epilogue(), std::get<2>(GetParam())};
+    return {format(), rows, columns, finish().epilogue, std::get<2>(GetParam()), finish().affine};
   }
   // Columns: a number that the format can have, near n.
   int cols(int n) const {
@@ -176,6 +178,10 @@ std::string case_name(const testing::TestParamInfo<Case>& shape) {
 INSTANTIATE_TEST_SUITE_P(Grid, Matvec,
                          testing::Combine(testing::ValuesIn(kEpilogues), testing::ValuesIn(every_format()),
                                           testing::Values(1, 2, 4)),
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(Finishes, Matvec,
+                         testing::Combine(testing::ValuesIn(kFinishes), testing::Values(kF32, q8(64)),
+                                          testing::Values(1, 4)),
                          case_name);
 
 }  // namespace

@@ -241,7 +241,9 @@ class RefusedModel : public ::testing::Test {
 };
 
 TEST_F(RefusedModel, OfAnUnknownFamily) {
-  const std::string known = "general.architecture: expected a supported family of models (llama), found ";
+  const std::string known =
+      "general.architecture: expected a supported family of models (llama, qwen2, qwen3, "
+      "gptneox, bitnet, bitnet-b1.58, bitnet-25), found ";
   expect(with("general.architecture", "mam\x1B[2Jba"), known + "'mam\\x1B[2Jba'");
   expect(without("general.architecture"), known + "none");
 }
@@ -297,8 +299,8 @@ TEST_F(RefusedModel, WithTensorsThatAreMissingOrWrong) {
   expect(with_tensor("token_embd.weight", {32, 50}),
          "token_embd.weight: expected shape (50, 64), found (50, 32)");
   expect(with_tensor("output.weight", {64, 49}), "output.weight: expected shape (50, 64), found (49, 64)");
-  expect(with_tensor("blk.0.attn_q.bias", {64}),
-         "blk.0.attn_q.bias: expected tensors that a model of the family llama has, found another");
+  expect(with_tensor("blk.0.attn_q_norm.weight", {64}),
+         "blk.0.attn_q_norm.weight: expected tensors that a model of the family llama has, found another");
   expect(with_tensor("blk.0.ffn_up.weight", {64, 96}, test::kQ8_0, 68),
          "blk.0.ffn_up.weight: expected the format of blk.0.ffn_gate.weight, f32, found Q8_0");
   expect(with_tensor("rope_freqs.weight", {8}), "rope_freqs.weight: expected positive numbers, found 0");
@@ -310,6 +312,8 @@ TEST_F(RefusedModel, InFormatsWithoutKernels) {
   expect(q8_1, "blk.0.attn_v.weight: expected one of the formats F32, F16, BF16, Q8_0, Q4_0, ");
   expect(q8_1, ", found Q8_1");
   expect(with_tensor("blk.0.attn_v.weight", {64, 32}, 26), "found I32");
+  expect(with_tensor("blk.0.attn_norm.weight", {64}, test::kQ8_0, 68),
+         "blk.0.attn_norm.weight: expected one of the formats F32, F16, BF16, found Q8_0");
 }
 
 }  // namespace

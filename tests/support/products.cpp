@@ -1,6 +1,8 @@
 #include "tests/support/products.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include <fmt/format.h>
 
@@ -11,9 +13,10 @@ namespace llamajit::test {
 using jit::Epilogue;
 using jit::Format;
 
-std::string product_name(Epilogue epilogue, Format format) {
-  static constexpr const char* kNames[] = {"store", "add", "swiglu"};
-  return fmt::format("{}_{}", kNames[static_cast<int>(epilogue)], name_of(format));
+std::string product_name(const Finish& finish, Format format) {
+  static constexpr const char* kNames[] = {"store", "add", "swiglu", "relu2glu", "gelu"};
+  return fmt::format("{}{}{}_{}", finish.affine.scale ? "scaled_" : "", finish.affine.bias ? "bias_" : "",
+                     kNames[static_cast<int>(finish.epilogue)], name_of(format));
 }
 
 double Activations::value(Format format, int col) const {
@@ -47,15 +50,19 @@ Activations random_activations(Format format, int cols, std::uint64_t seed) {
   return a;
 }
 
-ProductMatrix::ProductMatrix(Format format, int rows, int cols, Epilogue epilogue, std::uint64_t seed)
+ProductMatrix::ProductMatrix(Format format, int rows, int cols, const Finish& finish, std::uint64_t seed)
     : format_(format),
       rows_(rows),
       cols_(cols),
-      epilogue_(epilogue),
+      finish_(finish),
       random_(seed),
       main_(format, rows, cols, random_),
       up_(format, rows, cols, random_),
-      packed_(epilogue == Epilogue::swiglu ? packed_pair(format, cols, main_, up_) : main_.packed()) {}
+      packed_(is_gated(finish.epilogue) ? packed_pair(format, cols, main_, up_) : main_.packed()) {
+  CallMemory source(Edge::back, seed + 1);
+  if (finish.affine.scale) scales_ = source.random_floats(is_gated(finish.epilogue) ? 2 : 1, 0.5F, 2.0F);
+  if (finish.affine.bias) bias_ = source.random_floats(static_cast<std::size_t>(rows));
+}
 
 Sum ProductMatrix::dot(const RandomMatrix& matrix, const Activations& x, int row) const {
   Sum sum;
@@ -71,18 +78,70 @@ Sum ProductMatrix::dot(const RandomMatrix& matrix, const Activations& x, int row
   return sum;
 }
 
-Sum ProductMatrix::result(const Activations& x, int row, float old) const {
-  const Sum sum = dot(main_, x, row);
-  if (epilogue_ == Epilogue::store) return sum;
-  if (epilogue_ == Epilogue::add) {
-    return {old + sum.value, sum.bound + kEps * (std::abs(old + sum.value) + sum.bound)};
+// With scale and bias; `matrix` is 0, or 1 for up.
+Sum ProductMatrix::finished(Sum sum, std::size_t matrix, int row) const {
+  const auto round = [&] { sum.bound += kEps * (std::abs(sum.value) + sum.bound); };
+  if (!scales_.empty()) {
+    sum.value *= scales_[matrix];
+    sum.bound *= scales_[matrix];
+    round();
   }
-  const Sum up = dot(up_, x, row);
-  const double silu = sum.value / (1 + std::exp(-sum.value));
-  const double silu_bound = 1.1 * sum.bound + 8 * kEps * std::abs(silu);  // silu's slope is at most 1.0999
-  const double value = silu * up.value;
+  if (!bias_.empty()) {
+    sum.value += bias_[static_cast<std::size_t>(row)];
+    round();
+  }
+  return sum;
+}
+
+namespace {
+
+// An activation of the sum, whose slope is at most `slope` nearby.
+Sum activated(double value, const Sum& sum, double slope) {
+  return {value, slope * sum.bound + 8 * kEps * std::abs(value)};
+}
+
+Sum silu(const Sum& g) {
+  return activated(g.value / (1 + std::exp(-g.value)), g, 1.1);  // 1.0999
+}
+
+Sum gelu(const Sum& x) {
+  const double z = std::sqrt(2 / std::numbers::pi) * (x.value + 0.044715 * std::pow(x.value, 3));
+  // The exponent of e^-2z is rounded: where it is large, so is the error of the power, but then it is next to
+  // nothing beside 1, or makes the result small.
+  Sum result = activated(x.value * (1 + std::tanh(z)) / 2, x, 1.13);
+  result.bound += 8 * kEps * std::abs(x.value);
+  return result;
+}
+
+Sum squared_relu(const Sum& g) {
+  const double positive = std::max(g.value, 0.0);
+  return activated(positive * positive, g, 2 * positive + g.bound);
+}
+
+Sum product(const Sum& a, const Sum& b) {
+  const double value = a.value * b.value;
   return {value,
-          silu_bound * (std::abs(up.value) + up.bound) + std::abs(silu) * up.bound + kEps * std::abs(value)};
+          a.bound * (std::abs(b.value) + b.bound) + std::abs(a.value) * b.bound + kEps * std::abs(value)};
+}
+
+}  // namespace
+
+Sum ProductMatrix::result(const Activations& x, int row, float old) const {
+  const Sum sum = finished(dot(main_, x, row), 0, row);
+  const auto up = [&] { return finished(dot(up_, x, row), 1, row); };
+  switch (finish_.epilogue) {
+    case Epilogue::store:
+      return sum;
+    case Epilogue::add:
+      return {old + sum.value, sum.bound + kEps * (std::abs(old + sum.value) + sum.bound)};
+    case Epilogue::swiglu:
+      return product(silu(sum), up());
+    case Epilogue::relu2glu:
+      return product(squared_relu(sum), up());
+    case Epilogue::gelu:
+      return gelu(sum);
+  }
+  return sum;
 }
 
 }  // namespace llamajit::test

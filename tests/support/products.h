@@ -18,10 +18,28 @@ constexpr jit::Format q8(int group) {
   return {jit::FormatKind::int8, group};
 }
 
-inline constexpr jit::Epilogue kEpilogues[] = {jit::Epilogue::store, jit::Epilogue::add,
-                                               jit::Epilogue::swiglu};
-// "swiglu_int8_64": a test's name.
-std::string product_name(jit::Epilogue epilogue, jit::Format format);
+// What becomes of a product's sums.
+struct Finish {
+  jit::Epilogue epilogue;
+  jit::Affine affine{};
+};
+// What every format is tried with.
+inline constexpr Finish kEpilogues[] = {
+    {jit::Epilogue::store}, {jit::Epilogue::add}, {jit::Epilogue::swiglu}};
+// What some formats are tried with: these differ from the others behind the sums only.
+inline constexpr jit::Affine kScale{true, false}, kBias{false, true}, kScaleAndBias{true, true};
+inline constexpr Finish kFinishes[] = {{jit::Epilogue::store, kScale},
+                                       {jit::Epilogue::store, kBias},
+                                       {jit::Epilogue::store, kScaleAndBias},
+                                       {jit::Epilogue::add, kScale},
+                                       {jit::Epilogue::add, kBias},
+                                       {jit::Epilogue::swiglu, kScale},
+                                       {jit::Epilogue::relu2glu},
+                                       {jit::Epilogue::relu2glu, kScale},
+                                       {jit::Epilogue::gelu},
+                                       {jit::Epilogue::gelu, kScaleAndBias}};
+// "bias_swiglu_int8_64": a test's name.
+std::string product_name(const Finish& finish, jit::Format format);
 
 // One token's input of a product.
 struct Activations {
@@ -42,25 +60,29 @@ struct Sum {
   double bound = 0;
 };
 
-// The matrix of one product, with swiglu two, and what multiplying by it is in plain mathematics.
+// The matrix of one product, where gated two, and what multiplying by it is in plain mathematics.
 class ProductMatrix {
  public:
-  ProductMatrix(jit::Format format, int rows, int cols, jit::Epilogue epilogue, std::uint64_t seed);
+  ProductMatrix(jit::Format format, int rows, int cols, const Finish& finish, std::uint64_t seed);
 
   int units() const { return static_cast<int>(jit::divide_up(rows_, jit::kLanes)); }
   const std::vector<std::byte>& packed() const { return packed_; }
+  const std::vector<float>& scales() const { return scales_; }  // empty where there are none
+  const std::vector<float>& bias() const { return bias_; }      // the same
   // One row of the result, with the epilogue; `old` stood there before.
   Sum result(const Activations& x, int row, float old) const;
 
  private:
   Sum dot(const RandomMatrix& matrix, const Activations& x, int row) const;
+  Sum finished(Sum sum, std::size_t matrix, int row) const;
 
   jit::Format format_;
   int rows_, cols_;
-  jit::Epilogue epilogue_;
+  Finish finish_;
   std::mt19937_64 random_;
   RandomMatrix main_, up_;
   std::vector<std::byte> packed_;
+  std::vector<float> scales_, bias_;
 };
 
 }  // namespace llamajit::test

@@ -51,11 +51,18 @@ std::vector<KernelKey> some_keys() {
                                  jit::EmbedKey{f32, 67}};
   for (const int n : {7, 64, 77, 512}) {
     keys.emplace_back(jit::NormKey{n, 1e-5F});
+    keys.emplace_back(jit::NormKey{n, 1e-5F, jit::NormKind::layer});
     keys.emplace_back(jit::SoftmaxKey{n});
     keys.emplace_back(jit::ArgmaxKey{n});
   }
   add_attention(keys);
   add_products(keys, f32, 71);
+  for (const Epilogue epilogue : {Epilogue::store, Epilogue::add, Epilogue::gelu}) {
+    keys.emplace_back(jit::MatvecKey{f32, 50, 71, epilogue, 2, {true, true}});
+    keys.emplace_back(jit::MatmulKey{f32, 50, 71, epilogue, {true, true}});
+  }
+  keys.emplace_back(jit::MatvecKey{f32, 50, 71, Epilogue::relu2glu, 2, {true, false}});
+  keys.emplace_back(jit::MatmulKey{f32, 50, 71, Epilogue::relu2glu, {true, false}});
   for (const int group : {4, 43, 64}) {
     const Format int8{FormatKind::int8, group};
     keys.emplace_back(jit::EmbedKey{int8, 4 * group});

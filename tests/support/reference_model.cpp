@@ -1,0 +1,172 @@
+#include "tests/support/reference_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <span>
+
+namespace llamajit::test {
+namespace {
+
+using Vector = std::vector<double>;
+
+double value(const Tensor& tensor, std::size_t row, std::size_t col) {
+  return source_value(source(tensor), static_cast<std::int64_t>(row), static_cast<std::int64_t>(col));
+}
+std::size_t rows(const Tensor& tensor) {
+  return static_cast<std::size_t>(tensor.rows);
+}
+
+Vector multiply(const Tensor& matrix, const Tensor& scale, const Tensor& bias, const Vector& x) {
+  Vector out(rows(matrix));
+  for (std::size_t row = 0; row < out.size(); ++row) {
+    for (std::size_t col = 0; col < x.size(); ++col) out[row] += value(matrix, row, col) * x[col];
+    if (scale.exists()) out[row] *= value(scale, 0, 0);
+    if (bias.exists()) out[row] += value(bias, 0, row);
+  }
+  return out;
+}
+
+void normalise(std::span<double> x, jit::NormKind kind, double eps, const Tensor& weight,
+               const Tensor& bias) {
+  const auto n = static_cast<double>(x.size());
+  double mean = 0, squares = 0;
+  for (const double v : x) mean += v / n;
+  if (kind == jit::NormKind::rms) mean = 0;
+  for (const double v : x) squares += (v - mean) * (v - mean);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    x[i] = (x[i] - mean) / std::sqrt(squares / n + eps) * value(weight, 0, i);
+    if (bias.exists()) x[i] += value(bias, 0, i);
+  }
+}
+
+Vector activated(jit::Epilogue activation, const Vector& gate, const Vector& up) {
+  Vector out;
+  for (std::size_t i = 0; i < up.size(); ++i) {
+    const double x = activation == jit::Epilogue::gelu ? up[i] : gate[i];
+    switch (activation) {
+      case jit::Epilogue::swiglu:
+        out.push_back(x / (1 + std::exp(-x)) * up[i]);
+        break;
+      case jit::Epilogue::relu2glu:
+        out.push_back(std::pow(std::max(x, 0.0), 2) * up[i]);
+        break;
+      default:
+        out.push_back(x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * std::pow(x, 3)))) /
+                      2);
+    }
+  }
+  return out;
+}
+
+class Reference {
+ public:
+  explicit Reference(const ModelFile& file)
+      : file_(file), c_(file.config), keys_(file.layers.size()), values_(file.layers.size()) {}
+
+  Vector feed(TokenId token) {
+    Vector x;
+    for (int i = 0; i < c_.dim; ++i) {
+      x.push_back(value(file_.embedding, static_cast<std::size_t>(token), static_cast<std::size_t>(i)));
+    }
+    for (std::size_t layer = 0; layer < file_.layers.size(); ++layer) {
+      const LayerTensors& l = file_.layers[layer];
+      const Vector att = attention(l, layer, normed(x, l.att_norm, l.att_norm_bias));
+      if (c_.parallel_residual) {
+        const Vector ffn = feed_forward(l, normed(x, l.ffn_norm, l.ffn_norm_bias));
+        add(x, att);
+        add(x, ffn);
+      } else {
+        add(x, att);
+        add(x, feed_forward(l, normed(x, l.ffn_norm, l.ffn_norm_bias)));
+      }
+    }
+    ++position_;
+    return multiply(file_.classifier, {}, {}, normed(x, file_.final_norm, file_.final_norm_bias));
+  }
+
+ private:
+  static void add(Vector& x, const Vector& y) {
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] += y[i];
+  }
+  Vector normed(Vector x, const Tensor& weight, const Tensor& bias) const {
+    normalise(x, c_.norm, double{c_.norm_eps}, weight, bias);
+    return x;
+  }
+  std::size_t head_dim() const { return static_cast<std::size_t>(c_.head_dim()); }
+
+  void rotate_heads(Vector& x, const Tensor& norm) const {
+    const std::size_t dims = static_cast<std::size_t>(c_.rotated_dims());
+    for (std::size_t first = 0; first < x.size(); first += head_dim()) {
+      const std::span<double> head(&x[first], head_dim());
+      if (norm.exists()) normalise(head, jit::NormKind::rms, double{c_.norm_eps}, norm, {});
+      for (std::size_t i = 0; i < dims / 2; ++i) {
+        const bool halves = c_.rope.pairs == RopeConfig::Pairs::halves;
+        double& a = head[halves ? i : 2 * i];
+        double& b = head[halves ? i + dims / 2 : 2 * i + 1];
+        const double angle =
+            position_ * std::pow(c_.rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(dims));
+        const double turned = a * std::cos(angle) - b * std::sin(angle);
+        b = b * std::cos(angle) + a * std::sin(angle);
+        a = turned;
+      }
+    }
+  }
+
+  Vector attention(const LayerTensors& l, std::size_t layer, const Vector& x) {
+    Vector q = multiply(l.wq, l.wq_scale, l.wq_bias, x), k = multiply(l.wk, l.wk_scale, l.wk_bias, x);
+    rotate_heads(q, l.q_norm);
+    rotate_heads(k, l.k_norm);
+    keys_[layer].push_back(k);
+    values_[layer].push_back(multiply(l.wv, l.wv_scale, l.wv_bias, x));
+    Vector out(q.size());
+    for (std::size_t head = 0; head < q.size() / head_dim(); ++head) attend(q, head, layer, out);
+    if (l.att_sub_norm.exists()) {
+      normalise(out, jit::NormKind::rms, double{c_.norm_eps}, l.att_sub_norm, {});
+    }
+    return multiply(l.wo, l.wo_scale, l.wo_bias, out);
+  }
+
+  void attend(const Vector& q, std::size_t head, std::size_t layer, Vector& out) const {
+    const auto group = static_cast<std::size_t>(c_.n_heads / c_.n_kv_heads);
+    const std::size_t at = head * head_dim(), at_kv = head / group * head_dim();
+    Vector weights;
+    double sum = 0;
+    for (const Vector& key : keys_[layer]) {
+      double score = 0;
+      for (std::size_t i = 0; i < head_dim(); ++i) score += q[at + i] * key[at_kv + i];
+      weights.push_back(std::exp(score / std::sqrt(static_cast<double>(head_dim()))));
+      sum += weights.back();
+    }
+    for (std::size_t p = 0; p < weights.size(); ++p) {
+      for (std::size_t i = 0; i < head_dim(); ++i) {
+        out[at + i] += weights[p] / sum * values_[layer][p][at_kv + i];
+      }
+    }
+  }
+
+  Vector feed_forward(const LayerTensors& l, const Vector& x) const {
+    const Vector gate = c_.gated() ? multiply(l.gate, l.gate_scale, {}, x) : Vector();
+    Vector hidden = activated(c_.activation, gate, multiply(l.up, l.up_scale, l.up_bias, x));
+    if (l.ffn_sub_norm.exists()) {
+      normalise(hidden, jit::NormKind::rms, double{c_.norm_eps}, l.ffn_sub_norm, {});
+    }
+    return multiply(l.down, l.down_scale, l.down_bias, hidden);
+  }
+
+  const ModelFile& file_;
+  const Config& c_;
+  std::vector<std::vector<Vector>> keys_, values_;  // of each layer and position
+  double position_ = 0;
+};
+
+}  // namespace
+
+std::vector<std::vector<double>> reference_logits(const ModelFile& file, const std::vector<TokenId>& tokens) {
+  Reference reference(file);
+  std::vector<std::vector<double>> logits;
+  for (const TokenId token : tokens) logits.push_back(reference.feed(token));
+  return logits;
+}
+
+}  // namespace llamajit::test

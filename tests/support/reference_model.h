@@ -1,0 +1,15 @@
+// A model's forward pass in plain mathematics, in double, straight from the file's tensors: what kernels,
+// packing and plans are held against. Slow, and without any of their tricks.
+#pragma once
+
+#include <vector>
+
+#include "runtime/model_file.h"
+#include "tokenizer/vocab.h"
+
+namespace llamajit::test {
+
+// The logits of each token: (tokens, vocab_size).
+std::vector<std::vector<double>> reference_logits(const ModelFile& file, const std::vector<TokenId>& tokens);
+
+}  // namespace llamajit::test
