@@ -28,6 +28,7 @@ void add_kernels(CLI::App& app, Command& command);
 void add_report(CLI::App& app, Command& command);
 void add_bench(CLI::App& app, Command& command);
 void add_verify(CLI::App& app, Command& command);
+void add_perplexity(CLI::App& app, Command& command);
 void add_quantize(CLI::App& app, Command& command);
 
 // With no arguments: model.bin and tokenizer.bin of the working directory, a line of standard input as the

@@ -42,13 +42,17 @@ FileReplacement::~FileReplacement() {
   unlink(temporary_.c_str());
 }
 
-void FileReplacement::commit(std::string_view content) {
+void FileReplacement::write(std::string_view content) {
   while (!content.empty()) {
-    const ssize_t n = write(fd_, content.data(), content.size());
+    const ssize_t n = ::write(fd_, content.data(), content.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail(named_, std::strerror(errno));
     content.remove_prefix(static_cast<std::size_t>(n));
   }
+}
+
+void FileReplacement::commit(std::string_view content) {
+  write(content);
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail(named_, std::strerror(errno));
   close(fd_);
   fd_ = -1;

@@ -16,7 +16,8 @@ class FileReplacement {
   FileReplacement& operator=(const FileReplacement&) = delete;
   ~FileReplacement();  // without commit(), nothing has happened
 
-  void commit(std::string_view content);
+  void write(std::string_view content);   // the next of it
+  void commit(std::string_view content);  // the rest of it
 
  private:
   std::string named_;

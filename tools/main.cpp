@@ -46,6 +46,7 @@ int parse_and_run(int argc, char** argv) {
   add_report(app, command);
   add_bench(app, command);
   add_verify(app, command);
+  add_perplexity(app, command);
   add_quantize(app, command);
   try {
     app.parse(argc, argv);
