@@ -50,7 +50,8 @@ class ReportCommand : public ::testing::Test {
     return nlohmann::json::parse(run_program({"kernels", model_, "--isa", tier, "--json"}).out);
   }
   void expect_every_kernel(const std::string& page, const std::string& tier) const {
-    for (const auto& kernel : kernels(tier)["kernels"]) {
+    const nlohmann::json report = kernels(tier);
+    for (const auto& kernel : report["kernels"]) {
       const std::string name = kernel["name"];
       EXPECT_THAT(page, HasSubstr("</span><code>" + name + "</code>")) << "a section of its own";
       if (tier == "scalar") continue;  // no generated code
