@@ -116,7 +116,10 @@ constexpr bool is_gated(Epilogue epilogue) {
 struct Affine {
   bool scale = false;  // one number for a matrix
   bool bias = false;   // one number for a row; not where the epilogue is gated
-  auto operator<=>(const Affine&) const = default;
+
+  int order() const { return (scale ? 1 : 0) + (bias ? 2 : 0); }
+  bool operator==(const Affine& other) const { return order() == other.order(); }
+  auto operator<=>(const Affine& other) const { return order() <=> other.order(); }
 };
 
 // out = W x for the units [unit_begin, unit_end) of a packed matrix. A unit is a tile of 16 rows, where gated

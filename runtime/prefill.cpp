@@ -195,14 +195,15 @@ class Prefill::Walker {
   void quantize(const InputKernels& input, const float* values) {
     if (input.quantizers.empty()) return;
     for (std::size_t i = 0; i < input.quantizers.size(); ++i) {
-      const auto& [format, kernel] = input.quantizers[i];
+      const Quantizer& quantizer = input.quantizers[i];
+      const jit::InputFormat& format = quantizer.format;
       const jit::QuantizedArgs& to = p_.xq_[i];
       const std::int64_t codes = row_stride(jit::quantized_codes(input.n, format.group));
       const std::int64_t groups = input.n / format.group, subgroups = input.n / format.subgroup;
       for_my_tokens([&](std::int64_t t) {
-        call(kernel, {values + t * row_stride(input.n),
-                      {to.codes + t * codes, to.scales + t * groups, to.offsets + t * subgroups,
-                       to.sums + t * subgroups}});
+        call(quantizer.kernel, {values + t * row_stride(input.n),
+                                {to.codes + t * codes, to.scales + t * groups, to.offsets + t * subgroups,
+                                 to.sums + t * subgroups}});
       });
     }
     barrier();
