@@ -7,20 +7,8 @@
 namespace llamajit::jit {
 namespace {
 
-std::string_view suffix(Epilogue epilogue) {
-  switch (epilogue) {
-    case Epilogue::store:
-      return "";
-    case Epilogue::add:
-      return "_add";
-    case Epilogue::swiglu:
-      return "_swiglu";
-    case Epilogue::relu2glu:
-      return "_relu2glu";
-    case Epilogue::gelu:
-      return "_gelu";
-  }
-  return "";
+std::string suffix(Epilogue epilogue) {
+  return epilogue == Epilogue::store ? "" : fmt::format("_{}", to_string(epilogue));
 }
 
 std::string suffix(Affine affine) {
@@ -97,6 +85,22 @@ struct Shape {
 };
 
 }  // namespace
+
+std::string_view to_string(Epilogue epilogue) {
+  switch (epilogue) {
+    case Epilogue::store:
+      return "store";
+    case Epilogue::add:
+      return "add";
+    case Epilogue::swiglu:
+      return "swiglu";
+    case Epilogue::relu2glu:
+      return "relu2glu";
+    case Epilogue::gelu:
+      return "gelu";
+  }
+  return "";
+}
 
 std::string_view to_string(KvType type) {
   switch (type) {

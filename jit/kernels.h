@@ -107,6 +107,7 @@ enum class Epilogue : std::uint8_t {
   gelu,      // out[r] = gelu(sum[r]), by tanh's approximation (arXiv:1606.08415): with z = sqrt(2 / pi) *
              // (s + 0.044715 s^3), s / (1 + exp(-2 z)) is s * (1 + tanh z) / 2
 };
+std::string_view to_string(Epilogue epilogue);  // "swiglu"
 // Whether a unit is a tile of one matrix, gate, and a tile of another, up; their tiles alternate.
 constexpr bool is_gated(Epilogue epilogue) {
   return epilogue == Epilogue::swiglu || epilogue == Epilogue::relu2glu;

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "jit/formats/packing.h"
 #include "jit/formats/quantizer.h"
 #include "runtime/gguf.h"
 
@@ -26,10 +27,8 @@ bool is_about_the_file(std::string_view key) {
 }
 
 std::optional<jit::Format> float_format(std::string_view type) {
-  for (const FormatKind kind : {FormatKind::f32, FormatKind::f16, FormatKind::bf16}) {
-    if (type == format_name(kind)) return jit::Format{kind, 0};
-  }
-  return std::nullopt;
+  const auto format = jit::find_ggml_format(type);
+  return format && !has_codes(*format) ? format : std::nullopt;
 }
 
 // A family that is not known may have something else under this key.

@@ -325,17 +325,9 @@ class ModelReader {
   }
 
   jit::Format format_of(const GgufTensor& tensor) const {
-    constexpr std::pair<std::string_view, jit::FormatKind> kFloats[] = {
-        {"F32", jit::FormatKind::f32}, {"F16", jit::FormatKind::f16}, {"BF16", jit::FormatKind::bf16}};
+    if (const auto format = jit::find_ggml_format(tensor.type->name)) return *format;
     std::vector<std::string_view> names;
-    for (const auto& [name, kind] : kFloats) {
-      if (name == tensor.type->name) return {kind, 0};
-      names.push_back(name);
-    }
-    for (const jit::FormatTraits& traits : jit::all_format_traits()) {
-      if (traits.name == tensor.type->name) return {traits.kind, traits.group};
-      names.push_back(traits.name);
-    }
+    for (const jit::Format& format : jit::ggml_formats()) names.push_back(ggml_name(format.kind));
     file_.fail(tensor.name, fmt::format("one of the formats {}", fmt::join(names, ", ")), tensor.type->name);
   }
 

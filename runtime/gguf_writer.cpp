@@ -1,18 +1,7 @@
 #include "runtime/gguf_writer.h"
 
 #include <cassert>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
-#include <stdexcept>
-#include <utility>
 #include <variant>
-
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace llamajit {
 namespace {
@@ -86,58 +75,6 @@ std::uint64_t padded(std::uint64_t bytes) {
 }
 
 }  // namespace
-
-OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
-  if (!std::filesystem::path(path_).has_filename()) {
-    throw std::runtime_error(fmt::format("'{}': expected the name of a file to write", path_));
-  }
-  struct stat status {};
-  const bool exists = ::stat(path_.c_str(), &status) == 0;
-  if (exists && !S_ISREG(status.st_mode)) {
-    throw std::runtime_error(
-        fmt::format("{}: expected a regular file to replace, found another kind", path_));
-  }
-  temporary_ = path_ + ".XXXXXX";
-  fd_ = ::mkstemp(temporary_.data());
-  if (fd_ < 0) fail();
-  // As if it had been created by open().
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::fchmod(fd_, exists ? status.st_mode & 0777 : 0666 & ~mask) != 0) {
-    const int error = errno;
-    ::close(fd_);
-    ::unlink(temporary_.c_str());
-    errno = error;
-    fail();
-  }
-}
-
-OutputFile::~OutputFile() {
-  if (fd_ < 0) return;
-  ::close(fd_);
-  ::unlink(temporary_.c_str());
-}
-
-void OutputFile::fail() const {
-  throw std::runtime_error(fmt::format("{}: {}", path_, std::strerror(errno)));
-}
-
-void OutputFile::write(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail();
-    size_ += static_cast<std::uint64_t>(written);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-}
-
-void OutputFile::finish() {
-  // Delayed errors of the disk come now, while the name still stands for the old file.
-  if (::fsync(fd_) != 0 && errno != EINVAL) fail();
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail();
-  ::close(std::exchange(fd_, -1));
-}
 
 void GgufWriter::begin_entry(std::string_view key, GgufType type) {
   append_text(entries_, key);
@@ -217,7 +154,7 @@ void GgufWriter::write_data(std::span<const std::byte> bytes) {
 
 void GgufWriter::finish() {
   assert(current_ == sizes_.size());
-  file_.finish();
+  file_.commit();
 }
 
 void GgufWriter::pad() {

@@ -8,34 +8,10 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/file_replacement.h"
 #include "runtime/gguf.h"
 
 namespace llamajit {
-
-// A file that comes into being as a whole: it has another name until finish(), and is gone without it.
-class OutputFile {
- public:
-  // Throws std::runtime_error naming the path and the reason: something else than a regular file stands
-  // there, or its directory takes no file.
-  explicit OutputFile(std::string path);
-  OutputFile(const OutputFile&) = delete;
-  OutputFile& operator=(const OutputFile&) = delete;
-  ~OutputFile();
-
-  const std::string& path() const { return path_; }
-  std::uint64_t size() const { return size_; }
-  // Both throw std::runtime_error naming the path and the reason (a full disk).
-  void write(std::span<const std::byte> bytes);
-  void finish();
-
- private:
-  [[noreturn]] void fail() const;
-
-  std::string path_;
-  std::string temporary_;
-  std::uint64_t size_ = 0;
-  int fd_ = -1;
-};
 
 class GgufWriter {
  public:
@@ -73,7 +49,7 @@ class GgufWriter {
   void pad();
   void begin_entry(std::string_view key, GgufType type);
 
-  OutputFile file_;
+  FileReplacement file_;
   std::string entries_;
   std::uint64_t n_entries_ = 0;
   std::string tensors_;

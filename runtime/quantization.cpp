@@ -33,14 +33,14 @@ struct Job {
     const auto weights = static_cast<std::uint64_t>(jit::row_bytes(*to, tensor->cols()) * tensor->rows());
     return weights + (*to == FormatKind::i2_s ? kI2sTail : 0);
   }
-  std::string_view type() const { return to ? format_name(*to) : tensor->type; }
+  std::string_view type() const { return to ? ggml_name(*to) : tensor->type; }
 };
 
 Job job_of(const ConversionSource& source, const ConversionTensor& tensor,
            const QuantizationChoices& choices) {
   if (!is_quantized(tensor.name, static_cast<int>(tensor.dims.size()))) return {&tensor, {}, {}};
   const FormatChoice choice = choose_format(choices, source.outline, {tensor.name, tensor.cols()});
-  if (tensor.type == format_name(choice.kind)) return {&tensor, {}, choice.wanted};
+  if (tensor.type == ggml_name(choice.kind)) return {&tensor, {}, choice.wanted};
   if (!tensor.floats) {
     throw std::runtime_error(fmt::format(
         "{}: {}: expected F32, F16 or BF16 (what is quantised already loses more a second time), found {}",
@@ -98,7 +98,7 @@ class Quantizer {
                            tensor.dims,
                            tensor.type,
                            job.type(),
-                           job.wanted ? format_name(*job.wanted) : "",
+                           job.wanted ? ggml_name(*job.wanted) : "",
                            tensor.data.size() + tensor.scales.size(),
                            job.bytes()};
     if (job.to) {
@@ -208,7 +208,7 @@ class Quantizer {
     const auto found = finite ? largest : bad;
     throw std::runtime_error(fmt::format(
         "{}: {}: expected {}, found {} at ({}, {})", source_.path(), tensor.name,
-        finite ? fmt::format("weights in {}'s range", format_name(kind)) : std::string("finite weights"),
+        finite ? fmt::format("weights in {}'s range", ggml_name(kind)) : std::string("finite weights"),
         *found, row, found - x.begin()));
   }
 

@@ -186,22 +186,9 @@ const QuantizationType* find_quantization_type(std::string_view name) {
   return found == std::end(kTypes) ? nullptr : found;
 }
 
-std::string_view format_name(FormatKind kind) {
-  switch (kind) {
-    case FormatKind::f32:
-      return "F32";
-    case FormatKind::f16:
-      return "F16";
-    case FormatKind::bf16:
-      return "BF16";
-    default:
-      return jit::format_traits(kind)->name;
-  }
-}
-
 std::optional<FormatKind> find_format(std::string_view name) {
   for (const QuantizationType& type : kTypes) {
-    if (upper(name) == format_name(type.kind)) return type.kind;
+    if (upper(name) == ggml_name(type.kind)) return type.kind;
   }
   return std::nullopt;
 }
@@ -215,7 +202,7 @@ std::string quantization_type_names() {
 std::string format_names() {
   std::vector<std::string_view> names;
   for (const QuantizationType& type : kTypes) {
-    if (std::ranges::count(names, format_name(type.kind)) == 0) names.push_back(format_name(type.kind));
+    if (std::ranges::count(names, ggml_name(type.kind)) == 0) names.push_back(ggml_name(type.kind));
   }
   return fmt::format("{}", fmt::join(names, ", "));
 }

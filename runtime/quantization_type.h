@@ -28,9 +28,6 @@ std::optional<jit::FormatKind> find_format(std::string_view name);
 std::string quantization_type_names();
 std::string format_names();
 
-// As GGUF files name it.
-std::string_view format_name(jit::FormatKind kind);
-
 struct QuantizationChoices {
   const QuantizationType* type = nullptr;
   bool pure = false;  // the type's format for all matrices, embedding and classifier included

@@ -6,9 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "runtime/file_replacement.h"
 #include "runtime/saved_logits.h"
 #include "tools/cli.h"
-#include "tools/file_replacement.h"
 #include "tools/generation.h"
 #include "tools/model_input.h"
 #include "tools/tune_cache.h"
@@ -57,11 +57,8 @@ Measures measure(Engine& engine, const std::vector<TokenId>& tokens, const Windo
   const int vocab_size = engine.config().vocab_size;
   if (options.save_logits) {
     file.emplace(*options.save_logits);
-    writer.emplace(
-        [&](std::span<const std::byte> bytes) {
-          file->write({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-        },
-        vocab_size, windows, tokens);
+    writer.emplace([&](std::span<const std::byte> bytes) { file->write(bytes); }, vocab_size, windows,
+                   tokens);
   }
   if (options.kl_base) base.emplace(*options.kl_base, vocab_size, windows, tokens);
   Measures measures;
@@ -75,7 +72,7 @@ Measures measure(Engine& engine, const std::vector<TokenId>& tokens, const Windo
     measures.same.add(top(saved) == top(logits) ? 1 : 0);
   });
   if (base) base->check_intact();
-  if (file) file->commit({});
+  if (file) file->commit();
   return measures;
 }
 

@@ -9,11 +9,11 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "runtime/file_replacement.h"
 #include "runtime/limits.h"
 #include "runtime/model_reader.h"
 #include "runtime/some_tokens.h"
 #include "tools/cli.h"
-#include "tools/file_replacement.h"
 #include "tools/generation.h"
 #include "tools/tune_cache.h"
 
@@ -84,7 +84,8 @@ int report(const ReportOptions& options) {
     write_out(page);
     return kOk;
   }
-  out->commit(page);
+  out->write(page);
+  out->commit();
   spdlog::info("{} kernels in {}", engine.code().kernels().size(), options.out);
   return kOk;
 }

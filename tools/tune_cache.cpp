@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <spdlog/spdlog.h>
 
-#include "tools/file_replacement.h"
+#include "runtime/file_replacement.h"
 
 namespace llamajit::cli {
 namespace {
@@ -74,7 +74,9 @@ Json read(const std::filesystem::path& path) {
 void replace(const std::filesystem::path& path, const Json& json) {
   std::error_code ignored;  // opening the file says what is wrong
   std::filesystem::create_directories(path.parent_path(), ignored);
-  FileReplacement(path.string()).commit(json.dump(2) + "\n");
+  FileReplacement file(path.string());
+  file.write(json.dump(2) + "\n");
+  file.commit();
 }
 
 }  // namespace

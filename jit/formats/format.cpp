@@ -63,4 +63,30 @@ std::string to_string(Format format) {
   }
 }
 
+std::string_view ggml_name(FormatKind kind) {
+  switch (kind) {
+    case FormatKind::f32:
+      return "F32";
+    case FormatKind::f16:
+      return "F16";
+    case FormatKind::bf16:
+      return "BF16";
+    default:
+      return format_traits(kind)->name;
+  }
+}
+
+std::vector<Format> ggml_formats() {
+  std::vector<Format> formats = {{FormatKind::f32, 0}, {FormatKind::f16, 0}, {FormatKind::bf16, 0}};
+  for (const FormatTraits& traits : kTraits) formats.push_back({traits.kind, traits.group});
+  return formats;
+}
+
+std::optional<Format> find_ggml_format(std::string_view name) {
+  for (const Format& format : ggml_formats()) {
+    if (ggml_name(format.kind) == name) return format;
+  }
+  return std::nullopt;
+}
+
 }  // namespace llamajit::jit

@@ -4,9 +4,11 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace llamajit::jit {
 
@@ -95,5 +97,10 @@ extern const std::uint8_t kCodebook[16];
 
 // "f32", "int8/64", "Q4_K"
 std::string to_string(Format format);
+
+// As ggml and GGUF files name it: "F32", "Q4_K". int8 is not among them.
+std::string_view ggml_name(FormatKind kind);
+std::vector<Format> ggml_formats();
+std::optional<Format> find_ggml_format(std::string_view name);
 
 }  // namespace llamajit::jit

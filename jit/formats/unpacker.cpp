@@ -46,30 +46,33 @@ void Unpacker::emit_step(const V16& to, const RegExp& record, int step) const {
 
 namespace {
 
-void load_float(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& floats, int half) {
+// Where the records keep a float of the group and the small integers of its subgroups, 0 for none.
+struct FactorPlace {
+  int floats_at, small_at;
+  void (Emitter::*load_small)(const V16&, const RegExp&);
+};
+
+void emit_factor(Emitter& e, const CodesLayout& layout, const FactorPlace& place, const ScaleRegisters& r,
+                 const RegExp& record, int s, int half) {
   constexpr int kHalf = kLanes / 2;
-  e.load_as_f32(to, floats + half * kHalf * (layout.f32_scales ? 4 : 2),
-                layout.f32_scales ? KvType::f32 : KvType::f16);
+  const KvType type = layout.f32_scales ? KvType::f32 : KvType::f16;
+  e.load_as_f32(r.result, record + (place.floats_at + half * kHalf * (layout.f32_scales ? 4 : 2)), type);
+  if (place.small_at == 0) return;
+  (e.*place.load_small)(r.temp, record + (place.small_at + s * kLanes + half * kHalf));
+  e.to_float(r.temp, r.temp);
+  e.mul(r.result, r.result, r.temp);
 }
 
 }  // namespace
 
 void emit_scale(Emitter& e, const CodesLayout& layout, const ScaleRegisters& r, const RegExp& record, int s,
                 int half) {
-  load_float(e, layout, r.result, record + layout.scale_at, half);
-  if (layout.subscales_at == 0) return;
-  e.load_s8(r.temp, record + (layout.subscales_at + s * kLanes + half * kLanes / 2));
-  e.to_float(r.temp, r.temp);
-  e.mul(r.result, r.result, r.temp);
+  emit_factor(e, layout, {layout.scale_at, layout.subscales_at, &Emitter::load_s8}, r, record, s, half);
 }
 
 void emit_min(Emitter& e, const CodesLayout& layout, const ScaleRegisters& r, const RegExp& record, int s,
               int half) {
-  load_float(e, layout, r.result, record + layout.min_at, half);
-  if (layout.submins_at == 0) return;
-  e.load_u8(r.temp, record + (layout.submins_at + s * kLanes + half * kLanes / 2));
-  e.to_float(r.temp, r.temp);
-  e.mul(r.result, r.result, r.temp);
+  emit_factor(e, layout, {layout.min_at, layout.submins_at, &Emitter::load_u8}, r, record, s, half);
 }
 
 KvType float_type(FormatKind kind) {

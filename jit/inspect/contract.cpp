@@ -10,25 +10,10 @@
 namespace llamajit::jit::inspect {
 namespace {
 
-std::string_view to_text(Epilogue epilogue) {
-  switch (epilogue) {
-    case Epilogue::store:
-      return "store";
-    case Epilogue::add:
-      return "add";
-    case Epilogue::swiglu:
-      return "swiglu";
-    case Epilogue::relu2glu:
-      return "relu2glu";
-    case Epilogue::gelu:
-      return "gelu";
-  }
-  return "";
-}
-
 // "scale, bias, add"
 std::string to_text(Affine affine, Epilogue epilogue) {
-  return fmt::format("{}{}{}", affine.scale ? "scale, " : "", affine.bias ? "bias, " : "", to_text(epilogue));
+  return fmt::format("{}{}{}", affine.scale ? "scale, " : "", affine.bias ? "bias, " : "",
+                     to_string(epilogue));
 }
 
 template <class Key>

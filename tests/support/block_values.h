@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <ostream>
 
 #include "jit/formats/format.h"
 
@@ -15,3 +16,12 @@ double block_value(jit::FormatKind kind, const std::byte* block, int i);
 double group_value(const jit::FormatTraits& traits, const jit::Group& group, int i);
 
 }  // namespace llamajit::test
+
+namespace llamajit::jit {
+
+// What test listings call a parameter.
+inline void PrintTo(const FormatTraits& traits, std::ostream* out) {
+  *out << traits.name;
+}
+
+}  // namespace llamajit::jit

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <ostream>
 #include <random>
 #include <string>
 #include <vector>
@@ -161,3 +162,12 @@ inline std::string name_of(jit::Format format) {
 }
 
 }  // namespace llamajit::test
+
+namespace llamajit::jit {
+
+// What test listings call a parameter.
+inline void PrintTo(const Format& format, std::ostream* out) {
+  *out << to_string(format);
+}
+
+}  // namespace llamajit::jit

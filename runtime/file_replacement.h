@@ -1,29 +1,37 @@
 // A file that readers see as it was or as it will be, never half written.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
-namespace llamajit::cli {
+namespace llamajit {
 
 // Written beside and renamed. All errors are std::runtime_error that names the file.
 class FileReplacement {
  public:
   // Makes the new file, so that one that can't be written is known before the work on its content. What is
-  // at `path` already must be a regular file; a link is followed.
+  // at `path` already must be a regular file, whose permissions are kept; a link is followed.
   explicit FileReplacement(const std::string& path);
   FileReplacement(const FileReplacement&) = delete;
   FileReplacement& operator=(const FileReplacement&) = delete;
   ~FileReplacement();  // without commit(), nothing has happened
 
-  void write(std::string_view content);   // the next of it
-  void commit(std::string_view content);  // the rest of it
+  void write(std::span<const std::byte> content);  // the next of it
+  void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  void commit();                                // that was all
+  std::uint64_t size() const { return size_; }  // written so far
 
  private:
+  [[noreturn]] void fail() const;  // with errno's reason
+
   std::string named_;
   std::string path_;
   std::string temporary_;
+  std::uint64_t size_ = 0;
   int fd_ = -1;
 };
 
-}  // namespace llamajit::cli
+}  // namespace llamajit
