@@ -109,11 +109,16 @@ class MatvecGenerator {
   // On the 256-bit tiers, codes that must be taken apart want registers: one half of a tile goes after the
   // other.
   bool by_halves() const { return !e.isa().wide() && layout.bits < 8; }
-  // Integer sums are exact in any order. Subgroups are short: the processor begins the next one's sum while
-  // it waits for the last.
+  // Integer sums are exact in any order. Short subgroups with codes to take apart have one way: the processor
+  // begins the next one's sum while it waits for the last.
   int integer_ways(int n) const {
-    if (layout.bits < 8) return 1;
-    return e.isa().wide() ? std::max(1, 4 / n) : 2;
+    const int most = e.isa().wide() ? std::max(1, 4 / n) : 2;
+    if (layout.bits == 8) return most;
+    constexpr int kShort = 8;
+    const int steps = layout.steps() / layout.subgroups();
+    int ways = 1;
+    while (ways < most && 2 * ways * kShort <= steps) ways *= 2;
+    return ways;
   }
 
   // What the sums of some tiles, or of half a one, are made with.
@@ -157,7 +162,6 @@ class MatvecGenerator {
     const int n_groups = key.cols / layout.group;
     e.repeat(groups, n_groups, [&] {
       e.broadcast(c.x_scale, x_scales);
-      if (layout.bits < 8) prefetch();
       if (by_halves()) {
         for (int half = 0; half < 2; ++half) {
           const V16 sum = half_of(sums[0], half);
@@ -177,10 +181,19 @@ class MatvecGenerator {
   }
 
   // Taking codes apart fills the processor's window with instructions before it sees the loads that it will
-  // have to wait for (docs/performance.md).
-  void prefetch() {
-    e.note("the weights {} bytes ahead", kAhead);
-    for (int i = 0; i < layout.group_bytes; i += kCacheLine) e.prefetcht0(e.ptr[w + (kAhead + i)]);
+  // have to wait for (docs/performance.md). Asks for its share of `bytes` at step `step` of `steps`: all
+  // lines at once would fill the queue of misses.
+  void prefetch(int step, int steps, int bytes) {
+    if (layout.bits == 8) return;
+    const int n_lines = static_cast<int>(divide_up(bytes, kCacheLine));
+    for (int line = step * n_lines / steps; line < (step + 1) * n_lines / steps; ++line) {
+      e.prefetcht0(e.ptr[w + (ahead() + line * kCacheLine)]);
+    }
+  }
+  // Far enough for memory; in a small matrix, not so far that most of it is behind the end.
+  int ahead() const {
+    const std::int64_t matrix = packed_bytes(key.format, key.rows, key.cols) * tiles_per_unit();
+    return static_cast<int>(std::clamp<std::int64_t>(round_up(matrix / 32, kCacheLine), 4096, 32768));
   }
 
   static V16 half_of(const V16& v, int half) { return {{v.part[static_cast<std::size_t>(half)], Vec()}, 1}; }
@@ -189,7 +202,10 @@ class MatvecGenerator {
   void add_subgroup(const Codes& c, std::span<const V16> sums, int s, int half) {
     start(c, s);
     const int steps = layout.steps() / layout.subgroups();
-    for (int step = s * steps; step < (s + 1) * steps; ++step) add_step(c, step, half * kPartBytes);
+    for (int step = s * steps; step < (s + 1) * steps; ++step) {
+      if (half == 0) prefetch(step, layout.steps(), layout.group_bytes);
+      add_step(c, step, half * kPartBytes);
+    }
     add_scaled(c, sums, s, half);
   }
 
@@ -199,7 +215,10 @@ class MatvecGenerator {
     const int loop_bytes = kStraightSteps * 4 * kLanes * layout.bits / 8;
     start(c, 0);
     e.repeat(count, looped, [&] {
-      for (int step = 0; step < kStraightSteps; ++step) add_step(c, step, 0);
+      for (int step = 0; step < kStraightSteps; ++step) {
+        prefetch(step, kStraightSteps, loop_bytes);
+        add_step(c, step, 0);
+      }
       e.add(x, kStraightSteps * 4);
       e.add(w, loop_bytes);
     });
@@ -265,7 +284,6 @@ class MatvecGenerator {
 
   static constexpr int kStraightSteps = 32;
   static constexpr int kPartBytes = 32;  // of a 256-bit register
-  static constexpr int kAhead = 4096;
   static constexpr int kCacheLine = 64;
 
   Emitter& e;
