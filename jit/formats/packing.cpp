@@ -178,6 +178,10 @@ void write_small_numbers(const CodesLayout& layout, const Group& group, std::int
   if (layout.min_at > 0) write_scale(layout, record + layout.min_at, row, group.min);
 }
 
+// Sixteen rows are more streams than the processor follows by itself. What lies behind the file is not
+// touched by asking for it.
+constexpr std::int64_t kAhead = 512;
+
 void pack_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
   const CodesLayout layout(from.format);
   const std::int64_t n_groups = from.cols / layout.group;
@@ -188,8 +192,10 @@ void pack_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t 
   for (std::int64_t g = 0; g < n_groups; ++g) {
     std::byte* const record = to + g * layout.group_bytes;
     for (std::int64_t row = 0; row < n_rows; ++row) {
-      split_block(from.format.kind,
-                  from.data.data() + (first_row + row) * row_bytes + g * block_bytes(from.format), group);
+      const std::byte* const block =
+          from.data.data() + (first_row + row) * row_bytes + g * block_bytes(from.format);
+      __builtin_prefetch(block + kAhead);
+      split_block(from.format.kind, block, group);
       for (std::size_t p = 0; p < layout.planes().size(); ++p) {
         gather_plane(layout, layout.planes()[p], group, words[p][static_cast<std::size_t>(row)].data());
       }
