@@ -174,6 +174,8 @@ class Emitter : public Xbyak::CodeGenerator {
   void fill_tail(const V16& to, int n, Const fill);
   // The same for a number of lanes, 0..16, that a register holds. Clobbers a mask.
   void fill_tail(const V16& to, const Reg64& n, Const fill);
+  // Lane i changes its sign where bit i of the 16 bits in memory is set. Clobbers a mask.
+  void flip_signs(const V16& to, const RegExp& bits);
   // Bit i of `to` = a[i] == b[i]; the other bits become 0. Clobbers `temp`, a and a mask.
   void equal_mask(const Reg64& to, const Reg64& temp, const V16& a, const V16& b);
   void swap_pairs(const V16& to, const V16& a);  // lanes 2i and 2i+1 change places

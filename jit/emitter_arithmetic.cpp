@@ -100,6 +100,28 @@ void Emitter::fill_tail(const V16& to, const Reg64& n, Const fill) {
   }
 }
 
+void Emitter::flip_signs(const V16& to, const RegExp& bits) {
+  constexpr Const kSign{0x80000000};
+  if (isa_.wide()) {
+    name(k1, "signs");
+    kmovw(k1, ptr[bits]);
+    vpxord(to.part[0] | k1, to.part[0], constant(kSign));
+    return;
+  }
+  // A lane's own bit is brought to the bottom and then up to where a float has its sign.
+  uses_lane_numbers_ = true;
+  VectorScope scope(*this);
+  const Vec bits_everywhere = next_vector("bits");
+  const Vec sign = next_vector("sign");
+  vpbroadcastw(bits_everywhere, ptr[bits]);
+  for (int p = 0; p < 2; ++p) {
+    const Vec& v = to.part[static_cast<std::size_t>(p)];
+    vpsrlvd(sign, bits_everywhere, ptr[rip + lane_numbers_ + kPartBytes * p]);
+    vpslld(sign, sign, 31);
+    vxorps(v, v, sign);
+  }
+}
+
 void Emitter::equal_mask(const Reg64& to, const Reg64& temp, const V16& a, const V16& b) {
   if (isa_.wide()) {
     name(k1, "equal");

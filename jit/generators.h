@@ -18,5 +18,10 @@ void generate(Emitter& e, const AttentionRangesKey& key);
 void generate(Emitter& e, const AttentionMergeKey& key);
 void generate(Emitter& e, const SoftmaxKey& key);
 void generate(Emitter& e, const ArgmaxKey& key);
+void generate(Emitter& e, const LessonAddKey& key);
+void generate(Emitter& e, const LessonDotKey& key);
+void generate(Emitter& e, const LessonAttentionKey& key);
+void generate(Emitter& e, const LessonFeedForwardKey& key);
+void generate(Emitter& e, const LessonOneBitKey& key);
 
 }  // namespace llamajit::jit

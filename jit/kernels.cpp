@@ -59,6 +59,11 @@ struct Name {
   }
   std::string operator()(const SoftmaxKey& k) const { return fmt::format("softmax_{}", k.n); }
   std::string operator()(const ArgmaxKey& k) const { return fmt::format("argmax_{}", k.n); }
+  std::string operator()(const LessonAddKey& k) const { return fmt::format("add_{}", k.n); }
+  std::string operator()(const LessonDotKey& k) const { return fmt::format("dot_{}", k.n); }
+  std::string operator()(const LessonAttentionKey& k) const { return fmt::format("self_attention_{}", k.n); }
+  std::string operator()(const LessonFeedForwardKey& k) const { return fmt::format("feed_forward_{}", k.n); }
+  std::string operator()(const LessonOneBitKey& k) const { return fmt::format("one_bit_dot_{}", k.n); }
 };
 
 struct Shape {
@@ -82,6 +87,11 @@ struct Shape {
   }
   std::string operator()(const SoftmaxKey& k) const { return fmt::format("({})", k.n); }
   std::string operator()(const ArgmaxKey& k) const { return fmt::format("({})", k.n); }
+  std::string operator()(const LessonAttentionKey& k) const { return fmt::format("(queries, {})", k.n); }
+  template <LessonKey Key>
+  std::string operator()(const Key& k) const {
+    return fmt::format("({})", k.n);
+  }
 };
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include <variant>
 
 #include "jit/formats/format.h"
+#include "jit/lessons/lesson_keys.h"
 
 namespace llamajit::jit {
 
@@ -376,8 +377,10 @@ struct ArgmaxKey {
   auto operator<=>(const ArgmaxKey&) const = default;
 };
 
-using KernelKey = std::variant<EmbedKey, NormKey, QuantizeKey, MatvecKey, MatmulKey, RopeKey, KvAppendKey,
-                               AttentionKey, AttentionRangesKey, AttentionMergeKey, SoftmaxKey, ArgmaxKey>;
+using KernelKey =
+    std::variant<EmbedKey, NormKey, QuantizeKey, MatvecKey, MatmulKey, RopeKey, KvAppendKey, AttentionKey,
+                 AttentionRangesKey, AttentionMergeKey, SoftmaxKey, ArgmaxKey, LessonAddKey, LessonDotKey,
+                 LessonAttentionKey, LessonFeedForwardKey, LessonOneBitKey>;
 
 // "matvec_int8_64_768x288_swiglu": a C identifier, the same on every tier; debuggers and dumps show it.
 std::string kernel_name(const KernelKey& key);

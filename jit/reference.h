@@ -18,5 +18,10 @@ void reference(const AttentionRangesKey& key, const AttentionRangesArgs& args);
 void reference(const AttentionMergeKey& key, const AttentionMergeArgs& args);
 void reference(const SoftmaxKey& key, const SoftmaxArgs& args);
 void reference(const ArgmaxKey& key, const ArgmaxArgs& args);
+void reference(const LessonAddKey& key, const LessonAddArgs& args);
+void reference(const LessonDotKey& key, const LessonDotArgs& args);
+void reference(const LessonAttentionKey& key, const LessonAttentionArgs& args);
+void reference(const LessonFeedForwardKey& key, const LessonFeedForwardArgs& args);
+void reference(const LessonOneBitKey& key, const LessonOneBitArgs& args);
 
 }  // namespace llamajit::jit

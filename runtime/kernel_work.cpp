@@ -103,6 +103,11 @@ struct WorkOf {
   KernelWork operator()(const jit::ArgmaxKey& /*key*/, const jit::ArgmaxArgs& args) const {
     return {(args.end - args.begin) * kFloat, args.end - args.begin};
   }
+  // No plan calls them.
+  template <jit::LessonKey Key>
+  KernelWork operator()(const Key& /*key*/, const typename Key::Args& /*args*/) const {
+    return {};
+  }
 };
 
 }  // namespace

@@ -108,6 +108,11 @@ struct Outputs {
   std::vector<Output> operator()(const jit::ArgmaxKey& /*key*/, const jit::ArgmaxArgs& args) const {
     return {{Output::Type::f32, &args.best->value, 1}, {Output::Type::i32, &args.best->index, 1}};
   }
+  // No plan calls them.
+  template <jit::LessonKey Key>
+  std::vector<Output> operator()(const Key& /*key*/, const typename Key::Args& /*args*/) const {
+    return {};
+  }
 
  private:
   static Output::Type element(const jit::KvLayout& layout) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -30,6 +31,11 @@ void add_bench(CLI::App& app, Command& command);
 void add_verify(CLI::App& app, Command& command);
 void add_perplexity(CLI::App& app, Command& command);
 void add_quantize(CLI::App& app, Command& command);
+void add_lesson(CLI::App& app, Command& command);
+
+// The program's arguments as CLI11 is to see them: a lesson's "--" parts its lists of numbers, of which
+// some are negative.
+std::vector<std::string> lesson_arguments(std::vector<std::string> arguments);
 
 // With no arguments: model.bin and tokenizer.bin of the working directory, a line of standard input as the
 // prompt.

@@ -1,4 +1,5 @@
 // llamajit: text from Llama-family checkpoints through machine code generated for them.
+#include <algorithm>
 #include <csignal>
 #include <exception>
 #include <iostream>
@@ -48,8 +49,11 @@ int parse_and_run(int argc, char** argv) {
   add_verify(app, command);
   add_perplexity(app, command);
   add_quantize(app, command);
+  add_lesson(app, command);
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments = lesson_arguments({argv + std::min(argc, 1), argv + argc});
+    std::ranges::reverse(arguments);  // CLI11 takes them from the back
+    app.parse(std::move(arguments));
   } catch (const CLI::CallForHelp&) {
     write_out(app.help());
     return kOk;

@@ -78,6 +78,15 @@ struct Formula {
   std::string operator()(const ArgmaxKey&) const {
     return "best = the first place of the largest x in [begin, end)";
   }
+  std::string operator()(const LessonAddKey&) const { return "out = a + b"; }
+  std::string operator()(const LessonDotKey&) const { return "out = sum of a * b"; }
+  std::string operator()(const LessonAttentionKey&) const {
+    return "for each query: out = sum of softmax(q * k) * v";
+  }
+  std::string operator()(const LessonFeedForwardKey&) const { return "out = (x + h) + h * w"; }
+  std::string operator()(const LessonOneBitKey&) const {
+    return "out = scale * sum of x, -x where the sign bit is set";
+  }
 };
 
 // The double that is written as briefly as the float: 1e-05 for 1e-05F.
@@ -115,6 +124,10 @@ struct KeyFields {
   }
   Fields operator()(const SoftmaxKey& k) const { return {{"n", k.n}}; }
   Fields operator()(const ArgmaxKey& k) const { return {{"n", k.n}}; }
+  template <LessonKey Key>
+  Fields operator()(const Key& k) const {
+    return {{"n", k.n}};
+  }
 
   template <class Key>
   static Fields attention(const Key& k) {
@@ -219,6 +232,24 @@ constexpr ArgsField kArgmax[] = {{offsetof(ArgmaxArgs, x), "x"},
                                  {offsetof(ArgmaxArgs, best), "best"},
                                  {offsetof(ArgmaxArgs, begin), "begin"},
                                  {offsetof(ArgmaxArgs, end), "end"}};
+constexpr ArgsField kLessonAdd[] = {{offsetof(LessonAddArgs, a), "a"},
+                                    {offsetof(LessonAddArgs, b), "b"},
+                                    {offsetof(LessonAddArgs, out), "out"}};
+constexpr ArgsField kLessonDot[] = {{offsetof(LessonDotArgs, a), "a"},
+                                    {offsetof(LessonDotArgs, b), "b"},
+                                    {offsetof(LessonDotArgs, out), "out"}};
+constexpr ArgsField kLessonAttention[] = {
+    {offsetof(LessonAttentionArgs, q), "q"},     {offsetof(LessonAttentionArgs, k), "k"},
+    {offsetof(LessonAttentionArgs, v), "v"},     {offsetof(LessonAttentionArgs, weights), "weights"},
+    {offsetof(LessonAttentionArgs, out), "out"}, {offsetof(LessonAttentionArgs, queries), "queries"}};
+constexpr ArgsField kLessonFeedForward[] = {{offsetof(LessonFeedForwardArgs, x), "x"},
+                                            {offsetof(LessonFeedForwardArgs, h), "h"},
+                                            {offsetof(LessonFeedForwardArgs, w), "w"},
+                                            {offsetof(LessonFeedForwardArgs, out), "out"}};
+constexpr ArgsField kLessonOneBit[] = {{offsetof(LessonOneBitArgs, signs), "signs"},
+                                       {offsetof(LessonOneBitArgs, x), "x"},
+                                       {offsetof(LessonOneBitArgs, out), "out"},
+                                       {offsetof(LessonOneBitArgs, scale), "scale"}};
 
 struct ArgsFields {
   std::span<const ArgsField> operator()(const EmbedKey&) const { return kEmbed; }
@@ -233,6 +264,11 @@ struct ArgsFields {
   std::span<const ArgsField> operator()(const AttentionMergeKey&) const { return kAttentionMerge; }
   std::span<const ArgsField> operator()(const SoftmaxKey&) const { return kSoftmax; }
   std::span<const ArgsField> operator()(const ArgmaxKey&) const { return kArgmax; }
+  std::span<const ArgsField> operator()(const LessonAddKey&) const { return kLessonAdd; }
+  std::span<const ArgsField> operator()(const LessonDotKey&) const { return kLessonDot; }
+  std::span<const ArgsField> operator()(const LessonAttentionKey&) const { return kLessonAttention; }
+  std::span<const ArgsField> operator()(const LessonFeedForwardKey&) const { return kLessonFeedForward; }
+  std::span<const ArgsField> operator()(const LessonOneBitKey&) const { return kLessonOneBit; }
 };
 
 }  // namespace

@@ -64,6 +64,7 @@ const std::unordered_map<int, std::string_view> kPatterns = {
     {ZYDIS_MNEMONIC_VPMOVB2M, "$0 = signs of $1"},
     {ZYDIS_MNEMONIC_VPCMPGTD, "$0 = $1 > $2"},
     {ZYDIS_MNEMONIC_VANDNPS, "$0 = ~$1 & $2"},
+    {ZYDIS_MNEMONIC_VPSRLVD, "$0 = $1 >> each of $2"},
     // conversions
     {ZYDIS_MNEMONIC_VCVTDQ2PS, "$0 = float($1)"},
     {ZYDIS_MNEMONIC_VCVTPS2DQ, "$0 = round($1)"},

@@ -54,6 +54,11 @@ std::vector<KernelKey> some_keys() {
     keys.emplace_back(jit::NormKey{n, 1e-5F, jit::NormKind::layer});
     keys.emplace_back(jit::SoftmaxKey{n});
     keys.emplace_back(jit::ArgmaxKey{n});
+    keys.emplace_back(jit::LessonAddKey{n});
+    keys.emplace_back(jit::LessonDotKey{n});
+    keys.emplace_back(jit::LessonAttentionKey{n});
+    keys.emplace_back(jit::LessonFeedForwardKey{n});
+    keys.emplace_back(jit::LessonOneBitKey{n});
   }
   add_attention(keys);
   add_products(keys, f32, 71);

@@ -1,0 +1,91 @@
+// The kernels of docs/lessons/: small ones that models do not use, under the same contract as those that they
+// do (kernels.h): one order of arithmetic, a scalar twin, the same bits on every tier. Generator and twin of
+// each stand together in one file.
+#pragma once
+
+#include <compare>
+#include <concepts>
+#include <cstdint>
+
+namespace llamajit::jit {
+
+// Accumulators of a lesson's sum over n values: no more than it has whole vectors of sixteen.
+constexpr int lesson_ways(int n) {
+  return n >= 64 ? 4 : n >= 32 ? 2 : 1;
+}
+
+// out = a + b.
+struct LessonAddArgs {
+  const float* a;  // (n)
+  const float* b;  // (n)
+  float* out;      // (n)
+};
+struct LessonAddKey {
+  using Args = LessonAddArgs;
+  int n;  // >= 1
+  auto operator<=>(const LessonAddKey&) const = default;
+};
+
+// out = sum of a * b: sixteen lanes, lesson_ways(n) ways, each step rounded once (fma), folded in halves.
+struct LessonDotArgs {
+  const float* a;  // (n)
+  const float* b;  // (n)
+  float* out;      // (1)
+};
+struct LessonDotKey {
+  using Args = LessonDotArgs;
+  int n;  // >= 1
+  auto operator<=>(const LessonDotKey&) const = default;
+};
+
+// Attention with one-dimensional heads and without a mask. For each query: scores s = q * k; weights =
+// exp(s - max s) times the inverse of their sum (sixteen lanes in order, folded in halves); out = sum of
+// weight * v (sixteen lanes, fma, folded).
+struct LessonAttentionArgs {
+  const float* q;        // (queries)
+  const float* k;        // (n)
+  const float* v;        // (n)
+  float* weights;        // (queries, n)
+  float* out;            // (queries)
+  std::int64_t queries;  // >= 1
+};
+struct LessonAttentionKey {
+  using Args = LessonAttentionArgs;
+  int n;  // positions, >= 1
+  auto operator<=>(const LessonAttentionKey&) const = default;
+};
+
+// out = fma(h, w, x + h): a residual connection, and a feed-forward whose matrix is diagonal, with w on the
+// diagonal.
+struct LessonFeedForwardArgs {
+  const float* x;  // (n)
+  const float* h;  // (n)
+  const float* w;  // (n)
+  float* out;      // (n)
+};
+struct LessonFeedForwardKey {
+  using Args = LessonFeedForwardArgs;
+  int n;  // >= 1
+  auto operator<=>(const LessonFeedForwardKey&) const = default;
+};
+
+// out = scale * sum of +x or -x: the dot product of x with weights of one bit, -scale where their bit is set.
+// The sum has sixteen lanes, lesson_ways(n) ways, folded in halves.
+struct LessonOneBitArgs {
+  const std::uint16_t* signs;  // (n / 16, rounded up): bit b of word i is weight 16 i + b
+  const float* x;              // (n)
+  float* out;                  // (1)
+  float scale;
+};
+struct LessonOneBitKey {
+  using Args = LessonOneBitArgs;
+  int n;  // >= 1
+  auto operator<=>(const LessonOneBitKey&) const = default;
+};
+
+template <class Key>
+concept LessonKey = std::same_as<Key, LessonAddKey> || std::same_as<Key, LessonDotKey> ||
+    std::same_as<Key, LessonAttentionKey> || std::same_as<Key, LessonFeedForwardKey> ||
+    std::same_as<Key, LessonOneBitKey>;
+
+}  // namespace llamajit::jit
