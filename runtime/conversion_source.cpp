@@ -82,7 +82,7 @@ std::int64_t ConversionTensor::rows() const {
 
 void read_row(const ConversionTensor& tensor, std::int64_t row, float* to) {
   const std::int64_t cols = tensor.cols();
-  const jit::Format format = *tensor.floats;
+  const jit::Format format = tensor.codes ? tensor.codes->format : *tensor.floats;
   if (format.kind != FormatKind::int8) {
     jit::dequantize_row(format.kind, tensor.data.data() + row * jit::row_bytes(format.kind, cols), cols, to);
     return;
@@ -96,12 +96,34 @@ void read_row(const ConversionTensor& tensor, std::int64_t row, float* to) {
   }
 }
 
+void take_codes(const ConversionTensor& tensor, std::int64_t row, std::byte* blocks) {
+  const auto& [format, to] = *tensor.codes;
+  const std::int64_t cols = tensor.cols();
+  const bool is_int8 = format.kind == FormatKind::int8;
+  const jit::FormatTraits &traits = *jit::format_traits(to), &from = *jit::format_traits(format.kind);
+  for (std::int64_t first = 0; first < cols; first += traits.group) {
+    jit::Group group = {};
+    const std::int64_t at = row * cols + first;
+    if (is_int8) {
+      std::memcpy(&group.scale, tensor.scales.data() + at / format.group * 4, sizeof group.scale);
+      for (int i = 0; i < traits.group; ++i) {
+        group.codes[i] = static_cast<std::uint8_t>(
+            std::to_integer<int>(tensor.data[static_cast<std::size_t>(at + i)]) ^ from.zero);
+      }
+    } else {
+      split_block(format.kind, tensor.data.data() + at / from.group * from.block_bytes, group);
+    }
+    join_block(to, group, blocks + first / traits.group * traits.block_bytes);
+  }
+}
+
 ConversionSource open_conversion_source(const std::string& path,
                                         const std::optional<std::string>& tokenizer_bin) {
-  if (!is_gguf(path)) return open_llama2c_conversion(path, tokenizer_bin);
+  if (!is_gguf(path)) return open_llama_conversion(path, tokenizer_bin);
   if (tokenizer_bin) {
     throw std::invalid_argument(fmt::format(
-        "-z {}: expected a llama2.c checkpoint to put it in, found {}, a GGUF file", *tokenizer_bin, path));
+        "-z {}: expected a llama2.c checkpoint or a legacy ggml file to put it in, found {}, a GGUF file",
+        *tokenizer_bin, path));
   }
   return open_gguf_conversion(path);
 }

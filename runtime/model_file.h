@@ -57,8 +57,9 @@ struct LayerTensors {
 std::int64_t rotated_row(const Config& config, std::int64_t row);
 
 struct ModelFile {
-  std::vector<MappedFile> parts;  // one, or those of a split file; own the bytes that all views point into
-  std::string file_format;        // "llama2.c v0 (float32)"
+  std::vector<MappedFile> parts;  // one, or those of a split file; own the bytes that views point into,
+  std::vector<std::vector<std::byte>> rearranged;  // but for what no part has as a Tensor has it
+  std::string file_format;                         // "llama2.c v0 (float32)"
   Config config;
   Tensor embedding;  // (vocab_size, dim)
   std::vector<LayerTensors> layers;

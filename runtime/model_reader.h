@@ -7,8 +7,8 @@
 
 namespace llamajit {
 
-// GGUF or a llama2.c checkpoint, told apart by content. Throws std::runtime_error that names the file, the
-// field, what was expected and what was found.
+// GGUF, a legacy ggml file or a llama2.c checkpoint, told apart by content. Throws std::runtime_error that
+// names the file, the field, what was expected and what was found.
 ModelFile read_model(const std::string& path);
 
 }  // namespace llamajit

@@ -27,6 +27,7 @@ struct Job {
   const ConversionTensor* tensor;
   std::optional<FormatKind> to;  // nothing: the data as it is
   std::optional<FormatKind> wanted;
+  bool takes_codes = false;  // as they are
 
   std::uint64_t bytes() const {
     if (!to) return tensor->data.size();
@@ -41,6 +42,7 @@ Job job_of(const ConversionSource& source, const ConversionTensor& tensor,
   if (!is_quantized(tensor.name, static_cast<int>(tensor.dims.size()))) return {&tensor, {}, {}};
   const FormatChoice choice = choose_format(choices, source.outline, {tensor.name, tensor.cols()});
   if (tensor.type == ggml_name(choice.kind)) return {&tensor, {}, choice.wanted};
+  if (tensor.codes && tensor.codes->to == choice.kind) return {&tensor, choice.kind, choice.wanted, true};
   if (!tensor.floats) {
     throw std::runtime_error(fmt::format(
         "{}: {}: expected F32, F16 or BF16 (what is quantised already loses more a second time), found {}",
@@ -102,7 +104,7 @@ class Quantizer {
                            tensor.data.size() + tensor.scales.size(),
                            job.bytes()};
     if (job.to) {
-      const RowErrors sums = quantize(tensor, *job.to);
+      const RowErrors sums = quantize(job);
       result.rms_error = std::sqrt(sums.errors / static_cast<double>(tensor.cols() * tensor.rows()));
       result.relative_error = sums.squares > 0 ? std::sqrt(sums.errors / sums.squares) : 0;
     } else {
@@ -112,13 +114,15 @@ class Quantizer {
     return result;
   }
 
-  RowErrors quantize(const ConversionTensor& tensor, FormatKind kind) {
+  RowErrors quantize(const Job& job) {
+    const ConversionTensor& tensor = *job.tensor;
+    const FormatKind kind = *job.to;
     const float scale = kind == FormatKind::i2_s ? ternary_scale(tensor) : 0;
     const std::int64_t slab_rows = std::clamp<std::int64_t>(kSlabWeights / tensor.cols(), 1, tensor.rows());
     RowErrors sums;
     for (std::int64_t first = 0; first < tensor.rows(); first += slab_rows) {
       const std::int64_t rows = std::min(slab_rows, tensor.rows() - first);
-      const RowErrors slab = quantize_slab(tensor, kind, scale, first, rows);
+      const RowErrors slab = quantize_slab(job, scale, first, rows);
       sums.errors += slab.errors;
       sums.squares += slab.squares;
       advance(tensor, rows);
@@ -131,8 +135,9 @@ class Quantizer {
     return sums;
   }
 
-  RowErrors quantize_slab(const ConversionTensor& tensor, FormatKind kind, float scale, std::int64_t first,
-                          std::int64_t rows) {
+  RowErrors quantize_slab(const Job& job, float scale, std::int64_t first, std::int64_t rows) {
+    const ConversionTensor& tensor = *job.tensor;
+    const FormatKind kind = *job.to;
     const std::int64_t row_bytes = jit::row_bytes(kind, tensor.cols());
     blocks_.resize(static_cast<std::size_t>(rows * row_bytes));
     by_row_.assign(static_cast<std::size_t>(rows), {});
@@ -142,7 +147,11 @@ class Quantizer {
       for (std::int64_t row = begin; row < end; ++row) {
         std::byte* const blocks = blocks_.data() + row * row_bytes;
         read_row(tensor, first + row, x.data());
-        jit::quantize_row(kind, x.data(), tensor.cols(), blocks, scale);
+        if (job.takes_codes) {
+          take_codes(tensor, first + row, blocks);
+        } else {
+          jit::quantize_row(kind, x.data(), tensor.cols(), blocks, scale);
+        }
         jit::dequantize_row(kind, blocks, tensor.cols(), y.data(), scale);
         by_row_[static_cast<std::size_t>(row)] = errors_of(x, y);
       }

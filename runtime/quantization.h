@@ -1,4 +1,5 @@
-// A model's matrices in another format: GGUF files out of GGUF files and llama2.c checkpoints.
+// A model's matrices in another format: GGUF files out of GGUF files, llama2.c checkpoints and legacy ggml
+// files.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,7 @@ using QuantizationProgress = std::function<void(std::string_view tensor, double 
 // std::runtime_error that names the file, the tensor, what was expected and what was found: a matrix that is
 // quantised already, weights that are not finite or too large for the format, an `out` that is one of the
 // model's own files.
+// A source's codes that the format can take over (ConversionTensor::codes) are not quantised anew.
 Quantization quantize_model(const ConversionSource& source, const std::string& out,
                             const QuantizationChoices& choices, int threads,
                             const QuantizationProgress& progress);

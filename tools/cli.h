@@ -36,6 +36,7 @@ void add_lesson(CLI::App& app, Command& command);
 // The program's arguments as CLI11 is to see them: a lesson's "--" parts its lists of numbers, of which
 // some are negative.
 std::vector<std::string> lesson_arguments(std::vector<std::string> arguments);
+void add_convert(CLI::App& app, Command& command);
 
 // With no arguments: model.bin and tokenizer.bin of the working directory, a line of standard input as the
 // prompt.

@@ -13,6 +13,7 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include "runtime/ggml_legacy_model.h"
 #include "runtime/gguf_model.h"
 #include "runtime/llama2c.h"
 #include "tokenizer/utf8.h"
@@ -83,9 +84,11 @@ Json json_of(const GgufArray& array) {
   return json;
 }
 
-std::string refusal_of(GgufFile file) {
+// Why `read` cannot make a model of the file.
+template <class File>
+std::string refusal_of(File file, ModelFile (*read)(File)) {
   try {
-    read_gguf_model(std::move(file));
+    read(std::move(file));
     return {};
   } catch (const std::runtime_error& error) {
     return error.what();
@@ -111,8 +114,33 @@ Report describe_gguf(const std::string& path) {
                               tensor.data.size()});
   }
   file.check_intact();
-  report.refusal = refusal_of(std::move(file));
+  report.refusal = refusal_of(std::move(file), read_gguf_model);
   return report;
+}
+
+Report describe_ggml_legacy(const std::string& path) {
+  GgmlLegacyFile file(path);
+  const GgmlLegacyHeader& h = file.header();
+  Report report{path, "ggml legacy", 0, file.parts().size(), Json::object(), {}, {}};
+  for (const MappedFile& part : file.parts()) report.size += part.bytes().size();
+  report.facts = {{"n_vocab", h.n_vocab}, {"n_embd", h.n_embd},    {"n_mult", h.n_mult},
+                  {"n_head", h.n_head},   {"n_layer", h.n_layer},  {"n_rot", h.n_rot},
+                  {"ftype", h.ftype},     {"n_ff", h.hidden_dim()}};
+  for (const GgmlLegacyTensor& tensor : file.tensors()) {
+    std::vector<std::int64_t> shape{tensor.cols};
+    if (tensor.n_dims > 1) shape.insert(shape.begin(), tensor.rows);
+    report.tensors.push_back({std::string(tensor.name), shape, to_string(tensor.format), tensor.part,
+                              tensor.offset, tensor.data.size()});
+  }
+  file.check_intact();
+  report.refusal = refusal_of(std::move(file), read_ggml_legacy_model);
+  return report;
+}
+
+Report describe(const std::string& path) {
+  if (is_gguf(path)) return describe_gguf(path);
+  if (is_ggml_legacy(path)) return describe_ggml_legacy(path);
+  return describe_llama2c(path);
 }
 
 std::int64_t parameters(const Report& report) {
@@ -192,8 +220,7 @@ struct InspectOptions {
 };
 
 int inspect(const InspectOptions& options) {
-  const Report report =
-      is_gguf(options.model) ? describe_gguf(options.model) : describe_llama2c(options.model);
+  const Report report = describe(options.model);
   write_out(options.json ? as_json(report) : as_text(report));
   return kOk;
 }
@@ -203,7 +230,8 @@ int inspect(const InspectOptions& options) {
 void add_inspect(CLI::App& app, Command& command) {
   auto o = std::make_shared<InspectOptions>();
   CLI::App* sub = app.add_subcommand("inspect", "Show a model file's metadata and tensors");
-  sub->add_option("MODEL", o->model, "A GGUF file, the first part of a split one, or a llama2.c checkpoint")
+  sub->add_option("MODEL", o->model,
+                  "A GGUF or legacy ggml file, the first part of a split one, or a llama2.c checkpoint")
       ->required();
   sub->add_flag("--json", o->json, "Print JSON, with all values in full");
   sub->callback([o, &command] { command = [o] { return inspect(*o); }; });

@@ -50,6 +50,7 @@ int parse_and_run(int argc, char** argv) {
   add_perplexity(app, command);
   add_quantize(app, command);
   add_lesson(app, command);
+  add_convert(app, command);
   try {
     std::vector<std::string> arguments = lesson_arguments({argv + std::min(argc, 1), argv + argc});
     std::ranges::reverse(arguments);  // CLI11 takes them from the back

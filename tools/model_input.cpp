@@ -8,15 +8,30 @@
 
 #include <fmt/format.h>
 
+#include "runtime/ggml_legacy_model.h"
 #include "runtime/gguf_model.h"
 #include "runtime/gguf_tokenizer.h"
-#include "runtime/llama2c.h"
 #include "runtime/model_reader.h"
 #include "runtime/tokenizer_bin.h"
+#include "tokenizer/greedy.h"
 #include "tokenizer/spm.h"
 
 namespace llamajit::cli {
 namespace {
+
+bool has_tokenizer(const std::string& model) {
+  return is_gguf(model) || is_ggml_legacy(model);
+}
+
+std::unique_ptr<Tokenizer> read_greedy_tokenizer(const GgmlLegacyFile& file) {
+  return std::make_unique<GreedyTokenizer>(read_ggml_legacy_vocab(file));
+}
+
+std::unique_ptr<Tokenizer> open_tokenizer_bin(const std::string& path, int vocab_size) {
+  return std::make_unique<SpmTokenizer>(read_tokenizer_bin(path, vocab_size));
+}
+
+}  // namespace
 
 std::string tokenizer_beside(const std::string& model) {
   if (!std::filesystem::exists(model)) {
@@ -30,19 +45,19 @@ std::string tokenizer_beside(const std::string& model) {
   return beside.string();
 }
 
-std::unique_ptr<Tokenizer> open_tokenizer_bin(const std::string& path, int vocab_size) {
-  return std::make_unique<SpmTokenizer>(read_tokenizer_bin(path, vocab_size));
-}
-
-}  // namespace
-
 ModelAndTokenizer open_model_and_tokenizer(const std::string& model,
                                            const std::optional<std::string>& tokenizer_bin) {
   ModelAndTokenizer opened;
-  if (tokenizer_bin || !is_gguf(model)) {
+  if (tokenizer_bin || !has_tokenizer(model)) {
     const std::string path = tokenizer_bin ? *tokenizer_bin : tokenizer_beside(model);
     opened.model = read_model(model);
     opened.tokenizer = open_tokenizer_bin(path, opened.model.config.vocab_size);
+    return opened;
+  }
+  if (is_ggml_legacy(model)) {
+    GgmlLegacyFile file(model);
+    opened.tokenizer = read_greedy_tokenizer(file);
+    opened.model = read_ggml_legacy_model(std::move(file));
     return opened;
   }
   GgufFile file(model);
@@ -60,7 +75,8 @@ ModelAndTokenizer open_model_and_tokenizer(const std::string& model,
 std::unique_ptr<Tokenizer> open_tokenizer(const std::optional<std::string>& model,
                                           const std::optional<std::string>& tokenizer_bin) {
   if (!model) return open_tokenizer_bin(*tokenizer_bin, -1);
-  if (is_gguf(*model) && !tokenizer_bin) return read_gguf_tokenizer(GgufFile(*model));
+  if (!tokenizer_bin && is_gguf(*model)) return read_gguf_tokenizer(GgufFile(*model));
+  if (!tokenizer_bin && is_ggml_legacy(*model)) return read_greedy_tokenizer(GgmlLegacyFile(*model));
   const std::string path = tokenizer_bin ? *tokenizer_bin : tokenizer_beside(*model);
   return open_tokenizer_bin(path, read_model(*model).config.vocab_size);
 }

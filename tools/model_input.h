@@ -15,10 +15,13 @@ struct ModelAndTokenizer {
   std::unique_ptr<Tokenizer> tokenizer;
 };
 
-// The tokenizer is the tokenizer.bin that is named, else what a GGUF file has inside, else the tokenizer.bin
-// beside the model. Throws std::runtime_error.
+// The tokenizer is the tokenizer.bin that is named, else what a GGUF or legacy ggml file has inside, else the
+// tokenizer.bin beside the model. Throws std::runtime_error.
 ModelAndTokenizer open_model_and_tokenizer(const std::string& model,
                                            const std::optional<std::string>& tokenizer_bin);
+
+// The tokenizer.bin beside a model. Throws std::runtime_error where there is none.
+std::string tokenizer_beside(const std::string& model);
 
 // The same tokenizer alone, so that GGUF files need no weights. Without a model, tokenizer_bin is taken
 // whole.

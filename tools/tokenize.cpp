@@ -62,8 +62,8 @@ void add_tokenize(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand("tokenize", "Show the tokens of a text");
   sub->add_option(
       "MODEL", o->model,
-      "A GGUF file, of which the tokenizer is enough; or a checkpoint, for its vocabulary's size and "
-      "the tokenizer.bin beside it");
+      "A GGUF file, of which the tokenizer is enough; a legacy ggml file; or a checkpoint, for its "
+      "vocabulary's size and the tokenizer.bin beside it");
   sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin");
   sub->add_option("-p,--prompt", o->prompt, "The text; default: standard input, byte for byte");
   sub->add_flag("--ids", o->ids, "Print the ids alone, on one line");

@@ -11,15 +11,16 @@ struct Row {
   const BlockLayout* layout;
 };
 constexpr Row kLayouts[] = {
-    {FormatKind::q8_0, &kQ8_0Layout},    {FormatKind::q4_0, &kQ4_0Layout},
-    {FormatKind::q4_1, &kQ4_1Layout},    {FormatKind::q5_0, &kQ5_0Layout},
-    {FormatKind::q5_1, &kQ5_1Layout},    {FormatKind::q2_k, &kQ2KLayout},
-    {FormatKind::q3_k, &kQ3KLayout},     {FormatKind::q4_k, &kQ4KLayout},
-    {FormatKind::q5_k, &kQ5KLayout},     {FormatKind::q6_k, &kQ6KLayout},
-    {FormatKind::iq4_nl, &kIq4NlLayout}, {FormatKind::iq4_xs, &kIq4XsLayout},
-    {FormatKind::tq1_0, &kTq1_0Layout},  {FormatKind::tq2_0, &kTq2_0Layout},
-    {FormatKind::q1_0, &kQ1_0Layout},    {FormatKind::q2_0, &kQ2_0Layout},
-    {FormatKind::i2_s, &kI2SLayout},
+    {FormatKind::q8_0, &kQ8_0Layout},        {FormatKind::q4_0, &kQ4_0Layout},
+    {FormatKind::q4_1, &kQ4_1Layout},        {FormatKind::q5_0, &kQ5_0Layout},
+    {FormatKind::q5_1, &kQ5_1Layout},        {FormatKind::q2_k, &kQ2KLayout},
+    {FormatKind::q3_k, &kQ3KLayout},         {FormatKind::q4_k, &kQ4KLayout},
+    {FormatKind::q5_k, &kQ5KLayout},         {FormatKind::q6_k, &kQ6KLayout},
+    {FormatKind::iq4_nl, &kIq4NlLayout},     {FormatKind::iq4_xs, &kIq4XsLayout},
+    {FormatKind::tq1_0, &kTq1_0Layout},      {FormatKind::tq2_0, &kTq2_0Layout},
+    {FormatKind::q1_0, &kQ1_0Layout},        {FormatKind::q2_0, &kQ2_0Layout},
+    {FormatKind::i2_s, &kI2SLayout},         {FormatKind::q4_0_f32, &kQ4_0F32Layout},
+    {FormatKind::q4_1_f32, &kQ4_1F32Layout},
 };
 
 // By index: a look-up happens for every block.

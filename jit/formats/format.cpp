@@ -25,7 +25,10 @@ constexpr FormatTraits kTraits[] = {
     {FormatKind::tq2_0, "TQ2_0", 66, 256, 256, 2, 1},
     {FormatKind::q1_0, "Q1_0", 18, 128, 128, 1, 1, Mins::none, false, 1},
     {FormatKind::q2_0, "Q2_0", 18, 64, 64, 2, 1},
-    {FormatKind::i2_s, "I2_S", 32, 128, 128, 2, 1},
+    {FormatKind::i2_s, "I2_S", 32, 128, 128, 2, 1, Mins::none, false, 0, true},
+    // Of other files, see all_format_traits().
+    {FormatKind::q4_0_f32, "Q4_0/f32", 20, 32, 32, 4, 8, Mins::none, false, 0, true},
+    {FormatKind::q4_1_f32, "Q4_1/f32", 24, 32, 32, 4, 0, Mins::one, false, 0, true},
 };
 static_assert([] {
   for (std::size_t i = 0; i < std::size(kTraits); ++i) {
@@ -34,7 +37,7 @@ static_assert([] {
   }
   return true;
 }());  // in the order of their kinds
-constexpr FormatTraits kInt8{FormatKind::int8, "int8", 0, 0, 0, 8, 128};
+constexpr FormatTraits kInt8{FormatKind::int8, "int8", 0, 0, 0, 8, 128, Mins::none, false, 0, true};
 
 }  // namespace
 
@@ -45,7 +48,9 @@ const FormatTraits* format_traits(FormatKind kind) {
 }
 
 std::span<const FormatTraits> all_format_traits() {
-  return kTraits;
+  constexpr auto kOfGguf =
+      static_cast<std::size_t>(FormatKind::q4_0_f32) - static_cast<std::size_t>(FormatKind::q8_0);
+  return std::span(kTraits).first(kOfGguf);
 }
 
 std::string to_string(Format format) {
@@ -78,7 +83,7 @@ std::string_view ggml_name(FormatKind kind) {
 
 std::vector<Format> ggml_formats() {
   std::vector<Format> formats = {{FormatKind::f32, 0}, {FormatKind::f16, 0}, {FormatKind::bf16, 0}};
-  for (const FormatTraits& traits : kTraits) formats.push_back({traits.kind, traits.group});
+  for (const FormatTraits& traits : all_format_traits()) formats.push_back({traits.kind, traits.group});
   return formats;
 }
 

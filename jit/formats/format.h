@@ -35,6 +35,9 @@ enum class FormatKind : std::uint8_t {
   q1_0,
   q2_0,
   i2_s,  // BitNet's: its one scale stands behind the tensor
+  // Blocks of ggml's files from before GGUF: q4_0 and q4_1 with floats of 32 bits.
+  q4_0_f32,
+  q4_1_f32,
 };
 
 // What a matrix's weights are stored as. `group` is the number of consecutive weights of one row that share a
@@ -70,13 +73,14 @@ struct FormatTraits {
   int zero;
   Mins mins = Mins::none;
   bool codebook = false;
-  int shift = 0;  // codes are multiples of 1 << shift, and packed without the bits below
+  int shift = 0;            // codes are multiples of 1 << shift, and packed without the bits below
+  bool f32_scales = false;  // the group's floats are packed as f32; else they are exact in f16
 
   bool has_subscales() const { return subgroup < group; }
 };
 // The traits of a kind; int8's stand for any group. Kinds without codes have none (nullptr).
 const FormatTraits* format_traits(FormatKind kind);
-std::span<const FormatTraits> all_format_traits();  // without int8
+std::span<const FormatTraits> all_format_traits();  // of GGUF files' formats
 
 // A group's numbers apart, as format_traits() explains them: what packing, decoding and quantising share.
 // Scales that the file stores as f16 are exactly such numbers.

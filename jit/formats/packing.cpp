@@ -235,7 +235,7 @@ CodesLayout::CodesLayout(Format format) {
   zero = traits.zero;
   mins = traits.mins;
   codebook = traits.codebook;
-  f32_scales = format.kind == FormatKind::int8 || format.kind == FormatKind::i2_s;
+  f32_scales = traits.f32_scales;
   int at = 0;
   const auto take = [&](int bytes) {
     const int here = at;

@@ -60,8 +60,8 @@ struct Plane {
 };
 
 // A group's record in a tile: planes of codes, then the subgroups' scales (s8, 16 rows each) and minima (u8),
-// then the group's scale and minimum (f16, for int8 and i2_s f32). A group of int8 whose length is no
-// multiple of 4 is padded with the code for zero.
+// then the group's scale and minimum (f16, or f32 where the format says so). A group of int8 whose length is
+// no multiple of 4 is padded with the code for zero.
 struct CodesLayout {
   explicit CodesLayout(Format format);  // all zeros for floats
 

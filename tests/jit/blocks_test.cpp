@@ -1,5 +1,6 @@
 // ggml's blocks apart into groups and together again.
 #include <algorithm>
+#include <cstring>
 #include <random>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "jit/formats/format.h"
 #include "jit/scalar_math.h"
 #include "tests/support/block_values.h"
+#include "tests/support/random_matrix.h"
 
 namespace llamajit::test {
 namespace {
@@ -18,7 +20,8 @@ using jit::FormatKind;
 using jit::FormatTraits;
 using jit::Group;
 
-// Where a format keeps f16 numbers: for random bytes there that are neither NaN nor infinite.
+// Where a format keeps f16 numbers, or the upper halves of f32s: for random bytes there that are neither NaN
+// nor infinite.
 std::vector<int> halves_of(FormatKind kind) {
   switch (kind) {
     case FormatKind::q4_1:
@@ -38,6 +41,10 @@ std::vector<int> halves_of(FormatKind kind) {
       return {64};
     case FormatKind::i2_s:
       return {};
+    case FormatKind::q4_0_f32:
+      return {2};
+    case FormatKind::q4_1_f32:
+      return {2, 6};
     default:
       return {0};
   }
@@ -110,6 +117,12 @@ TEST_P(Blocks, CodesAndFactorsAreInTheirRanges) {
 
 INSTANTIATE_TEST_SUITE_P(Formats, Blocks, testing::ValuesIn(jit::all_format_traits()),
                          [](const auto& format) { return std::string(format.param.name); });
+INSTANTIATE_TEST_SUITE_P(LegacyFormats, Blocks,
+                         testing::Values(*jit::format_traits(FormatKind::q4_0_f32),
+                                         *jit::format_traits(FormatKind::q4_1_f32)),
+                         [](const auto& format) {
+                           return name_of({format.param.kind, format.param.group});
+                         });
 
 // Blocks made by hand, so that the two readers above can't be wrong together.
 std::vector<std::byte> zeros_with_scale(FormatKind kind, int at) {
@@ -134,6 +147,22 @@ TEST(HandMadeBlocks, NibblesOfBothHalves) {
   block[17] = std::byte{0x2A};
   EXPECT_EQ(values(FormatKind::q4_0, block, {0, 1, 15, 16, 31}), (Values{-7, -8, 2, 7, -6}));
   EXPECT_EQ(values(FormatKind::iq4_nl, block, {0, 1, 15, 16, 31}), (Values{-104, -127, 25, 113, -83}));
+}
+
+TEST(HandMadeBlocks, NibblesOfNeighbours) {
+  std::vector<std::byte> block(24);
+  const float min = -0.1F, scale = 0.7F;
+  std::memcpy(block.data(), &scale, sizeof scale);
+  block[4] = std::byte{0xF1};
+  block[19] = std::byte{0x2A};
+  EXPECT_EQ(values(FormatKind::q4_0_f32, block, {0, 1, 2, 30, 31}),
+            (Values{-7.0 * scale, 7.0 * scale, -8.0 * scale, 2.0 * scale, -6.0 * scale}));
+  block.assign(24, std::byte{0});
+  std::memcpy(block.data(), &min, sizeof min);
+  std::memcpy(block.data() + 4, &scale, sizeof scale);
+  block[23] = std::byte{0x2A};
+  EXPECT_EQ(values(FormatKind::q4_1_f32, block, {0, 30, 31}),
+            (Values{double{min}, 10.0 * scale + min, 2.0 * scale + min}));
 }
 
 TEST(HandMadeBlocks, FifthBitsOfQ5) {

@@ -60,11 +60,7 @@ std::vector<std::vector<float>> logits_of(const ModelFile& file, jit::Tier tier,
   return all;
 }
 
-class Families : public ::testing::TestWithParam<FamilyFile> {};
-
-TEST_P(Families, GiveTheLogitsOfPlainMathematics) {
-  const TempFile temp(family_gguf(GetParam(), small_config(GetParam()), 3).content());
-  const ModelFile file = read_model(temp.path());
+void expect_logits_of_plain_mathematics(const ModelFile& file) {
   const auto expected = test::reference_logits(file, some_tokens(file.config.vocab_size));
   const auto logits = logits_of(file, jit::host_tiers().back(), 1);
   for (std::size_t pos = 0; pos < expected.size(); ++pos) {
@@ -72,6 +68,13 @@ TEST_P(Families, GiveTheLogitsOfPlainMathematics) {
       ASSERT_NEAR(logits[pos][i], expected[pos][i], 2e-4) << "position " << pos << ", logit " << i;
     }
   }
+}
+
+class Families : public ::testing::TestWithParam<FamilyFile> {};
+
+TEST_P(Families, GiveTheLogitsOfPlainMathematics) {
+  const TempFile temp(family_gguf(GetParam(), small_config(GetParam()), 3).content());
+  expect_logits_of_plain_mathematics(read_model(temp.path()));
 }
 
 TEST_P(Families, GiveTheSameBitsOnEveryTierForEveryTeamAndAsAPrompt) {
@@ -123,6 +126,23 @@ std::string case_name(const testing::TestParamInfo<FamilyFile>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Families, testing::ValuesIn(test::kFamilyFiles), case_name);
+
+// KoAlpaca-Polyglot's heads, of 5.8 and of 12.8 billion parameters: of many values a quarter or a half is
+// rotated.
+TEST(GptNeox, RunsWithPolyglotsHeads) {
+  for (const int head_size : {256, 128}) {
+    for (const FamilyFile& family : {test::kFamilyFiles[4], test::kFamilyFiles[5]}) {
+      ASSERT_EQ(family.name, "gptneox");
+      Config c = test::toy_config(2 * head_size, 4 * head_size, 1, 2, 2, 50, 24, false);
+      c.rope.dims = 64;
+      const TempFile temp(family_gguf(family, c, 3).content());
+      const ModelFile file = read_model(temp.path());
+      EXPECT_EQ(file.config.parallel_residual, family.parallel);
+      EXPECT_EQ(file.config.rotated_dims(), 64);
+      expect_logits_of_plain_mathematics(file);
+    }
+  }
+}
 
 TEST(FamilyTable, IsTestedWhole) {
   for (const Family& family : families()) {

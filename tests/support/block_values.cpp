@@ -23,6 +23,11 @@ class Block {
         exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
     return bits >= 0x8000 ? -magnitude : magnitude;
   }
+  double single(int at) const {
+    float value;
+    std::memcpy(&value, bytes_ + at, sizeof value);
+    return value;
+  }
   // The nibble of weight i where the two halves of each 2 n weights share n bytes.
   int nibble(int at, int n, int i) const { return bits(at + i / (2 * n) * n + i % n, i / n % 2 * 4, 4); }
   // Two bits of weight i where the four quarters of each 4 n weights share n bytes.
@@ -104,6 +109,10 @@ double block_value(FormatKind kind, const std::byte* block, int i) {
       return b.half(0) * (b.bits(2 + i / 4, i % 4 * 2, 2) - 1);
     case FormatKind::i2_s:
       return b.bits(i % 32, 6 - i / 32 * 2, 2) - 1;
+    case FormatKind::q4_0_f32:
+      return b.single(0) * (b.bits(4 + i / 2, i % 2 * 4, 4) - 8);
+    case FormatKind::q4_1_f32:
+      return b.single(4) * b.bits(8 + i / 2, i % 2 * 4, 4) + b.single(0);
     default:
       return std::nan("");
   }

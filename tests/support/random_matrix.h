@@ -84,8 +84,9 @@ class RandomMatrix {
       for (std::byte& byte : block) byte = static_cast<std::byte>(random() >> 56);
       jit::Group group{};
       split_block(format_.kind, block.data(), group);
-      group.scale = format_.kind == jit::FormatKind::i2_s ? tensor_scale : small_half(random);
-      if (traits.mins != jit::Mins::none) group.min = -small_half(random);
+      const auto small = [&] { return traits.f32_scales ? unit(random) * 0.02F : small_half(random); };
+      group.scale = format_.kind == jit::FormatKind::i2_s ? tensor_scale : small();
+      if (traits.mins != jit::Mins::none) group.min = -small();
       join_block(format_.kind, group, block.data());
       data_.insert(data_.end(), block.begin(), block.end());
       for (int k = 0; k < traits.group; ++k) add_code(traits, group, k);
@@ -144,7 +145,7 @@ inline std::vector<std::byte> packed_pair(jit::Format format, int cols, const Ra
 // The groups of int8 that tests walk: real ones, odd ones, ones shorter than a vector, ones that loop.
 inline constexpr int kGroups[] = {64, 32, 43, 4, 1, 2, 3, 20, 100, 256, 512};
 
-// f32 and the 16-bit floats; int8 with each of kGroups; all others.
+// f32 and the 16-bit floats; int8 with each of kGroups; all others but q4_0_f32.
 inline std::vector<jit::Format> every_format() {
   std::vector<jit::Format> formats = {
       {jit::FormatKind::f32, 0}, {jit::FormatKind::f16, 0}, {jit::FormatKind::bf16, 0}};
@@ -152,6 +153,8 @@ inline std::vector<jit::Format> every_format() {
   for (const jit::FormatTraits& traits : jit::all_format_traits()) {
     formats.push_back({traits.kind, traits.group});
   }
+  // Of the two legacy formats the one that has all that the other has; engines are verified with both.
+  formats.push_back({jit::FormatKind::q4_1_f32, 32});
   return formats;
 }
 // As a part of a test's name: "int8_64".

@@ -1,15 +1,19 @@
-// llama2.c checkpoints as GGUF files of the family llama.
+// llama2.c checkpoints and legacy ggml files as GGUF files of the family llama.
 #include <memory>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "runtime/conversion_source.h"
+#include "runtime/ggml_legacy_model.h"
+#include "runtime/ggml_type.h"
 #include "runtime/llama2c.h"
 #include "runtime/tokenizer_bin.h"
 
 namespace llamajit {
 namespace {
+
+using jit::FormatKind;
 
 // The numbers of token_type.
 std::int32_t type_of(PieceKind kind, TokenId id) {
@@ -17,6 +21,8 @@ std::int32_t type_of(PieceKind kind, TokenId id) {
   switch (kind) {
     case PieceKind::control:
       return 3;
+    case PieceKind::unused:
+      return 5;
     case PieceKind::byte:
       return 6;
     default:
@@ -26,7 +32,7 @@ std::int32_t type_of(PieceKind kind, TokenId id) {
 
 std::string text_of(const Piece& piece, TokenId id) {
   constexpr const char* kNames[] = {"<unk>", "<s>", "</s>"};  // tokenizer.bin has line ends around them
-  if (piece.kind == PieceKind::control) return kNames[id];
+  if (id <= Vocab::kEos) return kNames[id];
   if (piece.kind == PieceKind::byte)
     return fmt::format("<0x{:02X}>", static_cast<unsigned char>(piece.bytes[0]));
   std::string text;
@@ -75,15 +81,35 @@ void add_config(const Config& c, GgufWriter& writer) {
   count("llama.vocab_size", c.vocab_size);
 }
 
+// The format of GGUF files that has the same codes.
+std::optional<FormatKind> kind_of_codes(jit::Format format) {
+  switch (format.kind) {
+    case FormatKind::q4_0_f32:
+      return FormatKind::q4_0;
+    case FormatKind::q4_1_f32:
+      return FormatKind::q4_1;
+    case FormatKind::int8:
+      if (format.group % jit::format_traits(FormatKind::q8_0)->group == 0) return FormatKind::q8_0;
+      [[fallthrough]];
+    default:
+      return std::nullopt;
+  }
+}
+
 ConversionTensor converted(std::string name, const Tensor& tensor) {
-  std::vector<std::int64_t> dims{tensor.cols};
-  if (tensor.rows > 1) dims.push_back(tensor.rows);
-  // int8 is the format of the checkpoint alone: nothing could take its data as it is.
-  constexpr std::uint32_t kF32 = 0;
-  const bool is_f32 = tensor.format.kind == jit::FormatKind::f32;
-  const jit::Format floats = is_f32 ? tensor.format : jit::Format{jit::FormatKind::int8, tensor.format.group};
-  return {std::move(name), std::move(dims), is_f32 ? "F32" : "int8", kF32, floats,
-          tensor.data,     tensor.scales};
+  ConversionTensor to;
+  to.name = std::move(name);
+  to.dims = {tensor.cols};
+  if (tensor.rows > 1) to.dims.push_back(tensor.rows);
+  to.data = tensor.data;
+  to.scales = tensor.scales;
+  const jit::Format format = tensor.format;
+  const jit::FormatTraits* const traits = jit::format_traits(format.kind);
+  to.type = traits == nullptr ? ggml_name(format.kind) : traits->name;
+  if (traits == nullptr) to.type_number = find_ggml_type(to.type)->number;
+  if (traits == nullptr || format.kind == FormatKind::int8) to.floats = format;
+  if (const auto kind = kind_of_codes(format)) to.codes = {format, *kind};
+  return to;
 }
 
 void add_layer(const LayerTensors& layer, std::size_t index, std::vector<ConversionTensor>& tensors) {
@@ -96,21 +122,35 @@ void add_layer(const LayerTensors& layer, std::size_t index, std::vector<Convers
   }
 }
 
+// Of all matrices of a file, as both kinds of files have it.
+std::string_view own_type(jit::Format format) {
+  if (const auto kind = kind_of_codes(format)) return ggml_name(*kind);
+  return has_codes(format) ? "F32" : ggml_name(format.kind);
+}
+
 }  // namespace
 
-ConversionSource open_llama2c_conversion(const std::string& path,
-                                         const std::optional<std::string>& tokenizer_bin) {
-  const auto model = std::make_shared<ModelFile>(read_llama2c(path));
+ConversionSource open_llama_conversion(const std::string& path,
+                                       const std::optional<std::string>& tokenizer_bin) {
+  std::shared_ptr<const Vocab> vocab;
+  const auto model = std::make_shared<ModelFile>();
+  if (is_ggml_legacy(path)) {
+    GgmlLegacyFile file(path);
+    if (!tokenizer_bin) vocab = std::make_shared<Vocab>(read_ggml_legacy_vocab(file));
+    *model = read_ggml_legacy_model(std::move(file));
+  } else {
+    *model = read_llama2c(path);
+  }
   const Config& c = model->config;
+  if (tokenizer_bin) vocab = std::make_shared<Vocab>(read_tokenizer_bin(*tokenizer_bin, c.vocab_size));
   ConversionSource source;
-  source.paths = {path};
+  for (const MappedFile& part : model->parts) source.paths.push_back(part.path());
   source.outline = {c.n_layers, c.n_heads / c.n_kv_heads, !c.shared_classifier};
+  source.own_type = own_type(model->embedding.format);
   source.tensors.push_back(converted("token_embd.weight", model->embedding));
   for (std::size_t i = 0; i < model->layers.size(); ++i) add_layer(model->layers[i], i, source.tensors);
   source.tensors.push_back(converted("output_norm.weight", model->final_norm));
   if (!c.shared_classifier) source.tensors.push_back(converted("output.weight", model->classifier));
-  std::shared_ptr<const Vocab> vocab;
-  if (tokenizer_bin) vocab = std::make_shared<Vocab>(read_tokenizer_bin(*tokenizer_bin, c.vocab_size));
   source.add_keys = [model, vocab](GgufWriter& writer) {
     add_config(model->config, writer);
     if (vocab != nullptr) add_tokenizer(*vocab, writer);
