@@ -103,6 +103,11 @@ void Sampler::accept(TokenId token) {
   }
 }
 
+void Sampler::forget() {
+  history_.clear();
+  oldest_ = 0;
+}
+
 // Once for each token in the window, however often it is there.
 void Sampler::penalise(std::span<float> logits) {
   if (seen_in_.size() < logits.size()) seen_in_.resize(logits.size(), penalise_calls_);

@@ -45,6 +45,8 @@ class Sampler {
   TokenId sample(std::span<float> logits);
   // Tells the sampler of a token that is now in the text, from the prompt or from sample().
   void accept(TokenId token);
+  // As if no token had been accepted yet; the random numbers go on.
+  void forget();
 
  private:
   struct Candidate {

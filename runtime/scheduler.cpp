@@ -13,8 +13,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kPromptPart = 512;
-
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -48,6 +46,8 @@ std::string_view to_string(StopReason reason) {
       return "end of the context";
     case StopReason::cancelled:
       return "interrupted";
+    case StopReason::complete:
+      return "stop string (-r)";
   }
   return "";
 }
@@ -60,7 +60,8 @@ void check_fits(std::span<const TokenId> prompt, const Engine& engine) {
 
 Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt,
                     const GenerationOptions& options, const OnToken& on_token) {
-  assert(!prompt.empty());
+  assert(!prompt.empty() && options.in_cache >= 0 && options.prompt_part > 0);
+  assert(static_cast<std::size_t>(options.in_cache) < prompt.size());
   check_fits(prompt, engine);
   const auto cancelled = [&] {
     return options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed);
@@ -68,11 +69,15 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
   Generation result;
   result.prompt_tokens = static_cast<int>(prompt.size());
   const auto start = Clock::now();
-  for (const TokenId token : prompt) sampler.accept(token);
+  result.in_cache = options.in_cache;
+  const auto pos_of_rest = static_cast<std::size_t>(options.in_cache);
+  for (const TokenId token : prompt.subspan(pos_of_rest)) sampler.accept(token);
   // In parts, so that a long prompt can be interrupted.
-  for (std::size_t pos = 0; pos < prompt.size() && !cancelled(); pos += kPromptPart) {
-    const std::size_t n = std::min(kPromptPart, prompt.size() - pos);
+  const auto part = static_cast<std::size_t>(options.prompt_part);
+  for (std::size_t pos = pos_of_rest; pos < prompt.size() && !cancelled(); pos += part) {
+    const std::size_t n = std::min(part, prompt.size() - pos);
     engine.feed_all(prompt.subspan(pos, n), static_cast<int>(pos));
+    result.in_cache = static_cast<int>(pos + n);
   }
   result.prompt_seconds = seconds_since(start);
 
@@ -88,13 +93,17 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
     if (result.generated_tokens == options.max_tokens) return stop(StopReason::max_tokens);
     if (pos > engine.context()) return stop(StopReason::context_end);
     // Feeds the token before only now: what would follow the last one, nobody wants to know.
-    if (result.generated_tokens > 0) engine.feed(last, pos - 1, true);
+    if (result.generated_tokens > 0) {
+      engine.feed(last, pos - 1, true);
+      result.in_cache = pos;
+    }
     last = choose(engine, sampler, options);
     if (!options.ignore_eos && last == options.bos) return stop(StopReason::bos);
     if (!options.ignore_eos && std::ranges::count(options.ends, last) > 0) return stop(StopReason::eos);
     sampler.accept(last);
     ++result.generated_tokens;
     on_token(last);
+    if (options.complete && options.complete()) return stop(StopReason::complete);
   }
 }
 

@@ -23,6 +23,7 @@ using Command = std::function<int()>;
 
 // Each adds its subcommand to the program.
 void add_run(CLI::App& app, Command& command);
+void add_chat(CLI::App& app, Command& command);
 void add_tokenize(CLI::App& app, Command& command);
 void add_inspect(CLI::App& app, Command& command);
 void add_kernels(CLI::App& app, Command& command);

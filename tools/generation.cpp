@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "runtime/engine.h"
-#include "tokenizer/utf8.h"
+#include "runtime/reply_stream.h"
 #include "tools/cli.h"
 #include "tools/model_input.h"
 #include "tools/tune_cache.h"
@@ -42,21 +42,6 @@ double rate(int tokens, double seconds) {
   return seconds > 0 ? tokens / seconds : 0;
 }
 
-void log_loaded(const TextRequest& request, const ModelFile& file, const Engine& engine,
-                const std::string& why) {
-  const Config& c = file.config;
-  spdlog::info("{}: {}, dim {}, hidden {}, {} layers, {} heads ({} K/V), vocabulary {}, context {}",
-               request.model, file.file_format, c.dim, c.hidden_dim, c.n_layers, c.n_heads, c.n_kv_heads,
-               c.vocab_size, engine.context());
-  spdlog::info("tier {} ({}), {} threads; {:.1f} MiB of weights packed in {:.1f} ms",
-               to_string(engine.code().isa().tier), why, engine.threads(),
-               static_cast<double>(engine.weights().bytes()) / (1 << 20), engine.pack_ms());
-  log_publication(engine.publication());
-  for (const jit::KernelInfo& kernel : engine.code().kernels()) {
-    spdlog::debug("kernel {}: {} bytes", kernel.name, kernel.size);
-  }
-}
-
 void log_result(const Generation& result, const Engine& engine) {
   spdlog::info("stopped: {}", to_string(result.reason));
   spdlog::info(
@@ -78,7 +63,36 @@ std::vector<TokenId> encode_prompt(const TextRequest& request, const Tokenizer& 
   return ids;
 }
 
+void write_prompt(const TextRequest& request) {
+  const bool color = request.color && isatty(STDOUT_FILENO) != 0;
+  write_out(color ? fmt::format("\x1B[33m{}\x1B[0m", request.prompt) : request.prompt);
+}
+
 }  // namespace
+
+EngineOptions engine_options(const TextRequest& request, const jit::IsaChoice& choice) {
+  return {choice.isa,
+          request.threads,
+          request.context,
+          request.kv_type,
+          remembered_tuning(choice.isa, request.threads),
+          publication_options(request.inspection)};
+}
+
+void log_loaded(const TextRequest& request, const ModelFile& file, const Engine& engine,
+                const std::string& why) {
+  const Config& c = file.config;
+  spdlog::info("{}: {}, dim {}, hidden {}, {} layers, {} heads ({} K/V), vocabulary {}, context {}",
+               request.model, file.file_format, c.dim, c.hidden_dim, c.n_layers, c.n_heads, c.n_kv_heads,
+               c.vocab_size, engine.context());
+  spdlog::info("tier {} ({}), {} threads; {:.1f} MiB of weights packed in {:.1f} ms",
+               to_string(engine.code().isa().tier), why, engine.threads(),
+               static_cast<double>(engine.weights().bytes()) / (1 << 20), engine.pack_ms());
+  log_publication(engine.publication());
+  for (const jit::KernelInfo& kernel : engine.code().kernels()) {
+    spdlog::debug("kernel {}: {} bytes", kernel.name, kernel.size);
+  }
+}
 
 int default_threads() {
   cpu_set_t set;
@@ -97,9 +111,7 @@ int generate_text(const TextRequest& request) {
   const Tokenizer& tokenizer = *opened.tokenizer;
   const std::vector<TokenId> prompt = encode_prompt(request, tokenizer);
 
-  Engine engine(file,
-                {choice.isa, request.threads, request.context, request.kv_type,
-                 remembered_tuning(choice.isa, request.threads), publication_options(request.inspection)});
+  Engine engine(file, engine_options(request, choice));
   engine_for_sampler = &engine;
   check_fits(prompt, engine);  // before anything is printed
   if (request.tune) tune_and_remember(engine);
@@ -111,8 +123,9 @@ int generate_text(const TextRequest& request) {
   const SpecialTokens& special = tokenizer.vocab().special();
   options.bos = special.bos_ends ? special.bos : -1;
   options.ends = special.ends;
-  if (request.echo) write_out(request.prompt);
-  Utf8Stream characters;
+  if (request.echo) write_prompt(request);
+  ReplyStream characters(request.stops);
+  options.complete = [&] { return characters.stopped(); };
   TokenId previous = prompt.back();
   const Generation result = generate(engine, sampler, prompt, options, [&](TokenId token) {
     write_out(characters.push(tokenizer.decode(previous, token)));

@@ -3,7 +3,10 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "jit/isa.h"
+#include "runtime/engine.h"
 #include "runtime/sampler.h"
 #include "runtime/scheduler.h"
 #include "tools/inspection.h"
@@ -16,6 +19,8 @@ struct TextRequest {
   std::string prompt;
   bool echo = true;     // the prompt is part of the output
   bool special = true;  // names of control tokens in the prompt stand for them, where the tokenizer has it so
+  std::vector<std::string> stops;  // end the text, and are no part of it
+  bool color = false;              // the prompt's, on a terminal
   int threads = 1;
   int context = 0;  // 0: the model's
   std::optional<std::string> isa;
@@ -29,6 +34,12 @@ struct TextRequest {
 // Prompt and text go to standard output as they come, whole characters at a time; what was loaded, why it
 // stopped and how fast it was go to the log. Returns the exit code. Throws what the library throws.
 int generate_text(const TextRequest& request);
+
+// What of a request is the engine's.
+EngineOptions engine_options(const TextRequest& request, const jit::IsaChoice& choice);
+// Says what was loaded; `why` the tier was chosen.
+void log_loaded(const TextRequest& request, const ModelFile& file, const Engine& engine,
+                const std::string& why);
 
 // As many threads as there are CPUs for this process.
 int default_threads();

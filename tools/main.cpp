@@ -41,6 +41,7 @@ int parse_and_run(int argc, char** argv) {
   app.add_flag("--version", version, "Print the version, and the instruction tier that would be used");
   app.require_subcommand(0, 1);
   add_run(app, command);
+  add_chat(app, command);
   add_tokenize(app, command);
   add_inspect(app, command);
   add_kernels(app, command);

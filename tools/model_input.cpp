@@ -62,6 +62,7 @@ ModelAndTokenizer open_model_and_tokenizer(const std::string& model,
   }
   GgufFile file(model);
   opened.tokenizer = read_gguf_tokenizer(file);
+  if (const auto source = file.string("tokenizer.chat_template")) opened.chat_template = std::string(*source);
   opened.model = read_gguf_model(std::move(file));
   // An id beyond the embedding's rows would be read from nowhere.
   if (opened.tokenizer->vocab().size() != opened.model.config.vocab_size) {

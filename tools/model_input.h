@@ -13,6 +13,7 @@ namespace llamajit::cli {
 struct ModelAndTokenizer {
   ModelFile model;
   std::unique_ptr<Tokenizer> tokenizer;
+  std::optional<std::string> chat_template;  // that a GGUF file has inside
 };
 
 // The tokenizer is the tokenizer.bin that is named, else what a GGUF or legacy ggml file has inside, else the

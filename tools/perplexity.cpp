@@ -77,10 +77,12 @@ Measures measure(Engine& engine, const std::vector<TokenId>& tokens, const Windo
 }
 
 int perplexity(const PerplexityOptions& options) {
-  const auto [model, tokenizer] = open_model_and_tokenizer(options.model, options.tokenizer);
-  const Windows windows = windows_of(options, model, tokenizer->vocab());
+  const auto opened = open_model_and_tokenizer(options.model, options.tokenizer);
+  const ModelFile& model = opened.model;
+  const Tokenizer& tokenizer = *opened.tokenizer;
+  const Windows windows = windows_of(options, model, tokenizer.vocab());
   const std::vector<TokenId> tokens =
-      tokenizer->encode(read_file(options.text), {.eos = false, .special = false});
+      tokenizer.encode(read_file(options.text), {.eos = false, .special = false});
   if (tokens.size() < 2) {
     throw std::runtime_error(
         fmt::format("{}: expected a text of 2 tokens or more, found {}", options.text, tokens.size()));

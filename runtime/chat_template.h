@@ -1,0 +1,57 @@
+// How a conversation becomes the text that a model was trained on.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/jinja/template.h"
+#include "tokenizer/tokenizer.h"
+
+namespace llamajit {
+
+struct Message {
+  std::string role;  // "system", "user" or "assistant"
+  std::string content;
+
+  bool operator==(const Message&) const = default;
+};
+
+// A template by its name. It is Jinja, as those inside models are.
+struct NamedTemplate {
+  std::string_view name;
+  std::string_view source;
+  std::string_view stop;  // what a model that goes on past its answer would say next; empty: nothing
+};
+std::span<const NamedTemplate> named_templates();
+const NamedTemplate* find_named_template(std::string_view name);
+// For a model that names none: by the control tokens that its vocabulary has; else alpaca.
+const NamedTemplate& guess_template(const Tokenizer& tokenizer);
+
+class ChatTemplate {
+ public:
+  // `name` is for messages. Throws std::runtime_error for a template that can't be read.
+  ChatTemplate(std::string_view source, std::string name, std::vector<std::string> stops = {});
+  explicit ChatTemplate(const NamedTemplate& named);
+
+  const std::string& name() const { return name_; }
+  const std::string& source() const { return source_; }
+  const std::vector<std::string>& stops() const { return stops_; }
+
+  // With the words that make the model answer at the end. `bos` and `eos` are what the template writes for
+  // these tokens. Throws std::runtime_error where the template refuses.
+  std::string render(std::span<const Message> messages, const std::string& bos, const std::string& eos) const;
+
+ private:
+  std::string name_;
+  std::string source_;
+  std::vector<std::string> stops_;
+  jinja::Template template_;
+};
+
+// The rendered conversation as tokens: control tokens where their names stand, BOS once.
+std::vector<TokenId> encode_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
+                                 const Tokenizer& tokenizer);
+
+}  // namespace llamajit

@@ -1,0 +1,139 @@
+#include "runtime/jinja/arithmetic.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+namespace llamajit::jinja {
+namespace {
+
+Value repeated(Execution& execution, const Value& sequence, std::int64_t times) {
+  const auto n = static_cast<std::size_t>(std::max<std::int64_t>(times, 0));
+  const std::size_t size =
+      sequence.text() != nullptr ? sequence.text()->size() : sequence.list()->items.size();
+  std::size_t bytes = 0;
+  if (__builtin_mul_overflow(n, size, &bytes)) bytes = std::numeric_limits<std::size_t>::max();
+  execution.allocate(bytes);
+  if (const std::string* text = sequence.text()) {
+    std::string out;
+    for (std::size_t i = 0; i < n && size > 0; ++i) out += *text;
+    return {std::move(out)};
+  }
+  std::vector<Value> items;
+  for (std::size_t i = 0; i < n && size > 0; ++i) {
+    execution.allocate(size * sizeof(Value));
+    items.insert(items.end(), sequence.list()->items.begin(), sequence.list()->items.end());
+  }
+  return execution.list(std::move(items), sequence.list()->tuple);
+}
+
+Value joined(Execution& execution, const List& a, const List& b) {
+  execution.allocate((a.items.size() + b.items.size()) * sizeof(Value));
+  std::vector<Value> items = a.items;
+  items.insert(items.end(), b.items.begin(), b.items.end());
+  return execution.list(std::move(items), a.tuple);
+}
+
+Value joined(Execution& execution, const std::string& a, const std::string& b) {
+  execution.allocate(a.size() + b.size());
+  return a + b;
+}
+
+std::int64_t integer_power(Execution& execution, std::int64_t base, std::int64_t exponent) {
+  std::int64_t result = 1;
+  for (bool too_large = false; exponent > 0; exponent /= 2) {
+    if (exponent % 2 == 1) too_large = __builtin_mul_overflow(result, base, &result);
+    if (exponent > 1) too_large |= __builtin_mul_overflow(base, base, &base);
+    if (too_large) execution.fail("arithmetic", "an integer of 64 bits", "a larger one");
+  }
+  return result;
+}
+
+// Rounded down, and a remainder with the divisor's sign, as Python has them.
+std::int64_t divided(std::int64_t x, std::int64_t y) {
+  return x / y - (x % y != 0 && (x < 0) != (y < 0) ? 1 : 0);
+}
+std::int64_t remainder_of(std::int64_t x, std::int64_t y) {
+  const std::int64_t r = x % y;
+  return r != 0 && (r < 0) != (y < 0) ? r + y : r;
+}
+
+Value of_integers(Execution& execution, Operator op, std::int64_t x, std::int64_t y) {
+  std::int64_t result = 0;
+  bool too_large = false;
+  const bool divides = op == Operator::divide_whole || op == Operator::remainder;
+  if (divides && y == 0) execution.fail("arithmetic", "a divisor", "0");
+  if (divides && y == -1) {  // the one division that can overflow
+    too_large = op == Operator::divide_whole && __builtin_sub_overflow(std::int64_t{0}, x, &result);
+  } else if (op == Operator::add) {
+    too_large = __builtin_add_overflow(x, y, &result);
+  } else if (op == Operator::subtract) {
+    too_large = __builtin_sub_overflow(x, y, &result);
+  } else if (op == Operator::multiply) {
+    too_large = __builtin_mul_overflow(x, y, &result);
+  } else if (op == Operator::divide_whole) {
+    result = divided(x, y);
+  } else if (op == Operator::remainder) {
+    result = remainder_of(x, y);
+  } else {
+    result = integer_power(execution, x, y);
+  }
+  if (too_large) execution.fail("arithmetic", "an integer of 64 bits", "a larger one");
+  return result;
+}
+
+Value of_numbers(Execution& execution, Operator op, double x, double y) {
+  const bool divides = op == Operator::divide || op == Operator::divide_whole || op == Operator::remainder;
+  if (divides && y == 0) execution.fail("arithmetic", "a divisor", "0");
+  switch (op) {
+    case Operator::add:
+      return x + y;
+    case Operator::subtract:
+      return x - y;
+    case Operator::multiply:
+      return x * y;
+    case Operator::divide:
+      return x / y;
+    case Operator::divide_whole:
+      return std::floor(x / y);
+    case Operator::remainder: {
+      const double r = std::fmod(x, y);
+      return r != 0 && (r < 0) != (y < 0) ? r + y : r;
+    }
+    default:
+      return std::pow(x, y);
+  }
+}
+
+}  // namespace
+
+Value arithmetic(Execution& execution, Operator op, const Value& a, const Value& b) {
+  if (op == Operator::concatenate) return joined(execution, to_text(execution, a), to_text(execution, b));
+  const auto x = a.integer();
+  const auto y = b.integer();
+  if (x && y && op != Operator::divide && !(op == Operator::power && *y < 0)) {
+    return of_integers(execution, op, *x, *y);
+  }
+  if (a.number() && b.number()) return of_numbers(execution, op, *a.number(), *b.number());
+  if (op == Operator::add && a.text() != nullptr && b.text() != nullptr) {
+    return joined(execution, *a.text(), *b.text());
+  }
+  if (op == Operator::add && a.list() != nullptr && b.list() != nullptr &&
+      a.list()->tuple == b.list()->tuple) {
+    return joined(execution, *a.list(), *b.list());
+  }
+  const auto repeats = [](const Value& v) { return v.text() != nullptr || v.list() != nullptr; };
+  if (op == Operator::multiply && repeats(a) && y) return repeated(execution, a, *y);
+  if (op == Operator::multiply && repeats(b) && x) return repeated(execution, b, *x);
+  execution.fail("operator", "values that go together", fmt::format("{} and {}", a.kind(), b.kind()));
+}
+
+Value negated(Execution& execution, const Value& value) {
+  if (const auto x = value.integer()) return of_integers(execution, Operator::subtract, 0, *x);
+  if (const auto x = value.number()) return -*x;
+  execution.fail("minus", "a number", value.kind());
+}
+
+}  // namespace llamajit::jinja

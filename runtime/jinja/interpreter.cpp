@@ -1,0 +1,222 @@
+#include "runtime/jinja/interpreter.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include <fmt/format.h>
+
+#include "runtime/jinja/arithmetic.h"
+#include "runtime/jinja/call.h"
+#include "runtime/jinja/text.h"
+#include "tokenizer/utf8.h"
+
+namespace llamajit::jinja {
+namespace {
+
+// Where a slice begins and how far it goes, of a sequence of `size`, as Python has it.
+std::vector<std::size_t> slice_indices(std::int64_t size, const std::optional<std::int64_t>& from,
+                                       const std::optional<std::int64_t>& to, std::int64_t stride) {
+  const auto bound = [&](std::int64_t i) {
+    if (i < 0) i += size;
+    return stride > 0 ? std::clamp<std::int64_t>(i, 0, size) : std::clamp<std::int64_t>(i, -1, size - 1);
+  };
+  const std::int64_t begin = from ? bound(*from) : stride > 0 ? 0 : size - 1;
+  const std::int64_t end = to ? bound(*to) : stride > 0 ? size : -1;
+  std::vector<std::size_t> indices;
+  for (std::int64_t i = begin; stride > 0 ? i < end : i > end;) {
+    indices.push_back(static_cast<std::size_t>(i));
+    if (__builtin_add_overflow(i, stride, &i)) break;
+  }
+  return indices;
+}
+
+}  // namespace
+
+std::string Interpreter::render(const Block& block) {
+  run(block);
+  return std::move(out_);
+}
+
+void Interpreter::print(std::string_view text) {
+  execution_.check_output(out_.size() + text.size());
+  out_ += text;
+}
+
+Value Interpreter::evaluate(const Expression& e) {
+  const Execution::At at(execution_, e.line);
+  return evaluate_in_place(e);
+}
+
+Value Interpreter::evaluate_in_place(const Expression& e) {
+  using Kind = Expression::Kind;
+  switch (e.kind) {
+    case Kind::constant:
+      return e.value;
+    case Kind::name:
+      return name(e);
+    case Kind::list:
+    case Kind::tuple:
+      return execution_.list(evaluate_all(e, 0), e.kind == Kind::tuple);
+    case Kind::dict:
+      return dict(e);
+    case Kind::attribute:
+      return attribute_of(execution_, evaluate(*e.parts[0]), e.name);
+    case Kind::item: {
+      const Value object = evaluate(*e.parts[0]);
+      return item_of(execution_, object, evaluate(*e.parts[1]));
+    }
+    case Kind::slice:
+      return slice(e);
+    case Kind::call:
+      return call(e);
+    case Kind::filter: {
+      const Value value = evaluate(*e.parts[0]);
+      return apply_filter(execution_, e.name, value, arguments(e));
+    }
+    case Kind::test: {
+      const Value value = evaluate(*e.parts[0]);
+      return apply_test(execution_, e.name, value, arguments(e));
+    }
+    case Kind::unary:
+      return unary(e);
+    case Kind::binary:
+      return binary(e);
+    case Kind::comparison:
+      return comparison(e);
+    case Kind::conditional:
+      return conditional(e);
+  }
+  return {};
+}
+
+Value Interpreter::name(const Expression& e) const {
+  const auto find = [&](const Scope& scope) -> const Value* {
+    const auto found = std::ranges::find(scope, e.name, [](const auto& entry) { return entry.first; });
+    return found == scope.end() ? nullptr : &found->second;
+  };
+  for (auto scope = inner_.rbegin(); scope != inner_.rend(); ++scope) {
+    if (const Value* value = find(*scope)) return *value;
+  }
+  if (const Value* value = find(outer_)) return *value;
+  if (const Value* value = globals_.find(e.name)) return *value;
+  const Value* const function = find_function(e.name);
+  return function != nullptr ? *function : Value(Undefined{e.name});
+}
+
+std::vector<Value> Interpreter::evaluate_all(const Expression& e, std::size_t from) {
+  std::vector<Value> values;
+  for (std::size_t i = from; i < e.parts.size(); ++i) values.push_back(evaluate(*e.parts[i]));
+  return values;
+}
+
+Value Interpreter::dict(const Expression& e) {
+  Dict made;
+  for (std::size_t i = 0; i < e.parts.size(); i += 2) {
+    const Value key = evaluate(*e.parts[i]);
+    if (key.text() == nullptr) execution_.fail("dictionary", "a string as the key", key.kind());
+    made.set(*key.text(), evaluate(*e.parts[i + 1]));
+  }
+  return execution_.dict(std::move(made));
+}
+
+Value Interpreter::slice(const Expression& e) {
+  const Value object = evaluate(*e.parts[0]);
+  const auto bound = [&](std::size_t part) -> std::optional<std::int64_t> {
+    if (!e.parts[part]) return std::nullopt;
+    const Value value = evaluate(*e.parts[part]);
+    if (value.is_none()) return std::nullopt;
+    if (!value.integer()) execution_.fail("slice", "an integer", value.kind());
+    return value.integer();
+  };
+  const auto from = bound(1);
+  const auto to = bound(2);
+  const std::int64_t stride = bound(3).value_or(1);
+  if (stride == 0) execution_.fail("slice", "a step", "0");
+  if (object.list() == nullptr && object.text() == nullptr) {
+    execution_.fail("slice", "a list or a string", object.kind());
+  }
+  const std::vector<Value> all = elements_of(execution_, object);
+  execution_.allocate(all.size() * sizeof(std::size_t));
+  std::vector<Value> taken;
+  for (const std::size_t i : slice_indices(std::ssize(all), from, to, stride)) taken.push_back(all[i]);
+  if (object.list() != nullptr) return execution_.list(std::move(taken), object.list()->tuple);
+  std::string text;
+  for (const Value& c : taken) text += *c.text();
+  return execution_.text(std::move(text));
+}
+
+Arguments Interpreter::arguments(const Expression& e) {
+  Arguments made;
+  made.positional = evaluate_all(e, 1);
+  for (const auto& [name, value] : e.named) made.named.emplace_back(name, evaluate(*value));
+  return made;
+}
+
+Value Interpreter::call(const Expression& e, const Value& caller) {
+  const Value callee = evaluate(*e.parts[0]);
+  Arguments given = arguments(e);
+  if (!caller.is_undefined()) given.named.emplace_back("caller", caller);
+  if (callee.function() == nullptr) {
+    execution_.fail(e.parts[0]->name.empty() ? "call" : fmt::format("'{}'", escaped(e.parts[0]->name)),
+                    "a function that templates here have", callee.kind());
+  }
+  return callee.function()->call(execution_, given);
+}
+
+Value Interpreter::unary(const Expression& e) {
+  const Value value = evaluate(*e.parts[0]);
+  switch (e.operators[0]) {
+    case Operator::logical_not:
+      return !value.truth();
+    case Operator::minus:
+      return negated(execution_, value);
+    default:
+      if (!value.number()) execution_.fail("plus", "a number", value.kind());
+      return value.integer() ? Value(*value.integer()) : value;
+  }
+}
+
+Value Interpreter::binary(const Expression& e) {
+  Value left = evaluate(*e.parts[0]);
+  const Operator op = e.operators[0];
+  if (op == Operator::logical_or) return left.truth() ? left : evaluate(*e.parts[1]);
+  if (op == Operator::logical_and) return left.truth() ? evaluate(*e.parts[1]) : left;
+  return arithmetic(execution_, op, left, evaluate(*e.parts[1]));
+}
+
+bool Interpreter::comparison(const Expression& e) {
+  const auto holds = [&](Operator op, const Value& a, const Value& b) {
+    switch (op) {
+      case Operator::equal:
+        return equal(execution_, a, b);
+      case Operator::unequal:
+        return !equal(execution_, a, b);
+      case Operator::within:
+        return contains(execution_, b, a);
+      case Operator::not_within:
+        return !contains(execution_, b, a);
+      case Operator::less:
+        return compare(execution_, a, b) < 0;
+      case Operator::less_equal:
+        return compare(execution_, a, b) <= 0;
+      case Operator::greater:
+        return compare(execution_, a, b) > 0;
+      default:
+        return compare(execution_, a, b) >= 0;
+    }
+  };
+  Value left = evaluate(*e.parts[0]);
+  for (std::size_t i = 0; i < e.operators.size(); ++i) {
+    Value right = evaluate(*e.parts[i + 1]);
+    if (!holds(e.operators[i], left, right)) return false;
+    left = std::move(right);
+  }
+  return true;
+}
+
+Value Interpreter::conditional(const Expression& e) {
+  if (evaluate(*e.parts[1]).truth()) return evaluate(*e.parts[0]);
+  return e.parts[2] ? evaluate(*e.parts[2]) : Value(Undefined{"the value of 'if' without 'else'"});
+}
+
+}  // namespace llamajit::jinja

@@ -1,0 +1,62 @@
+// Walks a template's tree.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "runtime/jinja/execution.h"
+#include "runtime/jinja/syntax.h"
+
+namespace llamajit::jinja {
+
+class Interpreter {
+ public:
+  Interpreter(Execution& execution, const Dict& globals) : execution_(execution), globals_(globals) {}
+
+  std::string render(const Block& block);
+
+ private:
+  using Scope = std::vector<std::pair<std::string, Value>>;
+  enum class Flow { normal, leave, next_round };
+
+  Value evaluate(const Expression& e);
+  Value evaluate_in_place(const Expression& e);
+  Value name(const Expression& e) const;
+  std::vector<Value> evaluate_all(const Expression& e, std::size_t from);
+  Value dict(const Expression& e);
+  Value slice(const Expression& e);
+  Arguments arguments(const Expression& e);
+  Value call(const Expression& e, const Value& caller = {});
+  Value unary(const Expression& e);
+  Value binary(const Expression& e);
+  bool comparison(const Expression& e);
+  Value conditional(const Expression& e);
+
+  Flow run(const Block& block);
+  Flow run(const Statement& s);
+  Flow branches(const Statement& s);
+  Flow loop(const Statement& s);
+  std::vector<Value> loop_items(const Statement& s);
+  void assign(const Statement& s);
+  void store(const Statement& s, const Value& value);
+  void set_block(const Statement& s);
+  void define_macro(const Statement& s);
+  Value call_macro(const Statement& s, const Arguments& arguments, std::vector<Scope> seen = {});
+  void call_with_block(const Statement& s);
+  std::string render_apart(const Block& block, Scope scope);
+
+  Scope& innermost() { return inner_.empty() ? outer_ : inner_.back(); }
+  void set(const std::string& name, Value value);
+  void unpack(const std::vector<std::string>& names, const Value& value);
+  void print(std::string_view text);
+
+  Execution& execution_;
+  const Dict& globals_;
+  Scope outer_;               // the template's own variables
+  std::vector<Scope> inner_;  // of loops, macros and blocks, the innermost last
+  std::string out_;
+};
+
+}  // namespace llamajit::jinja

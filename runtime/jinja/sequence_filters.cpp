@@ -1,0 +1,211 @@
+// Filters for lists, dictionaries and other things with elements.
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "runtime/jinja/call.h"
+#include "runtime/jinja/text.h"
+
+namespace llamajit::jinja {
+namespace {
+
+std::vector<Value> elements(const Call& call, const Value& value) {
+  return elements_of(call.execution, value);
+}
+
+Value length(const Call& call, const Value& value) {
+  if (const List* list = value.list()) return static_cast<std::int64_t>(list->items.size());
+  if (const Dict* dict = value.dict()) return static_cast<std::int64_t>(dict->entries.size());
+  if (const std::string* text = value.text()) return static_cast<std::int64_t>(count_characters(*text));
+  if (value.is_undefined()) return std::int64_t{0};
+  call.fail("a list, a string or a dictionary", value);
+}
+
+// A path like 'function.name' or 'turns.0'.
+Value attribute_path(const Call& call, Value value, const Value& path) {
+  if (path.text() == nullptr) return item_of(call.execution, value, path);
+  for (const std::string_view step : split(*path.text(), ".", -1)) {
+    const bool index = !step.empty() && step.find_first_not_of("0123456789") == step.npos && step.size() < 10;
+    const Value key =
+        index ? Value(static_cast<std::int64_t>(std::stol(std::string(step)))) : Value(std::string(step));
+    value = item_of(call.execution, value, key);
+  }
+  return value;
+}
+
+Value join(const Call& call, const Value& value) {
+  const std::string* const separator = call.text(0, "d");
+  const Value* const attribute = call.given(1, "attribute");
+  std::string out;
+  bool first = true;
+  for (const Value& item : elements(call, value)) {
+    if (!first && separator != nullptr) out += *separator;
+    first = false;
+    out += to_text(call.execution, attribute != nullptr ? attribute_path(call, item, *attribute) : item);
+    call.execution.check_output(out.size());
+  }
+  return call.execution.text(std::move(out));
+}
+
+Value to_list(const Call& call, const Value& value) {
+  return call.execution.list(elements(call, value));
+}
+
+Value first(const Call& call, const Value& value) {
+  const auto all = elements(call, value);
+  return all.empty() ? Value(Undefined{"first item"}) : all.front();
+}
+
+Value last(const Call& call, const Value& value) {
+  const auto all = elements(call, value);
+  return all.empty() ? Value(Undefined{"last item"}) : all.back();
+}
+
+Value reverse(const Call& call, const Value& value) {
+  auto all = elements(call, value);
+  std::ranges::reverse(all);
+  if (value.text() == nullptr) return call.execution.list(std::move(all));
+  std::string out;
+  for (const Value& c : all) out += *c.text();
+  return call.execution.text(std::move(out));
+}
+
+Value pairs(const Call& call, const std::vector<std::pair<std::string, Value>>& entries) {
+  std::vector<Value> all;
+  all.reserve(entries.size());
+  for (const auto& [key, entry] : entries) all.push_back(call.execution.list({Value(key), entry}, true));
+  return call.execution.list(std::move(all));
+}
+
+Value items(const Call& call, const Value& value) {
+  if (value.is_undefined()) return call.execution.list({});
+  if (value.dict() == nullptr) call.fail("a dictionary", value);
+  return pairs(call, value.dict()->entries);
+}
+
+// Without regard to case where they are strings, unless asked for.
+Value sort_key(const Call& call, const Value& value, bool case_sensitive) {
+  return value.text() != nullptr && !case_sensitive ? call.execution.text(lower(*value.text())) : value;
+}
+
+Value dict_sort(const Call& call, const Value& value) {
+  if (value.dict() == nullptr) call.fail("a dictionary", value);
+  auto entries = value.dict()->entries;
+  const bool case_sensitive = call.truth(0, "case_sensitive", false);
+  const std::string* const by = call.text(1, "by");
+  const bool by_value = by != nullptr && *by == "value";
+  std::ranges::stable_sort(entries, [&](const auto& a, const auto& b) {
+    const auto key = [&](const auto& entry) {
+      return sort_key(call, by_value ? entry.second : Value(entry.first), case_sensitive);
+    };
+    return compare(call.execution, key(a), key(b)) < 0;
+  });
+  if (call.truth(2, "reverse", false)) std::ranges::reverse(entries);
+  return pairs(call, entries);
+}
+
+Value sort(const Call& call, const Value& value) {
+  auto all = elements(call, value);
+  const bool reversed = call.truth(0, "reverse", false);
+  const bool case_sensitive = call.truth(1, "case_sensitive", false);
+  const Value* const attribute = call.given(2, "attribute");
+  std::ranges::stable_sort(all, [&](const Value& a, const Value& b) {
+    const auto key = [&](const Value& x) {
+      return sort_key(call, attribute != nullptr ? attribute_path(call, x, *attribute) : x, case_sensitive);
+    };
+    const int order = compare(call.execution, key(a), key(b));
+    return reversed ? order > 0 : order < 0;
+  });
+  return call.execution.list(std::move(all));
+}
+
+Value unique(const Call& call, const Value& value) {
+  std::vector<Value> seen;
+  std::vector<Value> kept;
+  for (const Value& item : elements(call, value)) {
+    const Value key = sort_key(call, item, call.truth(0, "case_sensitive", false));
+    if (std::ranges::any_of(seen, [&](const Value& s) { return equal(call.execution, s, key); })) continue;
+    seen.push_back(key);
+    kept.push_back(item);
+  }
+  return call.execution.list(std::move(kept));
+}
+
+// Those for which the test named by the argument number `place` answers `wanted`; without one, the true ones.
+template <bool Wanted, bool ByAttribute>
+Value select(const Call& call, const Value& value) {
+  constexpr std::size_t kTest = ByAttribute ? 1 : 0;
+  const std::string* const test = call.text(kTest, "test");
+  const Arguments arguments = call.behind(kTest + 1);
+  std::vector<Value> kept;
+  for (const Value& item : elements(call, value)) {
+    const Value subject = ByAttribute ? attribute_path(call, item, call.required(0, "attribute")) : item;
+    const bool answer =
+        test != nullptr ? apply_test(call.execution, *test, subject, arguments) : subject.truth();
+    if (answer == Wanted) kept.push_back(item);
+  }
+  return call.execution.list(std::move(kept));
+}
+
+Value map(const Call& call, const Value& value) {
+  std::vector<Value> out;
+  const Value* const attribute = call.arguments.positional.empty() ? call.given(0, "attribute") : nullptr;
+  const Value* const otherwise = call.given(1000, "default");
+  for (const Value& item : elements(call, value)) {
+    call.execution.step();
+    if (attribute == nullptr) {
+      out.push_back(apply_filter(call.execution, call.required_text(0, "filter"), item, call.behind(1)));
+      continue;
+    }
+    Value mapped = attribute_path(call, item, *attribute);
+    out.push_back(mapped.is_undefined() && otherwise != nullptr ? *otherwise : std::move(mapped));
+  }
+  return call.execution.list(std::move(out));
+}
+
+Value extreme(const Call& call, const Value& value, int sign) {
+  const auto all = elements(call, value);
+  if (all.empty()) return Undefined{"item of an empty list"};
+  return *std::ranges::max_element(all, [&](const Value& a, const Value& b) {
+    return sign * compare(call.execution, sort_key(call, a, false), sort_key(call, b, false)) < 0;
+  });
+}
+
+Value maximum(const Call& call, const Value& value) {
+  return extreme(call, value, 1);
+}
+
+Value minimum(const Call& call, const Value& value) {
+  return extreme(call, value, -1);
+}
+
+constexpr NamedFilter kFilters[] = {
+    {"count", length},
+    {"dictsort", dict_sort},
+    {"first", first},
+    {"items", items},
+    {"join", join},
+    {"last", last},
+    {"length", length},
+    {"list", to_list},
+    {"map", map},
+    {"max", maximum},
+    {"min", minimum},
+    {"reject", select<false, false>},
+    {"rejectattr", select<false, true>},
+    {"reverse", reverse},
+    {"select", select<true, false>},
+    {"selectattr", select<true, true>},
+    {"sort", sort},
+    {"unique", unique},
+};
+
+}  // namespace
+
+Filter find_sequence_filter(std::string_view name) {
+  const auto* const found = std::ranges::find(kFilters, name, &NamedFilter::name);
+  return found == std::end(kFilters) ? nullptr : found->filter;
+}
+
+}  // namespace llamajit::jinja

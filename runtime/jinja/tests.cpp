@@ -1,0 +1,107 @@
+// Tests: what stands behind `is`.
+#include <algorithm>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "runtime/jinja/call.h"
+#include "runtime/jinja/text.h"
+#include "tokenizer/utf8.h"
+
+namespace llamajit::jinja {
+namespace {
+
+using Test = bool (*)(const Call& call, const Value& value);
+
+bool is_integer(const Value& value) {
+  return value.as<std::int64_t>() != nullptr;
+}
+
+bool has_elements(const Value& value) {
+  return value.list() != nullptr || value.dict() != nullptr || value.text() != nullptr;
+}
+
+std::int64_t remainder(const Call& call, const Value& value, std::int64_t of) {
+  if (!value.integer()) call.fail("an integer", value);
+  if (of == 0) call.execution.fail(call.name, "a divisor", "0");
+  return of == -1 ? 0 : *value.integer() % of;
+}
+
+bool same_object(const Call& call, const Value& a, const Value& b) {
+  if (a.as<bool>() != nullptr || b.as<bool>() != nullptr) {
+    return a.as<bool>() != nullptr && b.as<bool>() != nullptr && a.truth() == b.truth();
+  }
+  return a.kind() == b.kind() && equal(call.execution, a, b);
+}
+
+template <class Holds>
+bool in_order(const Call& call, const Value& value, const Holds& holds) {
+  return holds(compare(call.execution, value, call.required(0, "other")));
+}
+
+struct NamedTest {
+  std::string_view name;
+  Test test;
+};
+
+constexpr NamedTest kTests[] = {
+    {"defined", [](const Call&, const Value& v) { return !v.is_undefined(); }},
+    {"undefined", [](const Call&, const Value& v) { return v.is_undefined(); }},
+    {"none", [](const Call&, const Value& v) { return v.is_none(); }},
+    {"string", [](const Call&, const Value& v) { return v.text() != nullptr; }},
+    {"mapping", [](const Call&, const Value& v) { return v.dict() != nullptr; }},
+    {"iterable", [](const Call&, const Value& v) { return has_elements(v) || v.is_undefined(); }},
+    {"sequence", [](const Call&, const Value& v) { return has_elements(v) || v.is_undefined(); }},
+    {"number", [](const Call&, const Value& v) { return v.number().has_value(); }},
+    {"integer", [](const Call&, const Value& v) { return is_integer(v); }},
+    {"float", [](const Call&, const Value& v) { return v.as<double>() != nullptr; }},
+    {"boolean", [](const Call&, const Value& v) { return v.as<bool>() != nullptr; }},
+    {"true", [](const Call&, const Value& v) { return v.as<bool>() != nullptr && v.truth(); }},
+    {"false", [](const Call&, const Value& v) { return v.as<bool>() != nullptr && !v.truth(); }},
+    {"callable", [](const Call&, const Value& v) { return v.function() != nullptr; }},
+    {"odd", [](const Call& c, const Value& v) { return remainder(c, v, 2) != 0; }},
+    {"even", [](const Call& c, const Value& v) { return remainder(c, v, 2) == 0; }},
+    {"divisibleby",
+     [](const Call& c, const Value& v) { return remainder(c, v, c.integer(0, "num", 0)) == 0; }},
+    {"lower",
+     [](const Call& c, const Value& v) {
+       const std::string text = to_text(c.execution, v);
+       return text == lower(text) && text != upper(text);
+     }},
+    {"upper",
+     [](const Call& c, const Value& v) {
+       const std::string text = to_text(c.execution, v);
+       return text == upper(text) && text != lower(text);
+     }},
+    {"in", [](const Call& c, const Value& v) { return contains(c.execution, c.required(0, "seq"), v); }},
+    {"sameas", [](const Call& c, const Value& v) { return same_object(c, v, c.required(0, "other")); }},
+    {"eq", [](const Call& c, const Value& v) { return equal(c.execution, v, c.required(0, "other")); }},
+    {"equalto", [](const Call& c, const Value& v) { return equal(c.execution, v, c.required(0, "other")); }},
+    {"==", [](const Call& c, const Value& v) { return equal(c.execution, v, c.required(0, "other")); }},
+    {"ne", [](const Call& c, const Value& v) { return !equal(c.execution, v, c.required(0, "other")); }},
+    {"!=", [](const Call& c, const Value& v) { return !equal(c.execution, v, c.required(0, "other")); }},
+    {"lt", [](const Call& c, const Value& v) { return in_order(c, v, [](int o) { return o < 0; }); }},
+    {"lessthan", [](const Call& c, const Value& v) { return in_order(c, v, [](int o) { return o < 0; }); }},
+    {"<", [](const Call& c, const Value& v) { return in_order(c, v, [](int o) { return o < 0; }); }},
+    {"le", [](const Call& c, const Value& v) { return in_order(c, v, [](int o) { return o <= 0; }); }},
+    {"<=", [](const Call& c, const Value& v) { return in_order(c, v, [](int o) { return o <= 0; }); }},
+    {"gt", [](const Call& c, const Value& v) { return in_order(c, v, [](int o) { return o > 0; }); }},
+    {"greaterthan",
+     [](const Call& c, const Value& v) { return in_order(c, v, [](int o) { return o > 0; }); }},
+    {">", [](const Call& c, const Value& v) { return in_order(c, v, [](int o) { return o > 0; }); }},
+    {"ge", [](const Call& c, const Value& v) { return in_order(c, v, [](int o) { return o >= 0; }); }},
+    {">=", [](const Call& c, const Value& v) { return in_order(c, v, [](int o) { return o >= 0; }); }},
+};
+
+}  // namespace
+
+bool apply_test(Execution& execution, const std::string& name, const Value& value,
+                const Arguments& arguments) {
+  const auto* const found = std::ranges::find(kTests, name, &NamedTest::name);
+  if (found == std::end(kTests)) {
+    execution.fail("test", "one that templates here have", fmt::format("'{}'", escaped(name)));
+  }
+  return found->test({execution, name, arguments}, value);
+}
+
+}  // namespace llamajit::jinja

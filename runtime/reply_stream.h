@@ -1,0 +1,38 @@
+// A reply as it comes: whole characters, and the end where a stop string begins.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tokenizer/utf8.h"
+
+namespace llamajit {
+
+// What push() and finish() return is whole code points of UTF-8, whole emoji sequences (with their modifiers
+// and joiners, flags) and whole syllables of conjoining jamo, and nothing of a stop string. Only a mark that
+// combines with what is before it may come later than its base, as nothing tells that it will; terminals
+// put it where it belongs.
+class ReplyStream {
+ public:
+  // Empty stop strings never match.
+  explicit ReplyStream(std::vector<std::string> stops);
+
+  // Adds a token's bytes; returns what can be shown by now.
+  std::string push(std::string_view bytes);
+  // What was held back, at the end of the reply.
+  std::string finish();
+  // A stop string was found: everything before it has been returned, and nothing more will be.
+  bool stopped() const { return stopped_; }
+
+ private:
+  std::string release(std::string_view text);
+  std::size_t held_for_stop() const;
+
+  std::vector<std::string> stops_;
+  Utf8Stream characters_;
+  std::string pending_;
+  bool stopped_ = false;
+};
+
+}  // namespace llamajit

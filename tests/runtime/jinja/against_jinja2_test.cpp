@@ -1,0 +1,176 @@
+// Our templates held against Jinja itself (python3-jinja2): the formats of known models, and expressions of
+// every kind, one template a line.
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "runtime/jinja/template.h"
+#include "tests/support/find_program.h"
+#include "tests/support/subprocess.h"
+#include "tests/support/test_data.h"
+
+namespace llamajit::test {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const std::string kGolden = LLAMAJIT_SOURCE_DIR "/tests/golden";
+
+std::string content_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+jinja::Value value_of(const Json& json) {
+  if (json.is_null()) return jinja::None{};
+  if (json.is_boolean()) return json.get<bool>();
+  if (json.is_number_integer()) return json.get<std::int64_t>();
+  if (json.is_number()) return json.get<double>();
+  if (json.is_string()) return json.get<std::string>();
+  if (json.is_array()) {
+    jinja::List list;
+    for (const Json& item : json) list.items.push_back(value_of(item));
+    return list;
+  }
+  jinja::Dict dict;
+  for (const auto& [key, item] : json.items()) dict.set(key, value_of(item));
+  return dict;
+}
+
+Json ours(const Json& test) {
+  try {
+    const jinja::Template compiled(test["template"].get<std::string>(), "template");
+    const jinja::Value variables = value_of(test["variables"]);
+    return {{"text", compiled.render(*variables.dict(), {}, [] { return std::time_t{1700000000}; })}};
+  } catch (const std::runtime_error& error) {
+    return {{"error", error.what()}};
+  }
+}
+
+void expect_as_jinja(const Json& tests) {
+  const std::string python = find_program("python3");
+  if (python.empty() || run_child({python, "-c", "import jinja2"}).exit_code != 0) {
+    GTEST_SKIP() << "no python3 with jinja2 (Debian's python3-jinja2)";
+  }
+  ChildOptions options;
+  options.input = tests.dump();
+  options.environment = {{"PYTHONUTF8", "1"}};
+  const ChildResult result = run_child({python, kGolden + "/render_templates.py"}, options);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json theirs = Json::parse(result.out);
+  for (std::size_t i = 0; i < tests.size(); ++i) {
+    const Json mine = ours(tests[i]);
+    const std::string what = tests[i].value("name", "") + "\n" + tests[i]["template"].get<std::string>();
+    if (theirs[i].contains("error")) {
+      EXPECT_TRUE(mine.contains("error")) << what << "\nJinja: " << theirs[i]["error"] << "\nhere: " << mine;
+    } else {
+      EXPECT_EQ(mine.value("text", mine.dump()), theirs[i]["text"].get<std::string>()) << what;
+    }
+  }
+}
+
+Json message(const char* role, const char* content) {
+  return {{"role", role}, {"content", content}};
+}
+
+// Conversations as chats have them, and some that templates refuse.
+std::vector<Json> conversations() {
+  const Json system = message("system", "You are helpful.\nBe brief. ");
+  const Json user = message("user", " 안녕하세요? <b>'quoted'</b> ");
+  const Json assistant = message("assistant", "<think>\nhm\n</think>\n\nHello \xF0\x9F\x98\x80\n");
+  const Json tool = {{"type", "function"},
+                     {"function",
+                      {{"name", "weather"},
+                       {"description", "It tells the \"weather\""},
+                       {"parameters",
+                        {{"type", "object"},
+                         {"properties", {{"city", {{"type", "string"}, {"description", "where"}}}}},
+                         {"required", {"city"}}}}}}};
+  const Json call = {{"role", "assistant"},
+                     {"content", ""},
+                     {"tool_calls",
+                      {{{"type", "function"},
+                        {"id", "abcdefghi"},
+                        {"function", {{"name", "weather"}, {"arguments", {{"city", "서울"}}}}}}}}};
+  std::vector<Json> all;
+  for (const bool prompt : {true, false}) {
+    for (const Json& messages :
+         {Json{user}, Json{system, user}, Json{user, assistant, user}, Json{system, user, assistant, user},
+          Json{system, user, assistant}, Json{user, user}, Json{assistant}, Json{system}, Json::array(),
+          Json{user, call, message("tool", "{\"sun\": 1}"), assistant, user}}) {
+      all.push_back({{"messages", messages},
+                     {"bos_token", "<s>"},
+                     {"eos_token", "</s>"},
+                     {"add_generation_prompt", prompt}});
+      if (messages.size() < 3) continue;
+      all.push_back(all.back());
+      all.back()["tools"] = {tool};
+      all.back()["enable_thinking"] = false;
+    }
+  }
+  return all;
+}
+
+void expect_templates_as_jinja(const std::string& folder) {
+  Json tests = Json::array();
+  for (const auto& file : std::filesystem::recursive_directory_iterator(folder)) {
+    if (file.path().extension() != ".jinja") continue;
+    for (const Json& variables : conversations()) {
+      tests.push_back({{"name", file.path().filename().string() + " " + variables.dump()},
+                       {"template", content_of(file.path())},
+                       {"variables", variables}});
+    }
+  }
+  ASSERT_FALSE(tests.empty());
+  expect_as_jinja(tests);
+}
+
+TEST(AgainstJinja2, TheFormatsOfKnownModels) {
+  expect_templates_as_jinja(kGolden + "/templates");
+}
+
+TEST(AgainstJinja2, TemplatesThatModelsCarry) {
+  const std::string folder = test_data("templates");
+  LLAMAJIT_REQUIRE_FILE(folder);
+  expect_templates_as_jinja(folder);
+}
+
+TEST(AgainstJinja2, ExpressionsOfEveryKind) {
+  Json tests = Json::array();
+  std::istringstream lines(content_of(kGolden + "/expressions.txt"));
+  const Json variables = conversations()[2];
+  for (std::string line; std::getline(lines, line);) {
+    tests.push_back({{"template", line}, {"variables", variables}});
+  }
+  ASSERT_GT(tests.size(), 50U);
+  expect_as_jinja(tests);
+}
+
+// Each tag with each sign, at the beginning of a line, indented, and behind text.
+TEST(AgainstJinja2, BlanksAroundTags) {
+  Json tests = Json::array();
+  for (const std::string tag : {"% if true %", "% set x = 1 %", "# note #", "{ 'v' }"}) {
+    for (const std::string before : {"", "a", "a\n", "a\n  ", "a  ", "\n\n", "  ", "a\r\n\t"}) {
+      for (const std::string after : {"", "b", "\nb", "\n\nb", "  \nb", "  b", "\r\nb", "\n"}) {
+        for (const std::string left : {"", "-", "+"}) {
+          for (const std::string right : {"", "-", "+"}) {
+            if (tag[0] == '{' && (left == "+" || right == "+")) continue;  // those are signs of the value
+            const std::string inner = tag.substr(1, tag.size() - 2);
+            const std::string whole = before + "{" + tag[0] + left + inner + right + tag.back() + "}" + after;
+            tests.push_back({{"template", tag[2] == 'i' ? whole + "{% endif %}\n" : whole + "\n"},
+                             {"variables", Json::object()}});
+          }
+        }
+      }
+    }
+  }
+  expect_as_jinja(tests);
+}
+
+}  // namespace
+}  // namespace llamajit::test

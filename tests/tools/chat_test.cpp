@@ -1,0 +1,192 @@
+// llamajit chat where standard input is no terminal; and what of KoAlpaca.cpp must not come back.
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "tests/support/chat_fixture.h"
+
+namespace llamajit::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class Chat : public ChatTest {
+ protected:
+  using ChatTest::ChatTest;
+  void expect_replies(const std::string& input, const std::string& out,
+                      std::vector<std::string> more = {}) const {
+    const ChildResult result = chat(input, std::move(more));
+    expect_success(result);
+    EXPECT_EQ(result.out, out);
+  }
+  // The last line of standard error has all of these.
+  static void expect_error_with(const ChildResult& result, const std::vector<std::string>& parts) {
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_EQ(result.out, "");
+    for (const std::string& part : parts) EXPECT_THAT(result.err, HasSubstr(part));
+  }
+  // Tokens of the last turn, as /stats tells.
+  int tokens_of(const std::string& input, std::vector<std::string> more = {}) const {
+    const std::string err = chat(input + "\n/stats\n", std::move(more)).err;
+    const std::size_t at = err.find("last turn: ");
+    return at == std::string::npos ? -1 : std::stoi(err.substr(at + 11));
+  }
+};
+
+TEST_F(Chat, EachLineIsAnsweredAndNothingElseIsPrinted) {
+  expect_replies("hello\nworld\n", "한글\n한글\n");
+  expect_replies("no newline at the end", "한글\n");
+}
+
+TEST_F(Chat, TheEndOfTheInputEndsIt) {
+  expect_replies("", "");
+  expect_replies("\n\n", "");
+  expect_replies("half a line \\", "한글\n");
+}
+
+TEST_F(Chat, ABackslashContinuesALine) {
+  expect_replies("one \\\ntwo \\\nthree\n", "한글\n");
+  EXPECT_EQ(tokens_of("one \\\ntwo", {"--template", "koalpaca-polyglot"}),
+            tokens_of("one +two", {"--template", "koalpaca-polyglot"}));
+}
+
+TEST_F(Chat, LinesMayBeLong) {
+  for (const std::size_t n : {255U, 256U, 3000U}) {
+    const std::vector<std::string> plain{"--template", "koalpaca-polyglot"};
+    EXPECT_EQ(tokens_of(std::string(n, 'x'), plain), tokens_of("x", plain) + static_cast<int>(n) - 1) << n;
+  }
+}
+
+TEST_F(Chat, PromptsFromOptionsAreUsed) {
+  expect_replies("", "한글\n", {"-p", "hi"});
+  expect_replies("more\n", "한글\n한글\n", {"-p", "hi"});
+  expect_replies("", "한글\n", {"-f", directory_.write("prompt", "hi\n")});
+  expect_replies("ignored\n", "한글\n", {"--single-turn", "-p", "hi"});
+  expect_replies("asked\n", "한글\n", {"--single-turn"});
+  EXPECT_EQ(tokens_of("", {"-p", "four"}), tokens_of("", {"-f", directory_.write("f", "four")}));
+}
+
+TEST_F(Chat, LimitsAndReversePromptsEndReplies) {
+  expect_replies("hi\n", "한\n", {"-n", "3"});
+  expect_replies("hi\n", "한\n", {"-r", "글"});
+  expect_replies("hi\n", "\n", {"-r", "nothing", "-r", "한글"});
+  expect_replies("hi\n", "한\n", {"--reverse-prompt", "\xEA\xB8"});  // found before its character is whole
+}
+
+TEST_F(Chat, KoAlpacaSpellingsOfOptionsAreUnderstood) {
+  const std::vector<std::string> options = {"-s",
+                                            "1",
+                                            "-t",
+                                            "1",
+                                            "--top_k",
+                                            "40",
+                                            "--top_p",
+                                            "0.95",
+                                            "--repeat_last_n",
+                                            "64",
+                                            "--repeat_penalty",
+                                            "1.0",
+                                            "-c",
+                                            "512",
+                                            "--batch_size",
+                                            "8",
+                                            "--temp",
+                                            "0"};
+  std::vector<std::string> chat_command{"chat", "-m", model_, "-i", "--n_predict", "6"};
+  chat_command.insert(chat_command.end(), options.begin(), options.end());
+  ChildOptions input;
+  input.input = "hi\n";
+  EXPECT_EQ(run_program(chat_command, input).out, "한글\n");
+  std::vector<std::string> run_command{"run", "-m", model_, "--n_predict", "6", "-p", "x", "--color"};
+  run_command.insert(run_command.end(), options.begin(), options.end());
+  EXPECT_EQ(run_program(run_command).out, "x한글");
+  run_command.insert(run_command.end(), {"-r", "글"});
+  EXPECT_EQ(run_program(run_command).out, "x한");
+  chat_command[0] = "run";
+  EXPECT_EQ(run_program(chat_command, input).out, "한글\n") << "run -i is a chat";
+}
+
+TEST_F(Chat, TemperatureZeroIsFine) {
+  for (const char* temperature : {"0", "1e-30"}) {
+    ChildOptions input;
+    input.input = "hi\n";
+    const ChildResult result = run_program({"chat", model_, "-t", "1", "--temp", temperature}, input);
+    expect_success(result);
+    EXPECT_EQ(result.out, "한글\n");
+  }
+}
+
+TEST_F(Chat, CommandsDoWhatTheySay) {
+  const std::string saved = directory_.path() + "/saved";
+  const ChildResult result = chat("/help\nhi\n/save " + saved + "\n/reset\n/stats\n/load " + saved +
+                                  "\n/stats\n/quit\nnever read\n");
+  expect_success(result);
+  EXPECT_EQ(result.out, "한글\n");
+  for (const char* part : {"/system TEXT", "saved: 2 messages", "0 messages", "2 messages,"}) {
+    EXPECT_THAT(result.err, HasSubstr(part));
+  }
+  EXPECT_THAT(chat("/nonsense\n").err, HasSubstr("/nonsense: expected a command that /help shows"));
+  EXPECT_THAT(chat("/save\n").err, HasSubstr("/save: expected FILE, found nothing"));
+  expect_replies("//slash\n", "한글\n");
+  EXPECT_THAT(chat("/system be nice\nhi\n/stats\n").err, HasSubstr("3 messages"));
+}
+
+TEST_F(Chat, ASessionGoesOnWhereItWas) {
+  const std::string session = directory_.path() + "/session";
+  expect_replies("one\n", "한글\n", {"--session", session});
+  const ChildResult second = chat("two\n/stats\n", {"--session", session});
+  EXPECT_EQ(second.out, "한글\n");
+  EXPECT_THAT(second.err, HasSubstr("4 messages"));
+  std::ifstream file(session);
+  const std::string content(std::istreambuf_iterator<char>(file), {});
+  EXPECT_THAT(content, HasSubstr("\"content\": \"two\""));
+  directory_.write("session", content.substr(0, content.size() - 2));
+  expect_error_with(chat("x\n", {"--session", session}), {session, "content", "expected SHA-256"});
+  const ChildResult other =
+      chat("x\n", {"--session", directory_.write("s2", content), "--template", "chatml"});
+  expect_error_with(other, {"s2", "model.chat_template", "expected", "found"});
+}
+
+TEST_F(Chat, ATemplateMayBeAFile) {
+  const std::string file = directory_.write("t.jinja", "{{ messages[-1].content }}=");
+  EXPECT_EQ(tokens_of("abc", {"--template", file}), 2 + 3 + 1);
+  const ChildResult broken = chat("x\n", {"--template", directory_.write("b.jinja", "{{ 1\n+ }}")});
+  expect_error_with(broken, {"b.jinja: line 2: expected a value, found '}}'"});
+  const ChildResult unknown = chat("x\n", {"--template", "nope"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("expected a file or one of alpaca, koalpaca"));
+  const ChildResult refuses =
+      chat("x\n", {"--template", directory_.write("r.jinja", "{{ raise_exception('not with me') }}")});
+  EXPECT_EQ(refuses.exit_code, 1);
+  EXPECT_THAT(refuses.err, HasSubstr("r.jinja: line 1: the template says: not with me"));
+}
+
+class ShortChat : public Chat {
+ protected:
+  ShortChat() : Chat(120) {}
+};
+
+TEST_F(ShortChat, SaysThatTheContextIsFull) {
+  const std::vector<std::string> plain{"--template", "koalpaca-polyglot"};
+  const ChildResult endless = chat("hi\n", {"--template", "koalpaca-polyglot", "--ignore-eos"});
+  expect_success(endless);
+  EXPECT_THAT(endless.err, HasSubstr("the context is full"));
+  const ChildResult long_one = chat(std::string(200, 'x') + "\n", plain);
+  EXPECT_EQ(long_one.exit_code, 1);
+  EXPECT_THAT(long_one.err, HasSubstr("conversation: expected at most 120 tokens (the context), found"));
+  const std::string turns = "one\ntwo\nthree\nfour\nfive\nsix\n";
+  EXPECT_EQ(chat(turns, plain).exit_code, 1);
+  const ChildResult shifting = chat(turns, {"--template", "koalpaca-polyglot", "--context-shift"});
+  expect_success(shifting);
+  EXPECT_EQ(shifting.out, "한글\n한글\n한글\n한글\n한글\n한글\n");
+  EXPECT_THAT(shifting.err, HasSubstr("the oldest"));
+}
+
+TEST_F(Chat, ColourIsForTerminalsOnly) {
+  const ChildResult result = chat("/help\nhi\n", {"--color"});
+  EXPECT_THAT(result.out + result.err, Not(HasSubstr("\x1B[")));
+}
+
+}  // namespace
+}  // namespace llamajit::test

@@ -1,0 +1,32 @@
+// Ctrl-C and changes of the terminal's size, for those who wait for input and those who generate.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <csignal>
+
+namespace llamajit::cli {
+
+// While it lives, SIGINT and SIGWINCH end nothing; they are told here. One at a time.
+class Signals {
+ public:
+  Signals();
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+  ~Signals();
+
+  // To be polled: readable once a signal has come. Whichever thread the system gives a signal to, this works.
+  int fd() const;
+  // What has come since it was last asked for.
+  bool take_interrupt();
+  bool take_resize();
+  const std::atomic<bool>& interrupted() const;  // set until it is taken
+
+ private:
+  void drain() const;
+
+  struct sigaction interrupt_before_ {};
+  struct sigaction resize_before_ {};
+};
+
+}  // namespace llamajit::cli
