@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "runtime/model_reader.h"
+#include "tools/bundled_models.h"
 #include "tools/cli.h"
 #include "tools/generation.h"
 #include "tools/inspection.h"
@@ -170,7 +171,7 @@ int bench(BenchOptions& options) {
 void add_bench(CLI::App& app, Command& command) {
   auto o = std::make_shared<BenchOptions>();
   CLI::App* sub = app.add_subcommand("bench", "Measure prefill and decode, beside the machine's limits");
-  sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint")->required();
+  sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint; default: the bundled one");
   sub->add_option("-p,--n-prompt", o->prefill, "Tokens of a prefill run; 0: none")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -191,7 +192,12 @@ void add_bench(CLI::App& app, Command& command) {
   add_inspection(*sub, o->inspection);
   add_tune(*sub, o->tune);
   sub->add_flag("--json", o->json, "Print JSON");
-  sub->callback([o, &command] { command = [o] { return bench(*o); }; });
+  sub->callback([o, &command] {
+    command = [o] {
+      o->model = named_or_bundled(o->model);
+      return bench(*o);
+    };
+  });
 }
 
 }  // namespace llamajit::cli

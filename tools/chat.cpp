@@ -89,6 +89,7 @@ int converse(const ChatOptions& options, Conversation& conversation, const Sessi
 int chat(ChatOptions& options) {
   TextRequest& request = options.request;
   finish_generation_options(request, options.seed);
+  request.model = named_or_bundled(request.model);
   const jit::IsaChoice choice = jit::choose_isa(request.isa);
   Engine* engine_for_sampler = nullptr;
   Sampler sampler(request.sampler,
@@ -113,9 +114,9 @@ void add_chat(CLI::App& app, Command& command) {
   TextRequest& r = o->request;
   r.sampler = {.temperature = 0.7F, .top_p = 0.95F, .top_k = 40, .repeat_penalty = 1.1F};
   CLI::App* sub = app.add_subcommand("chat", "Talk with a model");
-  sub->add_option("-m,--model,MODEL", r.model,
-                  "A GGUF file (the first part of a split one), or a llama2.c checkpoint")
-      ->required();
+  sub->add_option(
+      "-m,--model,MODEL", r.model,
+      "A GGUF file (the first part of a split one), or a llama2.c checkpoint; default: the bundled one");
   auto* prompt = sub->add_option("-p,--prompt", o->prompt, "The first question");
   sub->add_option("-f,--file", o->prompt_file, "Read the first question from a file")->excludes(prompt);
   sub->add_option("--system", o->system, "The system message: what the model is told before the questions");

@@ -26,6 +26,7 @@ void add_run(CLI::App& app, Command& command);
 void add_chat(CLI::App& app, Command& command);
 void add_tokenize(CLI::App& app, Command& command);
 void add_inspect(CLI::App& app, Command& command);
+void add_models(CLI::App& app, Command& command);
 void add_kernels(CLI::App& app, Command& command);
 void add_report(CLI::App& app, Command& command);
 void add_bench(CLI::App& app, Command& command);

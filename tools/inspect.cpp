@@ -17,6 +17,7 @@
 #include "runtime/gguf_model.h"
 #include "runtime/llama2c.h"
 #include "tokenizer/utf8.h"
+#include "tools/bundled_models.h"
 #include "tools/cli.h"
 
 namespace llamajit::cli {
@@ -231,10 +232,15 @@ void add_inspect(CLI::App& app, Command& command) {
   auto o = std::make_shared<InspectOptions>();
   CLI::App* sub = app.add_subcommand("inspect", "Show a model file's metadata and tensors");
   sub->add_option("MODEL", o->model,
-                  "A GGUF or legacy ggml file, the first part of a split one, or a llama2.c checkpoint")
-      ->required();
+                  "A GGUF or legacy ggml file, the first part of a split one, or a llama2.c checkpoint; "
+                  "default: the bundled one");
   sub->add_flag("--json", o->json, "Print JSON, with all values in full");
-  sub->callback([o, &command] { command = [o] { return inspect(*o); }; });
+  sub->callback([o, &command] {
+    command = [o] {
+      o->model = named_or_bundled(o->model);
+      return inspect(*o);
+    };
+  });
 }
 
 }  // namespace llamajit::cli

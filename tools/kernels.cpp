@@ -7,6 +7,7 @@
 
 #include "jit/inspect/dump.h"
 #include "runtime/model_reader.h"
+#include "tools/bundled_models.h"
 #include "tools/cli.h"
 #include "tools/generation.h"
 #include "tools/measured_kernels.h"
@@ -135,7 +136,7 @@ int kernels(const KernelsOptions& options) {
 void add_kernels(CLI::App& app, Command& command) {
   auto o = std::make_shared<KernelsOptions>();
   CLI::App* sub = app.add_subcommand("kernels", "Show a model's kernels, or write them to a folder");
-  sub->add_option("MODEL", o->model, "A GGUF file, or a llama2.c checkpoint")->required();
+  sub->add_option("MODEL", o->model, "A GGUF file, or a llama2.c checkpoint; default: the bundled one");
   sub->add_option("--isa", o->isa, "Instruction tier, also one that this CPU lacks; default: the best");
   sub->add_option("--only", o->only, "Only kernels whose name matches, as in 'matvec*'");
   sub->add_option(
@@ -147,7 +148,12 @@ void add_kernels(CLI::App& app, Command& command) {
       ->capture_default_str();
   add_kv_type(*sub, o->kv_type);
   sub->add_flag("--json", o->json, "Print JSON");
-  sub->callback([o, &command] { command = [o] { return kernels(*o); }; });
+  sub->callback([o, &command] {
+    command = [o] {
+      o->model = named_or_bundled(o->model);
+      return kernels(*o);
+    };
+  });
 }
 
 }  // namespace llamajit::cli

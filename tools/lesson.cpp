@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "tools/bundled_models.h"
 #include "tools/cli.h"
 #include "tools/lessons/table.h"
 #include "tools/lessons/text.h"
@@ -48,14 +49,14 @@ int list_lessons(Language language) {
 }
 
 int lesson_on_model(const LessonOptions& options, Language language) {
-  if (options.words.size() != 1) {
+  if (options.words.size() > 1) {
     throw std::invalid_argument(
-        fmt::format("lesson model: expected the path of a model, as in lesson model stories260K.bin -z "
+        fmt::format("lesson model: expected the path of one model, as in lesson model stories260K.bin -z "
                     "tok512.bin, found {} words",
                     options.words.size()));
   }
-  return model_lesson(
-      {options.words.front(), options.tokenizer, options.prompt, options.isa, language, options.inspection});
+  const std::string model = named_or_bundled(options.words.empty() ? "" : options.words.front());
+  return model_lesson({model, options.tokenizer, options.prompt, options.isa, language, options.inspection});
 }
 
 int lesson(const LessonOptions& options) {

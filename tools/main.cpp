@@ -44,6 +44,7 @@ int parse_and_run(int argc, char** argv) {
   add_chat(app, command);
   add_tokenize(app, command);
   add_inspect(app, command);
+  add_models(app, command);
   add_kernels(app, command);
   add_report(app, command);
   add_bench(app, command);

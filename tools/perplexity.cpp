@@ -8,6 +8,7 @@
 
 #include "runtime/file_replacement.h"
 #include "runtime/saved_logits.h"
+#include "tools/bundled_models.h"
 #include "tools/cli.h"
 #include "tools/generation.h"
 #include "tools/model_input.h"
@@ -111,7 +112,7 @@ int perplexity(const PerplexityOptions& options) {
 void add_perplexity(CLI::App& app, Command& command) {
   auto o = std::make_shared<PerplexityOptions>();
   CLI::App* sub = app.add_subcommand("perplexity", "Measure how well a model predicts a text");
-  sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint")->required();
+  sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint; default: the bundled one");
   sub->add_option("-f,--file", o->text, "The text")->required();
   sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin; default: as for run");
   sub->add_option("--ctx", o->context, "Tokens of a window; at most the model's context")
@@ -128,7 +129,12 @@ void add_perplexity(CLI::App& app, Command& command) {
   sub->add_option("-t,--threads", o->threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
   sub->add_option("--isa", o->isa, "scalar, avx2, avxvnni, avx512 or avx512vnni; default: the best there is");
   add_kv_type(*sub, o->kv_type);
-  sub->callback([o, &command] { command = [o] { return perplexity(*o); }; });
+  sub->callback([o, &command] {
+    command = [o] {
+      o->model = named_or_bundled(o->model);
+      return perplexity(*o);
+    };
+  });
 }
 
 }  // namespace llamajit::cli

@@ -13,6 +13,7 @@
 #include "runtime/limits.h"
 #include "runtime/model_reader.h"
 #include "runtime/some_tokens.h"
+#include "tools/bundled_models.h"
 #include "tools/cli.h"
 #include "tools/generation.h"
 #include "tools/tune_cache.h"
@@ -125,7 +126,7 @@ void add_report(CLI::App& app, Command& command) {
   auto o = std::make_shared<ReportOptions>();
   CLI::App* sub = app.add_subcommand(
       "report", "Write a page on a model's kernels: costs, limits, and listings with their hot lines");
-  sub->add_option("MODEL", o->model, "A GGUF file, or a llama2.c checkpoint")->required();
+  sub->add_option("MODEL", o->model, "A GGUF file, or a llama2.c checkpoint; default: the bundled one");
   sub->add_option("-o,--out", o->out, "The HTML file to write; - for standard output")->required();
   sub->add_option("--isa", o->isa, "Instruction tier, also one that this CPU lacks; default: the best");
   sub->add_option("--only", o->only, "Only kernels whose name matches, as in 'matvec*'");
@@ -135,7 +136,12 @@ void add_report(CLI::App& app, Command& command) {
   add_kv_type(*sub, o->kv_type);
   sub->add_flag("--no-timing", o->no_timing,
                 "Run nothing: shapes and listings only, the same bytes each time");
-  sub->callback([o, &command] { command = [o] { return report(*o); }; });
+  sub->callback([o, &command] {
+    command = [o] {
+      o->model = named_or_bundled(o->model);
+      return report(*o);
+    };
+  });
 }
 
 }  // namespace llamajit::cli

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "tools/bundled_models.h"
 #include "tools/chat.h"
 #include "tools/cli.h"
 #include "tools/generation_options.h"
@@ -48,6 +49,7 @@ int run(RunOptions& options) {
   if (options.interactive) return run_chat(options);
   TextRequest& request = options.request;
   finish_generation_options(request, options.seed);
+  request.model = named_or_bundled(request.model);
   request.echo = !options.no_echo;
   request.prompt = prompt_of(options);
   return generate_text(request);
@@ -59,9 +61,9 @@ void add_run(CLI::App& app, Command& command) {
   auto o = std::make_shared<RunOptions>();
   TextRequest& r = o->request;
   CLI::App* sub = app.add_subcommand("run", "Generate text that goes on from a prompt");
-  sub->add_option("-m,--model,MODEL", r.model,
-                  "A GGUF file (the first part of a split one), or a llama2.c checkpoint")
-      ->required();
+  sub->add_option(
+      "-m,--model,MODEL", r.model,
+      "A GGUF file (the first part of a split one), or a llama2.c checkpoint; default: the bundled one");
   auto* prompt =
       sub->add_option("-p,--prompt", o->prompt, "The prompt; may be empty. Default: standard input");
   sub->add_option("-f,--file", o->prompt_file, "Read the prompt from a file")->excludes(prompt);

@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "runtime/model_reader.h"
+#include "tools/bundled_models.h"
 #include "tools/cli.h"
 
 namespace llamajit::cli {
@@ -52,10 +53,15 @@ int verify(const VerifyOptions& options) {
 void add_verify(CLI::App& app, Command& command) {
   auto o = std::make_shared<VerifyOptions>();
   CLI::App* sub = app.add_subcommand("verify", "Hold every kernel of a model against its scalar twin");
-  sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint")->required();
+  sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint; default: the bundled one");
   sub->add_option("--isa", o->isa, "Only this instruction tier; default: all that this CPU has");
   add_kv_type(*sub, o->kv_type);
-  sub->callback([o, &command] { command = [o] { return verify(*o); }; });
+  sub->callback([o, &command] {
+    command = [o] {
+      o->model = named_or_bundled(o->model);
+      return verify(*o);
+    };
+  });
 }
 
 }  // namespace llamajit::cli

@@ -1,0 +1,31 @@
+// The models that come with the program, and what else lies in their folders.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace llamajit::cli {
+
+// The model that is taken where none is named.
+inline constexpr const char* kBundledModel = "story.gguf";
+
+struct ModelFolder {
+  std::filesystem::path path;
+  std::string origin;  // for people: where the path comes from
+};
+
+// In the order in which they are searched: the one that LLAMAJIT_MODELS names, the installed one beside the
+// program, the source tree's. They need not exist.
+std::vector<ModelFolder> model_folders();
+
+// The GGUF files of these folders, sorted by name within each. Of files of one name, the first is taken.
+std::vector<std::filesystem::path> find_models(const std::vector<ModelFolder>& folders);
+
+// Its path in the first folder that has it. Throws std::runtime_error that lists the searched folders.
+std::string bundled_model(const std::vector<ModelFolder>& folders);
+
+// `named`, unless it is empty: then the bundled model, with a line in the log that says so.
+std::string named_or_bundled(const std::string& named);
+
+}  // namespace llamajit::cli
