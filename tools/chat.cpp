@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "runtime/conversation.h"
+#include "tools/bundled_models.h"
 #include "tools/chat_loop.h"
 #include "tools/model_input.h"
 #include "tools/tune_cache.h"

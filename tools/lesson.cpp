@@ -52,7 +52,7 @@ int lesson_on_model(const LessonOptions& options, Language language) {
   if (options.words.size() > 1) {
     throw std::invalid_argument(
         fmt::format("lesson model: expected the path of one model, as in lesson model stories260K.bin -z "
-                    "tok512.bin, found {} words",
+                    "tok512.bin, found {}",
                     options.words.size()));
   }
   const std::string model = named_or_bundled(options.words.empty() ? "" : options.words.front());

@@ -126,9 +126,8 @@ TEST_F(Errors, TiersThatThisCpuLacks) {
 TEST_F(Errors, WrongUsage) {
   const std::vector<std::vector<std::string>> wrong = {
       {"bogus"},
-      {"run"},
-      {"inspect"},
-      {"verify"},
+      {"quantize"},
+      {"report"},
       {"--bogus"},
       {"run", model_, "-p"},
       {"run", model_, "-p", "a", "-f", "b"},

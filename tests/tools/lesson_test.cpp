@@ -86,6 +86,7 @@ TEST(Lesson, OneBitShowsWhatIsLost) {
 
 TEST(Lesson, NumbersOfTheReader) {
   EXPECT_THAT(given({"add", "1", "-2", "--", "-.5", "+3e1"}), HasSubstr(results("  a + b = 0.5 28\n")));
+  EXPECT_THAT(given({"add", "5", "7"}), HasSubstr(results("  a + b = 12\n")));
   EXPECT_THAT(given({"add", "-5", "--", "-7"}), HasSubstr(results("  a + b = -12\n")));
   EXPECT_THAT(given({"dot", "1", "2", "3", "--", "1", "10", "100", "--isa", "avx2"}),
               AllOf(HasSubstr(results("  a · b = 321\n")), HasSubstr("# n 3\n"), HasSubstr("# tier avx2;")));
@@ -162,7 +163,7 @@ TEST_F(ModelLesson, FollowsATokenToTheNext) {
 }
 
 TEST_F(ModelLesson, SaysWhatIsWrong) {
-  expect_error(lesson({"model"}), 2, {"lesson model", "expected the path of a model", "found 0"});
+  expect_error(lesson({"model", "a", "b"}), 2, {"lesson model", "expected the path of one model", "found 2"});
   expect_error(lesson({"model", model_, "x"}), 2, {"lesson model", "found 2"});
   expect_error(lesson({"model", directory_.path() + "/none.bin"}), 1, {"none.bin"});
   expect_error(lesson({"model", model_, "-p", alphabet_text(200)}), 2,
@@ -191,7 +192,8 @@ TEST(Lesson, SaysWhatIsWrong) {
   expect_error(lesson({"add", "5", "--", "x7"}), 2, {"lesson add", "finite number", "found 'x7'"});
   expect_error(lesson({"add", "5", "--", "nan"}), 2, {"finite number", "found 'nan'"});
   expect_error(lesson({"add", "5", "--", "1e99"}), 2, {"finite number", "found '1e99'"});
-  expect_error(lesson({"add", "5", "7"}), 2, {"lesson add", "2 lists of numbers", "(a -- b)", "found 1"});
+  expect_error(lesson({"add", "5", "7", "9"}), 2,
+               {"lesson add", "2 lists of numbers", "(a -- b)", "found 1"});
   expect_error(lesson({"add", "5", "--", "7", "--", "9"}), 2, {"2 lists", "found 3"});
   expect_error(lesson({"add", "5", "--"}), 2, {"1 to 1024 numbers in the list b", "found 0"});
   expect_error(lesson({"dot", "2", "3", "--", "4"}), 2, {"list b", "list a, 2", "found 1"});

@@ -52,8 +52,9 @@ struct Lesson {
 };
 std::span<const Lesson> kernel_lessons();
 
-// The lists that the words stand for, "/" between two of them; the example's where there are none. Throws
-// std::invalid_argument that says what was expected and found.
+// The lists that the words stand for, "/" between two of them; the example's where there are none. As many
+// numbers as there are lists, and no "/", are one each. Throws std::invalid_argument that says what was
+// expected and found.
 Numbers parse_numbers(const Lesson& lesson, std::span<const std::string> words);
 // Lists of `length` random numbers each, the same ones in every run. Throws std::invalid_argument.
 Numbers random_numbers(const Lesson& lesson, int length);

@@ -64,6 +64,13 @@ Numbers parse_numbers(const Lesson& lesson, std::span<const std::string> words) 
       numbers.back().push_back(parse_number(lesson, word));
     }
   }
+  // With one number to a list, nothing need part them.
+  if (numbers.size() == 1 && numbers[0].size() == lesson.lists.size()) {
+    Numbers parted;
+    parted.reserve(numbers[0].size());
+    for (const float number : numbers[0]) parted.push_back({number});
+    return parted;
+  }
   check(lesson, numbers);
   return numbers;
 }
