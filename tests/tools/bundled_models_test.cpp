@@ -1,9 +1,11 @@
 // The models that come with the program: where they are found, and what they say.
 #include "tools/bundled_models.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <tuple>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "jit/isa.h"
@@ -17,6 +19,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Ne;
 using ::testing::Not;
 using ::testing::StartsWith;
 
@@ -152,6 +155,20 @@ TEST_P(BundledModel, AnswersInstructionsAndStops) {
     EXPECT_THAT(result.err, HasSubstr("stopped: end-of-sequence token")) << said;
     EXPECT_THAT(result.out, Not(HasSubstr("###"))) << said;
   }
+}
+
+// The file's own template: its prompt is that of the instructions above.
+TEST_P(BundledModel, TalksByItsOwnTemplate) {
+  ChildOptions options;
+  options.input = "안녕?\n/stats\n";
+  const ChildResult chat = run_program({"chat", GetParam(), "--temp", "0"}, options);
+  expect_success(chat);
+  EXPECT_THAT(chat.out, AllOf(Ne(""), Not(HasSubstr("###"))));
+  const ChildResult prompt =
+      run_program({"tokenize", GetParam(), "--ids", "-p", "### Instruction:\n\n안녕?\n\n### Response:\n\n"});
+  const auto tokens = std::ranges::count(prompt.out, ' ') + 1;
+  EXPECT_THAT(chat.err, AllOf(HasSubstr("; template " + GetParam() + ": tokenizer.chat_template"),
+                              HasSubstr(fmt::format("last turn: {} tokens", tokens))));
 }
 
 // The thing, not yet the animal: docs/bundled-model.md.
