@@ -22,8 +22,8 @@ class LineReader : public ChatInput {
       const std::string_view pending = bytes_.pending();
       const std::size_t newline = pending.find('\n');
       line += pending.substr(0, newline);
-      bytes_.take(newline == pending.npos ? pending.size() : newline + 1);
-      if (newline != pending.npos) return {InputLine::Kind::text, without_return(std::move(line))};
+      bytes_.take(newline == std::string_view::npos ? pending.size() : newline + 1);
+      if (newline != std::string_view::npos) return {InputLine::Kind::text, without_return(std::move(line))};
       switch (bytes_.wait()) {
         case InputBytes::Event::end:
           if (line.empty()) return {InputLine::Kind::end};

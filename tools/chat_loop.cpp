@@ -189,6 +189,7 @@ ChatLoop::Next ChatLoop::stats(const std::string&) {
   return Next::go_on;
 }
 
+// NOLINTNEXTLINE(readability-convert-member-functions-to-static): the table's commands are members
 ChatLoop::Next ChatLoop::quit(const std::string&) {
   return Next::leave;
 }

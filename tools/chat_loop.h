@@ -40,7 +40,7 @@ class ChatLoop {
   };
   static std::span<const Command> commands();
 
-  std::optional<InputLine> read_message(ChatInput& input);
+  static std::optional<InputLine> read_message(ChatInput& input);
   Next take(const std::string& message);
   Next command(std::string_view line);
   Next help(const std::string&);

@@ -111,16 +111,24 @@ class LineHistory {
   bool changed_ = false;
 };
 
+termios state_of_terminal() {
+  termios state{};
+  tcgetattr(STDIN_FILENO, &state);
+  return state;
+}
+
+// Characters one by one, and not echoed.
+termios quiet(termios state) {
+  state.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+  state.c_cc[VMIN] = 1;
+  state.c_cc[VTIME] = 0;
+  return state;
+}
+
 class LineEditor : public ChatInput {
  public:
   LineEditor(Signals& signals, bool color)
       : bytes_(STDIN_FILENO, signals), prompt_(color ? L"\1\x1B[1;32m\1>\1\x1B[0m\1 " : L"> ") {
-    tcgetattr(STDIN_FILENO, &terminal_before_);
-    quiet_ = terminal_before_;
-    quiet_.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
-    quiet_.c_cc[VMIN] = 1;
-    quiet_.c_cc[VTIME] = 0;
-    edit_ = el_init("llamajit", stdin, stdout, stderr);
     el_wset(edit_, EL_CLIENTDATA, this);
     el_wset(edit_, EL_EDITOR, L"emacs");
     el_wset(edit_, EL_GETCFN, next_character);
@@ -256,7 +264,7 @@ class LineEditor : public ChatInput {
       text += bytes_.pending();
       bytes_.take(bytes_.pending().size());
       const std::size_t end = text.find(kPasteEnd, searched);
-      if (end != text.npos) {
+      if (end != std::string_view::npos) {
         rest_ = text.substr(end + kPasteEnd.size());
         text.resize(end);
         break;
@@ -287,9 +295,9 @@ class LineEditor : public ChatInput {
   std::wstring prompt_;  // libedit prints what is between two \1 with the character behind it
   std::wstring continuation_ = L"\u2026 ";
   LineHistory history_;
-  EditLine* edit_ = nullptr;
-  termios terminal_before_{};
-  termios quiet_{};  // while nobody reads: nothing is echoed, no line is waited for
+  termios terminal_before_ = state_of_terminal();
+  termios quiet_ = quiet(terminal_before_);  // while nobody reads
+  EditLine* edit_ = el_init("llamajit", stdin, stdout, stderr);
   std::optional<std::string> pasted_;
   std::string rest_;
   bool continues_ = false;

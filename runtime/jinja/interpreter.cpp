@@ -94,8 +94,8 @@ Value Interpreter::name(const Expression& e) const {
     const auto found = std::ranges::find(scope, e.name, [](const auto& entry) { return entry.first; });
     return found == scope.end() ? nullptr : &found->second;
   };
-  for (auto scope = inner_.rbegin(); scope != inner_.rend(); ++scope) {
-    if (const Value* value = find(*scope)) return *value;
+  for (std::size_t i = inner_.size(); i-- > 0;) {
+    if (const Value* value = find(inner_[i])) return *value;
   }
   if (const Value* value = find(outer_)) return *value;
   if (const Value* value = globals_.find(e.name)) return *value;

@@ -119,9 +119,9 @@ class Lexer {
 
   static std::string_view without_indentation(std::string_view text, bool starts_line) {
     const std::size_t newline = text.rfind('\n');
-    if (newline == text.npos && !starts_line) return text;
-    const std::size_t line = newline == text.npos ? 0 : newline + 1;
-    return text.find_first_not_of(kBlank, line) == text.npos ? text.substr(0, line) : text;
+    if (newline == std::string_view::npos && !starts_line) return text;
+    const std::size_t line = newline == std::string_view::npos ? 0 : newline + 1;
+    return text.find_first_not_of(kBlank, line) == std::string_view::npos ? text.substr(0, line) : text;
   }
 
   // Behind the end of a block: its newline, or with a minus all blanks, are part of it.
@@ -203,7 +203,8 @@ class Lexer {
     if (c == '\'' || c == '"') return string(c);
     if (is_digit(c)) return number();
     if (begins_name(c)) {
-      const auto end = std::ranges::find_if_not(rest(), [](char x) { return begins_name(x) || is_digit(x); });
+      const auto* const end =
+          std::ranges::find_if_not(rest(), [](char x) { return begins_name(x) || is_digit(x); });
       return take(Token::Kind::name, static_cast<std::size_t>(end - rest().begin()));
     }
     constexpr std::array<std::string_view, 6> kPairs = {"==", "!=", "<=", ">=", "//", "**"};

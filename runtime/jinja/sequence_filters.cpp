@@ -26,7 +26,8 @@ Value length(const Call& call, const Value& value) {
 Value attribute_path(const Call& call, Value value, const Value& path) {
   if (path.text() == nullptr) return item_of(call.execution, value, path);
   for (const std::string_view step : split(*path.text(), ".", -1)) {
-    const bool index = !step.empty() && step.find_first_not_of("0123456789") == step.npos && step.size() < 10;
+    const bool index =
+        !step.empty() && step.find_first_not_of("0123456789") == std::string_view::npos && step.size() < 10;
     const Value key =
         index ? Value(static_cast<std::int64_t>(std::stol(std::string(step)))) : Value(std::string(step));
     value = item_of(call.execution, value, key);
@@ -159,7 +160,8 @@ Value map(const Call& call, const Value& value) {
       continue;
     }
     Value mapped = attribute_path(call, item, *attribute);
-    out.push_back(mapped.is_undefined() && otherwise != nullptr ? *otherwise : std::move(mapped));
+    if (mapped.is_undefined() && otherwise != nullptr) mapped = *otherwise;
+    out.push_back(std::move(mapped));
   }
   return call.execution.list(std::move(out));
 }

@@ -95,7 +95,8 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
     if (most < 0 || done < most) out += to;
     return out;
   }
-  for (std::size_t at; (most < 0 || done < most) && (at = text.find(from)) != text.npos; ++done) {
+  for (std::size_t at; (most < 0 || done < most) && (at = text.find(from)) != std::string_view::npos;
+       ++done) {
     out.append(text.substr(0, at)).append(to);
     text.remove_prefix(at + from.size());
   }
@@ -108,14 +109,14 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
   if (separator.empty()) {
     text = stripped(text, kSpace, true, false);
     while (!text.empty()) {
-      const std::size_t end = may_split() ? text.find_first_of(kSpace) : text.npos;
+      const std::size_t end = may_split() ? text.find_first_of(kSpace) : std::string_view::npos;
       parts.push_back(text.substr(0, end));
-      if (end == text.npos) break;
+      if (end == std::string_view::npos) break;
       text = stripped(text.substr(end), kSpace, true, false);
     }
     return parts;
   }
-  for (std::size_t at; may_split() && (at = text.find(separator)) != text.npos;) {
+  for (std::size_t at; may_split() && (at = text.find(separator)) != std::string_view::npos;) {
     parts.push_back(text.substr(0, at));
     text.remove_prefix(at + separator.size());
   }
@@ -125,7 +126,8 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
 
 std::vector<std::string_view> split_from_right(std::string_view text, std::string_view separator, long most) {
   std::vector<std::string_view> parts;
-  for (std::size_t at; (most < 0 || std::ssize(parts) < most) && (at = text.rfind(separator)) != text.npos;) {
+  for (std::size_t at;
+       (most < 0 || std::ssize(parts) < most) && (at = text.rfind(separator)) != std::string_view::npos;) {
     parts.push_back(text.substr(at + separator.size()));
     text = text.substr(0, at);
   }
@@ -139,7 +141,7 @@ std::vector<std::string_view> lines_of(std::string_view text) {
   while (!text.empty()) {
     const std::size_t end = text.find_first_of("\r\n");
     lines.push_back(text.substr(0, end));
-    if (end == text.npos) break;
+    if (end == std::string_view::npos) break;
     text.remove_prefix(text.substr(end).starts_with("\r\n") ? end + 2 : end + 1);
   }
   return lines;

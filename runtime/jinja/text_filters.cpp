@@ -76,7 +76,7 @@ Value to_json_filter(const Call& call, const Value& value) {
 Value to_integer(const Call& call, const Value& value) {
   if (const auto integer = value.integer()) return *integer;
   const Value* const other = call.given(0, "default");
-  const Value otherwise = other != nullptr ? *other : Value(std::int64_t{0});
+  Value otherwise = other != nullptr ? *other : Value(std::int64_t{0});
   double number = 0;
   if (const auto x = value.number()) {
     number = *x;
@@ -145,7 +145,7 @@ Value indent(const Call& call, const Value& value) {
     }
     out += line;
     indents = true;
-    if (end == rest.npos) break;
+    if (end == std::string_view::npos) break;
     out += '\n';
     rest.remove_prefix(end + 1);
   }

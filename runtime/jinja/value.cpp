@@ -27,7 +27,8 @@ std::string integer_or_number_text(const Value& value) {
 
 // The string between quotes as Python shows it.
 std::string quoted(std::string_view text) {
-  const char quote = text.find('\'') != text.npos && text.find('"') == text.npos ? '"' : '\'';
+  const char quote =
+      text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos ? '"' : '\'';
   std::string out(1, quote);
   for (const char c : text) {
     if (c == '\n') {
@@ -51,7 +52,7 @@ std::string json_string(std::string_view text) {
   for (const char c : text) {
     const std::string_view plain = "\"\\\n\r\t\b\f";
     const std::size_t i = plain.find(c);
-    if (i != plain.npos) {
+    if (i != std::string_view::npos) {
       out += {'\\', "\"\\nrtbf"[i]};
     } else if (static_cast<unsigned char>(c) < 0x20) {
       out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
