@@ -33,7 +33,7 @@ class SoftmaxGenerator {
       e.add(acc, acc, value);
       e.store_tail(at, value, lanes);
     });
-    invert_sum();
+    emit_inverse_sum(e, inverse, acc, t0);
     e.note("x *= inverse");
     over_vector([&](int lanes) {
       e.load_tail(value, at, lanes);
@@ -62,16 +62,6 @@ class SoftmaxGenerator {
     e.load_tail(value, at, lanes);
     e.mul(value, value, scale);
     if (lanes < kLanes) e.fill_tail(value, lanes, f32(-kInfinity));
-  }
-
-  void invert_sum() {
-    const Xbyak::Xmm one(value.part[0].getIdx());
-    const Vec sum = e.fold_add(acc, t0);
-    e.note("inverse = 1 / sum");
-    e.name(inverse, "inverse");
-    e.vmovss(one, e.constant(f32(1.0F)));
-    e.vdivss(one, one, sum);
-    e.broadcast_lane0(inverse, one);
   }
 
   Emitter& e;

@@ -53,6 +53,16 @@ void emit_gelu(Emitter& e, const V16& x, const V16& t0, const V16& t1, const V16
   e.div(x, x, t0);
 }
 
+void emit_inverse_sum(Emitter& e, const V16& inverse, const V16& x, const V16& temp) {
+  const Xbyak::Xmm one(temp.part[0].getIdx());
+  const Vec sum = e.fold_add(x, temp);
+  e.note("inverse = 1 / sum");
+  e.name(inverse, "inverse");
+  e.vmovss(one, e.constant(f32(1.0F)));
+  e.vdivss(one, one, sum);
+  e.broadcast_lane0(inverse, one);
+}
+
 void emit_q8_scale(Emitter& e, const RegExp& scale, const V16& inverse, const V16& largest, const V16& temp) {
   const Vec top = e.fold_max(largest, temp);
   const Vec quotient = xmm_of(temp.part[0]);

@@ -76,13 +76,7 @@ class AttentionLesson {
       e.add(acc, acc, value);
       e.store_tail(row, value, lanes);
     });
-    const Xbyak::Xmm one(value.part[0].getIdx());
-    const Vec sum = e.fold_add(acc, t0);
-    e.note("inverse = 1 / sum");
-    e.name(inverse, "inverse");
-    e.vmovss(one, e.constant(f32(1.0F)));
-    e.vdivss(one, one, sum);
-    e.broadcast_lane0(inverse, one);
+    emit_inverse_sum(e, inverse, acc, t0);
   }
 
   void weighted_sum() {
