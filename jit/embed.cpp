@@ -36,16 +36,20 @@ class EmbedGenerator {
   // ----------------------------------------------------------------------------------------------------------
   void copy_floats() {
     constexpr int kUnroll = 8;
-    const int size = key.format.kind == FormatKind::f32 ? 4 : 2;
+    const bool pairs = key.format.kind == FormatKind::bf16_pairs;
+    const int lane_bytes = pairs || key.format.kind == FormatKind::f32 ? 4 : 2;
+    const auto column = [&](int k) {  // where it is, from the lane
+      return pairs ? k / 2 * kLanes * lane_bytes + k % 2 * 2 : k * kLanes * lane_bytes;
+    };
     e.name(value, "value");
     e.note("the row's values, from each vector's lane");
-    e.lea(tile, e.ptr[tile + lane * size]);
+    e.lea(tile, e.ptr[tile + lane * lane_bytes]);
     e.repeat(count, key.dim / kUnroll, [&] {
-      for (int i = 0; i < kUnroll; ++i) copy_float(tile + i * kLanes * size, out + i * 4);
-      e.add(tile, kUnroll * kLanes * size);
+      for (int k = 0; k < kUnroll; ++k) copy_float(tile + column(k), out + k * 4);
+      e.add(tile, column(kUnroll));
       e.add(out, kUnroll * 4);
     });
-    for (int i = 0; i < key.dim % kUnroll; ++i) copy_float(tile + i * kLanes * size, out + i * 4);
+    for (int k = 0; k < key.dim % kUnroll; ++k) copy_float(tile + column(k), out + k * 4);
   }
 
   void copy_float(const RegExp& from, const RegExp& to) {
@@ -54,12 +58,12 @@ class EmbedGenerator {
       e.mov(bits, e.ptr[from]);
     } else {
       e.movzx(bits, e.word[from]);
-      if (key.format.kind == FormatKind::bf16) {
-        e.shl(bits, 16);
-      } else {
+      if (key.format.kind == FormatKind::f16) {
         e.vmovd(value, bits);
         e.vcvtph2ps(value, value);
         e.vmovd(bits, value);
+      } else {
+        e.shl(bits, 16);
       }
     }
     e.mov(e.ptr[to], bits);

@@ -9,6 +9,7 @@ namespace llamajit::jit {
 void generate(Emitter& e, const EmbedKey& key);
 void generate(Emitter& e, const NormKey& key);
 void generate(Emitter& e, const QuantizeKey& key);
+void generate(Emitter& e, const RoundKey& key);
 void generate(Emitter& e, const MatvecKey& key);
 void generate(Emitter& e, const MatmulKey& key);
 void generate(Emitter& e, const RopeKey& key);

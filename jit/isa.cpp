@@ -22,18 +22,17 @@ struct TierRow {
   std::string_view features;  // the same, for messages
 };
 
+const Cpu::Type kAvx2 = Cpu::tAVX2 | Cpu::tFMA | Cpu::tF16C;
+const Cpu::Type kAvx512 = kAvx2 | Cpu::tAVX512F | Cpu::tAVX512BW | Cpu::tAVX512DQ | Cpu::tAVX512VL;
+
 const TierRow kTiers[] = {
     {Tier::scalar, "scalar", Cpu::Type{}, "nothing beyond x86-64"},
-    {Tier::avx2, "avx2", Cpu::tAVX2 | Cpu::tFMA | Cpu::tF16C, "AVX2, FMA, F16C"},
-    {Tier::avxvnni, "avxvnni", Cpu::tAVX2 | Cpu::tFMA | Cpu::tF16C | Cpu::tAVX_VNNI,
-     "AVX2, FMA, F16C, AVX-VNNI"},
-    {Tier::avx512, "avx512",
-     Cpu::tAVX2 | Cpu::tFMA | Cpu::tF16C | Cpu::tAVX512F | Cpu::tAVX512BW | Cpu::tAVX512DQ | Cpu::tAVX512VL,
-     "AVX-512 F, BW, DQ, VL"},
-    {Tier::avx512vnni, "avx512vnni",
-     Cpu::tAVX2 | Cpu::tFMA | Cpu::tF16C | Cpu::tAVX512F | Cpu::tAVX512BW | Cpu::tAVX512DQ | Cpu::tAVX512VL |
-         Cpu::tAVX512_VNNI,
-     "AVX-512 F, BW, DQ, VL, VNNI"},
+    {Tier::avx2, "avx2", kAvx2, "AVX2, FMA, F16C"},
+    {Tier::avxvnni, "avxvnni", kAvx2 | Cpu::tAVX_VNNI, "AVX2, FMA, F16C, AVX-VNNI"},
+    {Tier::avx512, "avx512", kAvx512, "AVX-512 F, BW, DQ, VL"},
+    {Tier::avx512vnni, "avx512vnni", kAvx512 | Cpu::tAVX512_VNNI, "AVX-512 F, BW, DQ, VL, VNNI"},
+    {Tier::avx512bf16, "avx512bf16", kAvx512 | Cpu::tAVX512_VNNI | Cpu::tAVX512_BF16,
+     "AVX-512 F, BW, DQ, VL, VNNI, BF16"},
 };
 
 const TierRow& row(Tier tier) {

@@ -15,9 +15,11 @@ enum class Tier : std::uint8_t {
   avxvnni,     // avx2 and the VEX-encoded int8 dot product
   avx512,      // AVX-512 F, BW, DQ, VL
   avx512vnni,  // avx512 and the int8 dot product
+  avx512bf16,  // avx512vnni and the bf16 dot product
 };
 
-inline constexpr Tier kAllTiers[] = {Tier::scalar, Tier::avx2, Tier::avxvnni, Tier::avx512, Tier::avx512vnni};
+inline constexpr Tier kAllTiers[] = {Tier::scalar, Tier::avx2,       Tier::avxvnni,
+                                     Tier::avx512, Tier::avx512vnni, Tier::avx512bf16};
 
 std::string_view to_string(Tier tier);
 
@@ -26,10 +28,9 @@ struct Isa {
   Tier tier = Tier::scalar;
 
   bool generates() const { return tier != Tier::scalar; }
-  bool wide() const {
-    return tier == Tier::avx512 || tier == Tier::avx512vnni;
-  }  // 512-bit registers, 32 of them
-  bool has_dot() const { return tier == Tier::avxvnni || tier == Tier::avx512vnni; }
+  bool wide() const { return tier >= Tier::avx512; }  // 512-bit registers, 32 of them
+  bool has_dot() const { return tier == Tier::avxvnni || tier >= Tier::avx512vnni; }
+  bool has_bf16_dot() const { return tier == Tier::avx512bf16; }
 };
 
 // The tier of that name, whether the host has it or not. Throws std::runtime_error that says who asked.

@@ -34,6 +34,7 @@ struct Name {
     const std::string_view result = k.zero > 0 ? "" : "_sums";
     return fmt::format("quantize_q8_{}{}{}_zero{}_{}", k.group, subgroup, result, k.zero, k.n);
   }
+  std::string operator()(const RoundKey& k) const { return fmt::format("round_bf16_{}", k.n); }
   std::string operator()(const MatvecKey& k) const {
     return fmt::format("matvec_{}_{}x{}{}{}{}", identifier(k.format), k.rows, k.cols, suffix(k.affine),
                        suffix(k.epilogue), k.streams == 1 ? "" : fmt::format("_streams{}", k.streams));
@@ -70,6 +71,7 @@ struct Shape {
   std::string operator()(const EmbedKey& k) const { return fmt::format("({})", k.dim); }
   std::string operator()(const NormKey& k) const { return fmt::format("({})", k.n); }
   std::string operator()(const QuantizeKey& k) const { return fmt::format("({}) by {}", k.n, k.group); }
+  std::string operator()(const RoundKey& k) const { return fmt::format("({})", k.n); }
   std::string operator()(const MatvecKey& k) const { return fmt::format("({}, {})", k.rows, k.cols); }
   std::string operator()(const MatmulKey& k) const { return fmt::format("({}, {}, tokens)", k.rows, k.cols); }
   std::string operator()(const RopeKey& k) const { return fmt::format("(heads, {})", k.head_dim); }

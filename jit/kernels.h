@@ -99,6 +99,17 @@ struct QuantizeKey {
   auto operator<=>(const QuantizeKey&) const = default;
 };
 
+// out.codes = x rounded to bf16 (to nearest even), two bytes each, an odd last one with a zero behind it; the
+// rest of `out` is not there. It is what matrices of bf16_pairs multiply.
+struct RoundKey {
+  using Args = QuantizeArgs;
+  int n;
+  auto operator<=>(const RoundKey&) const = default;
+};
+constexpr std::int64_t rounded_bytes(std::int64_t n) {
+  return round_up(n, 2) * 2;
+}
+
 // What matvec does with a finished sum.
 enum class Epilogue : std::uint8_t {
   store,     // out[r] = sum[r]
@@ -126,14 +137,16 @@ struct Affine {
 
 // out = W x for the units [unit_begin, unit_end) of a packed matrix. A unit is a tile of 16 rows, where gated
 // a tile of gate and one of up; the last one may be partly padding, whose rows are not stored. See
-// formats/packing.h. Floats: sum over columns, 4 ways, each step rounded once (fma). Codes: each subgroup's
-// integer sum of (code - zero) * code of x is exact; then over subgroups in order:
+// formats/packing.h. Floats: sum over columns, 4 ways, each step rounded once (fma). bf16_pairs: sum over
+// pairs of columns, 4 ways, of each pair the odd column first and then the even one, as VDPBF16PS does: each
+// step rounded once, and subnormal numbers are zeros, those that come in as those that come out. Codes: each
+// subgroup's integer sum of (code - zero) * code of x is exact; then over subgroups in order:
 //   acc = fma(float(isum), (scale * subscale) * scale of x, acc), and with minima
 //   acc = fma(min * submin, sum of x, acc)
 struct MatvecArgs {
   const std::byte* w;
-  const float* x;    // (cols), floats only
-  QuantizedArgs xq;  // (cols), codes only; read
+  const float* x;    // (cols), where nothing prepares it (input_format())
+  QuantizedArgs xq;  // (cols), where something does; read
   float* out;        // (rows)
   std::int64_t unit_begin;
   std::int64_t unit_end;
@@ -156,7 +169,8 @@ struct MatvecKey {
 constexpr std::int64_t row_stride(std::int64_t n) {
   return round_up(n, 32) + 32;
 }
-// The codes of a quantised row of n values take this many bytes, and rows lie row_stride() of that apart;
+// The codes of a quantised row of n values take this many bytes, and rows lie row_stride() of that apart, as
+// do those of rounded_bytes();
 // scales lie n / group apart, offsets and sums n / subgroup.
 constexpr std::int64_t quantized_codes(std::int64_t n, int group) {
   return n / group * round_up(group, 4);
@@ -168,8 +182,8 @@ constexpr std::int64_t quantized_codes(std::int64_t n, int group) {
 inline constexpr int kTokenBlock = 8;
 struct MatmulArgs {
   const std::byte* w;
-  const float* x;      // (n_tokens, cols), floats only
-  QuantizedArgs xq;    // (n_tokens, cols), codes only; read
+  const float* x;      // (n_tokens, cols), as matvec's
+  QuantizedArgs xq;    // (n_tokens, cols), the same
   std::byte* scratch;  // matmul_scratch_bytes(), whose contents before and after mean nothing
   float* out;          // (n_tokens, rows)
   std::int64_t unit_begin;
@@ -378,9 +392,9 @@ struct ArgmaxKey {
 };
 
 using KernelKey =
-    std::variant<EmbedKey, NormKey, QuantizeKey, MatvecKey, MatmulKey, RopeKey, KvAppendKey, AttentionKey,
-                 AttentionRangesKey, AttentionMergeKey, SoftmaxKey, ArgmaxKey, LessonAddKey, LessonDotKey,
-                 LessonAttentionKey, LessonFeedForwardKey, LessonOneBitKey>;
+    std::variant<EmbedKey, NormKey, QuantizeKey, RoundKey, MatvecKey, MatmulKey, RopeKey, KvAppendKey,
+                 AttentionKey, AttentionRangesKey, AttentionMergeKey, SoftmaxKey, ArgmaxKey, LessonAddKey,
+                 LessonDotKey, LessonAttentionKey, LessonFeedForwardKey, LessonOneBitKey>;
 
 // "matvec_int8_64_768x288_swiglu": a C identifier, the same on every tier; debuggers and dumps show it.
 std::string kernel_name(const KernelKey& key);

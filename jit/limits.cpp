@@ -67,6 +67,21 @@ void emit_dot(Emitter& e) {
   e.leave();
 }
 
+// Where the tier has the instruction.
+void emit_dot_bf16(Emitter& e) {
+  const Reg64 turns = e.gpr();
+  const V16 a = e.uniform16(), b = e.uniform16();
+  const std::vector<V16> sums = e.v16s(chains(e.isa()));
+  e.enter();
+  e.mov(turns, e.rsi);
+  for (const V16& v : {a, b}) e.broadcast(v, Const{0x3F803F80});
+  for (const V16& sum : sums) e.zero(sum);
+  e.repeat(turns, [&] {
+    for (const V16& sum : sums) e.vdpbf16ps(sum.part[0], a.part[0], b.part[0]);
+  });
+  e.leave();
+}
+
 // Appends a loop to `code` and returns where it begins.
 template <class Emit>
 std::size_t append(std::vector<std::uint8_t>& code, Isa isa, Emit emit) {
@@ -86,6 +101,7 @@ LimitKernels::LimitKernels(Isa isa) : isa_(isa) {
   append(code, isa, emit_read);
   multiply_at_ = append(code, isa, emit_multiply);
   dot_at_ = append(code, isa, emit_dot);
+  if (isa.has_bf16_dot()) dot_bf16_at_ = append(code, isa, emit_dot_bf16);
   memory_ = ExecutableMemory(code);
 }
 
@@ -100,6 +116,12 @@ void LimitKernels::read(const std::byte* data, std::int64_t bytes) const {
 std::int64_t LimitKernels::multiply_f32(std::int64_t turns) const {
   at(multiply_at_)(nullptr, turns);
   return std::int64_t{2} * kLanes * chains(isa_);
+}
+
+std::int64_t LimitKernels::multiply_bf16(std::int64_t turns) const {
+  if (!isa_.has_bf16_dot()) return multiply_f32(turns);
+  at(dot_bf16_at_)(nullptr, turns);
+  return std::int64_t{2} * 2 * kLanes * chains(isa_);
 }
 
 std::int64_t LimitKernels::dot_u8s8(std::int64_t turns) const {

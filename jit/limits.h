@@ -21,6 +21,7 @@ class LimitKernels {
   // `turns` (>= 1) times a set of independent multiplications on registers; the return value is how many
   // operations a turn is (a multiplication and an addition count two).
   std::int64_t multiply_f32(std::int64_t turns) const;
+  std::int64_t multiply_bf16(std::int64_t turns) const;  // multiply_f32 where there is no instruction
   std::int64_t dot_u8s8(std::int64_t turns) const;
 
  private:
@@ -30,6 +31,7 @@ class LimitKernels {
   Isa isa_;
   std::size_t multiply_at_ = 0;
   std::size_t dot_at_ = 0;
+  std::size_t dot_bf16_at_ = 0;
   ExecutableMemory memory_;
 };
 

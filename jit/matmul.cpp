@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "jit/epilogue.h"
+#include "jit/float_step.h"
 #include "jit/formats/packing.h"
 #include "jit/formats/unpacker.h"
 #include "jit/generators.h"
@@ -71,9 +73,12 @@ class MatmulGenerator {
   int scratch_set() const { return scratch_at(scratch_tiles(), 0); }
   int scratch_bytes() const { return 2 * scratch_set(); }
 
-  int x_stride() const { return static_cast<int>(row_stride(key.cols)) * 4; }
-  int codes_stride() const {
-    return static_cast<int>(row_stride(quantized_codes(key.cols, key.format.group)));
+  // From a token's x, or its codes, to the next one's.
+  int x_stride() const {
+    return static_cast<int>(input ? row_stride(input->codes_bytes(key.cols)) : row_stride(key.cols) * 4);
+  }
+  std::size_t x_argument() const {
+    return input ? kXq + offsetof(QuantizedArgs, codes) : offsetof(MatmulArgs, x);
   }
   int scales_stride() const { return key.cols / layout.group * 4; }
   int subgroups_stride() const { return key.cols / layout.subgroup * 4; }
@@ -141,44 +146,38 @@ class MatmulGenerator {
     e.add(to, e.ptr[e.args() + offset]);
   }
 
-  // --- floats: one column a step; a pass over the columns for each of the 4 ways
+  // --- floats: a column or a pair of them a step; a pass over all for each of the 4 ways
   // ------------------------------------------
-  int column_bytes() const { return kLanes * (key.format.kind == FormatKind::f32 ? 4 : 2); }
-
   void sum_floats(int first_tile, int n) {
     Emitter::VectorScope scope(e);
     const std::vector<V16> sums = e.v16s({tokens_at_once(), n}, "sums[token][tile]");
-    const std::vector<V16> weights = e.v16s(n, "weights[tile]");
-    const V16 value = e.uniform16("x_k");
-    const auto column = [&](int k) {
-      e.note("a column: {} tiles of 16 rows, {} tokens", n, tokens_at_once());
-      for (int i = 0; i < n; ++i) {
-        e.load_as_f32(weights[static_cast<std::size_t>(i)], at_w + i * tile + k * column_bytes(),
-                      float_type(key.format.kind));
-      }
+    const FloatStep step(e, key.format, n);
+    const auto add_step = [&](int k) {
+      e.note("a step: {} tiles of 16 rows, {} tokens", n, tokens_at_once());
+      for (int i = 0; i < n; ++i) step.load_weights(i, at_w + i * tile + k * step.weight_bytes());
       for (int t = 0; t < tokens_at_once(); ++t) {
-        e.broadcast(value, at_x + t * x_stride() + k * 4);
-        for (int i = 0; i < n; ++i) {
-          e.fma(sums[static_cast<std::size_t>(t * n + i)], value, weights[static_cast<std::size_t>(i)]);
-        }
+        step.load_input(at_x + t * x_stride() + k * FloatStep::kInputBytes);
+        for (int i = 0; i < n; ++i) step.add_product(sums[static_cast<std::size_t>(t * n + i)], i);
       }
     };
-    constexpr int kUnroll = 4;  // columns of one way
+    constexpr int kUnroll = 4;  // steps of one way
     const int turn = kUnroll * kFloatWays;
-    const int turns = key.cols / turn;
+    const int steps = step.steps(key.cols), turns = steps / turn;
     for (int way = 0; way < kFloatWays; ++way) {
-      e.note("tiles {} to {}: columns {}, {}, … (way {} of {})", first_tile, first_tile + n - 1, way,
+      e.note("tiles {} to {}: steps {}, {}, … (way {} of {})", first_tile, first_tile + n - 1, way,
              way + kFloatWays, way, kFloatWays);
       for (const V16& sum : sums) e.zero(sum);
-      token_pointer(at_x, offsetof(MatmulArgs, x), x_stride());
+      token_pointer(at_x, x_argument(), x_stride());
+      step.begin();
       e.repeat(count, turns, [&] {
-        for (int k = way; k < turn; k += kFloatWays) column(k);
-        prefetch(n * kUnroll * column_bytes());
-        e.add(at_x, turn * 4);
-        e.add(at_w, turn * column_bytes());
+        for (int k = way; k < turn; k += kFloatWays) add_step(k);
+        prefetch(n * kUnroll * step.weight_bytes());
+        e.add(at_x, turn * FloatStep::kInputBytes);
+        e.add(at_w, turn * step.weight_bytes());
       });
-      for (int k = way; k < key.cols % turn; k += kFloatWays) column(k);
-      e.sub(at_w, turns * turn * column_bytes());
+      for (int k = way; k < steps % turn; k += kFloatWays) add_step(k);
+      step.end();
+      e.sub(at_w, turns * turn * step.weight_bytes());
       e.note("add the way to those that came before");
       for (int i = 0; i < n; ++i) {
         for (int t = 0; t < tokens_at_once(); ++t) {
@@ -263,8 +262,7 @@ class MatmulGenerator {
   void sum_codes(int first_tile, int n, int part) {
     Emitter::VectorScope scope(e);
     const Codes c(e, layout, n, tokens_at_once());
-    constexpr auto kXq = offsetof(MatmulArgs, xq);
-    token_pointer(at_x, kXq + offsetof(QuantizedArgs, codes), codes_stride());
+    token_pointer(at_x, x_argument(), x_stride());
     token_pointer(x_scales, kXq + offsetof(QuantizedArgs, scales), scales_stride());
     const auto of_subgroups =
         layout.sums_inputs() ? offsetof(QuantizedArgs, sums) : offsetof(QuantizedArgs, offsets);
@@ -321,7 +319,7 @@ class MatmulGenerator {
                       at_w + i * plain_tile() + step * 4 * kLanes + part * kPartBytes);
     }
     for (int t = 0; t < tokens_at_once(); ++t) {
-      e.broadcast_inputs4(c.x, at_x + t * codes_stride() + step * 4);
+      e.broadcast_inputs4(c.x, at_x + t * x_stride() + step * 4);
       for (int i = 0; i < c.n; ++i) {
         e.dot(c.isums[c.at(t, i)], c.weights[static_cast<std::size_t>(i)], c.x, c.temp);
       }
@@ -376,6 +374,7 @@ class MatmulGenerator {
                   {result, up, at_out + (t * out_stride() + offset), at_x + offset, rows});
   }
 
+  static constexpr auto kXq = offsetof(MatmulArgs, xq);
   static constexpr int kStraightSteps = 16;
   static constexpr int kPartBytes = 32;       // of a 256-bit register
   static constexpr int kPrefetchedOver = 96;  // of a chunk's 128
@@ -383,6 +382,7 @@ class MatmulGenerator {
   Emitter& e;
   const MatmulKey& key;
   const int tile = static_cast<int>(tile_bytes(key.format, key.cols));
+  const std::optional<InputFormat> input = input_format(key.format);
   const CodesLayout layout{key.format};
   const PlainLayout plain{layout};
   const Reg64 w = e.gpr("w"), out = e.gpr("out"), units = e.gpr("units"), token = e.gpr("token");

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "jit/epilogue.h"
+#include "jit/float_step.h"
 #include "jit/formats/packing.h"
 #include "jit/formats/unpacker.h"
 #include "jit/generators.h"
@@ -57,7 +58,7 @@ class MatvecGenerator {
     e.add(out, n_units * kLanes * 4);
   }
 
-  // --- floats: one column a step, 4 ways
+  // --- floats: a column or a pair of them a step, 4 ways
   // ------------------------------------------------------------------------------
   // Moves w past the first tile.
   void sum_floats(std::span<const V16> sums) {
@@ -68,34 +69,26 @@ class MatvecGenerator {
     const auto way = [&](int k, int i) -> const V16& {
       return ways[static_cast<std::size_t>(k % kFloatWays * n + i)];
     };
-    const V16 value = e.uniform16("x_k");
+    const FloatStep step(e, key.format, 1);
+    const int steps = step.steps(key.cols), bytes = step.weight_bytes();
     e.note("{} x 16 rows: sums over {} columns, {} ways", n, key.cols, kFloatWays);
-    const bool is_f32 = key.format.kind == FormatKind::f32;
-    const V16 weight = is_f32 ? V16() : e.v16("w_k");
-    const int column_bytes = kLanes * (is_f32 ? 4 : 2);
     for (const V16& sum : ways) e.zero(sum);
-    const auto column = [&](int k) {
-      e.broadcast(value, x + k * 4);
-      for (int i = 0; i < n; ++i) {
-        const RegExp at = w + i * tile + k * column_bytes;
-        if (is_f32) {
-          e.fma(way(k, i), value, at);
-        } else {
-          e.load_as_f32(weight, at, float_type(key.format.kind));
-          e.fma(way(k, i), value, weight);
-        }
-      }
+    const auto add_step = [&](int k) {
+      step.load_input(x + k * FloatStep::kInputBytes);
+      for (int i = 0; i < n; ++i) step.add_product(way(k, i), w + i * tile + k * bytes);
     };
     constexpr int kUnroll = 16;
-    e.mov(x, e.ptr[e.args() + offsetof(MatvecArgs, x)]);
-    e.repeat(count, key.cols / kUnroll, [&] {
-      for (int k = 0; k < kUnroll; ++k) column(k);
-      e.add(x, kUnroll * 4);
-      e.add(w, kUnroll * column_bytes);
+    e.mov(x, e.ptr[e.args() + (input_format(key.format) ? kXq + offsetof(QuantizedArgs, codes)
+                                                        : offsetof(MatvecArgs, x))]);
+    step.begin();
+    e.repeat(count, steps / kUnroll, [&] {
+      for (int k = 0; k < kUnroll; ++k) add_step(k);
+      e.add(x, kUnroll * FloatStep::kInputBytes);
+      e.add(w, kUnroll * bytes);
     });
-    const int rest = key.cols % kUnroll;
-    for (int k = 0; k < rest; ++k) column(k);
-    e.add(w, tile - key.cols / kUnroll * kUnroll * column_bytes);
+    for (int k = 0; k < steps % kUnroll; ++k) add_step(k);
+    step.end();
+    e.add(w, tile - steps / kUnroll * kUnroll * bytes);
     e.note("the ways' sum");
     for (int i = 0; i < n; ++i) {
       e.add(way(0, i), way(0, i), way(1, i));
@@ -150,7 +143,6 @@ class MatvecGenerator {
   void sum_codes(std::span<const V16> sums) {
     Emitter::VectorScope scope(e);
     const Codes c(*this, static_cast<int>(sums.size()));
-    constexpr auto kXq = offsetof(MatvecArgs, xq);
     e.mov(x, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, codes)]);
     e.mov(x_scales, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, scales)]);
     const auto of_subgroups =
@@ -282,6 +274,7 @@ class MatvecGenerator {
                   {sums[0], gated ? sums[1] : V16(), out + offset, x + offset, rows});
   }
 
+  static constexpr auto kXq = offsetof(MatvecArgs, xq);
   static constexpr int kStraightSteps = 32;
   static constexpr int kPartBytes = 32;  // of a 256-bit register
   static constexpr int kCacheLine = 64;

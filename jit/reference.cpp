@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -19,6 +20,26 @@ float dot_floats(const MatvecKey& key, const MatvecArgs& args, const std::byte* 
   float ways[4] = {};
   for (int k = 0; k < key.cols; ++k) {
     ways[k % 4] = fused(packed_value(key.format, key.cols, tile, lane, k, 1), args.x[k], ways[k % 4]);
+  }
+  return tree_sum(ways, 4);
+}
+
+// A number as VDPBF16PS takes and gives it: subnormal ones are zeros.
+float flushed(float x) {
+  return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0F, x) : x;
+}
+
+// One row of a packed tile of bf16_pairs times the rounded x.
+float dot_pairs(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
+  float ways[4] = {};
+  for (int k = 0; k < key.cols; k += 2) {
+    float& sum = ways[k / 2 % 4];
+    for (const int col : {k + 1, k}) {
+      std::uint16_t x = 0;
+      std::memcpy(&x, args.xq.codes + std::ptrdiff_t{2} * col, sizeof x);
+      const float weight = packed_value(key.format, key.cols, tile, lane, col, 1);
+      sum = flushed(fused(flushed(weight), flushed(bfloat_to_float(x)), sum));
+    }
   }
   return tree_sum(ways, 4);
 }
@@ -47,7 +68,10 @@ float dot(const MatvecKey& key, const MatvecArgs& args, std::int64_t row, int ti
   const std::byte* const tile =
       args.w + (row / kLanes * tiles + tile_index) * tile_bytes(key.format, key.cols);
   const auto lane = static_cast<int>(row % kLanes);
-  float sum = has_codes(key.format) ? dot_codes(key, args, tile, lane) : dot_floats(key, args, tile, lane);
+  const auto product = has_codes(key.format)                       ? dot_codes
+                       : key.format.kind == FormatKind::bf16_pairs ? dot_pairs
+                                                                   : dot_floats;
+  float sum = product(key, args, tile, lane);
   if (key.affine.scale) sum = sum * args.scales[tile_index];
   if (key.affine.bias) sum = sum + args.bias[row];
   return sum;
@@ -117,6 +141,13 @@ void reference(const QuantizeKey& key, const QuantizeArgs& args) {
   }
 }
 
+void reference(const RoundKey& key, const QuantizeArgs& args) {
+  for (int i = 0; i < round_up(key.n, 2); ++i) {
+    const std::uint16_t rounded = i < key.n ? float_to_bfloat(args.x[i]) : std::uint16_t{0};
+    std::memcpy(args.out.codes + std::ptrdiff_t{2} * i, &rounded, sizeof rounded);
+  }
+}
+
 void reference(const MatvecKey& key, const MatvecArgs& args) {
   const std::int64_t end = std::min<std::int64_t>(args.unit_end * kLanes, key.rows);
   for (std::int64_t row = args.unit_begin * kLanes; row < end; ++row) {
@@ -144,19 +175,21 @@ void reference(const MatvecKey& key, const MatvecArgs& args) {
 
 void reference(const MatmulKey& key, const MatmulArgs& args) {
   const MatvecKey row{key.format, key.rows, key.cols, key.epilogue, 1, key.affine};
+  const std::optional<InputFormat> input = input_format(key.format);
   const CodesLayout layout(key.format);
   for (std::int64_t t = 0; t < round_up(args.n_tokens, kTokenBlock); ++t) {
     MatvecArgs one{args.w,          nullptr,       {},          args.out + t * row_stride(key.rows),
                    args.unit_begin, args.unit_end, args.scales, args.bias};
-    if (has_codes(key.format)) {
-      const std::int64_t codes = row_stride(quantized_codes(key.cols, layout.group));
-      const std::int64_t subgroups = t * (key.cols / layout.subgroup);
-      one.xq = {.codes = args.xq.codes + t * codes,
-                .scales = args.xq.scales + t * (key.cols / layout.group),
-                .offsets = layout.zero > 0 ? args.xq.offsets + subgroups : nullptr,
-                .sums = layout.sums_inputs() ? args.xq.sums + subgroups : nullptr};
+    if (input) {
+      one.xq.codes = args.xq.codes + t * row_stride(input->codes_bytes(key.cols));
     } else {
       one.x = args.x + t * row_stride(key.cols);
+    }
+    if (has_codes(key.format)) {
+      const std::int64_t subgroups = t * (key.cols / layout.subgroup);
+      one.xq.scales = args.xq.scales + t * (key.cols / layout.group);
+      if (layout.zero > 0) one.xq.offsets = args.xq.offsets + subgroups;
+      if (layout.sums_inputs()) one.xq.sums = args.xq.sums + subgroups;
     }
     reference(row, one);
   }

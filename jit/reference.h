@@ -9,6 +9,7 @@ namespace llamajit::jit {
 void reference(const EmbedKey& key, const EmbedArgs& args);
 void reference(const NormKey& key, const NormArgs& args);
 void reference(const QuantizeKey& key, const QuantizeArgs& args);
+void reference(const RoundKey& key, const QuantizeArgs& args);
 void reference(const MatvecKey& key, const MatvecArgs& args);
 void reference(const MatmulKey& key, const MatmulArgs& args);
 void reference(const RopeKey& key, const RopeArgs& args);

@@ -34,18 +34,18 @@ void run_once(Engine& engine, const BenchTest& test, const std::vector<TokenId>&
 class Limit {
  public:
   Limit(Engine& engine, BenchTest::Kind kind)
-      : kind_(kind), quantised_(has_codes(engine.weights().layers.front().wq.format)) {
+      : kind_(kind), format_(engine.weights().layers.front().wq.format) {
     if (engine.code().isa().generates()) limits_.emplace(engine);
   }
   double measure() const {
     if (!limits_) return 0;
     if (kind_ == BenchTest::Kind::decode) return limits_->read_weights();
-    return quantised_ ? limits_->dot_u8s8() : limits_->multiply_f32();
+    return limits_->multiply(format_);
   }
 
  private:
   BenchTest::Kind kind_;
-  bool quantised_;
+  jit::Format format_;
   std::optional<MachineLimits> limits_;
 };
 

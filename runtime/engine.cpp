@@ -20,15 +20,15 @@ constexpr int kChunk = 128;
 // same time.
 constexpr int kWorthAChunk = 2;
 
-jit::KvType chosen_kv_type(const ModelFile& file, std::optional<jit::KvType> asked) {
-  const bool quantised = has_codes(file.layers.front().wq.format);
-  return asked.value_or(quantised ? jit::KvType::f16 : jit::KvType::f32);
+jit::KvType chosen_kv_type(const ModelFile& file, const EngineOptions& options) {
+  const bool exact = !has_codes(file.layers.front().wq.format) && !options.precision.bf16;
+  return options.precision.kv_type.value_or(exact ? jit::KvType::f32 : jit::KvType::f16);
 }
 
-Weights pack(const ModelFile& file, Team& team, double& ms) {
+Weights pack(const ModelFile& file, Team& team, bool as_bf16, double& ms) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  Weights weights(file, team);
+  Weights weights(file, team, as_bf16);
   ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   return weights;
 }
@@ -52,7 +52,7 @@ int chosen_context(const ModelFile& file, const EngineOptions& options) {
                     config.seq_len, asked));
   }
   const int context = asked > 0 ? asked : config.seq_len;
-  const std::size_t needed = context_bytes(config, context, chosen_kv_type(file, options.kv_type));
+  const std::size_t needed = context_bytes(config, context, chosen_kv_type(file, options));
   if (needed > physical_memory()) {
     throw std::runtime_error(
         fmt::format("{}: context: {} tokens need {} MiB for their KV cache, this machine has {} "
@@ -69,8 +69,8 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
       isa_(options.isa),
       context_(chosen_context(file, options)),
       team_(options.threads),
-      weights_(pack(file, team_, pack_ms_)),
-      kv_cache_(config_, context_, chosen_kv_type(file, options.kv_type)),
+      weights_(pack(file, team_, options.precision.bf16, pack_ms_)),
+      kv_cache_(config_, context_, chosen_kv_type(file, options)),
       rope_(context_, config_.head_dim(), config_.rope),
       tuning_(options.tuning),
       publication_(options.publication),

@@ -22,11 +22,17 @@
 
 namespace llamajit {
 
+// What of a model is rounded beyond what its file says.
+struct Precision {
+  std::optional<jit::KvType> kv_type{};  // default: f16 for quantised or rounded weights, f32 for float ones
+  bool bf16 = false;  // matrices of floats, and what they are multiplied with, are rounded to bf16
+};
+
 struct EngineOptions {
   jit::Isa isa;
   int threads = 1;
-  int context = 0;                       // positions; 0: as many as the model was made for
-  std::optional<jit::KvType> kv_type{};  // default: f16 for quantised weights, f32 for float ones
+  int context = 0;  // positions; 0: as many as the model was made for
+  Precision precision{};
   Tuning tuning{};
   jit::inspect::PublicationOptions publication{};  // whom to tell of the kernels: nobody
 };

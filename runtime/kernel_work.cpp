@@ -1,6 +1,7 @@
 #include "runtime/kernel_work.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "jit/formats/packing.h"
 #include "jit/kv_layout.h"
@@ -13,13 +14,14 @@ using jit::kLanes;
 constexpr std::int64_t kFloat = sizeof(float);
 
 // Codes, their scales, and a number for each subgroup.
-std::int64_t quantized_bytes(const jit::InputFormat& format, std::int64_t n) {
-  return jit::quantized_codes(n, format.group) + (n / format.group + n / format.subgroup) * kFloat;
+std::int64_t prepared_bytes(const jit::InputFormat& format, std::int64_t n) {
+  return format.codes_bytes(n) + (format.groups(n) + format.subgroups(n)) * kFloat;
 }
 
 // A vector of n activations as matrices take it.
 std::int64_t input_bytes(jit::Format format, std::int64_t n) {
-  return has_codes(format) ? quantized_bytes(input_format(format), n) : n * kFloat;
+  const std::optional<jit::InputFormat> input = input_format(format);
+  return input ? prepared_bytes(*input, n) : n * kFloat;
 }
 
 // Rows [begin, end) of a product with one vector after another.
@@ -63,7 +65,10 @@ struct WorkOf {
     return {(2 * args.vectors + (layer ? 2 : 1)) * k.n * kFloat, args.vectors * (layer ? 7 : 4) * k.n};
   }
   KernelWork operator()(const jit::QuantizeKey& k, const jit::QuantizeArgs& /*args*/) const {
-    return {k.n * kFloat + quantized_bytes({k.group, k.subgroup, k.zero}, k.n), std::int64_t{3} * k.n};
+    return {k.n * kFloat + prepared_bytes({false, k.group, k.subgroup, k.zero}, k.n), std::int64_t{3} * k.n};
+  }
+  KernelWork operator()(const jit::RoundKey& k, const jit::QuantizeArgs& /*args*/) const {
+    return {k.n * kFloat + jit::rounded_bytes(k.n), k.n};
   }
   KernelWork operator()(const jit::MatvecKey& k, const jit::MatvecArgs& args) const {
     return product(k, args, 1);

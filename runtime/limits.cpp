@@ -67,18 +67,28 @@ double MachineLimits::read_cached() const {
                    [&] { engine_.team().run(read); });
 }
 
-double MachineLimits::dot_u8s8() const {
-  const std::int64_t operations = kernels_.dot_u8s8(1);
-  auto multiply = [&](int) { (void)kernels_.dot_u8s8(kTurns); };
+double MachineLimits::rate_of(Loop loop) const {
+  const std::int64_t operations = (kernels_.*loop)(1);
+  auto multiply = [&](int) { (void)(kernels_.*loop)(kTurns); };
   return best_rate(static_cast<double>(operations) * kTurns * engine_.threads(),
                    [&] { engine_.team().run(multiply); });
 }
 
+double MachineLimits::dot_u8s8() const {
+  return rate_of(&jit::LimitKernels::dot_u8s8);
+}
+
 double MachineLimits::multiply_f32() const {
-  const std::int64_t operations = kernels_.multiply_f32(1);
-  auto multiply = [&](int) { (void)kernels_.multiply_f32(kTurns); };
-  return best_rate(static_cast<double>(operations) * kTurns * engine_.threads(),
-                   [&] { engine_.team().run(multiply); });
+  return rate_of(&jit::LimitKernels::multiply_f32);
+}
+
+double MachineLimits::multiply_bf16() const {
+  return rate_of(&jit::LimitKernels::multiply_bf16);
+}
+
+double MachineLimits::multiply(jit::Format format) const {
+  if (has_codes(format)) return dot_u8s8();
+  return format.kind == jit::FormatKind::bf16_pairs ? multiply_bf16() : multiply_f32();
 }
 
 }  // namespace llamajit

@@ -18,8 +18,14 @@ class MachineLimits {
   // On registers alone, in operations/s.
   double dot_u8s8() const;
   double multiply_f32() const;
+  double multiply_bf16() const;
+  // That of these which matrices of the format multiply with.
+  double multiply(jit::Format format) const;
 
  private:
+  using Loop = std::int64_t (jit::LimitKernels::*)(std::int64_t turns) const;
+  double rate_of(Loop loop) const;
+
   Engine& engine_;
   jit::LimitKernels kernels_;
 };

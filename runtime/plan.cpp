@@ -21,11 +21,11 @@ struct Plan::Scratch {
 
 namespace {
 
-// A vector that matrices are about to be multiplied with; remembers how it was last quantised.
+// A vector that matrices are about to be multiplied with; remembers how it was last prepared.
 struct Input {
   const float* x;
   int n;
-  std::optional<jit::InputFormat> quantised_for{};
+  std::optional<jit::InputFormat> prepared_for{};
 };
 
 // Whether an even split of the K/V heads over the threads is also one of whole tiles of q, k and v, so that
@@ -220,12 +220,7 @@ class Plan::Builder {
 
   void matvec(Input& x, const PackedMatrix& matrix, Range units, Epilogue epilogue, float* out) {
     if (units.begin == units.end) return;
-    const jit::InputFormat input = input_format(matrix.format);
-    if (has_codes(matrix.format) && x.quantised_for != input) {
-      call(jit::QuantizeKey{x.n, input.group, input.subgroup, input.zero},
-           jit::QuantizeArgs{x.x, scratch().q});
-      x.quantised_for = input;
-    }
+    prepare(x, input_format(matrix.format));
     call(tuning_.choose(jit::MatvecKey{.format = matrix.format,
                                        .rows = matrix.rows,
                                        .cols = matrix.cols,
@@ -234,6 +229,17 @@ class Plan::Builder {
                         cache_.isa()),
          jit::MatvecArgs{matrix.data, x.x, scratch().q, out, units.begin, units.end, matrix.scales,
                          matrix.bias});
+  }
+
+  void prepare(Input& x, const std::optional<jit::InputFormat>& input) {
+    if (!input || x.prepared_for == input) return;
+    const jit::QuantizeArgs args{x.x, scratch().q};
+    if (input->pairs) {
+      call(jit::RoundKey{x.n}, args);
+    } else {
+      call(jit::QuantizeKey{x.n, input->group, input->subgroup, input->zero}, args);
+    }
+    x.prepared_for = input;
   }
 
   // The same for a whole matrix, whose units are dealt out if it is large enough. Whether it is.

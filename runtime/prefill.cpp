@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstring>
 #include <initializer_list>
+#include <optional>
 
 #include "runtime/deal.h"
 #include "runtime/plan.h"
@@ -21,30 +22,34 @@ namespace {
 // need be.
 constexpr std::int64_t kPortion = 3;
 
-struct Quantizer {
+struct Preparation {
+  Preparation(const jit::InputFormat& input, int n, jit::CodeCache& code)
+      : format(input),
+        kernel(input.pairs ? code.get(jit::RoundKey{n})
+                           : code.get(jit::QuantizeKey{n, input.group, input.subgroup, input.zero})) {}
+
   jit::InputFormat format;
   Kernel<jit::QuantizeArgs> kernel;
 };
 
-// What becomes of a vector that some matrices are multiplied with: it is quantised once for each way in which
-// they want it.
+// What becomes of a vector that some matrices are multiplied with: it is quantised or rounded once for each
+// way in which they want it.
 struct InputKernels {
   InputKernels(std::initializer_list<const PackedMatrix*> matrices, jit::CodeCache& code)
       : n((*matrices.begin())->cols) {
     for (const PackedMatrix* matrix : matrices) {
-      const jit::InputFormat f = input_format(matrix->format);
-      if (!has_codes(matrix->format) || index(f) < quantizers.size()) continue;
-      quantizers.push_back({f, code.get(jit::QuantizeKey{n, f.group, f.subgroup, f.zero})});
+      const std::optional<jit::InputFormat> format = input_format(matrix->format);
+      if (format && index(format) == preparations.size()) preparations.emplace_back(*format, n, code);
     }
   }
-  // Among the quantizers; their number if there is none.
-  std::size_t index(const jit::InputFormat& format) const {
-    const auto found = std::ranges::find(quantizers, format, &Quantizer::format);
-    return static_cast<std::size_t>(found - quantizers.begin());
+  // Among the preparations; their number if there is none.
+  std::size_t index(const std::optional<jit::InputFormat>& format) const {
+    const auto found = std::ranges::find(preparations, format, &Preparation::format);
+    return static_cast<std::size_t>(found - preparations.begin());
   }
 
   int n;
-  std::vector<Quantizer> quantizers;
+  std::vector<Preparation> preparations;
 };
 
 struct MatrixKernel {
@@ -57,7 +62,7 @@ struct MatrixKernel {
         deal(std::make_unique<Deal>(packed.units(), threads > 1 ? kPortion : packed.units(), threads)) {}
 
   const PackedMatrix* matrix;
-  std::size_t input;  // the quantizer
+  std::size_t input;  // the preparation
   jit::MatmulKey key;
   Kernel<jit::MatmulArgs> multiply;
   std::unique_ptr<Deal> deal;
@@ -152,7 +157,7 @@ class Prefill::Walker {
  private:
   // att = the heads' outputs; the caller has to wait for the others.
   void attention(const LayerWeights& weights, const LayerKernels& kernels, std::ptrdiff_t layer) {
-    prepare_input(weights.att_norm, kernels.qkv_input);
+    normalise(weights.att_norm, kernels.qkv_input);
     multiply(kernels.wq, p_.norm_, p_.q_);
     multiply(kernels.wk, p_.norm_, p_.k_);
     multiply(kernels.wv, p_.norm_, p_.v_);
@@ -162,48 +167,48 @@ class Prefill::Walker {
 
   // hidden = the feed-forward's first half; the caller has to wait for the others.
   void hidden(const LayerWeights& weights, const LayerKernels& kernels) {
-    prepare_input(weights.ffn_norm, kernels.gate_up_input);
+    normalise(weights.ffn_norm, kernels.gate_up_input);
     multiply(kernels.gate_up, p_.norm_, p_.hidden_);
   }
 
   // Normalises the rows of `values` in place if there are weights for it; ends with a barrier then, unless
-  // the quantisation that comes next has one.
+  // the preparation that comes next has one.
   void sub_norm(const Kernel<jit::NormArgs>& kernel, const float* weight, float* values, int n,
                 const InputKernels& next) {
     if (weight == nullptr) return;
     for_my_tokens([&](std::int64_t t) { call(kernel, {row(values, t, n), weight, row(values, t, n)}); });
-    if (next.quantizers.empty()) barrier();
+    if (next.preparations.empty()) barrier();
   }
 
   // x += W values; ends with a barrier.
   void add_product(const InputKernels& input, const MatrixKernel& kernel, const float* values) {
-    quantize(input, values);
+    prepare(input, values);
     multiply(kernel, values, p_.x_);
     barrier();
   }
 
-  // norm = the norm of x, quantised where the matrices want it; ends with a barrier.
-  void prepare_input(const NormWeights& weights, const InputKernels& input) {
+  // norm = the norm of x, prepared where the matrices want it; ends with a barrier.
+  void normalise(const NormWeights& weights, const InputKernels& input) {
     for_my_tokens([&](std::int64_t t) {
       call(k_.norm, {x(t), weights.weight, row(p_.norm_, t, c_.dim), weights.bias});
     });
-    if (input.quantizers.empty()) return barrier();
-    quantize(input, p_.norm_);
+    if (input.preparations.empty()) return barrier();
+    prepare(input, p_.norm_);
   }
 
-  // xq = values, quantised; ends with a barrier, unless there is nothing to do.
-  void quantize(const InputKernels& input, const float* values) {
-    if (input.quantizers.empty()) return;
-    for (std::size_t i = 0; i < input.quantizers.size(); ++i) {
-      const Quantizer& quantizer = input.quantizers[i];
-      const jit::InputFormat& format = quantizer.format;
+  // xq = values, prepared for the matrices; ends with a barrier, unless there is nothing to do.
+  void prepare(const InputKernels& input, const float* values) {
+    if (input.preparations.empty()) return;
+    for (std::size_t i = 0; i < input.preparations.size(); ++i) {
+      const Preparation& preparation = input.preparations[i];
+      const jit::InputFormat& format = preparation.format;
       const jit::QuantizedArgs& to = p_.xq_[i];
-      const std::int64_t codes = row_stride(jit::quantized_codes(input.n, format.group));
-      const std::int64_t groups = input.n / format.group, subgroups = input.n / format.subgroup;
+      const std::int64_t codes = row_stride(format.codes_bytes(input.n));
+      const std::int64_t groups = format.groups(input.n), subgroups = format.subgroups(input.n);
       for_my_tokens([&](std::int64_t t) {
-        call(quantizer.kernel, {values + t * row_stride(input.n),
-                                {to.codes + t * codes, to.scales + t * groups, to.offsets + t * subgroups,
-                                 to.sums + t * subgroups}});
+        call(preparation.kernel, {values + t * row_stride(input.n),
+                                  {to.codes + t * codes, to.scales + t * groups, to.offsets + t * subgroups,
+                                   to.sums + t * subgroups}});
       });
     }
     barrier();
@@ -331,7 +336,7 @@ void Prefill::place(Carver& carver, int threads) {
   v_ = matrix(config_.kv_dim());
   att_ = matrix(config_.q_dim());
   hidden_ = matrix(config_.hidden_dim);
-  place_quantized(carver, tokens);
+  place_prepared(carver, tokens);
   std::int64_t scratch = 0;
   for (const LayerKernels& layer : kernels_->layers) {
     for (const MatrixKernel* m : layer.matrices()) scratch = std::max(scratch, matmul_scratch_bytes(m->key));
@@ -345,8 +350,8 @@ void Prefill::place(Carver& carver, int threads) {
   }
 }
 
-// One for each way in which an input is quantised, as large as any layer needs it.
-void Prefill::place_quantized(Carver& carver, std::int64_t tokens) {
+// One for each way in which an input is prepared, as large as any layer needs it.
+void Prefill::place_prepared(Carver& carver, std::int64_t tokens) {
   struct Sizes {
     std::int64_t codes = 0, groups = 0, subgroups = 0;  // of a token
   };
@@ -354,13 +359,13 @@ void Prefill::place_quantized(Carver& carver, std::int64_t tokens) {
   for (const LayerKernels& layer : kernels_->layers) {
     for (const InputKernels* input :
          {&layer.qkv_input, &layer.wo_input, &layer.gate_up_input, &layer.down_input}) {
-      sizes.resize(std::max(sizes.size(), input->quantizers.size()));
-      for (std::size_t i = 0; i < input->quantizers.size(); ++i) {
-        const jit::InputFormat& format = input->quantizers[i].format;
+      sizes.resize(std::max(sizes.size(), input->preparations.size()));
+      for (std::size_t i = 0; i < input->preparations.size(); ++i) {
+        const jit::InputFormat& format = input->preparations[i].format;
         Sizes& s = sizes[i];
-        s.codes = std::max(s.codes, row_stride(jit::quantized_codes(input->n, format.group)));
-        s.groups = std::max<std::int64_t>(s.groups, input->n / format.group);
-        s.subgroups = std::max<std::int64_t>(s.subgroups, input->n / format.subgroup);
+        s.codes = std::max(s.codes, row_stride(format.codes_bytes(input->n)));
+        s.groups = std::max(s.groups, format.groups(input->n));
+        s.subgroups = std::max(s.subgroups, format.subgroups(input->n));
       }
     }
   }

@@ -57,7 +57,7 @@ class Prefill {
   class Walker;
 
   void place(Carver& carver, int threads);
-  void place_quantized(Carver& carver, std::int64_t tokens);
+  void place_prepared(Carver& carver, std::int64_t tokens);
 
   Config config_;
   const Weights& weights_;

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "jit/kv_layout.h"
+#include "jit/scalar_math.h"
 
 namespace llamajit {
 namespace {
@@ -39,6 +40,9 @@ struct Outputs {
             {Output::Type::f32, args.out.scales, groups},
             key.zero > 0 ? Output{Output::Type::i32, args.out.offsets, key.n / key.subgroup}
                          : Output{Output::Type::f32, args.out.sums, key.n / key.subgroup}};
+  }
+  std::vector<Output> operator()(const jit::RoundKey& key, const jit::QuantizeArgs& args) const {
+    return {{Output::Type::u16, args.out.codes, jit::rounded_bytes(key.n) / 2}};
   }
   std::vector<Output> operator()(const jit::MatvecKey& key, const jit::MatvecArgs& args) const {
     const std::int64_t begin = args.unit_begin * kLanes;
@@ -251,7 +255,10 @@ std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int f
     for (std::int64_t col = 0; col < tensor.cols; ++col) {
       const float value =
           jit::packed_value(packed.format, packed.cols, base, row, col, packed.tiles_per_unit);
-      const float expected = source_value(source(tensor), row_of(row), col);
+      float expected = source_value(source(tensor), row_of(row), col);
+      if (packed.format.kind == jit::FormatKind::bf16_pairs) {
+        expected = jit::bfloat_to_float(jit::float_to_bfloat(expected));
+      }
       if (std::bit_cast<std::uint32_t>(value) != std::bit_cast<std::uint32_t>(expected)) ++wrong;
     }
   }
@@ -285,9 +292,8 @@ void verify_token(Plan& plan, int threads, jit::Cursor at, Verifier& verifier) {
 
 }  // namespace
 
-std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa,
-                                      std::optional<jit::KvType> kv_type) {
-  Engine engine(file, {.isa = isa, .kv_type = kv_type});
+std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa, const Precision& precision) {
+  Engine engine(file, {.isa = isa, .precision = precision});
   // A chunk, then a token: together far enough to reach the second group of sixteen positions, where the
   // context allows, and across the end of attention's first range. The chunk is no whole number of token
   // blocks. Positions before it are zeros.
@@ -318,9 +324,9 @@ std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa,
   return verifier.rows;
 }
 
-std::int64_t verify_packing(const ModelFile& file) {
+std::int64_t verify_packing(const ModelFile& file, const Precision& precision) {
   Team team(1);
-  const Weights weights(file, team);
+  const Weights weights(file, team, precision.bf16);
   std::int64_t wrong = count_wrong(file.embedding, weights.embedding, 0);
   if (!file.config.shared_classifier) wrong += count_wrong(file.classifier, weights.classifier, 0);
   for (std::size_t i = 0; i < file.layers.size(); ++i) {

@@ -16,8 +16,11 @@ struct Weights::PackJob {
 // Places weights one after the other. Without memory it learns the size; with it, vectors are filled at once.
 class Weights::Layout {
  public:
-  Layout(const Config& config, Carver& carver) : config_(config), carver_(carver) {}
+  Layout(const Config& config, Carver& carver, bool as_bf16)
+      : config_(config), carver_(carver), as_bf16_(as_bf16) {}
 
+  // One whose rows are only copied.
+  PackedMatrix table(const Tensor& tensor) { return place({&tensor}, false, tensor.format); }
   PackedMatrix matrix(const Tensor& tensor) { return place({&tensor}, false); }
   PackedMatrix matrix(const Tensor& tensor, const Tensor& scale, const Tensor& bias, bool rotated = false) {
     return with({&scale}, bias, place({&tensor}, rotated), rotated);
@@ -39,8 +42,13 @@ class Weights::Layout {
 
  private:
   PackedMatrix place(std::initializer_list<const Tensor*> tensors, bool rotated) {
+    constexpr jit::Format kPairs{jit::FormatKind::bf16_pairs, 0};
+    const jit::Format format = (*tensors.begin())->format;
+    return place(tensors, rotated, as_bf16_ && !has_codes(format) ? kPairs : format);
+  }
+  PackedMatrix place(std::initializer_list<const Tensor*> tensors, bool rotated, jit::Format format) {
     const Tensor& first = **tensors.begin();
-    PackedMatrix m{.format = first.format,
+    PackedMatrix m{.format = format,
                    .rows = static_cast<int>(first.rows),
                    .cols = static_cast<int>(first.cols),
                    .tiles_per_unit = static_cast<int>(tensors.size())};
@@ -64,16 +72,18 @@ class Weights::Layout {
 
   const Config& config_;
   Carver& carver_;
+  bool as_bf16_;
 };
 
 // Places everything: called once without memory to learn the size, and once with it.
-std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& carver) {
-  Layout layout(file.config, carver);
+std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, bool as_bf16) {
+  Layout layout(file.config, carver, as_bf16);
   const auto norm = [&](const Tensor& weight, const Tensor& bias) {
     return NormWeights{layout.vector(weight), layout.vector(bias)};
   };
-  embedding = layout.matrix(file.embedding);
-  classifier = file.config.shared_classifier ? embedding : layout.matrix(file.classifier);
+  const bool shared = file.config.shared_classifier;
+  embedding = shared ? layout.matrix(file.embedding) : layout.table(file.embedding);
+  classifier = shared ? embedding : layout.matrix(file.classifier);
   final_norm = norm(file.final_norm, file.final_norm_bias);
   layers.clear();
   for (const LayerTensors& from : file.layers) {
@@ -98,8 +108,13 @@ std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& ca
 
 namespace {
 
+void pack_tile(const jit::SourceMatrix& from, jit::Format as, std::int64_t tile, std::byte* to) {
+  as == from.format ? jit::pack_tile(from, tile, to) : jit::pack_tile_as_pairs(from, tile, to);
+}
+
 // A tile whose rows stand in another order in the file.
-void pack_rotated_tile(const Config& config, const Tensor& from, std::int64_t tile, std::byte* to) {
+void pack_rotated_tile(const Config& config, const Tensor& from, jit::Format as, std::int64_t tile,
+                       std::byte* to) {
   const std::int64_t first = tile * jit::kLanes;
   const std::int64_t n_rows = std::clamp<std::int64_t>(from.rows - first, 0, jit::kLanes);
   const auto row_bytes = from.data.size() / static_cast<std::size_t>(from.rows);
@@ -109,17 +124,17 @@ void pack_rotated_tile(const Config& config, const Tensor& from, std::int64_t ti
     const std::span<const std::byte> bytes = from.data.subspan(at * row_bytes, row_bytes);
     rows.insert(rows.end(), bytes.begin(), bytes.end());
   }
-  jit::pack_tile({from.format, n_rows, from.cols, rows, from.scales}, 0, to);
+  pack_tile({from.format, n_rows, from.cols, rows, from.scales}, as, 0, to);
 }
 
 }  // namespace
 
-Weights::Weights(const ModelFile& file, Team& team) {
+Weights::Weights(const ModelFile& file, Team& team, bool as_bf16) {
   Carver sizing(nullptr);
-  lay_out(file, sizing);
+  lay_out(file, sizing, as_bf16);
   memory_ = PagedMemory(sizing.size(), "weights");
   Carver carver(memory_.data());
-  const std::vector<PackJob> jobs = lay_out(file, carver);
+  const std::vector<PackJob> jobs = lay_out(file, carver, as_bf16);
   const bool reorders = file.config.rope.pairs != RopeConfig::Pairs::adjacent;
   auto pack = [&](int thread) {
     for (const PackJob& job : jobs) {
@@ -128,9 +143,9 @@ Weights::Weights(const ModelFile& file, Team& team) {
       for (std::int64_t unit = begin; unit < end; ++unit) {
         std::byte* const to = job.to.data + (unit * job.to.tiles_per_unit + job.first_tile) * bytes;
         if (job.rotated && reorders) {
-          pack_rotated_tile(file.config, *job.from, unit, to);
+          pack_rotated_tile(file.config, *job.from, job.to.format, unit, to);
         } else {
-          jit::pack_tile(source(*job.from), unit, to);
+          pack_tile(source(*job.from), job.to.format, unit, to);
         }
       }
     }

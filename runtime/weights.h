@@ -50,8 +50,9 @@ struct LayerWeights {
 class Weights {
  public:
   // Packs all of the file's tensors; each thread of the team packs the rows that it will later multiply, so
-  // that memory lies near its reader. Throws std::runtime_error if the file was cut short meanwhile.
-  Weights(const ModelFile& file, Team& team);
+  // that memory lies near its reader. With `as_bf16`, matrices of floats that are multiplied become
+  // bf16_pairs. Throws std::runtime_error if the file was cut short meanwhile.
+  Weights(const ModelFile& file, Team& team, bool as_bf16);
 
   PackedMatrix embedding;   // (vocab_size, dim)
   PackedMatrix classifier;  // (vocab_size, dim), may be the same memory
@@ -66,7 +67,7 @@ class Weights {
  private:
   class Layout;
   struct PackJob;
-  std::vector<PackJob> lay_out(const ModelFile& file, Carver& carver);
+  std::vector<PackJob> lay_out(const ModelFile& file, Carver& carver, bool as_bf16);
 
   PagedMemory memory_;
 };

@@ -28,7 +28,7 @@ struct BenchOptions {
   std::vector<int> threads;
   int repeats = 3;
   std::optional<std::string> isa;
-  std::optional<jit::KvType> kv_type;
+  Precision precision;
   InspectionFlags inspection;
   bool tune = false;
   bool json = false;
@@ -99,7 +99,7 @@ Report measure(const BenchOptions& options) {
   for (const int threads : options.threads) {
     const auto start = Clock::now();
     const ModelFile file = read_model(options.model);
-    Engine engine(file, {isa, threads, 0, options.kv_type, remembered_tuning(isa, threads),
+    Engine engine(file, {isa, threads, 0, options.precision, remembered_tuning(isa, threads),
                          publication_options(options.inspection)});
     log_publication(engine.publication());
     engine.feed(1, 0, true);
@@ -188,7 +188,7 @@ void add_bench(CLI::App& app, Command& command) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   sub->add_option("--isa", o->isa, "Instruction tier; default: the best");
-  add_kv_type(*sub, o->kv_type);
+  add_precision(*sub, o->precision);
   add_inspection(*sub, o->inspection);
   add_tune(*sub, o->tune);
   sub->add_flag("--json", o->json, "Print JSON");

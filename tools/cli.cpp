@@ -43,15 +43,20 @@ std::string read_file(const std::string& path) {
   return read_all(file.get(), path);
 }
 
-void add_kv_type(CLI::App& sub, std::optional<jit::KvType>& type) {
+void add_precision(CLI::App& sub, Precision& precision) {
   static const std::map<std::string, jit::KvType> kTypes = {{"f32", jit::KvType::f32},
                                                             {"f16", jit::KvType::f16},
                                                             {"bf16", jit::KvType::bf16},
                                                             {"q8_0", jit::KvType::q8_0}};
   sub.add_option_function<std::string>(
-         "--kv-type", [&type](const std::string& name) { type = kTypes.at(name); },
-         "Keep keys and values as f32, f16, bf16 or q8_0; default: f16 with quantised weights, else f32")
+         "--kv-type", [&precision](const std::string& name) { precision.kv_type = kTypes.at(name); },
+         "Keep keys and values as f32, f16, bf16 or q8_0; default: f16 with quantised weights and "
+         "--bf16, else f32")
       ->check(CLI::IsMember(kTypes));
+  sub.add_flag(
+      "--bf16", precision.bf16,
+      "Round F32, F16 and BF16 matrices and what they are multiplied with to bf16: faster on CPUs that "
+      "multiply it");
 }
 
 void add_tune(CLI::App& sub, bool& tune) {

@@ -9,7 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "jit/kernels.h"
+#include "runtime/engine.h"
 
 namespace llamajit::cli {
 
@@ -52,8 +52,8 @@ void write_out(std::string_view text);
 std::string read_standard_input();
 std::string read_file(const std::string& path);
 
-// --kv-type f32|f16|bf16|q8_0.
-void add_kv_type(CLI::App& sub, std::optional<jit::KvType>& type);
+// --kv-type f32|f16|bf16|q8_0, --bf16.
+void add_precision(CLI::App& sub, Precision& precision);
 
 // --tune.
 void add_tune(CLI::App& sub, bool& tune);

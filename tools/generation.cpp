@@ -74,7 +74,7 @@ EngineOptions engine_options(const TextRequest& request, const jit::IsaChoice& c
   return {choice.isa,
           request.threads,
           request.context,
-          request.kv_type,
+          request.precision,
           remembered_tuning(choice.isa, request.threads),
           publication_options(request.inspection)};
 }

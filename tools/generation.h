@@ -24,7 +24,7 @@ struct TextRequest {
   int threads = 1;
   int context = 0;  // 0: the model's
   std::optional<std::string> isa;
-  std::optional<jit::KvType> kv_type;
+  Precision precision;
   InspectionFlags inspection;
   bool tune = false;
   SamplerOptions sampler;

@@ -38,9 +38,10 @@ void add_generation_options(CLI::App& sub, TextRequest& r, SeedOption& seed) {
   sub.add_option("-t,--threads", r.threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
   add_sampling(sub, r.sampler);
   sub.add_option("-s,--seed", seed.seed, "Seed of the draws; default: from the clock");
-  sub.add_option("--isa", r.isa,
-                 "Instruction tier: scalar, avx2, avxvnni, avx512, avx512vnni; default: the best");
-  add_kv_type(sub, r.kv_type);
+  sub.add_option(
+      "--isa", r.isa,
+      "Instruction tier: scalar, avx2, avxvnni, avx512, avx512vnni, avx512bf16; default: the best");
+  add_precision(sub, r.precision);
   add_inspection(sub, r.inspection);
   add_tune(sub, r.tune);
   sub.add_flag("--ignore-eos,--ignore_eos", r.generation.ignore_eos,

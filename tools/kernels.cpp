@@ -24,7 +24,7 @@ struct KernelsOptions {
   std::optional<std::string> out;
   std::string only = "*";
   int position = 128;
-  std::optional<jit::KvType> kv_type;
+  Precision precision;
   bool json = false;
 };
 
@@ -120,7 +120,7 @@ int kernels(const KernelsOptions& options) {
   const jit::Isa isa = isa_to_show(options.isa);
   const ModelFile file = read_model(options.model);
   // The kernels that run takes, though measured one by one.
-  Engine engine(file, {isa, 1, 0, options.kv_type, remembered_tuning(isa, default_threads())});
+  Engine engine(file, {isa, 1, 0, options.precision, remembered_tuning(isa, default_threads())});
   if (options.out) {
     dump(options, engine.code());
     return kOk;
@@ -146,7 +146,7 @@ void add_kernels(CLI::App& app, Command& command) {
   sub->add_option("-d,--n-depth", o->position, "Position of the token that is measured")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  add_kv_type(*sub, o->kv_type);
+  add_precision(*sub, o->precision);
   sub->add_flag("--json", o->json, "Print JSON");
   sub->callback([o, &command] {
     command = [o] {

@@ -27,7 +27,7 @@ struct PerplexityOptions {
   std::optional<std::string> kl_base;
   int threads = default_threads();
   std::optional<std::string> isa;
-  std::optional<jit::KvType> kv_type;
+  Precision precision;
 };
 
 Windows windows_of(const PerplexityOptions& options, const ModelFile& model, const Vocab& vocab) {
@@ -92,7 +92,7 @@ int perplexity(const PerplexityOptions& options) {
   Engine engine(model, {.isa = isa,
                         .threads = options.threads,
                         .context = windows.context,
-                        .kv_type = options.kv_type,
+                        .precision = options.precision,
                         .tuning = remembered_tuning(isa, options.threads)});
   const Measures m = measure(engine, tokens, windows, options);
   const double value = std::exp(m.loss.value());
@@ -127,8 +127,9 @@ void add_perplexity(CLI::App& app, Command& command) {
                   "same text")
       ->excludes(save);
   sub->add_option("-t,--threads", o->threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
-  sub->add_option("--isa", o->isa, "scalar, avx2, avxvnni, avx512 or avx512vnni; default: the best there is");
-  add_kv_type(*sub, o->kv_type);
+  sub->add_option("--isa", o->isa,
+                  "scalar, avx2, avxvnni, avx512, avx512vnni or avx512bf16; default: the best there is");
+  add_precision(*sub, o->precision);
   sub->callback([o, &command] {
     command = [o] {
       o->model = named_or_bundled(o->model);

@@ -27,7 +27,7 @@ struct ReportOptions {
   std::optional<std::string> isa;
   std::string only = "*";
   int position = 128;
-  std::optional<jit::KvType> kv_type;
+  Precision precision;
   bool no_timing = false;
 };
 
@@ -79,7 +79,7 @@ int report(const ReportOptions& options) {
   const jit::Isa isa = isa_to_show(options.isa);
   const ModelFile file = read_model(options.model);
   // The kernels that run takes, though measured one by one.
-  Engine engine(file, {isa, 1, 0, options.kv_type, remembered_tuning(isa, default_threads())});
+  Engine engine(file, {isa, 1, 0, options.precision, remembered_tuning(isa, default_threads())});
   const std::string page = report_page(make_report(file, engine, options));
   if (!out) {
     write_out(page);
@@ -133,7 +133,7 @@ void add_report(CLI::App& app, Command& command) {
   sub->add_option("-d,--n-depth", o->position, "Position of the token that is measured")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  add_kv_type(*sub, o->kv_type);
+  add_precision(*sub, o->precision);
   sub->add_flag("--no-timing", o->no_timing,
                 "Run nothing: shapes and listings only, the same bytes each time");
   sub->callback([o, &command] {

@@ -16,7 +16,7 @@ namespace {
 struct VerifyOptions {
   std::string model;
   std::optional<std::string> isa;
-  std::optional<jit::KvType> kv_type;
+  Precision precision;
 };
 
 std::vector<jit::Tier> tiers_to_verify(const VerifyOptions& options) {
@@ -31,7 +31,7 @@ int verify(const VerifyOptions& options) {
   write_out(fmt::format("{:<36} {:<20} {:<11} {:>6} {:>12} {:>10} {:>10}\n", "kernel", "shape", "tier",
                         "calls", "values", "different", "rel.error"));
   for (const jit::Tier tier : tiers) {
-    for (const VerifyRow& row : verify_kernels(file, {tier}, options.kv_type)) {
+    for (const VerifyRow& row : verify_kernels(file, {tier}, options.precision)) {
       const bool row_good = row.different == 0;
       good = good && row_good;
       write_out(fmt::format("{:<36} {:<20} {:<11} {:>6} {:>12} {:>10} {:>10.2g}{}\n", row.kernel, row.shape,
@@ -39,7 +39,7 @@ int verify(const VerifyOptions& options) {
                             row_good ? "" : "  FAILED"));
     }
   }
-  const std::int64_t wrong = verify_packing(file);
+  const std::int64_t wrong = verify_packing(file, options.precision);
   good = good && wrong == 0;
   write_out(
       fmt::format("packed weights that are not the file's: {}{}\n", wrong, wrong == 0 ? "" : "  FAILED"));
@@ -55,7 +55,7 @@ void add_verify(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand("verify", "Hold every kernel of a model against its scalar twin");
   sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint; default: the bundled one");
   sub->add_option("--isa", o->isa, "Only this instruction tier; default: all that this CPU has");
-  add_kv_type(*sub, o->kv_type);
+  add_precision(*sub, o->precision);
   sub->callback([o, &command] {
     command = [o] {
       o->model = named_or_bundled(o->model);

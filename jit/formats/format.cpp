@@ -61,6 +61,8 @@ std::string to_string(Format format) {
       return "f16";
     case FormatKind::bf16:
       return "bf16";
+    case FormatKind::bf16_pairs:
+      return "bf16_pairs";
     case FormatKind::int8:
       return fmt::format("int8/{}", format.group);
     default:

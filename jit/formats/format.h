@@ -16,6 +16,9 @@ enum class FormatKind : std::uint8_t {
   f32,   // IEEE binary32
   f16,   // IEEE binary16
   bf16,  // the upper half of an f32
+  // Of no file: bf16 whose columns 2k and 2k + 1 stand side by side, to be multiplied with activations that
+  // are rounded to bf16 too (RoundKey).
+  bf16_pairs,
   int8,  // llama2.c's: int8 codes with an f32 scale for each `group` consecutive weights of a row
   // ggml's blocks of integer codes, described by format_traits().
   q8_0,

@@ -100,6 +100,31 @@ void pack_16_bits(const SourceMatrix& from, std::int64_t first_row, std::int64_t
   }
 }
 
+// Rows are rounded into a buffer a cache line's pairs at a time, and transposed from there.
+void pack_pairs(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
+  constexpr std::int64_t kBlock = 2 * kLineUnits;  // columns
+  const int size = float_bytes(from.format.kind);
+  const std::byte* const rows = from.data.data() + first_row * from.cols * size;
+  std::array<std::array<std::uint16_t, kBlock>, kLanes> rounded{};
+  for (std::int64_t first = 0; first < from.cols; first += kBlock) {
+    const std::int64_t n = std::min(kBlock, from.cols - first);
+    for (std::int64_t row = 0; row < n_rows; ++row) {
+      auto& line = rounded[static_cast<std::size_t>(row)];
+      const std::byte* const at = rows + (row * from.cols + first) * size;
+      if (from.format.kind == FormatKind::bf16) {
+        std::memcpy(line.data(), at, static_cast<std::size_t>(n * size));
+      } else {
+        for (std::int64_t i = 0; i < n; ++i) {
+          line[static_cast<std::size_t>(i)] = float_to_bfloat(float_value(from.format.kind, at + i * size));
+        }
+      }
+      if (n % 2 != 0) line[static_cast<std::size_t>(n)] = 0;
+    }
+    transpose_units(to + first / 2 * kLanes * 4, reinterpret_cast<const std::byte*>(rounded.data()),
+                    sizeof rounded[0], n_rows, divide_up(n, 2), 0);
+  }
+}
+
 // --- codes
 // -------------------------------------------------------------------------------------------------------------
 
@@ -258,14 +283,16 @@ CodesLayout::CodesLayout(Format format) {
   group_bytes = at;
 }
 
-InputFormat input_format(Format format) {
-  if (!has_codes(format)) return {};
+std::optional<InputFormat> input_format(Format format) {
+  if (format.kind == FormatKind::bf16_pairs) return InputFormat{.pairs = true};
+  if (!has_codes(format)) return std::nullopt;
   const CodesLayout layout(format);
-  return {layout.group, layout.subgroup, layout.zero};
+  return InputFormat{false, layout.group, layout.subgroup, layout.zero};
 }
 
 std::int64_t tile_bytes(Format format, std::int64_t cols) {
   constexpr std::int64_t kCacheLine = 64;
+  if (format.kind == FormatKind::bf16_pairs) return rounded_bytes(cols) * kLanes;
   if (!has_codes(format)) return round_up(cols * kLanes * float_bytes(format.kind), kCacheLine);
   const CodesLayout layout(format);
   return round_up(cols / layout.group * layout.group_bytes, kCacheLine);
@@ -292,6 +319,14 @@ void pack_tile(const SourceMatrix& from, std::int64_t tile, std::byte* to) {
     default:
       return pack_blocks(from, first_row, n_rows, to);
   }
+}
+
+void pack_tile_as_pairs(const SourceMatrix& from, std::int64_t tile, std::byte* to) {
+  const std::int64_t first_row = tile * kLanes;
+  const std::int64_t n_rows = std::clamp<std::int64_t>(from.rows - first_row, 0, kLanes);
+  constexpr Format kPairs{FormatKind::bf16_pairs, 0};
+  if (n_rows < kLanes) std::memset(to, 0, static_cast<std::size_t>(tile_bytes(kPairs, from.cols)));
+  pack_pairs(from, first_row, n_rows, to);
 }
 
 float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col) {
@@ -355,6 +390,9 @@ float packed_value(Format format, std::int64_t cols, const std::byte* packed, st
                    std::int64_t col, std::int64_t tile_stride) {
   const std::byte* tile = packed + row / kLanes * tile_stride * tile_bytes(format, cols);
   const auto lane = static_cast<int>(row % kLanes);
+  if (format.kind == FormatKind::bf16_pairs) {
+    return float_value(format.kind, tile + (col / 2 * kLanes + lane) * 4 + col % 2 * 2);
+  }
   if (!has_codes(format)) {
     return float_value(format.kind, tile + (col * kLanes + lane) * float_bytes(format.kind));
   }

@@ -2,7 +2,7 @@
 // run down the lanes with no horizontal step and no tail, and one layout serves 512- and 256-bit registers
 // alike.
 //
-//   floats  tile = [cols][16] f32, f16 or bf16
+//   floats  tile = [cols][16] f32, f16 or bf16; bf16_pairs: [cols / 2][16][2], an odd last column with a zero
 //   codes   tile = a record for each group (FormatTraits), see CodesLayout
 //
 // Rows beyond the matrix (the padding of the last tile) are zeros. A paired matrix (gate and up, for swiglu)
@@ -11,9 +11,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "jit/formats/format.h"
+#include "jit/kernels.h"
 
 namespace llamajit::jit {
 
@@ -29,20 +31,32 @@ struct SourceMatrix {
 // Whether the matrix is multiplied as integers, after its input has been quantised.
 bool has_codes(Format format);
 
-// How the input of a matrix with codes is quantised (QuantizeKey).
+// How the input of a matrix is prepared, once for all matrices that want it so: rounded to pairs of bf16
+// (RoundKey), or quantised (QuantizeKey).
 struct InputFormat {
+  bool pairs = false;
   int group = 0;
   int subgroup = 0;
   int zero = 0;
   bool operator==(const InputFormat&) const = default;
+
+  // Of n values.
+  std::int64_t codes_bytes(std::int64_t n) const {
+    return pairs ? rounded_bytes(n) : quantized_codes(n, group);
+  }
+  std::int64_t groups(std::int64_t n) const { return pairs ? 0 : n / group; }
+  std::int64_t subgroups(std::int64_t n) const { return pairs ? 0 : n / subgroup; }
 };
-InputFormat input_format(Format format);
+// None where x is multiplied as it is.
+std::optional<InputFormat> input_format(Format format);
 
 std::int64_t tile_bytes(Format format, std::int64_t cols);
 std::int64_t packed_bytes(Format format, std::int64_t rows, std::int64_t cols);
 
 // Writes tile `tile` of `from` to `to` (tile_bytes). A tile wholly outside the matrix becomes zeros.
 void pack_tile(const SourceMatrix& from, std::int64_t tile, std::byte* to);
+// The same of a matrix of floats as bf16_pairs, rounded to nearest even.
+void pack_tile_as_pairs(const SourceMatrix& from, std::int64_t tile, std::byte* to);
 
 // The value at (row, col), exactly: of a matrix in a file, and of a packed one, which specifies the layout.
 // For a paired matrix, give the address of gate's or up's first tile and tile_stride = 2 tiles.

@@ -49,6 +49,7 @@ struct Formula {
     return fmt::format(
         "for each group: scale = max|x| / 127, codes = round(x / scale); for each subgroup: {}", of_codes);
   }
+  std::string operator()(const RoundKey&) const { return "out.codes = x, rounded to bf16"; }
   std::string operator()(const MatvecKey& k) const { return product(k, "x", "out"); }
   std::string operator()(const MatmulKey& k) const {
     return "for each token t: " + product(k, "x[t]", "out[t]");
@@ -102,6 +103,7 @@ struct KeyFields {
   Fields operator()(const QuantizeKey& k) const {
     return {{"n", k.n}, {"group", k.group}, {"subgroup", k.subgroup}, {"zero", k.zero}};
   }
+  Fields operator()(const RoundKey& k) const { return {{"n", k.n}}; }
   Fields operator()(const MatvecKey& k) const {
     Fields fields = matrix(k);
     fields.emplace_back("streams", k.streams);
@@ -169,6 +171,8 @@ constexpr ArgsField kQuantize[] = {{offsetof(QuantizeArgs, x), "x"},
                                    {offsetof(QuantizeArgs, out) + kScales, "out.scales"},
                                    {offsetof(QuantizeArgs, out) + kOffsets, "out.offsets"},
                                    {offsetof(QuantizeArgs, out) + kSums, "out.sums"}};
+constexpr ArgsField kRound[] = {{offsetof(QuantizeArgs, x), "x"},
+                                {offsetof(QuantizeArgs, out) + kCodes, "out.codes"}};
 constexpr ArgsField kMatvec[] = {{offsetof(MatvecArgs, w), "w"},
                                  {offsetof(MatvecArgs, x), "x"},
                                  {offsetof(MatvecArgs, xq) + kCodes, "xq.codes"},
@@ -255,6 +259,7 @@ struct ArgsFields {
   std::span<const ArgsField> operator()(const EmbedKey&) const { return kEmbed; }
   std::span<const ArgsField> operator()(const NormKey&) const { return kNorm; }
   std::span<const ArgsField> operator()(const QuantizeKey&) const { return kQuantize; }
+  std::span<const ArgsField> operator()(const RoundKey&) const { return kRound; }
   std::span<const ArgsField> operator()(const MatvecKey&) const { return kMatvec; }
   std::span<const ArgsField> operator()(const MatmulKey&) const { return kMatmul; }
   std::span<const ArgsField> operator()(const RopeKey&) const { return kRope; }

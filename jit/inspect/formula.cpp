@@ -92,6 +92,7 @@ const std::unordered_map<int, std::string_view> kPatterns = {
     {ZYDIS_MNEMONIC_VPMADDUBSW, "$0 = pairs of $1 * $2"},
     {ZYDIS_MNEMONIC_VPMADDWD, "$0 = pairs of $1 * $2"},
     {ZYDIS_MNEMONIC_VPDPBUSD, "$0 += fours of $1 * $2"},
+    {ZYDIS_MNEMONIC_VDPBF16PS, "$0 += pairs of $1 * $2"},
 };
 
 // $0 = $1 operator $2

@@ -49,7 +49,9 @@ TEST(HostTiers, AgreeWithTheCompilersView) {
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   EXPECT_EQ(host_has(Tier::avx2), avx2);
   EXPECT_EQ(host_has(Tier::avx512), avx512);
-  EXPECT_EQ(host_has(Tier::avx512vnni), avx512 && __builtin_cpu_supports("avx512vnni"));
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+  EXPECT_EQ(host_has(Tier::avx512vnni), vnni);
+  EXPECT_EQ(host_has(Tier::avx512bf16), vnni && __builtin_cpu_supports("avx512bf16"));
 }
 
 TEST(ChooseIsa, TakesTheBestUnlessTold) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -41,18 +43,20 @@ TEST(Limits, ReadsStayWithinTheBuffer) {
   }
 }
 
+// And operations that a lane does at once, at least.
+constexpr std::pair<std::int64_t (LimitKernels::*)(std::int64_t) const, int> kMultiplications[] = {
+    {&LimitKernels::multiply_f32, 2}, {&LimitKernels::multiply_bf16, 2}, {&LimitKernels::dot_u8s8, 8}};
+
 TEST(Limits, TurnsAreWholeVectorsOfOperations) {
   for (const Tier tier : generating_host_tiers()) {
     const LimitKernels kernels(Isa{tier});
-    const std::int64_t f32 = kernels.multiply_f32(1);
-    const std::int64_t int8 = kernels.dot_u8s8(1);
-    EXPECT_GT(f32, 0) << to_string(tier);
-    EXPECT_EQ(f32 % (2 * jit::kLanes), 0) << to_string(tier);
-    EXPECT_GT(int8, 0) << to_string(tier);
-    EXPECT_EQ(int8 % (8 * jit::kLanes), 0) << to_string(tier);
-    // A turn is the same however many there are.
-    EXPECT_EQ(kernels.multiply_f32(1000), f32);
-    EXPECT_EQ(kernels.dot_u8s8(1000), int8);
+    for (const auto& [loop, per_lane] : kMultiplications) {
+      const std::int64_t operations = (kernels.*loop)(1);
+      EXPECT_GT(operations, 0) << to_string(tier);
+      EXPECT_EQ(operations % (per_lane * jit::kLanes), 0) << to_string(tier);
+      // A turn is the same however many there are.
+      EXPECT_EQ((kernels.*loop)(1000), operations);
+    }
   }
 }
 
@@ -71,12 +75,11 @@ TEST(Limits, MoreTurnsTakeLonger) {
   };
   for (const Tier tier : generating_host_tiers()) {
     const LimitKernels kernels(Isa{tier});
-    const double few = best_seconds([&] { kernels.multiply_f32(1000); });
-    const double many = best_seconds([&] { kernels.multiply_f32(1000000); });
-    EXPECT_GT(many, 50 * few) << to_string(tier);
-    const double few_dots = best_seconds([&] { kernels.dot_u8s8(1000); });
-    const double many_dots = best_seconds([&] { kernels.dot_u8s8(1000000); });
-    EXPECT_GT(many_dots, 50 * few_dots) << to_string(tier);
+    for (const auto& [loop, per_lane] : kMultiplications) {
+      const double few = best_seconds([&] { (kernels.*loop)(1000); });
+      const double many = best_seconds([&] { (kernels.*loop)(1000000); });
+      EXPECT_GT(many, 50 * few) << to_string(tier) << ", " << per_lane;
+    }
   }
 }
 

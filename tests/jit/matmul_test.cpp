@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -70,12 +71,12 @@ class Product {
     return kernels_.check(seed_, what, [&](CallMemory& memory) {
       MatmulArgs args{};
       args.w = memory.copy_of("w", matrix_.packed());
-      if (!has_codes(key_.format)) {
+      const std::optional<jit::InputFormat> input = input_format(key_.format);
+      if (!input) {
         args.x = memory.copy_of("x", rows_of(n_tokens, &Activations::x, row_stride(key_.cols)));
       } else {
-        const jit::InputFormat input = input_format(key_.format);
-        const int groups = key_.cols / input.group, subgroups = key_.cols / input.subgroup;
-        const std::int64_t codes = row_stride(jit::quantized_codes(key_.cols, key_.format.group));
+        const std::int64_t groups = input->groups(key_.cols), subgroups = input->subgroups(key_.cols);
+        const std::int64_t codes = row_stride(input->codes_bytes(key_.cols));
         args.xq = {memory.copy_of("codes", rows_of(n_tokens, &Activations::codes, codes)),
                    memory.copy_of("scales", rows_of(n_tokens, &Activations::scales, groups)),
                    memory.copy_of("offsets", rows_of(n_tokens, &Activations::offsets, subgroups)),

@@ -36,7 +36,7 @@ class Product {
         seed_, fmt::format("units [{}, {})", unit_begin, unit_end), [&](CallMemory& memory) {
           MatvecArgs args{};
           args.w = memory.copy_of("w", matrix_.packed());
-          if (!has_codes(key_.format)) {
+          if (!input_format(key_.format)) {
             args.x = memory.copy_of("x", x_.x);
           } else {
             args.xq = {memory.copy_of("codes", x_.codes), memory.copy_of("scales", x_.scales),
@@ -163,6 +163,28 @@ TEST(MatvecF32, SubnormalAndHugeNumbers) {
       MatvecArgs args{};
       args.w = memory.copy_of("w", packed);
       args.x = memory.uniform("x", 44, -magnitude, magnitude);
+      args.out = memory.allocate<float>("out", 33);
+      args.unit_end = 3;
+      return args;
+    });
+  }
+}
+
+// What goes in or comes out below 2^-126 is zero on every tier, whether an instruction makes it so or not.
+TEST(MatvecPairs, SubnormalAndHugeNumbers) {
+  constexpr Format kPairs{FormatKind::bf16_pairs, 0};
+  const MatvecKey key{kPairs, 33, 44, Epilogue::store};
+  std::mt19937_64 random(8);
+  const std::vector<std::byte> packed = RandomMatrix(kPairs, 33, 44, random).packed();
+  Kernels kernels(key);
+  for (float magnitude : {0.0F, 1e-40F, 1e-38F, 1e-37F, 1e37F, 3e38F}) {
+    Activations x;
+    x.x = CallMemory(Edge::back, 1).random_floats(44, -magnitude, magnitude);
+    round_to_pairs(x);
+    kernels.check(1, fmt::format("magnitude {}", magnitude), [&](CallMemory& memory) {
+      MatvecArgs args{};
+      args.w = memory.copy_of("w", packed);
+      args.xq.codes = memory.copy_of("x", x.codes);
       args.out = memory.allocate<float>("out", 33);
       args.unit_end = 3;
       return args;

@@ -54,7 +54,7 @@ TEST_P(Packing, ATileOutsideTheMatrixIsZeros) {
   const RandomMatrix matrix(GetParam(), 16, cols(), random);
   for (std::int64_t tile : {1, 2, 9}) {
     std::vector<std::byte> to(static_cast<std::size_t>(jit::tile_bytes(GetParam(), cols())), std::byte{0xEE});
-    pack_tile(matrix.source(), tile, to.data());
+    matrix.pack_tile(tile, to.data());
     for (int row = 0; row < kLanes; ++row) {
       for (int col = 0; col < cols(); ++col)
         ASSERT_EQ(packed_value(GetParam(), cols(), to.data(), row, col, 1), 0.0F);
@@ -89,10 +89,13 @@ TEST_P(Packing, TheSourceNeedsNoAlignment) {
   std::vector<std::byte> data(1), scales(1);
   data.insert(data.end(), aligned.data.begin(), aligned.data.end());
   scales.insert(scales.end(), aligned.scales.begin(), aligned.scales.end());
-  const jit::SourceMatrix off{GetParam(), 19, cols(), std::span(data).subspan(1),
+  const jit::SourceMatrix off{aligned.format, 19, cols(), std::span(data).subspan(1),
                               std::span(scales).subspan(1)};
   std::vector<std::byte> packed(static_cast<std::size_t>(jit::packed_bytes(GetParam(), 19, cols())));
-  for (int tile : {0, 1}) pack_tile(off, tile, packed.data() + tile * jit::tile_bytes(GetParam(), cols()));
+  for (int tile : {0, 1}) {
+    std::byte* const to = packed.data() + tile * jit::tile_bytes(GetParam(), cols());
+    off.format == GetParam() ? pack_tile(off, tile, to) : pack_tile_as_pairs(off, tile, to);
+  }
   EXPECT_EQ(packed, matrix.packed());
 }
 
@@ -128,6 +131,31 @@ TEST(PackingOfStoredFormats, KeepsEveryValue) {
         expect_values_kept({{kind, 0}, rows, cols, bytes, {}});
       }
       expect_values_kept({{FormatKind::q8_0, 32}, rows, cols, std::span(bytes).first(n / 32 * 34), {}});
+    }
+  }
+}
+
+TEST(PackingAsPairs, RoundsEveryFormatOfFloats) {
+  constexpr Format kPairs{FormatKind::bf16_pairs, 0};
+  for (const FormatKind kind : {FormatKind::f32, FormatKind::f16, FormatKind::bf16}) {
+    for (const int rows : {1, 16, 33}) {
+      for (const int cols : {1, 2, 31, 32, 33, 64, 101}) {
+        const auto n = static_cast<std::size_t>(rows * cols);
+        const std::vector<std::byte> bytes = random_bytes(n * (kind == FormatKind::f32 ? 4 : 2), n);
+        const jit::SourceMatrix source{{kind, 0}, rows, cols, bytes, {}};
+        const std::int64_t tile = jit::tile_bytes(kPairs, cols);
+        std::vector<std::byte> packed(static_cast<std::size_t>(packed_bytes(kPairs, rows, cols)),
+                                      std::byte{0xEE});
+        for (int t = 0; t * kLanes < rows; ++t) pack_tile_as_pairs(source, t, packed.data() + t * tile);
+        for (int row = 0; row < rows; ++row) {
+          for (int col = 0; col < cols; ++col) {
+            const float expected = jit::bfloat_to_float(jit::float_to_bfloat(source_value(source, row, col)));
+            ASSERT_EQ(std::bit_cast<std::uint32_t>(packed_value(kPairs, cols, packed.data(), row, col, 1)),
+                      std::bit_cast<std::uint32_t>(expected))
+                << to_string(source.format) << ", (" << row << ", " << col << ") of " << cols << " columns";
+          }
+        }
+      }
     }
   }
 }

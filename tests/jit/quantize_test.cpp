@@ -132,7 +132,7 @@ INSTANTIATE_TEST_SUITE_P(Grid, Quantize, testing::ValuesIn(kGroups),
 TEST(Quantize, SubgroupsAndZeros) {
   for (const Format& format : every_format()) {
     if (!has_codes(format)) continue;
-    const jit::InputFormat input = input_format(format);
+    const jit::InputFormat input = *input_format(format);
     for (int n_groups : {1, 2, 5}) {
       check_random({n_groups * input.group, input.group, input.subgroup, input.zero});
     }

@@ -95,7 +95,7 @@ TEST_F(Bench, CountsBytesAndOperations) {
                    4 * (layers + 304.0 * 96) + 2.0 * c.n_layers * c.kv_dim() * seen * 4);
   EXPECT_EQ(decode.threads, 2);
   // A byte for each number and four for a scale of each head.
-  Engine q8_cache(read_llama2c(f32_.path()), {{jit::host_tiers().back()}, 1, 0, jit::KvType::q8_0});
+  Engine q8_cache(read_llama2c(f32_.path()), {{jit::host_tiers().back()}, 1, 0, {jit::KvType::q8_0}});
   EXPECT_DOUBLE_EQ(run_bench(q8_cache, {Kind::decode, 9, 10}, 1, [] {}).bytes_per_token,
                    4 * (layers + 304.0 * 96) + 2.0 * c.n_layers * (c.kv_dim() + c.n_kv_heads * 4) * seen);
   const BenchResult prefill = run_bench(*on, {Kind::prefill, 9, 10}, 1, [] {});

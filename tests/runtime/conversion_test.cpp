@@ -51,7 +51,7 @@ class Conversion : public ::testing::Test {
   }
   static std::vector<float> logits_of(const std::string& path) {
     const ModelFile file = read_model(path);
-    Engine engine(file, {{jit::host_tiers().back()}, 1, kConfig.seq_len, jit::KvType::f32});
+    Engine engine(file, {{jit::host_tiers().back()}, 1, kConfig.seq_len, {jit::KvType::f32}});
     std::vector<float> all;
     for (int pos = 0; pos < 5; ++pos) {
       engine.feed(pos * 3 + 1, pos, true);

@@ -55,8 +55,8 @@ std::string name_of(const Config& c) {
 
 // The logits of kTokens tokens in a row, then of one that goes back to an earlier position.
 std::vector<float> logits_of(const ModelFile& file, jit::Tier tier, int threads,
-                             std::optional<jit::KvType> type = {}) {
-  Engine engine(file, {{tier}, threads, 0, type});
+                             const Precision& precision = {}) {
+  Engine engine(file, {{tier}, threads, 0, precision});
   std::vector<float> all;
   for (int pos = 0; pos < kTokens; ++pos) {
     engine.feed((pos * 31 + 1) % file.config.vocab_size, pos, true);
@@ -71,10 +71,10 @@ void expect_same_bits(const std::vector<float>& a, const std::vector<float>& b) 
 }
 
 // The scalar tier on one thread is the measure for all.
-void expect_same_everywhere(const std::string& content) {
+void expect_same_everywhere(const std::string& content, const Precision& precision = {}) {
   const TempFile temp(content);
   const ModelFile file = read_llama2c(temp.path());
-  const std::vector<float> expected = logits_of(file, jit::Tier::scalar, 1);
+  const std::vector<float> expected = logits_of(file, jit::Tier::scalar, 1, precision);
   for (const float logit : expected) ASSERT_TRUE(std::isfinite(logit));
   const std::vector<jit::Tier> tiers = jit::host_tiers();
   for (const jit::Tier tier : tiers) {
@@ -82,7 +82,7 @@ void expect_same_everywhere(const std::string& content) {
     for (const int threads : {1, 2, 3, 4, 5, 8}) {
       if (!all_counts && threads > 3) continue;
       SCOPED_TRACE(fmt::format("{}, tier {}, {} threads", file.file_format, to_string(tier), threads));
-      expect_same_bits(logits_of(file, tier, threads), expected);
+      expect_same_bits(logits_of(file, tier, threads, precision), expected);
     }
   }
 }
@@ -94,6 +94,7 @@ TEST_P(EngineShapes, EveryTierAndThreadCountGivesTheSameBits) {
   SCOPED_TRACE(name_of(shape.config));
   const auto weights = test::random_weights(shape.config, GetParam());
   expect_same_everywhere(write_v0(weights));
+  expect_same_everywhere(write_v0(weights), {.bf16 = true});
   for (const int group : shape.groups) expect_same_everywhere(write_v2(weights, group));
 }
 
@@ -155,7 +156,7 @@ TEST_P(SharedHeads, EveryThreadCountGivesTheSameBits) {
   for (int pos = 0; pos < 508; ++pos) prompt.push_back((pos * 31 + 1) % 65);
   // Decoding around the borders of ranges, after a chunked prompt, and at positions long past.
   const auto logits = [&](jit::Tier tier, int threads) {
-    Engine engine(file, {{tier}, threads, 0, GetParam()});
+    Engine engine(file, {{tier}, threads, 0, {GetParam()}});
     std::vector<float> all;
     const auto keep = [&] { all.insert(all.end(), engine.logits().begin(), engine.logits().end()); };
     engine.feed_all(prompt, 0);
@@ -294,15 +295,32 @@ TEST(Engine, EveryTypeOfCacheIsWithinItsBoundOfTheExactOne) {
                                toy_config(160, 96, 1, 2, 1, 129, 19, false)}) {  // heads of 80
     const TempFile temp(write_v1(test::random_weights(config, 8)));
     const ModelFile file = read_llama2c(temp.path());
-    const std::vector<float> exact = logits_of(file, jit::Tier::scalar, 1, jit::KvType::f32);
+    const std::vector<float> exact = logits_of(file, jit::Tier::scalar, 1, {jit::KvType::f32});
     for (const jit::KvType type : {jit::KvType::f16, jit::KvType::bf16, jit::KvType::q8_0}) {
       const auto vocab = static_cast<std::size_t>(config.vocab_size);
       const double distance =
-          largest_distance(logits_of(file, jit::host_tiers().back(), 2, type), exact, vocab);
+          largest_distance(logits_of(file, jit::host_tiers().back(), 2, {type}), exact, vocab);
       const double bound = kv_bound(config, type);
       EXPECT_LT(distance, bound) << name_of(config) << ", type " << static_cast<int>(type);
       EXPECT_GT(distance, bound / 1000) << "nothing was rounded, or the bound says nothing";
     }
+  }
+}
+
+// Weights and activations are off by at most half a step of their last place, 2^-9 of their size; as above,
+// the errors of a token's products are taken to add up.
+TEST(Engine, Bf16IsWithinItsBoundOfTheExactLogits) {
+  for (const bool shared : {true, false}) {
+    const Config config = toy_config(64, 192, 2, 8, 4, 512, 32, shared);
+    const TempFile temp(write_v1(test::random_weights(config, 8)));
+    const ModelFile file = read_llama2c(temp.path());
+    const auto vocab = static_cast<std::size_t>(config.vocab_size);
+    const std::vector<float> exact = logits_of(file, jit::Tier::scalar, 1);
+    const double distance =
+        largest_distance(logits_of(file, jit::host_tiers().back(), 2, {.bf16 = true}), exact, vocab);
+    const double bound = (4 * config.n_layers + 1) * 2 * 0x1p-9;
+    EXPECT_LT(distance, bound);
+    EXPECT_GT(distance, bound / 100) << "nothing was rounded, or the bound says nothing";
   }
 }
 

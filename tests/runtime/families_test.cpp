@@ -47,7 +47,7 @@ std::vector<TokenId> some_tokens(int vocab_size) {
 
 // Of each token one by one, then of the last one of them as a prompt.
 std::vector<std::vector<float>> logits_of(const ModelFile& file, jit::Tier tier, int threads) {
-  Engine engine(file, {{tier}, threads, 0, jit::KvType::f32});
+  Engine engine(file, {{tier}, threads, 0, {jit::KvType::f32}});
   const std::vector<TokenId> tokens = some_tokens(file.config.vocab_size);
   std::vector<std::vector<float>> all;
   const auto keep = [&] { all.emplace_back(engine.logits().begin(), engine.logits().end()); };

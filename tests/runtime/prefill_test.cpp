@@ -71,8 +71,8 @@ std::vector<float> logits_of(Engine& engine) {
 }
 
 // What a model says at every position when it is fed one token at a time.
-std::vector<std::vector<float>> one_by_one(const ModelFile& file, int n, std::optional<jit::KvType> type) {
-  Engine engine(file, {{jit::host_tiers().back()}, 1, 0, type});
+std::vector<std::vector<float>> one_by_one(const ModelFile& file, int n, const Precision& precision) {
+  Engine engine(file, {{jit::host_tiers().back()}, 1, 0, precision});
   std::vector<std::vector<float>> logits;
   for (int pos = 0; pos < n; ++pos) {
     engine.feed(token_at(pos, file.config), pos, true);
@@ -93,16 +93,15 @@ std::vector<std::vector<float>> one_by_one(const ModelFile& file, int n, std::op
 // One model, its measure, and engines that are held against it.
 class Prompts {
  public:
-  // Without a type the cache has that which the engine chooses.
-  Prompts(const std::string& content, int positions, std::optional<jit::KvType> type = {})
+  Prompts(const std::string& content, int positions, const Precision& precision = {})
       : temp_(content),
         file_(read_llama2c(temp_.path())),
-        type_(type),
-        expected_(one_by_one(file_, positions, type)) {}
+        precision_(precision),
+        expected_(one_by_one(file_, positions, precision)) {}
 
   const Config& config() const { return file_.config; }
   EngineOptions options(jit::Tier tier, int threads, int context = 0) const {
-    return {{tier}, threads, context, type_};
+    return {{tier}, threads, context, precision_};
   }
   const ModelFile& file() const { return file_; }
   // Feeds n tokens at once at `pos`, all before it fed, and then some one by one.
@@ -126,7 +125,7 @@ class Prompts {
 
   TempFile temp_;
   ModelFile file_;
-  std::optional<jit::KvType> type_;
+  Precision precision_;
   std::vector<std::vector<float>> expected_;
 };
 
@@ -162,13 +161,14 @@ INSTANTIATE_TEST_SUITE_P(All, PrefillShapes, ::testing::Range(std::size_t{0}, sh
 struct Stored {
   int group;  // of the weights; 0: f32
   jit::KvType type;
+  bool bf16 = false;
 };
 class PrefillPositions : public ::testing::TestWithParam<Stored> {
  protected:
   static Prompts prompts_of(const Config& config, std::uint64_t seed, int positions) {
     const auto weights = test::random_weights(config, seed);
-    const auto [group, type] = GetParam();
-    return {group == 0 ? write_v1(weights) : write_v2(weights, group), positions, type};
+    const auto [group, type, bf16] = GetParam();
+    return {group == 0 ? write_v1(weights) : write_v2(weights, group), positions, {type, bf16}};
   }
 };
 
@@ -219,12 +219,14 @@ TEST_P(PrefillPositions, UpToTheLastPositionOfTheContext) {
   }
 }
 
-constexpr Stored kStored[] = {{0, jit::KvType::f32},   {0, jit::KvType::f16}, {0, jit::KvType::q8_0},
-                              {16, jit::KvType::bf16}, {4, jit::KvType::f16}, {4, jit::KvType::q8_0}};
+constexpr Stored kStored[] = {{0, jit::KvType::f32},      {0, jit::KvType::f16}, {0, jit::KvType::q8_0},
+                              {16, jit::KvType::bf16},    {4, jit::KvType::f16}, {4, jit::KvType::q8_0},
+                              {0, jit::KvType::f16, true}};
 
 std::string stored_name(const ::testing::TestParamInfo<Stored>& stored) {
   static constexpr const char* kTypes[] = {"f32", "f16", "bf16", "q8_0"};
-  return fmt::format("group_{}_cache_{}", stored.param.group, kTypes[static_cast<int>(stored.param.type)]);
+  return fmt::format("group_{}_cache_{}{}", stored.param.group, kTypes[static_cast<int>(stored.param.type)],
+                     stored.param.bf16 ? "_rounded" : "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, PrefillPositions, ::testing::ValuesIn(kStored), stored_name);

@@ -42,12 +42,33 @@ TEST(Verify, CoversEveryTypeOfCache) {
                                    {jit::KvType::bf16, "_bf16_"},
                                    {jit::KvType::q8_0, "_q8_0_"}}) {
     int of_this_type = 0;
-    for (const VerifyRow& row : verify_kernels(file, {jit::host_tiers().back()}, type)) {
+    for (const VerifyRow& row : verify_kernels(file, {jit::host_tiers().back()}, {type})) {
       EXPECT_EQ(row.different, 0) << row.kernel;
       const bool caches = row.kernel.starts_with("kv_append") || row.kernel.starts_with("attention");
       if (caches && row.kernel.find(name) != std::string::npos) ++of_this_type;
     }
     EXPECT_EQ(of_this_type, 3) << name;  // append, attention, and that of several tokens
+  }
+}
+
+TEST(Verify, CoversRoundedMatrices) {
+  for (const bool shared : {true, false}) {
+    const test::TempFile temp(
+        write_v1(test::random_weights(test::toy_config(88, 171, 1, 2, 1, 65, 40, shared), 2)));
+    const ModelFile file = read_llama2c(temp.path());
+    const Precision rounded{.bf16 = true};
+    for (const jit::Tier tier : jit::host_tiers()) {
+      int products = 0;
+      for (const VerifyRow& row : verify_kernels(file, {tier}, rounded)) {
+        EXPECT_EQ(row.different, 0) << row.kernel;
+        if (row.kernel.starts_with("mat")) {
+          EXPECT_NE(row.kernel.find("bf16_pairs"), std::string::npos) << row.kernel;
+          ++products;
+        }
+      }
+      EXPECT_GE(products, 10);
+    }
+    EXPECT_EQ(verify_packing(file, rounded), 0);
   }
 }
 

@@ -100,7 +100,7 @@ using MakeCall = std::function<std::vector<std::byte>(CallMemory&)>;
 std::string run_and_compare(jit::KernelEntry entry, Edge edge, std::uint64_t seed, const MakeCall& make,
                             const CallMemory& twin, const std::string& context);
 
-// One key's kernel on every generating tier of the host.
+// One key's kernel on every generating tier of the host, on those once whose code is the same.
 class KernelUnderTest {
  public:
   explicit KernelUnderTest(jit::KernelKey key);

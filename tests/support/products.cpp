@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numbers>
 
 #include <fmt/format.h>
 
+#include "jit/scalar_math.h"
 #include "tests/support/kernel_check.h"
 
 namespace llamajit::test {
@@ -20,10 +22,19 @@ std::string product_name(const Finish& finish, Format format) {
 }
 
 double Activations::value(Format format, int col) const {
-  if (!has_codes(format)) return x[static_cast<std::size_t>(col)];
+  if (!has_codes(format)) return x[static_cast<std::size_t>(col)];  // rounded, where pairs are multiplied
   const auto padded = jit::round_up(format.group, 4);
   return double{scales[static_cast<std::size_t>(col / format.group)]} *
          codes[static_cast<std::size_t>(col / format.group * padded + col % format.group)];
+}
+
+void round_to_pairs(Activations& a) {
+  a.codes.resize(static_cast<std::size_t>(jit::rounded_bytes(std::ssize(a.x))));
+  for (std::size_t i = 0; i < a.x.size(); ++i) {
+    const std::uint16_t rounded = jit::float_to_bfloat(a.x[i]);
+    std::memcpy(&a.codes[2 * i], &rounded, sizeof rounded);
+    a.x[i] = jit::bfloat_to_float(rounded);
+  }
 }
 
 Activations random_activations(Format format, int cols, std::uint64_t seed) {
@@ -31,9 +42,10 @@ Activations random_activations(Format format, int cols, std::uint64_t seed) {
   Activations a;
   if (!has_codes(format)) {
     a.x = source.random_floats(static_cast<std::size_t>(cols));
+    if (format.kind == jit::FormatKind::bf16_pairs) round_to_pairs(a);
     return a;
   }
-  const jit::InputFormat input = input_format(format);
+  const jit::InputFormat input = *input_format(format);
   a.scales = source.random_floats(static_cast<std::size_t>(cols / input.group), 0.001F, 0.02F);
   for (const float scale : a.scales) {
     for (int s = 0; s < input.group / input.subgroup; ++s) {
@@ -73,7 +85,8 @@ Sum ProductMatrix::dot(const RandomMatrix& matrix, const Activations& x, int row
     magnitude += matrix.magnitude(row, col) * std::abs(x.value(format_, col));
   }
   // Floats: one rounding a term of a way; codes: two additions a subgroup, and what they add is rounded.
-  const int roundings = has_codes(format_) ? 2 * (cols_ / input_format(format_).subgroup) + 6 : cols_ / 4 + 4;
+  const int roundings =
+      has_codes(format_) ? 2 * (cols_ / input_format(format_)->subgroup) + 6 : cols_ / 4 + 4;
   sum.bound = roundings * kEps * magnitude;
   return sum;
 }

@@ -43,14 +43,16 @@ std::string product_name(const Finish& finish, jit::Format format);
 
 // One token's input of a product.
 struct Activations {
-  std::vector<float> x;            // for floats only
-  std::vector<std::int8_t> codes;  // for codes only, as what follows
-  std::vector<float> scales;
+  std::vector<float> x;            // of floats
+  std::vector<std::int8_t> codes;  // of codes, and of pairs of bf16
+  std::vector<float> scales;       // for codes only, as what follows
   std::vector<std::int32_t> offsets;
   std::vector<float> sums;
 
   double value(jit::Format format, int col) const;
 };
+// Rounds x, and fills `codes` with it.
+void round_to_pairs(Activations& a);
 // The same for the same seed.
 Activations random_activations(jit::Format format, int cols, std::uint64_t seed);
 

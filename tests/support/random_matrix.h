@@ -31,15 +31,21 @@ class RandomMatrix {
     }
   }
 
-  jit::SourceMatrix source() const { return {format_, rows_, cols_, data_, scales_}; }
+  jit::SourceMatrix source() const {
+    return {pairs() ? jit::Format{jit::FormatKind::bf16, 0} : format_, rows_, cols_, data_, scales_};
+  }
 
   std::vector<std::byte> packed() const {
     const std::int64_t bytes = jit::tile_bytes(format_, cols_);
     std::vector<std::byte> out(static_cast<std::size_t>(jit::packed_bytes(format_, rows_, cols_)));
     for (std::int64_t tile = 0; tile * jit::kLanes < rows_; ++tile) {
-      jit::pack_tile(source(), tile, out.data() + tile * bytes);
+      pack_tile(tile, out.data() + tile * bytes);
     }
     return out;
+  }
+
+  void pack_tile(std::int64_t tile, std::byte* to) const {
+    pairs() ? jit::pack_tile_as_pairs(source(), tile, to) : jit::pack_tile(source(), tile, to);
   }
 
   // Exact, but for the float that scale * subscale, or min * submin, is rounded to.
@@ -48,6 +54,8 @@ class RandomMatrix {
   double magnitude(int row, int col) const { return magnitudes_[index(row, col)]; }
 
  private:
+  bool pairs() const { return format_.kind == jit::FormatKind::bf16_pairs; }
+
   // What the format makes of it.
   void add_float(float value) {
     if (format_.kind == jit::FormatKind::f32) {
@@ -145,10 +153,12 @@ inline std::vector<std::byte> packed_pair(jit::Format format, int cols, const Ra
 // The groups of int8 that tests walk: real ones, odd ones, ones shorter than a vector, ones that loop.
 inline constexpr int kGroups[] = {64, 32, 43, 4, 1, 2, 3, 20, 100, 256, 512};
 
-// f32 and the 16-bit floats; int8 with each of kGroups; all others but q4_0_f32.
+// f32, the 16-bit floats and pairs of them; int8 with each of kGroups; all others but q4_0_f32.
 inline std::vector<jit::Format> every_format() {
-  std::vector<jit::Format> formats = {
-      {jit::FormatKind::f32, 0}, {jit::FormatKind::f16, 0}, {jit::FormatKind::bf16, 0}};
+  std::vector<jit::Format> formats = {{jit::FormatKind::f32, 0},
+                                      {jit::FormatKind::f16, 0},
+                                      {jit::FormatKind::bf16, 0},
+                                      {jit::FormatKind::bf16_pairs, 0}};
   for (int group : kGroups) formats.push_back({jit::FormatKind::int8, group});
   for (const jit::FormatTraits& traits : jit::all_format_traits()) {
     formats.push_back({traits.kind, traits.group});

@@ -45,6 +45,8 @@ std::vector<KernelKey> some_keys() {
                                  jit::QuantizeKey{86, 43, 43, 128},
                                  jit::QuantizeKey{512, 256, 32, 0},
                                  jit::QuantizeKey{512, 256, 16, 32},
+                                 jit::RoundKey{64},
+                                 jit::RoundKey{77},
                                  jit::RopeKey{8},
                                  jit::RopeKey{48},
                                  jit::EmbedKey{f32, 64},
@@ -73,7 +75,7 @@ std::vector<KernelKey> some_keys() {
     keys.emplace_back(jit::EmbedKey{int8, 4 * group});
     add_products(keys, int8, 4 * group);
   }
-  for (const FormatKind kind : {FormatKind::f16, FormatKind::bf16}) {
+  for (const FormatKind kind : {FormatKind::f16, FormatKind::bf16, FormatKind::bf16_pairs}) {
     keys.emplace_back(jit::EmbedKey{{kind, 0}, 71});
     keys.emplace_back(jit::MatvecKey{{kind, 0}, 50, 71, Epilogue::add, 2});
     keys.emplace_back(jit::MatmulKey{{kind, 0}, 50, 71, Epilogue::add});

@@ -103,8 +103,9 @@ TEST_F(Errors, ContextsThatDoNotFit) {
 }
 
 TEST_F(Errors, TiersThatAreNone) {
-  expect_error(run({"-p", "a", "--isa", "sse9"}), 1,
-               {"--isa: expected one of scalar, avx2, avxvnni, avx512, avx512vnni, found 'sse9'"});
+  expect_error(
+      run({"-p", "a", "--isa", "sse9"}), 1,
+      {"--isa: expected one of scalar, avx2, avxvnni, avx512, avx512vnni, avx512bf16, found 'sse9'"});
   expect_error(run_program({"verify", model_, "--isa", ""}), 1, {"--isa: expected one of"});
   ChildOptions options;
   options.environment = {{"LLAMAJIT_ISA", "AVX2"}};
