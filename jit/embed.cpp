@@ -85,8 +85,8 @@ class EmbedGenerator {
       for (int s = 0; s < layout.subgroups(); ++s) {
         e.note("{} codes: value = scale * (code - {}){}", layout.subgroup, layout.zero,
                layout.sums_inputs() ? " + min" : "");
-        load_factor(scale, layout.scale_at, layout.subscales_at, s, true);
-        if (layout.sums_inputs()) load_factor(min, layout.min_at, layout.submins_at, s, false);
+        load_factor(scale, layout.scale_at, layout.subscales, s);
+        if (layout.sums_inputs()) load_factor(min, layout.min_at, layout.submins, s);
         layout.bits == 8 ? decode_bytes() : decode_subgroup(s);
       }
       e.add(tile, layout.group_bytes);
@@ -94,7 +94,7 @@ class EmbedGenerator {
   }
 
   // to = the row's float at `float_at`, times its small number of the subgroup, if there is one
-  void load_factor(const Xbyak::Xmm& to, int float_at, int small_at, int s, bool is_signed) {
+  void load_factor(const Xbyak::Xmm& to, int float_at, const SmallNumbers& numbers, int s) {
     const Xbyak::Reg32 small = e.scratch().cvt32();
     if (layout.f32_scales) {
       e.vbroadcastss(to, e.ptr[tile + lane * 4 + float_at]);
@@ -102,9 +102,14 @@ class EmbedGenerator {
       e.vpbroadcastw(to, e.ptr[tile + lane * 2 + float_at]);
       e.vcvtph2ps(to, to);
     }
-    if (small_at == 0) return;
-    const Xbyak::Address from = e.byte[tile + lane + (small_at + s * kLanes)];
-    is_signed ? e.movsx(small, from) : e.movzx(small, from);
+    if (!numbers) return;
+    const Xbyak::Address from = e.byte[tile + lane + (numbers.at + s * kLanes)];
+    numbers.is_signed ? e.movsx(small, from) : e.movzx(small, from);
+    if (numbers.shift > 0) {
+      e.shr(small, numbers.shift);
+    } else if (numbers.bits < 8) {
+      e.and_(small, (1 << numbers.bits) - 1);
+    }
     e.vmovd(value, small);
     e.vpbroadcastd(value, value);
     e.vcvtdq2ps(value, value);

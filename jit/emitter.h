@@ -183,6 +183,7 @@ class Emitter : public Xbyak::CodeGenerator {
   void to_int(const V16& to, const V16& a);  // f32 lanes to i32, to nearest even; what does not fit: -2^31
   void add_i32(const V16& to, const V16& a, const Source& b);
   void shift_left(const V16& to, const V16& a, int bits);  // each lane as 32 bits
+  void shift_right(const V16& to, const V16& a, int bits);
 
   // --- sixteen lanes to one
   // -------------------------------------------------------------------------------------------- Folds in

@@ -154,6 +154,12 @@ void Emitter::shift_left(const V16& to, const V16& a, int bits) {
   });
 }
 
+void Emitter::shift_right(const V16& to, const V16& a, int bits) {
+  each(to, a, [&](std::size_t p, const Xbyak::Operand& o) {
+    vpsrld(to.part[p], o, static_cast<std::uint8_t>(bits));
+  });
+}
+
 void Emitter::add_i32(const V16& to, const V16& a, const Source& b) {
   each(to, b, [&](std::size_t p, const Xbyak::Operand& o) { vpaddd(to.part[p], a.part[p], o); });
 }

@@ -128,7 +128,7 @@ class MatvecGenerator {
         isums.push_back(g.by_halves() ? g.e.part16s(n_ways, role) : g.e.v16s(n_ways, role));
       }
       scale = g.layout.bits == 8 ? weights.codes : g.take("scale");
-      if (g.layout.subscales_at > 0) subscale = g.take("subscale");
+      if (g.layout.subscales) subscale = g.take("subscale");
     }
     Emitter::Weights4 weights;
     Emitter::Inputs4 x;

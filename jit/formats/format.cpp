@@ -14,7 +14,7 @@ constexpr FormatTraits kTraits[] = {
     {FormatKind::q4_1, "Q4_1", 20, 32, 32, 4, 0, Mins::one},
     {FormatKind::q5_0, "Q5_0", 22, 32, 32, 5, 16},
     {FormatKind::q5_1, "Q5_1", 24, 32, 32, 5, 0, Mins::one},
-    {FormatKind::q2_k, "Q2_K", 84, 256, 16, 2, 0, Mins::each},
+    {FormatKind::q2_k, "Q2_K", 84, 256, 16, 2, 0, Mins::each, false, 0, false, true},
     {FormatKind::q3_k, "Q3_K", 110, 256, 16, 3, 4},
     {FormatKind::q4_k, "Q4_K", 144, 256, 32, 4, 0, Mins::each},
     {FormatKind::q5_k, "Q5_K", 176, 256, 32, 5, 0, Mins::each},

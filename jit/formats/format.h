@@ -78,6 +78,7 @@ struct FormatTraits {
   bool codebook = false;
   int shift = 0;            // codes are multiples of 1 << shift, and packed without the bits below
   bool f32_scales = false;  // the group's floats are packed as f32; else they are exact in f16
+  bool nibbles = false;     // subscales and submins are below 16
 
   bool has_subscales() const { return subgroup < group; }
 };

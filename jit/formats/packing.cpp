@@ -195,9 +195,14 @@ void write_scale(const CodesLayout& layout, std::byte* at, std::int64_t row, flo
 }
 
 void write_small_numbers(const CodesLayout& layout, const Group& group, std::int64_t row, std::byte* record) {
-  for (int s = 0; layout.subscales_at > 0 && s < layout.subgroups(); ++s) {
-    write(record + layout.subscales_at + s * kLanes + row, group.subscales[s]);
-    if (layout.submins_at > 0) write(record + layout.submins_at + s * kLanes + row, group.submins[s]);
+  const auto write_bits = [&](const SmallNumbers& numbers, int s, int number) {
+    std::byte& byte = record[numbers.at + s * kLanes + row];
+    const auto bits = static_cast<std::byte>(number << numbers.shift);
+    byte = numbers.shift > 0 ? byte | bits : bits;
+  };
+  for (int s = 0; layout.subscales && s < layout.subgroups(); ++s) {
+    write_bits(layout.subscales, s, group.subscales[s]);
+    if (layout.submins) write_bits(layout.submins, s, group.submins[s]);
   }
   write_scale(layout, record + layout.scale_at, row, group.scale);
   if (layout.min_at > 0) write_scale(layout, record + layout.min_at, row, group.min);
@@ -274,8 +279,13 @@ CodesLayout::CodesLayout(Format format) {
     position += width;
   }
   if (subgroup < group) {
-    subscales_at = take(subgroups() * kLanes);
-    if (mins == Mins::each) submins_at = take(subgroups() * kLanes);
+    const int bytes = subgroups() * kLanes;
+    subscales = {.at = take(bytes), .is_signed = !traits.nibbles, .bits = traits.nibbles ? 4 : 8};
+    if (traits.nibbles) {
+      submins = {.at = subscales.at, .bits = 4, .shift = 4};
+    } else if (mins == Mins::each) {
+      submins = {.at = take(bytes)};
+    }
   }
   const int scale_bytes = (f32_scales ? 4 : 2) * kLanes;
   scale_at = take(scale_bytes);
@@ -346,8 +356,8 @@ float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col)
   const auto k = static_cast<int>(index % from.format.group);
   const int s = k / layout.subgroup;
   const int code = layout.codebook ? kCodebook[group.codes[k]] : group.codes[k];
-  const int subscale = layout.subscales_at > 0 ? group.subscales[s] : 1;
-  const int submin = layout.submins_at > 0 ? group.submins[s] : 1;
+  const int subscale = layout.subscales ? group.subscales[s] : 1;
+  const int submin = layout.submins ? group.submins[s] : 1;
   return coded_value(layout, code, group.scale * static_cast<float>(subscale),
                      layout.sums_inputs() ? group.min * static_cast<float>(submin) : 0.0F);
 }
@@ -357,6 +367,12 @@ namespace {
 float packed_float(const CodesLayout& layout, const std::byte* floats, int row) {
   return layout.f32_scales ? read<float>(floats + row * 4)
                            : half_to_float(read<std::uint16_t>(floats + row * 2));
+}
+
+float small_number(const SmallNumbers& numbers, const std::byte* record, int subgroup, int row) {
+  const std::byte* const at = record + numbers.at + subgroup * kLanes + row;
+  if (numbers.is_signed) return read<std::int8_t>(at);
+  return static_cast<float>(read<std::uint8_t>(at) >> numbers.shift & ((1 << numbers.bits) - 1));
 }
 
 }  // namespace
@@ -375,15 +391,13 @@ int packed_code(const CodesLayout& layout, const std::byte* record, int column, 
 
 float packed_scale(const CodesLayout& layout, const std::byte* record, int subgroup, int row) {
   const float scale = packed_float(layout, record + layout.scale_at, row);
-  if (layout.subscales_at == 0) return scale;
-  return scale * read<std::int8_t>(record + layout.subscales_at + subgroup * kLanes + row);
+  return layout.subscales ? scale * small_number(layout.subscales, record, subgroup, row) : scale;
 }
 
 float packed_min(const CodesLayout& layout, const std::byte* record, int subgroup, int row) {
   if (!layout.sums_inputs()) return 0;
   const float min = packed_float(layout, record + layout.min_at, row);
-  if (layout.submins_at == 0) return min;
-  return min * read<std::uint8_t>(record + layout.submins_at + subgroup * kLanes + row);
+  return layout.submins ? min * small_number(layout.submins, record, subgroup, row) : min;
 }
 
 float packed_value(Format format, std::int64_t cols, const std::byte* packed, std::int64_t row,

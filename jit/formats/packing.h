@@ -73,9 +73,20 @@ struct Plane {
   int steps() const { return 8 / bits; }  // that a vector holds
 };
 
+// Small integers of a record: a byte for each subgroup and row, or some bits of one.
+struct SmallNumbers {
+  int at = 0;  // bytes from the record's begin; 0: there are none
+  bool is_signed = false;
+  int bits = 8;
+  int shift = 0;  // of the lowest in a byte
+
+  explicit operator bool() const { return at > 0; }
+};
+
 // A group's record in a tile: planes of codes, then the subgroups' scales (s8, 16 rows each) and minima (u8),
-// then the group's scale and minimum (f16, or f32 where the format says so). A group of int8 whose length is
-// no multiple of 4 is padded with the code for zero.
+// or as nibbles of the same bytes scales (the lower ones) and minima; then the group's scale and minimum
+// (f16, or f32 where the format says so). A group of int8 whose length is no multiple of 4 is padded with the
+// code for zero.
 struct CodesLayout {
   explicit CodesLayout(Format format);  // all zeros for floats
 
@@ -93,7 +104,7 @@ struct CodesLayout {
   bool f32_scales = false;
   Plane all_planes[2] = {};
   int n_planes = 0;
-  int subscales_at = 0, submins_at = 0;  // where there are any
+  SmallNumbers subscales, submins;
   int scale_at = 0, min_at = 0;
   int group_bytes = 0;
 };

@@ -46,19 +46,20 @@ void Unpacker::emit_step(const V16& to, const RegExp& record, int step) const {
 
 namespace {
 
-// Where the records keep a float of the group and the small integers of its subgroups, 0 for none.
-struct FactorPlace {
-  int floats_at, small_at;
-  void (Emitter::*load_small)(const V16&, const RegExp&);
-};
-
-void emit_factor(Emitter& e, const CodesLayout& layout, const FactorPlace& place, const ScaleRegisters& r,
-                 const RegExp& record, int s, int half) {
+// result = the group's float at `floats_at`, times its subgroup's small number, if there is one
+void emit_factor(Emitter& e, const CodesLayout& layout, int floats_at, const SmallNumbers& small,
+                 const ScaleRegisters& r, const RegExp& record, int s, int half) {
   constexpr int kHalf = kLanes / 2;
   const KvType type = layout.f32_scales ? KvType::f32 : KvType::f16;
-  e.load_as_f32(r.result, record + (place.floats_at + half * kHalf * (layout.f32_scales ? 4 : 2)), type);
-  if (place.small_at == 0) return;
-  (e.*place.load_small)(r.temp, record + (place.small_at + s * kLanes + half * kHalf));
+  e.load_as_f32(r.result, record + (floats_at + half * kHalf * (layout.f32_scales ? 4 : 2)), type);
+  if (!small) return;
+  const RegExp bytes = record + (small.at + s * kLanes + half * kHalf);
+  small.is_signed ? e.load_s8(r.temp, bytes) : e.load_u8(r.temp, bytes);
+  if (small.shift > 0) {
+    e.shift_right(r.temp, r.temp, small.shift);
+  } else if (small.bits < 8) {
+    e.and_bits(r.temp, r.temp, i32((1 << small.bits) - 1));
+  }
   e.to_float(r.temp, r.temp);
   e.mul(r.result, r.result, r.temp);
 }
@@ -67,12 +68,12 @@ void emit_factor(Emitter& e, const CodesLayout& layout, const FactorPlace& place
 
 void emit_scale(Emitter& e, const CodesLayout& layout, const ScaleRegisters& r, const RegExp& record, int s,
                 int half) {
-  emit_factor(e, layout, {layout.scale_at, layout.subscales_at, &Emitter::load_s8}, r, record, s, half);
+  emit_factor(e, layout, layout.scale_at, layout.subscales, r, record, s, half);
 }
 
 void emit_min(Emitter& e, const CodesLayout& layout, const ScaleRegisters& r, const RegExp& record, int s,
               int half) {
-  emit_factor(e, layout, {layout.min_at, layout.submins_at, &Emitter::load_u8}, r, record, s, half);
+  emit_factor(e, layout, layout.min_at, layout.submins, r, record, s, half);
 }
 
 KvType float_type(FormatKind kind) {
