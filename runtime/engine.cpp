@@ -110,17 +110,19 @@ void Engine::classify() {
 void Engine::feed_each(std::span<const TokenId> tokens, int pos, std::size_t first, const SeeLogits& see) {
   assert(pos + std::ssize(tokens) <= context_);
   rope_.reach(pos + static_cast<int>(tokens.size()));
-  float* const residual = program_->plan.residual();
+  Prefill& prefill = program_->prefill;
   for (std::size_t begin = 0; begin < tokens.size(); begin += kChunk) {
     const std::span<const TokenId> chunk =
         tokens.subspan(begin, std::min(tokens.size() - begin, std::size_t{kChunk}));
-    program_->prefill.feed(chunk, pos + static_cast<int>(begin), residual, team_);
-    for (std::size_t t = 0; t < chunk.size(); ++t) {
-      if (begin + t < first) continue;
-      std::memcpy(residual, program_->prefill.residual(t),
-                  static_cast<std::size_t>(config_.dim) * sizeof(float));
-      classify();
-      see(begin + t, logits());
+    prefill.feed(chunk, pos + static_cast<int>(begin), program_->plan.residual(), team_);
+    const std::int64_t n = std::ssize(chunk);
+    const auto unseen = static_cast<std::int64_t>(first - std::min(first, begin));
+    for (std::int64_t t = unseen; t < n; t += Prefill::kClassified) {
+      const std::int64_t classified = std::min<std::int64_t>(n - t, Prefill::kClassified);
+      prefill.classify(t, classified, team_);
+      for (std::int64_t i = 0; i < classified; ++i) {
+        see(begin + static_cast<std::size_t>(t + i), prefill.logits(i));
+      }
     }
   }
 }

@@ -1,135 +1,28 @@
 #include "runtime/prefill.h"
 
 #include <algorithm>
-#include <array>
 #include <cassert>
 #include <cstring>
-#include <initializer_list>
-#include <optional>
 
-#include "runtime/deal.h"
 #include "runtime/plan.h"
+#include "runtime/prefill_kernels.h"
 
 namespace llamajit {
 
-using jit::Epilogue;
 using jit::Kernel;
 using jit::row_stride;
 
-namespace {
-
-// Units that matmul takes at once: a smaller portion would waste registers, a larger one take longer than
-// need be.
-constexpr std::int64_t kPortion = 3;
-
-struct Preparation {
-  Preparation(const jit::InputFormat& input, int n, jit::CodeCache& code)
-      : format(input),
-        kernel(input.pairs ? code.get(jit::RoundKey{n})
-                           : code.get(jit::QuantizeKey{n, input.group, input.subgroup, input.zero})) {}
-
-  jit::InputFormat format;
-  Kernel<jit::QuantizeArgs> kernel;
-};
-
-// What becomes of a vector that some matrices are multiplied with: it is quantised or rounded once for each
-// way in which they want it.
-struct InputKernels {
-  InputKernels(std::initializer_list<const PackedMatrix*> matrices, jit::CodeCache& code)
-      : n((*matrices.begin())->cols) {
-    for (const PackedMatrix* matrix : matrices) {
-      const std::optional<jit::InputFormat> format = input_format(matrix->format);
-      if (format && index(format) == preparations.size()) preparations.emplace_back(*format, n, code);
-    }
-  }
-  // Among the preparations; their number if there is none.
-  std::size_t index(const std::optional<jit::InputFormat>& format) const {
-    const auto found = std::ranges::find(preparations, format, &Preparation::format);
-    return static_cast<std::size_t>(found - preparations.begin());
-  }
-
-  int n;
-  std::vector<Preparation> preparations;
-};
-
-struct MatrixKernel {
-  MatrixKernel(const PackedMatrix& packed, const InputKernels& inputs, Epilogue epilogue,
-               jit::CodeCache& code, int threads)
-      : matrix(&packed),
-        input(inputs.index(input_format(packed.format))),
-        key{packed.format, packed.rows, packed.cols, epilogue, packed.affine()},
-        multiply(code.get(key)),
-        deal(std::make_unique<Deal>(packed.units(), threads > 1 ? kPortion : packed.units(), threads)) {}
-
-  const PackedMatrix* matrix;
-  std::size_t input;  // the preparation
-  jit::MatmulKey key;
-  Kernel<jit::MatmulArgs> multiply;
-  std::unique_ptr<Deal> deal;
-};
-
-struct LayerKernels {
-  LayerKernels(const Config& config, const LayerWeights& w, jit::CodeCache& code, int threads)
-      : qkv_input({&w.wq, &w.wk, &w.wv}, code),
-        wo_input({&w.wo}, code),
-        gate_up_input({&w.gate_up}, code),
-        down_input({&w.down}, code),
-        wq(w.wq, qkv_input, Epilogue::store, code, threads),
-        wk(w.wk, qkv_input, Epilogue::store, code, threads),
-        wv(w.wv, qkv_input, Epilogue::store, code, threads),
-        wo(w.wo, wo_input, Epilogue::add, code, threads),
-        gate_up(w.gate_up, gate_up_input, config.activation, code, threads),
-        down(w.down, down_input, Epilogue::add, code, threads) {}
-
-  std::array<const MatrixKernel*, 6> matrices() const { return {&wq, &wk, &wv, &wo, &gate_up, &down}; }
-
-  InputKernels qkv_input, wo_input, gate_up_input, down_input;
-  MatrixKernel wq, wk, wv, wo, gate_up, down;
-};
-
-}  // namespace
-
-struct Prefill::Kernels {
-  Kernels(const Config& c, const Weights& w, const KvCache& cache, jit::CodeCache& code, int threads)
-      : embed(code.get(jit::EmbedKey{w.embedding.format, c.dim})),
-        norm(code.get(jit::NormKey{c.dim, c.norm_eps, c.norm})),
-        rope(code.get(jit::RopeKey{c.head_dim()})),
-        append(code.get(cache.append_key())),
-        attention(code.get(cache.attention_key())),
-        tile(code.get(cache.tile_key(row_stride(c.q_dim())))),
-        tile_tokens(cache.tile_key(0).tokens) {
-    layers.reserve(w.layers.size());
-    for (const LayerWeights& layer : w.layers) layers.emplace_back(c, layer, code, threads);
-    const auto some = [&](auto member) {
-      return std::ranges::any_of(w.layers, [&](const LayerWeights& l) { return l.*member != nullptr; });
-    };
-    if (some(&LayerWeights::q_norm) || some(&LayerWeights::k_norm)) {
-      head_norm = code.get(jit::NormKey{c.head_dim(), c.norm_eps});
-    }
-    if (some(&LayerWeights::att_sub_norm)) att_sub_norm = code.get(jit::NormKey{c.q_dim(), c.norm_eps});
-    if (some(&LayerWeights::ffn_sub_norm)) ffn_sub_norm = code.get(jit::NormKey{c.hidden_dim, c.norm_eps});
-  }
-
-  Kernel<jit::EmbedArgs> embed;
-  Kernel<jit::NormArgs> norm;
-  Kernel<jit::RopeArgs> rope;
-  Kernel<jit::KvAppendArgs> append;
-  Kernel<jit::AttentionArgs> attention;  // of a token
-  Kernel<jit::AttentionArgs> tile;       // of tile_tokens
-  int tile_tokens;
-  Kernel<jit::NormArgs> head_norm, att_sub_norm, ffn_sub_norm;  // where a layer has weights for them
-  std::vector<LayerKernels> layers;
-};
-
-// One thread's way through a chunk.
+// One thread's way through a chunk, or through a block of it that is classified.
 class Prefill::Walker {
  public:
-  Walker(Prefill& prefill, std::span<const TokenId> tokens, int thread, Team& team)
+  // `round` counts what goes through the same matrices.
+  Walker(Prefill& prefill, std::int64_t n_tokens, std::int64_t round, int thread, Team& team)
       : p_(prefill),
         c_(prefill.config_),
         k_(*prefill.kernels_),
         team_(team),
-        n_(std::ssize(tokens)),
+        n_(n_tokens),
+        round_(round),
         thread_(thread),
         mine_(heads_of(c_, thread, team.size())) {
     std::tie(first_token_, end_token_) = share_of(n_, thread, team.size());
@@ -152,6 +45,12 @@ class Prefill::Walker {
       sub_norm(k_.ffn_sub_norm, weights.ffn_sub_norm, p_.hidden_, c_.hidden_dim, kernels.down_input);
       add_product(kernels.down_input, kernels.down, p_.hidden_);
     }
+  }
+
+  // logits = those of the tokens from number `first` of the chunk on.
+  void classify(std::int64_t first) {
+    normalise(p_.weights_.final_norm, k_.classifier_input, first);
+    multiply(k_.classifier, p_.norm_, p_.logits_);
   }
 
  private:
@@ -187,10 +86,10 @@ class Prefill::Walker {
     barrier();
   }
 
-  // norm = the norm of x, prepared where the matrices want it; ends with a barrier.
-  void normalise(const NormWeights& weights, const InputKernels& input) {
+  // norm = the norm of x, from row `first` on, prepared where the matrices want it; ends with a barrier.
+  void normalise(const NormWeights& weights, const InputKernels& input, std::int64_t first = 0) {
     for_my_tokens([&](std::int64_t t) {
-      call(k_.norm, {x(t), weights.weight, row(p_.norm_, t, c_.dim), weights.bias});
+      call(k_.norm, {x(first + t), weights.weight, row(p_.norm_, t, c_.dim), weights.bias});
     });
     if (input.preparations.empty()) return barrier();
     prepare(input, p_.norm_);
@@ -218,8 +117,8 @@ class Prefill::Walker {
   void multiply(const MatrixKernel& kernel, const float* values, float* out) {
     const jit::QuantizedArgs xq = kernel.input < p_.xq_.size() ? p_.xq_[kernel.input] : jit::QuantizedArgs{};
     std::byte* const scratch = p_.matmul_scratch_[static_cast<std::size_t>(thread_)];
-    for (Deal::Range units = kernel.deal->next(thread_, p_.round_); !units.empty();
-         units = kernel.deal->next(thread_, p_.round_)) {
+    for (Deal::Range units = kernel.deal->next(thread_, round_); !units.empty();
+         units = kernel.deal->next(thread_, round_)) {
       call(kernel.multiply, {kernel.matrix->data, values, xq, scratch, out, units.begin, units.end, n_,
                              kernel.matrix->scales, kernel.matrix->bias});
     }
@@ -299,9 +198,10 @@ class Prefill::Walker {
 
   Prefill& p_;
   const Config& c_;
-  const Kernels& k_;
+  const PrefillKernels& k_;
   Team& team_;
   std::int64_t n_;  // tokens
+  std::int64_t round_;
   int thread_;
   HeadShare mine_;
   std::int64_t first_token_ = 0, end_token_ = 0;  // this thread's
@@ -314,7 +214,7 @@ Prefill::Prefill(const Config& config, const Weights& weights, const KvCache& kv
       cache_(kv_cache),
       rope_(rope),
       chunk_(chunk),
-      kernels_(std::make_unique<Kernels>(config, weights, kv_cache, code, threads)),
+      kernels_(std::make_unique<PrefillKernels>(config, weights, kv_cache, code, threads)),
       at_(static_cast<std::size_t>(chunk)) {
   Carver sizing(nullptr);
   place(sizing, threads);
@@ -336,11 +236,11 @@ void Prefill::place(Carver& carver, int threads) {
   v_ = matrix(config_.kv_dim());
   att_ = matrix(config_.q_dim());
   hidden_ = matrix(config_.hidden_dim);
+  logits_ = carver.take<float>(kClassified * row_stride(config_.vocab_size));
   place_prepared(carver, tokens);
   std::int64_t scratch = 0;
-  for (const LayerKernels& layer : kernels_->layers) {
-    for (const MatrixKernel* m : layer.matrices()) scratch = std::max(scratch, matmul_scratch_bytes(m->key));
-  }
+  for (const MatrixKernel* m : kernels_->matrices())
+    scratch = std::max(scratch, matmul_scratch_bytes(m->key));
   matmul_scratch_.clear();
   for (int t = 0; t < threads; ++t) matmul_scratch_.push_back(carver.take<std::byte>(scratch));
   attention_scratch_.clear();
@@ -350,23 +250,20 @@ void Prefill::place(Carver& carver, int threads) {
   }
 }
 
-// One for each way in which an input is prepared, as large as any layer needs it.
+// One for each way in which an input is prepared, as large as any matrix needs it.
 void Prefill::place_prepared(Carver& carver, std::int64_t tokens) {
   struct Sizes {
     std::int64_t codes = 0, groups = 0, subgroups = 0;  // of a token
   };
   std::vector<Sizes> sizes;
-  for (const LayerKernels& layer : kernels_->layers) {
-    for (const InputKernels* input :
-         {&layer.qkv_input, &layer.wo_input, &layer.gate_up_input, &layer.down_input}) {
-      sizes.resize(std::max(sizes.size(), input->preparations.size()));
-      for (std::size_t i = 0; i < input->preparations.size(); ++i) {
-        const jit::InputFormat& format = input->preparations[i].format;
-        Sizes& s = sizes[i];
-        s.codes = std::max(s.codes, row_stride(format.codes_bytes(input->n)));
-        s.groups = std::max(s.groups, format.groups(input->n));
-        s.subgroups = std::max(s.subgroups, format.subgroups(input->n));
-      }
+  for (const InputKernels* input : kernels_->inputs()) {
+    sizes.resize(std::max(sizes.size(), input->preparations.size()));
+    for (std::size_t i = 0; i < input->preparations.size(); ++i) {
+      const jit::InputFormat& format = input->preparations[i].format;
+      Sizes& s = sizes[i];
+      s.codes = std::max(s.codes, row_stride(format.codes_bytes(input->n)));
+      s.groups = std::max(s.groups, format.groups(input->n));
+      s.subgroups = std::max(s.subgroups, format.subgroups(input->n));
     }
   }
   xq_.clear();
@@ -380,17 +277,30 @@ void Prefill::place_prepared(Carver& carver, std::int64_t tokens) {
 void Prefill::feed(std::span<const TokenId> tokens, int pos, float* last, Team& team) {
   assert(!tokens.empty() && std::ssize(tokens) <= chunk_);
   for (std::size_t t = 0; t < tokens.size(); ++t) at_[t] = {tokens[t], pos + static_cast<int>(t)};
-  auto walk = [&](int thread) { Walker(*this, tokens, thread, team).walk(); };
+  auto walk = [&](int thread) { Walker(*this, std::ssize(tokens), round_, thread, team).walk(); };
   team.run(walk);
   ++round_;
   std::memcpy(last, x_ + (std::ssize(tokens) - 1) * row_stride(config_.dim),
               static_cast<std::size_t>(config_.dim) * sizeof(float));
 }
 
+void Prefill::classify(std::int64_t first, std::int64_t n, Team& team) {
+  assert(first >= 0 && n >= 1 && n <= kClassified && first + n <= chunk_);
+  auto walk = [&](int thread) { Walker(*this, n, classifications_, thread, team).classify(first); };
+  team.run(walk);
+  ++classifications_;
+}
+
 void Prefill::feed_observed(std::span<const TokenId> tokens, int pos, float* last, Team& team,
                             KernelObserver& observer) {
   observer_ = &observer;
   feed(tokens, pos, last, team);
+  observer_ = nullptr;
+}
+
+void Prefill::classify_observed(std::int64_t first, std::int64_t n, Team& team, KernelObserver& observer) {
+  observer_ = &observer;
+  classify(first, n, team);
   observer_ = nullptr;
 }
 

@@ -15,6 +15,8 @@
 
 namespace llamajit {
 
+struct PrefillKernels;
+
 // Sees every kernel call of a chunk in the place of the call itself.
 class KernelObserver {
  public:
@@ -44,16 +46,20 @@ class Prefill {
   // Takes tokens (at most a chunk) at positions `pos`, pos+1, … through all layers; afterwards `last` (dim)
   // holds the last one's residual stream. All positions before must have been fed.
   void feed(std::span<const TokenId> tokens, int pos, float* last, Team& team);
-  // The same on the calling thread alone (for a team of one), showing every kernel call to the observer.
+  // The logits of `n` tokens (at most kClassified) of the chunk that was fed last, from number `first` on: of
+  // each the bits that classifying it alone gives.
+  static constexpr int kClassified = 32;
+  void classify(std::int64_t first, std::int64_t n, Team& team);
+  // (vocab_size), of token number `i` of those.
+  std::span<const float> logits(std::int64_t i) const {
+    return {logits_ + i * jit::row_stride(config_.vocab_size), static_cast<std::size_t>(config_.vocab_size)};
+  }
+  // Both on the calling thread alone (for a team of one), showing every kernel call to the observer.
   void feed_observed(std::span<const TokenId> tokens, int pos, float* last, Team& team,
                      KernelObserver& observer);
-  // (dim): the residual stream of token number `t` of the chunk that was fed last.
-  const float* residual(std::size_t t) const {
-    return x_ + static_cast<std::int64_t>(t) * jit::row_stride(config_.dim);
-  }
+  void classify_observed(std::int64_t first, std::int64_t n, Team& team, KernelObserver& observer);
 
  private:
-  struct Kernels;
   class Walker;
 
   void place(Carver& carver, int threads);
@@ -64,9 +70,10 @@ class Prefill {
   const KvCache& cache_;
   const RopeTable& rope_;
   int chunk_;
-  std::unique_ptr<Kernels> kernels_;
+  std::unique_ptr<PrefillKernels> kernels_;
   KernelObserver* observer_ = nullptr;
-  std::int64_t round_ = 0;  // of the deals: chunks so far
+  std::int64_t round_ = 0;            // of the layers' deals: chunks so far
+  std::int64_t classifications_ = 0;  // and of the classifier's
 
   // (chunk, …), rows row_stride() apart, within memory_.
   PagedMemory memory_;
@@ -77,6 +84,7 @@ class Prefill {
   float* v_ = nullptr;                      // (chunk, kv_dim)
   float* att_ = nullptr;                    // (chunk, q_dim)
   float* hidden_ = nullptr;                 // (chunk, hidden_dim)
+  float* logits_ = nullptr;                 // (kClassified, vocab_size)
   std::vector<jit::QuantizedArgs> xq_;      // an input, in each way in which its matrices want it
   std::vector<std::byte*> matmul_scratch_;  // of each thread
   std::vector<float*> attention_scratch_;   // of each thread

@@ -307,6 +307,7 @@ std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa, const
   if (n_chunk > 0) {
     const auto chunk = std::span(tokens).first(static_cast<std::size_t>(n_chunk));
     engine.prefill().feed_observed(chunk, start, plan.residual(), engine.team(), verifier);
+    engine.prefill().classify_observed(0, n_chunk, engine.team(), verifier);
   }
   const jit::Cursor last{tokens.back(), start + n_chunk};
   verify_token(plan, 1, last, verifier);

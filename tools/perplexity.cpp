@@ -12,6 +12,7 @@
 #include "tools/cli.h"
 #include "tools/generation.h"
 #include "tools/model_input.h"
+#include "tools/progress_bar.h"
 #include "tools/tune_cache.h"
 
 namespace llamajit::cli {
@@ -63,8 +64,14 @@ Measures measure(Engine& engine, const std::vector<TokenId>& tokens, const Windo
   }
   if (options.kl_base) base.emplace(*options.kl_base, vocab_size, windows, tokens);
   Measures measures;
+  constexpr std::int64_t kShownEvery = 64;
+  ProgressBar bar;
   predict(engine, tokens, windows, [&](TokenId target, std::span<const float> logits) {
     measures.loss.add(-log_probability(logits, target));
+    if (measures.loss.count() % kShownEvery == 0) {
+      bar.show(fmt::format("perplexity {:.4g}", std::exp(measures.loss.value())),
+               static_cast<double>(measures.loss.count()) / static_cast<double>(tokens.size() - 1));
+    }
     if (writer) writer->add(logits);
     if (!base) return;
     const std::span<const float> saved = base->next();

@@ -1,20 +1,18 @@
 // llamajit quantize: a model's matrices in another format. llamajit convert: in the one that loses least.
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
 #include <memory>
 #include <stdexcept>
 #include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 #include "runtime/ggml_legacy.h"
 #include "runtime/quantization.h"
 #include "tools/cli.h"
 #include "tools/generation.h"
 #include "tools/model_input.h"
+#include "tools/progress_bar.h"
 
 namespace llamajit::cli {
 namespace {
@@ -52,34 +50,6 @@ QuantizationChoices choices_of(const QuantizeOptions& options) {
   choices.embedding = format_option("--embedding-type", options.embedding_type);
   return choices;
 }
-
-// One line of a terminal, drawn over itself; nothing where standard error is something else.
-class ProgressBar {
- public:
-  ProgressBar() = default;
-  ProgressBar(const ProgressBar&) = delete;
-  ProgressBar& operator=(const ProgressBar&) = delete;
-  ~ProgressBar() {
-    if (drawn_ >= 0) std::fputs("\r\x1b[K", stderr);
-  }
-
-  void show(std::string_view tensor, double done) {
-    const int percent = static_cast<int>(100 * done);
-    if (!is_terminal_ || (percent == drawn_ && tensor == tensor_)) return;
-    drawn_ = percent;
-    tensor_ = tensor;
-    constexpr int kWidth = 40;
-    const auto filled = static_cast<std::size_t>(std::lround(kWidth * done));
-    const std::string bar = std::string(filled, '#') + std::string(kWidth - filled, '.');
-    const std::string line = fmt::format("\r[{}] {:>3} % {}\x1b[K", bar, percent, tensor);
-    std::fputs(line.c_str(), stderr);
-  }
-
- private:
-  bool is_terminal_ = ::isatty(STDERR_FILENO) != 0;
-  int drawn_ = -1;
-  std::string tensor_;
-};
 
 double mib(std::uint64_t bytes) {
   return static_cast<double>(bytes) / (1 << 20);
