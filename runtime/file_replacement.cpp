@@ -27,20 +27,42 @@ FileReplacement::FileReplacement(const std::string& path) : named_(path), path_(
   }
   if (exists) path_ = fs::canonical(path).string();
   temporary_ = fmt::format("{}.{}", path_, getpid());
-  fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+  if (!make_nameless()) {
+    fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    is_named_ = fd_ >= 0;
+  }
   if (fd_ < 0) fail();
   if (!exists || fchmod(fd_, static_cast<mode_t>(status.permissions()) & 0777) == 0) return;
   const int why = errno;
   close(fd_);
-  unlink(temporary_.c_str());
+  if (is_named_) unlink(temporary_.c_str());
   errno = why;
   fail();
+}
+
+namespace {
+
+// How a file without a name gets one (open(2)).
+std::string by_descriptor(int fd) {
+  return fmt::format("/proc/self/fd/{}", fd);
+}
+
+}  // namespace
+
+// False where that can't be done, or could not be given a name later.
+bool FileReplacement::make_nameless() {
+  const fs::path folder = fs::path(path_).parent_path();
+  fd_ = open(folder.empty() ? "." : folder.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+  if (fd_ < 0) return false;
+  if (access(by_descriptor(fd_).c_str(), F_OK) == 0) return true;
+  close(std::exchange(fd_, -1));
+  return false;
 }
 
 FileReplacement::~FileReplacement() {
   if (fd_ < 0) return;
   close(fd_);
-  unlink(temporary_.c_str());
+  if (is_named_) unlink(temporary_.c_str());
 }
 
 void FileReplacement::fail() const {
@@ -60,6 +82,13 @@ void FileReplacement::write(std::span<const std::byte> content) {
 void FileReplacement::commit() {
   // Delayed errors of the disk come now, while the name still stands for the old file.
   if (fsync(fd_) != 0 && errno != EINVAL) fail();
+  if (!is_named_) {
+    // A link can't take another file's place, a rename can.
+    if (linkat(AT_FDCWD, by_descriptor(fd_).c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+      fail();
+    }
+    is_named_ = true;
+  }
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail();
   close(std::exchange(fd_, -1));
 }

@@ -9,7 +9,9 @@
 
 namespace llamajit {
 
-// Written beside and renamed. All errors are std::runtime_error that names the file.
+// Written beside and renamed. Until then the new file has no name, where the file system has such files, so
+// that nothing is left of it should the program be killed. All errors are std::runtime_error that names the
+// file.
 class FileReplacement {
  public:
   // Makes the new file, so that one that can't be written is known before the work on its content. What is
@@ -25,11 +27,13 @@ class FileReplacement {
   std::uint64_t size() const { return size_; }  // written so far
 
  private:
+  bool make_nameless();
   [[noreturn]] void fail() const;  // with errno's reason
 
   std::string named_;
   std::string path_;
-  std::string temporary_;
+  std::string temporary_;  // its name for a moment, or all the time
+  bool is_named_ = false;
   std::uint64_t size_ = 0;
   int fd_ = -1;
 };

@@ -22,7 +22,7 @@ struct LessonOptions {
   std::vector<std::string> words;  // numbers and separators, or a model
   std::optional<int> random;
   std::optional<std::string> tokenizer;
-  std::string prompt = "Once upon a time";
+  std::optional<std::string> prompt;
   std::optional<std::string> isa;
   std::optional<std::string> language;
   bool text = false;
@@ -30,6 +30,7 @@ struct LessonOptions {
 };
 
 constexpr std::string_view kModelLesson = "model";
+constexpr const char* kPrompt = "Once upon a time";
 
 std::vector<std::string_view> lesson_names() {
   std::vector<std::string_view> names;
@@ -56,7 +57,23 @@ int lesson_on_model(const LessonOptions& options, Language language) {
                     options.words.size()));
   }
   const std::string model = named_or_bundled(options.words.empty() ? "" : options.words.front());
-  return model_lesson({model, options.tokenizer, options.prompt, options.isa, language, options.inspection});
+  return model_lesson({model, options.tokenizer, options.prompt.value_or(kPrompt), options.isa, language,
+                       options.inspection});
+}
+
+// Options of the one kind of lessons say nothing to the other.
+void refuse_misplaced(const LessonOptions& options) {
+  const auto refuse = [&](bool given, std::string_view option, std::string_view with) {
+    if (!given) return;
+    throw std::invalid_argument(
+        fmt::format("{}: expected with {}, found with {}", option, with, options.name));
+  };
+  if (options.name == kModelLesson) {
+    refuse(options.random.has_value(), "--random", "the lessons on kernels");
+  } else {
+    refuse(options.tokenizer.has_value(), "--tokenizer", "the lesson model");
+    refuse(options.prompt.has_value(), "--prompt", "the lesson model");
+  }
 }
 
 int lesson(const LessonOptions& options) {
@@ -71,6 +88,7 @@ int lesson(const LessonOptions& options) {
     write_out(lesson_text(options.name, language));
     return kOk;
   }
+  refuse_misplaced(options);
   if (options.name == kModelLesson) return lesson_on_model(options, language);
   const Lesson& chosen = *std::ranges::find(kernel_lessons(), options.name, &Lesson::name);
   if (options.random && !options.words.empty()) {
@@ -105,7 +123,7 @@ void add_lesson(CLI::App& app, Command& command) {
   sub->add_option("--random", o->random, "That many random numbers in each list");
   sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin of the model, where it has none inside");
   sub->add_option("-p,--prompt", o->prompt, "What the model reads before the token that is followed")
-      ->capture_default_str();
+      ->default_str(kPrompt);
   sub->add_option("--isa", o->isa, "Instruction tier, also one that this CPU lacks; default: the best");
   sub->add_option("--lang", o->language, "en or ko; default: Korean where LC_ALL or LANG say so");
   sub->add_flag("--text", o->text, "Print the lesson's whole text, as in docs/lessons/, and run nothing");

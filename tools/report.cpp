@@ -31,10 +31,6 @@ struct ReportOptions {
   bool no_timing = false;
 };
 
-bool is_quantised(const Engine& engine) {
-  return has_codes(engine.weights().layers.front().wq.format);
-}
-
 // Whole tokens at the profile's position, then whole chunks of a prompt.
 void sample(Engine& engine, const MeasuredKernels& kernels, Measurements& m) {
   constexpr double kTokenSeconds = 1.5;
@@ -53,10 +49,12 @@ Measurements measure(Engine& engine, const MeasuredKernels& kernels) {
   m.token_seconds = token_seconds(engine, kernels.token.position);
   if (!engine.code().isa().generates()) return m;
   const MachineLimits limits(engine);
+  const jit::Format format = engine.weights().layers.front().wq.format;
   m.roofs = Roofs{.weights = limits.read_weights(),
                   .cached = limits.read_cached(),
                   .multiply = limits.multiply_f32(),
-                  .dot = is_quantised(engine) ? limits.dot_u8s8() : 0};
+                  .dot = input_format(format) ? limits.multiply(format) : 0,
+                  .dot_type = has_codes(format) ? "int8" : "bf16"};
   sample(engine, kernels, m);
   return m;
 }
@@ -104,10 +102,11 @@ bool reads_memory(const jit::KernelKey& key) {
          std::holds_alternative<jit::AttentionRangesKey>(key);
 }
 
-bool multiplies_codes(const jit::KernelKey& key) {
+bool multiplies_prepared(const jit::KernelKey& key) {
   const auto* matvec = std::get_if<jit::MatvecKey>(&key);
   const auto* matmul = std::get_if<jit::MatmulKey>(&key);
-  return (matvec != nullptr && has_codes(matvec->format)) || (matmul != nullptr && has_codes(matmul->format));
+  return (matvec != nullptr && input_format(matvec->format)) ||
+         (matmul != nullptr && input_format(matmul->format));
 }
 
 Performance performance(const KernelProfile& profile, const Roofs& roofs) {
@@ -117,7 +116,7 @@ Performance performance(const KernelProfile& profile, const Roofs& roofs) {
   p.operations_per_second = static_cast<double>(profile.work.operations) / profile.seconds;
   const jit::KernelKey& key = profile.kernel->key;
   const double bandwidth = reads_memory(key) ? roofs.weights : roofs.cached;
-  const double arithmetic = multiplies_codes(key) ? roofs.dot : roofs.multiply;
+  const double arithmetic = multiplies_prepared(key) ? roofs.dot : roofs.multiply;
   p.roof_share = std::max(p.bytes_per_second / bandwidth, p.operations_per_second / arithmetic);
   return p;
 }

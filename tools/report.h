@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "runtime/code_sampler.h"
 #include "runtime/model_file.h"
@@ -16,7 +17,8 @@ struct Roofs {
   double weights = 0;   // reading all weights, bytes/s
   double cached = 0;    // reading what stays in the first-level cache, bytes/s
   double multiply = 0;  // f32, operations/s
-  double dot = 0;       // int8, operations/s; 0 where the model has no use for it
+  double dot = 0;       // of prepared inputs (int8, bf16), operations/s; 0 where the model has no use for it
+  std::string_view dot_type;
 };
 
 // What only a run can tell.
@@ -50,8 +52,8 @@ struct Performance {
 // Whether a kernel reads weights or the KV cache; the others read activations, which stay in the first-level
 // cache.
 bool reads_memory(const jit::KernelKey& key);
-// Whether its arithmetic is the int8 dot product's.
-bool multiplies_codes(const jit::KernelKey& key);
+// Whether its arithmetic is that of prepared inputs: the dot product of int8 or of bf16.
+bool multiplies_prepared(const jit::KernelKey& key);
 Performance performance(const KernelProfile& profile, const Roofs& roofs);
 
 // For colours by share: the variable that the style sheet takes, from 0 to 1.

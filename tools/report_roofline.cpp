@@ -96,7 +96,8 @@ class Plot {
     grid();
     // Before the points, which give way to them.
     ceiling(roofs_.multiply, "f32 " + scaled(roofs_.multiply) + "op/s", "roof");
-    if (roofs_.dot > 0) ceiling(roofs_.dot, "int8 " + scaled(roofs_.dot) + "op/s", "roof");
+    if (roofs_.dot > 0)
+      ceiling(roofs_.dot, fmt::format("{} {}op/s", roofs_.dot_type, scaled(roofs_.dot)), "roof");
     slope(roofs_.weights, "weights " + scaled(roofs_.weights) + "B/s", "roof");
     slope(roofs_.cached, "L1 cache " + scaled(roofs_.cached) + "B/s", "roof cached");
     for (const Point& point : points_) taken_.push_back(around(place(point), 5, 5));

@@ -16,16 +16,9 @@
 #include "jit/code_cache.h"
 #include "jit/isa.h"
 #include "tests/support/guarded_buffer.h"
+#include "tests/support/sanitized.h"
 
 namespace llamajit::test {
-
-// Scalar twins are some fifteen times slower with sanitizers; grids leave out part of their large shapes
-// then.
-#ifdef __SANITIZE_ADDRESS__
-inline constexpr bool kSanitized = true;
-#else
-inline constexpr bool kSanitized = false;
-#endif
 
 // The tiers of this host that have generated code.
 std::vector<jit::Tier> generating_host_tiers();

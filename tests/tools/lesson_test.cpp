@@ -188,6 +188,11 @@ TEST(Lesson, SpeaksKorean) {
 }
 
 TEST(Lesson, SaysWhatIsWrong) {
+  expect_error(lesson({"add", "1", "--", "2", "-p", "x"}), 2,
+               {"--prompt", "the lesson model", "found with add"});
+  expect_error(lesson({"dot", "1", "--", "2", "-z", "x"}), 2, {"--tokenizer", "found with dot"});
+  expect_error(lesson({"model", "--random", "3"}), 2,
+               {"--random", "the lessons on kernels", "found with model"});
   expect_error(lesson({"sub"}), 2, {"lesson", "expected one of add, dot", "found 'sub'"});
   expect_error(lesson({"add", "5", "--", "x7"}), 2, {"lesson add", "finite number", "found 'x7'"});
   expect_error(lesson({"add", "5", "--", "nan"}), 2, {"finite number", "found 'nan'"});

@@ -1,0 +1,109 @@
+#include "runtime/file_replacement.h"
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace llamajit {
+namespace {
+
+namespace fs = std::filesystem;
+
+class FileReplacementTest : public ::testing::Test {
+ protected:
+  FileReplacementTest() {
+    std::string pattern = (fs::temp_directory_path() / "llamajit_replacement_XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
+    folder_ = pattern;
+  }
+  ~FileReplacementTest() override { fs::remove_all(folder_); }
+
+  fs::path at(const std::string& name) const { return folder_ / name; }
+  void put(const std::string& name, const std::string& text) const { std::ofstream(at(name)) << text; }
+  std::string content(const std::string& name) const {
+    std::ifstream file(at(name), std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(folder_)) names.push_back(entry.path().filename());
+    return names;
+  }
+  void replace(const std::string& name, const std::string& text) const {
+    FileReplacement file(at(name));
+    file.write(text);
+    file.commit();
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(FileReplacementTest, MakesAndReplacesFiles) {
+  replace("model", "new");
+  EXPECT_EQ(content("model"), "new");
+  replace("model", "newer");
+  EXPECT_EQ(content("model"), "newer");
+  EXPECT_THAT(names(), ::testing::ElementsAre("model"));
+}
+
+TEST_F(FileReplacementTest, KeepsPermissionsAndFollowsLinks) {
+  put("model", "old");
+  fs::permissions(at("model"), fs::perms{0640});
+  fs::create_symlink("model", at("link"));
+  replace("link", "new");
+  EXPECT_EQ(content("model"), "new");
+  EXPECT_TRUE(fs::is_symlink(at("link")));
+  EXPECT_EQ(fs::status(at("model")).permissions(), fs::perms{0640});
+}
+
+TEST_F(FileReplacementTest, WithoutCommitNothingHasHappened) {
+  put("model", "old");
+  {
+    FileReplacement file(at("model"));
+    file.write("half");
+    EXPECT_EQ(content("model"), "old");
+    EXPECT_EQ(file.size(), 4U);
+  }
+  EXPECT_EQ(content("model"), "old");
+  EXPECT_THAT(names(), ::testing::ElementsAre("model"));
+}
+
+TEST_F(FileReplacementTest, RefusesWhatIsNoRegularFile) {
+  for (const fs::path& path : {folder_, at("none") / "model", fs::path("/dev/null")}) {
+    EXPECT_THAT([&] { const FileReplacement file(path); },
+                ::testing::ThrowsMessage<std::runtime_error>(::testing::HasSubstr(path.string())))
+        << path;
+  }
+}
+
+TEST_F(FileReplacementTest, OfAKilledProgramNothingIsLeft) {
+  const int nameless = open(folder_.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+  if (nameless < 0) GTEST_SKIP() << folder_ << " is on a file system without nameless files";
+  close(nameless);
+  put("model", "old");
+  const pid_t child = fork();
+  if (child == 0) {
+    FileReplacement file(at("model"));
+    file.write("half");
+    raise(SIGKILL);
+  }
+  ASSERT_GT(child, 0);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_EQ(content("model"), "old");
+  EXPECT_THAT(names(), ::testing::ElementsAre("model"));
+}
+
+}  // namespace
+}  // namespace llamajit
