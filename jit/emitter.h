@@ -208,13 +208,15 @@ class Emitter : public Xbyak::CodeGenerator {
   // ---------------------------------------------------------------------------------
   // Weights are unsigned codes, activations codes -127..127. Sums start at the correction for the weights'
   // zero point that a quantised vector brings along. Without the instruction, vpmaddubsw adds two products in
-  // 16 bits, which hold those of codes below 128 (`small`). Others, with 128 for zero, are made signed: |w|
-  // times the activation that has taken w's sign is at most 128 * 127 * 2, and nothing needs correction.
+  // 16 bits, which hold those of codes below 128; sums stay there (`narrow`) where all of a subgroup fits.
+  // Others, with 128 for zero, are made signed: |w| times the activation that has taken w's sign is at most
+  // 128 * 127 * 2, and nothing needs correction.
   struct Weights4 {
     V16 codes;               // unsigned, or magnitudes
     V16 signs;               // of the magnitudes: on 256-bit tiers the signed codes
     Xbyak::Opmask negative;  // on 512-bit ones a bit for each byte
     bool unsigned_codes;
+    bool narrow;  // sums are of 16 bits until finish_dot()
   };
   struct Inputs4 {
     V16 codes;
@@ -222,16 +224,19 @@ class Emitter : public Xbyak::CodeGenerator {
   };
   // The next free registers, for sixteen lanes (`whole`) or a part16(). Up to three that are alive together
   // take different numbers.
-  Weights4 weights4(bool small, bool whole, int index = 0, std::string_view role = {});
+  Weights4 weights4(Sums16 sums, bool whole, int index = 0, std::string_view role = {});
   Inputs4 inputs4(bool small, std::string_view role = {});
   void load_weights4(const Weights4& to, const RegExp& from);
   void make_ready(const Weights4& w);  // codes that came into their register in another way
   void broadcast_inputs4(const Inputs4& to, const RegExp& from);
   // acc = what a sum starts from; `offset` is the address of the correction.
   void start_dot(const V16& acc, const Weights4& w, const RegExp& offset);
-  // acc[lane] += sum of w[lane][j] * x[j], j = 0..3, exact in i32. Clobbers `temp`, which has_dot() does not
-  // need.
+  // acc[lane] += sum of w[lane][j] * x[j], j = 0..3, exact. Clobbers `temp`, which has_dot() does not need.
   void dot(const V16& acc, const Weights4& w, const Inputs4& x, const V16& temp);
+  // to = a + b, of sums that dot() has added to.
+  void add_dots(const V16& to, const V16& a, const V16& b, const Weights4& w);
+  // acc = the i32 sum; `offset` as for start_dot(), or none. Clobbers `temp`, as dot() does.
+  void finish_dot(const V16& acc, const Weights4& w, const std::optional<RegExp>& offset, const V16& temp);
 
   // --- control
   // ------------------------------------------------------------------------------------------------------------

@@ -80,11 +80,12 @@ std::string part_of(std::string_view role, std::string_view part) {
 
 }  // namespace
 
-Emitter::Weights4 Emitter::weights4(bool small, bool whole, int index, std::string_view role) {
+Emitter::Weights4 Emitter::weights4(Sums16 sums, bool whole, int index, std::string_view role) {
   const auto lanes = [&](std::string_view part) {
     return whole ? v16(part_of(role, part)) : part16(part_of(role, part));
   };
-  Weights4 w{lanes(""), V16(), Xbyak::Opmask(kLastMask - index), small || isa_.has_dot()};
+  Weights4 w{lanes(""), V16(), Xbyak::Opmask(kLastMask - index), sums != Sums16::none || isa_.has_dot(),
+             sums == Sums16::subgroups && !isa_.has_dot()};
   if (w.unsigned_codes) return w;
   if (isa_.wide()) {
     name(w.negative, part_of(role, ".negative"));
@@ -131,7 +132,7 @@ void Emitter::broadcast_inputs4(const Inputs4& to, const RegExp& from) {
 }
 
 void Emitter::start_dot(const V16& acc, const Weights4& w, const RegExp& offset) {
-  w.unsigned_codes ? broadcast(acc, offset) : zero(acc);
+  w.unsigned_codes && !w.narrow ? broadcast(acc, offset) : zero(acc);
 }
 
 void Emitter::dot(const V16& acc, const Weights4& w, const Inputs4& x, const V16& temp) {
@@ -145,6 +146,10 @@ void Emitter::dot(const V16& acc, const Weights4& w, const Inputs4& x, const V16
     const Vec& products = temp.part[p];
     if (w.unsigned_codes) {
       vpmaddubsw(products, codes, x.codes.part[0]);
+      if (w.narrow) {
+        vpaddw(sum, sum, products);
+        continue;
+      }
     } else {
       if (isa_.wide()) {
         vpblendmb(products | w.negative, x.codes.part[0], x.negated.part[0]);
@@ -156,6 +161,24 @@ void Emitter::dot(const V16& acc, const Weights4& w, const Inputs4& x, const V16
     vpmaddwd(products, products, constant({0x00010001}));
     vpaddd(sum, sum, products);
   }
+}
+
+void Emitter::add_dots(const V16& to, const V16& a, const V16& b, const Weights4& w) {
+  if (!w.narrow) return add_i32(to, a, b);
+  for (std::size_t p = 0; p < static_cast<std::size_t>(to.parts); ++p) {
+    vpaddw(to.part[p], a.part[p], b.part[p]);
+  }
+}
+
+void Emitter::finish_dot(const V16& acc, const Weights4& w, const std::optional<RegExp>& offset,
+                         const V16& temp) {
+  if (!w.narrow) return;
+  for (std::size_t p = 0; p < static_cast<std::size_t>(acc.parts); ++p) {
+    vpmaddwd(acc.part[p], acc.part[p], constant({0x00010001}));
+  }
+  if (!offset) return;
+  broadcast(temp, *offset);
+  add_i32(acc, acc, temp);
 }
 
 }  // namespace llamajit::jit

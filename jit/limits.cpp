@@ -50,16 +50,16 @@ void emit_multiply(Emitter& e) {
   e.leave();
 }
 
-void emit_dot(Emitter& e) {
+void emit_dot(Emitter& e, Sums16 sums16) {
   const Reg64 turns = e.gpr();
-  const Emitter::Inputs4 x = e.inputs4(false);
-  const Emitter::Weights4 w = e.weights4(false, true);
+  const Emitter::Inputs4 x = e.inputs4(sums16 != Sums16::none);
+  const Emitter::Weights4 w = e.weights4(sums16, true);
   const V16 temp = e.isa().has_dot() ? w.codes : e.v16();
   const std::vector<V16> sums = e.v16s(dot_chains(e.isa()));
   e.enter();
   e.mov(turns, e.rsi);
   for (const V16& v : {w.codes, w.signs, x.codes, x.negated}) e.broadcast(v, Const{0x01010101});
-  if (e.isa().wide()) e.vpmovb2m(w.negative, w.codes.part[0]);
+  if (e.isa().wide() && !w.unsigned_codes) e.vpmovb2m(w.negative, w.codes.part[0]);
   for (const V16& sum : sums) e.zero(sum);
   e.repeat(turns, [&] {
     for (const V16& sum : sums) e.dot(sum, w, x, temp);
@@ -100,7 +100,9 @@ LimitKernels::LimitKernels(Isa isa) : isa_(isa) {
   std::vector<std::uint8_t> code;
   append(code, isa, emit_read);
   multiply_at_ = append(code, isa, emit_multiply);
-  dot_at_ = append(code, isa, emit_dot);
+  for (const Sums16 sums : {Sums16::none, Sums16::pairs, Sums16::subgroups}) {
+    dot_at_[static_cast<std::size_t>(sums)] = append(code, isa, [&](Emitter& e) { emit_dot(e, sums); });
+  }
   if (isa.has_bf16_dot()) dot_bf16_at_ = append(code, isa, emit_dot_bf16);
   memory_ = ExecutableMemory(code);
 }
@@ -124,8 +126,8 @@ std::int64_t LimitKernels::multiply_bf16(std::int64_t turns) const {
   return std::int64_t{2} * 2 * kLanes * chains(isa_);
 }
 
-std::int64_t LimitKernels::dot_u8s8(std::int64_t turns) const {
-  at(dot_at_)(nullptr, turns);
+std::int64_t LimitKernels::dot_u8s8(std::int64_t turns, Sums16 sums) const {
+  at(dot_at_[static_cast<std::size_t>(sums)])(nullptr, turns);
   return std::int64_t{2} * 4 * kLanes * dot_chains(isa_);
 }
 

@@ -2,10 +2,12 @@
 // claim.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
 #include "jit/executable_memory.h"
+#include "jit/formats/format.h"
 #include "jit/isa.h"
 
 namespace llamajit::jit {
@@ -22,7 +24,7 @@ class LimitKernels {
   // operations a turn is (a multiplication and an addition count two).
   std::int64_t multiply_f32(std::int64_t turns) const;
   std::int64_t multiply_bf16(std::int64_t turns) const;  // multiply_f32 where there is no instruction
-  std::int64_t dot_u8s8(std::int64_t turns) const;
+  std::int64_t dot_u8s8(std::int64_t turns, Sums16 sums = Sums16::none) const;  // of such codes
 
  private:
   using Loop = void (*)(const void* data, std::int64_t turns);
@@ -30,7 +32,7 @@ class LimitKernels {
 
   Isa isa_;
   std::size_t multiply_at_ = 0;
-  std::size_t dot_at_ = 0;
+  std::array<std::size_t, 3> dot_at_{};  // of each Sums16
   std::size_t dot_bf16_at_ = 0;
   ExecutableMemory memory_;
 };

@@ -245,7 +245,7 @@ class MatmulGenerator {
           sums(e.part16s({n_tokens, n_tiles}, "sums[token][tile]")),
           x(e.inputs4(layout.small(), "x4")) {
       for (int i = 0; i < n; ++i) {
-        weights.push_back(e.weights4(layout.small(), false, i, fmt::format("w4_tile{}", i)));
+        weights.push_back(e.weights4(layout.sums16(), false, i, fmt::format("w4_tile{}", i)));
       }
       temp = e.part16("temp");
     }
@@ -283,6 +283,11 @@ class MatmulGenerator {
         e.store(e.rsp + scratch_at(first_tile + i, t) + part * kPartBytes, c.sums[c.at(t, i)]);
       }
     }
+  }
+
+  // Of token `t` of the block, to correct a subgroup's sum by.
+  std::optional<RegExp> offset(int t) const {
+    return layout.zero > 0 ? std::optional(x_subgroups + t * subgroups_stride()) : std::nullopt;
   }
 
   // Moves at_w, at_x and x_subgroups past it.
@@ -343,6 +348,7 @@ class MatmulGenerator {
       e.broadcast(c.x.codes, x_scales + t * scales_stride());
       for (int i = 0; i < c.n; ++i) {
         const V16& isum = c.isums[c.at(t, i)];
+        e.finish_dot(isum, c.weights.front(), offset(t), c.temp);
         e.to_float(isum, isum);
         e.mul(c.temp, c.weights[static_cast<std::size_t>(i)].codes, c.x.codes);
         e.fma(c.sums[c.at(t, i)], isum, c.temp);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -117,7 +118,7 @@ class MatvecGenerator {
   // What the sums of some tiles, or of half a one, are made with.
   struct Codes {
     Codes(MatvecGenerator& g, int n_tiles)
-        : weights(g.e.weights4(g.layout.small(), !g.by_halves(), 0, "w4")),
+        : weights(g.e.weights4(g.layout.sums16(), !g.by_halves(), 0, "w4")),
           x(g.e.inputs4(g.layout.small(), "x4")),
           temp(g.e.isa().has_dot() ? weights.codes : g.take("temp")),
           unpacker(g.e, g.layout, !g.by_halves()),
@@ -220,6 +221,11 @@ class MatvecGenerator {
     add_scaled(c, sums, 0, 0);
   }
 
+  // Of subgroup `s`, to correct its sum by.
+  std::optional<RegExp> offset(int s) const {
+    return layout.zero > 0 ? std::optional(x_subgroups + s * 4) : std::nullopt;
+  }
+
   void start(const Codes& c, int s) {
     for (const std::vector<V16>& ways : c.isums) {
       if (layout.zero > 0) {
@@ -250,8 +256,9 @@ class MatvecGenerator {
       const std::vector<V16>& isums = c.isums[i];
       for (std::size_t step = 1; step < isums.size(); step *= 2) {
         for (std::size_t j = 0; j < isums.size(); j += 2 * step)
-          e.add_i32(isums[j], isums[j], isums[j + step]);
+          e.add_dots(isums[j], isums[j], isums[j + step], c.weights);
       }
+      e.finish_dot(isums[0], c.weights, offset(s), c.temp);
       const RegExp at = w + static_cast<int>(i) * tile;
       emit_scale(e, layout, {c.scale, c.subscale}, at, s, half);
       e.mul(c.scale, c.scale, c.x_scale);

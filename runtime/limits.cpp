@@ -67,27 +67,28 @@ double MachineLimits::read_cached() const {
                    [&] { engine_.team().run(read); });
 }
 
+// Of a loop that says how many operations a turn is.
+template <class Loop>
 double MachineLimits::rate_of(Loop loop) const {
-  const std::int64_t operations = (kernels_.*loop)(1);
-  auto multiply = [&](int) { (void)(kernels_.*loop)(kTurns); };
-  return best_rate(static_cast<double>(operations) * kTurns * engine_.threads(),
-                   [&] { engine_.team().run(multiply); });
+  const auto operations = static_cast<double>(loop(1));
+  auto multiply = [&](int) { (void)loop(kTurns); };
+  return best_rate(operations * kTurns * engine_.threads(), [&] { engine_.team().run(multiply); });
 }
 
-double MachineLimits::dot_u8s8() const {
-  return rate_of(&jit::LimitKernels::dot_u8s8);
+double MachineLimits::dot_u8s8(jit::Sums16 sums) const {
+  return rate_of([&](std::int64_t turns) { return kernels_.dot_u8s8(turns, sums); });
 }
 
 double MachineLimits::multiply_f32() const {
-  return rate_of(&jit::LimitKernels::multiply_f32);
+  return rate_of([&](std::int64_t turns) { return kernels_.multiply_f32(turns); });
 }
 
 double MachineLimits::multiply_bf16() const {
-  return rate_of(&jit::LimitKernels::multiply_bf16);
+  return rate_of([&](std::int64_t turns) { return kernels_.multiply_bf16(turns); });
 }
 
 double MachineLimits::multiply(jit::Format format) const {
-  if (has_codes(format)) return dot_u8s8();
+  if (has_codes(format)) return dot_u8s8(jit::CodesLayout(format).sums16());
   return format.kind == jit::FormatKind::bf16_pairs ? multiply_bf16() : multiply_f32();
 }
 

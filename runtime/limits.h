@@ -16,14 +16,14 @@ class MachineLimits {
   // Each thread reading what stays in its first-level cache, in bytes/s.
   double read_cached() const;
   // On registers alone, in operations/s.
-  double dot_u8s8() const;
+  double dot_u8s8(jit::Sums16 sums = jit::Sums16::none) const;
   double multiply_f32() const;
   double multiply_bf16() const;
   // That of these which matrices of the format multiply with.
   double multiply(jit::Format format) const;
 
  private:
-  using Loop = std::int64_t (jit::LimitKernels::*)(std::int64_t turns) const;
+  template <class Loop>
   double rate_of(Loop loop) const;
 
   Engine& engine_;

@@ -82,6 +82,10 @@ struct FormatTraits {
 
   bool has_subscales() const { return subgroup < group; }
 };
+// Which sums of products with codes -127..127 stay within 16 bits: of two products, or of a whole subgroup's
+// as far as one lane has them.
+enum class Sums16 : std::uint8_t { none, pairs, subgroups };
+
 // The traits of a kind; int8's stand for any group. Kinds without codes have none (nullptr).
 const FormatTraits* format_traits(FormatKind kind);
 std::span<const FormatTraits> all_format_traits();  // of GGUF files' formats

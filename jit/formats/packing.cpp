@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 
 #include <emmintrin.h>
 
@@ -291,6 +292,14 @@ CodesLayout::CodesLayout(Format format) {
   scale_at = take(scale_bytes);
   if (mins != Mins::none) min_at = take(scale_bytes);
   group_bytes = at;
+}
+
+Sums16 CodesLayout::sums16() const {
+  if (bits == 8 || codebook) return Sums16::none;
+  const int largest = ((1 << bits) - 1) << shift;
+  const int of_subgroup =
+      padded / subgroups() / 2 * largest * 127;  // a lane of 16 bits has half its products
+  return of_subgroup <= std::numeric_limits<std::int16_t>::max() ? Sums16::subgroups : Sums16::pairs;
 }
 
 std::optional<InputFormat> input_format(Format format) {

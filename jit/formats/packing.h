@@ -93,8 +93,8 @@ struct CodesLayout {
   int steps() const { return padded / 4; }
   int subgroups() const { return group > 0 ? group / subgroup : 0; }
   bool sums_inputs() const { return mins != Mins::none; }
-  // Codes stay below 128: sums of two products fit 16 bits.
-  bool small() const { return bits < 8 && !codebook; }
+  Sums16 sums16() const;
+  bool small() const { return sums16() != Sums16::none; }
   std::span<const Plane> planes() const { return {all_planes, static_cast<std::size_t>(n_planes)}; }
 
   int group = 0, subgroup = 0, padded = 0;  // padded: group rounded up to 4

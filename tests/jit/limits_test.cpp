@@ -44,18 +44,23 @@ TEST(Limits, ReadsStayWithinTheBuffer) {
 }
 
 // And operations that a lane does at once, at least.
-constexpr std::pair<std::int64_t (LimitKernels::*)(std::int64_t) const, int> kMultiplications[] = {
-    {&LimitKernels::multiply_f32, 2}, {&LimitKernels::multiply_bf16, 2}, {&LimitKernels::dot_u8s8, 8}};
+using Loop = std::int64_t (*)(const LimitKernels& kernels, std::int64_t turns);
+constexpr std::pair<Loop, int> kMultiplications[] = {
+    {[](const LimitKernels& k, std::int64_t turns) { return k.multiply_f32(turns); }, 2},
+    {[](const LimitKernels& k, std::int64_t turns) { return k.multiply_bf16(turns); }, 2},
+    {[](const LimitKernels& k, std::int64_t turns) { return k.dot_u8s8(turns, jit::Sums16::none); }, 8},
+    {[](const LimitKernels& k, std::int64_t turns) { return k.dot_u8s8(turns, jit::Sums16::pairs); }, 8},
+    {[](const LimitKernels& k, std::int64_t turns) { return k.dot_u8s8(turns, jit::Sums16::subgroups); }, 8}};
 
 TEST(Limits, TurnsAreWholeVectorsOfOperations) {
   for (const Tier tier : generating_host_tiers()) {
     const LimitKernels kernels(Isa{tier});
     for (const auto& [loop, per_lane] : kMultiplications) {
-      const std::int64_t operations = (kernels.*loop)(1);
+      const std::int64_t operations = loop(kernels, 1);
       EXPECT_GT(operations, 0) << to_string(tier);
       EXPECT_EQ(operations % (per_lane * jit::kLanes), 0) << to_string(tier);
       // A turn is the same however many there are.
-      EXPECT_EQ((kernels.*loop)(1000), operations);
+      EXPECT_EQ(loop(kernels, 1000), operations);
     }
   }
 }
@@ -76,8 +81,8 @@ TEST(Limits, MoreTurnsTakeLonger) {
   for (const Tier tier : generating_host_tiers()) {
     const LimitKernels kernels(Isa{tier});
     for (const auto& [loop, per_lane] : kMultiplications) {
-      const double few = best_seconds([&] { (kernels.*loop)(1000); });
-      const double many = best_seconds([&] { (kernels.*loop)(1000000); });
+      const double few = best_seconds([&] { loop(kernels, 1000); });
+      const double many = best_seconds([&] { loop(kernels, 1000000); });
       EXPECT_GT(many, 50 * few) << to_string(tier) << ", " << per_lane;
     }
   }

@@ -153,6 +153,45 @@ TEST(MatvecQ8, LargestCodesAreSummedExactly) {
   }
 }
 
+// The same of blocks: whatever sums stay within 16 bits, the largest do.
+TEST(MatvecBlocks, LargestCodesAreSummedExactly) {
+  for (const jit::FormatTraits& traits : jit::all_format_traits()) {
+    const MatvecKey key{{traits.kind, traits.group}, 16, traits.group, Epilogue::store};
+    jit::Group group{};
+    const int digits = traits.kind == FormatKind::tq1_0 ? 3 : 1 << traits.bits;  // it stores ternary ones
+    std::ranges::fill(group.codes, static_cast<std::uint8_t>((digits - 1) << traits.shift));
+    if (traits.codebook) std::ranges::fill(group.codes, std::uint8_t{15});
+    std::ranges::fill(group.subscales, std::int8_t{1});
+    group.scale = 1.0F;
+    std::vector<std::byte> blocks(static_cast<std::size_t>(16 * traits.block_bytes));
+    for (int row = 0; row < 16; ++row)
+      join_block(traits.kind, group, &blocks[static_cast<std::size_t>(row * traits.block_bytes)]);
+    const std::vector<float> ones(1, 1.0F);
+    std::vector<std::byte> packed(static_cast<std::size_t>(jit::packed_bytes(key.format, 16, key.cols)));
+    const jit::SourceMatrix source{key.format, 16, key.cols, blocks, std::as_bytes(std::span(ones))};
+    jit::pack_tile(source, 0, packed.data());
+    const jit::InputFormat input = *input_format(key.format);
+    const auto subgroups = static_cast<std::size_t>(input.subgroups(key.cols));
+    for (const int x : {-127, 127}) {
+      Kernels kernels(key);
+      const auto result = kernels.check(0, fmt::format("x {}", x), [&](CallMemory& memory) {
+        const auto n = static_cast<std::size_t>(key.cols);
+        MatvecArgs args{};
+        args.w = memory.copy_of("w", packed);
+        args.xq = {memory.copy_of("codes", std::vector(n, static_cast<std::int8_t>(x))),
+                   memory.copy_of("scales", std::vector{1.0F}),
+                   memory.copy_of("offsets", std::vector(subgroups, -input.zero * input.subgroup * x)),
+                   memory.copy_of("sums", std::vector(subgroups, static_cast<float>(input.subgroup * x)))};
+        args.out = memory.allocate<float>("out", 16);
+        args.unit_end = 1;
+        return args;
+      });
+      const float expected = source_value(source, 0, 0) * static_cast<float>(key.cols * x);
+      for (float sum : result->view<float>("out")) EXPECT_EQ(sum, expected) << traits.name;
+    }
+  }
+}
+
 TEST(MatvecF32, SubnormalAndHugeNumbers) {
   const MatvecKey key{kF32, 33, 44, Epilogue::store};
   std::mt19937_64 random(8);
