@@ -229,13 +229,13 @@ class Emitter : public Xbyak::CodeGenerator {
   void load_weights4(const Weights4& to, const RegExp& from);
   void make_ready(const Weights4& w);  // codes that came into their register in another way
   void broadcast_inputs4(const Inputs4& to, const RegExp& from);
-  // acc = what a sum starts from; `offset` is the address of the correction.
-  void start_dot(const V16& acc, const Weights4& w, const RegExp& offset);
+  // acc = what a sum starts from; `offset` is the address of the correction, where there is one.
+  void start_dot(const V16& acc, const Weights4& w, const std::optional<RegExp>& offset);
   // acc[lane] += sum of w[lane][j] * x[j], j = 0..3, exact. Clobbers `temp`, which has_dot() does not need.
   void dot(const V16& acc, const Weights4& w, const Inputs4& x, const V16& temp);
   // to = a + b, of sums that dot() has added to.
   void add_dots(const V16& to, const V16& a, const V16& b, const Weights4& w);
-  // acc = the i32 sum; `offset` as for start_dot(), or none. Clobbers `temp`, as dot() does.
+  // acc = the i32 sum; `offset` is start_dot()'s. Clobbers `temp`, as dot() does.
   void finish_dot(const V16& acc, const Weights4& w, const std::optional<RegExp>& offset, const V16& temp);
 
   // --- control

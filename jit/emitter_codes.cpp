@@ -131,8 +131,8 @@ void Emitter::broadcast_inputs4(const Inputs4& to, const RegExp& from) {
   vpsubb(negated, negated, codes);
 }
 
-void Emitter::start_dot(const V16& acc, const Weights4& w, const RegExp& offset) {
-  w.unsigned_codes && !w.narrow ? broadcast(acc, offset) : zero(acc);
+void Emitter::start_dot(const V16& acc, const Weights4& w, const std::optional<RegExp>& offset) {
+  offset&& w.unsigned_codes && !w.narrow ? broadcast(acc, *offset) : zero(acc);
 }
 
 void Emitter::dot(const V16& acc, const Weights4& w, const Inputs4& x, const V16& temp) {

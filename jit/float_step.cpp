@@ -56,7 +56,7 @@ void FloatStep::load_weights(int tile, const RegExp& from) const {
 
 void FloatStep::add_product(const V16& sum, int tile) const {
   const auto i = static_cast<std::size_t>(tile);
-  if (is_pair_ && !apart()) {
+  if (by_instruction()) {
     e_.vdpbf16ps(sum.part[0], x_.part[0], weights_[i].part[0]);
     return;
   }
@@ -65,7 +65,7 @@ void FloatStep::add_product(const V16& sum, int tile) const {
 }
 
 void FloatStep::add_product(const V16& sum, const RegExp& weights) const {
-  if (is_pair_ && !apart()) {
+  if (by_instruction()) {
     e_.vdpbf16ps(sum.part[0], x_.part[0], e_.ptr[weights]);
   } else if (format_.kind == FormatKind::f32) {
     e_.fma(sum, x_, weights);

@@ -32,6 +32,7 @@ class FloatStep {
 
  private:
   // Without an instruction for pairs they are taken apart.
+  bool by_instruction() const { return is_pair_ && e_.isa().has_bf16_dot(); }
   bool apart() const { return is_pair_ && !e_.isa().has_bf16_dot(); }
   void take_apart(const V16& even, const V16& odd) const;  // `even` holds the pairs
 

@@ -35,19 +35,34 @@ void emit_read(Emitter& e) {
   e.leave();
 }
 
-void emit_multiply(Emitter& e) {
+// multiply(sum, a, b) for each of the sums; a and b have these bits in all lanes.
+template <class Multiply>
+void emit_products(Emitter& e, Const a_bits, Const b_bits, Multiply multiply) {
   const Reg64 turns = e.gpr();
   const V16 a = e.uniform16(), b = e.uniform16();
   const std::vector<V16> sums = e.v16s(chains(e.isa()));
   e.enter();
   e.mov(turns, e.rsi);
-  e.broadcast(a, f32(1.0F));
-  e.broadcast(b, f32(0.5F));
+  e.broadcast(a, a_bits);
+  e.broadcast(b, b_bits);
   for (const V16& sum : sums) e.zero(sum);
   e.repeat(turns, [&] {
-    for (const V16& sum : sums) e.fma(sum, a, b);
+    for (const V16& sum : sums) multiply(sum, a, b);
   });
   e.leave();
+}
+
+void emit_multiply(Emitter& e) {
+  emit_products(e, f32(1.0F), f32(0.5F),
+                [&](const V16& sum, const V16& a, const V16& b) { e.fma(sum, a, b); });
+}
+
+// Where the tier has the instruction.
+void emit_dot_bf16(Emitter& e) {
+  constexpr Const kOnes{0x3F803F80};
+  emit_products(e, kOnes, kOnes, [&](const V16& sum, const V16& a, const V16& b) {
+    e.vdpbf16ps(sum.part[0], a.part[0], b.part[0]);
+  });
 }
 
 void emit_dot(Emitter& e, Sums16 sums16) {
@@ -63,21 +78,6 @@ void emit_dot(Emitter& e, Sums16 sums16) {
   for (const V16& sum : sums) e.zero(sum);
   e.repeat(turns, [&] {
     for (const V16& sum : sums) e.dot(sum, w, x, temp);
-  });
-  e.leave();
-}
-
-// Where the tier has the instruction.
-void emit_dot_bf16(Emitter& e) {
-  const Reg64 turns = e.gpr();
-  const V16 a = e.uniform16(), b = e.uniform16();
-  const std::vector<V16> sums = e.v16s(chains(e.isa()));
-  e.enter();
-  e.mov(turns, e.rsi);
-  for (const V16& v : {a, b}) e.broadcast(v, Const{0x3F803F80});
-  for (const V16& sum : sums) e.zero(sum);
-  e.repeat(turns, [&] {
-    for (const V16& sum : sums) e.vdpbf16ps(sum.part[0], a.part[0], b.part[0]);
   });
   e.leave();
 }

@@ -294,12 +294,7 @@ class MatmulGenerator {
   void add_subgroup(const Codes& c, int part) {
     for (int t = 0; t < tokens_at_once(); ++t) {
       for (int i = 0; i < c.n; ++i) {
-        const V16& isum = c.isums[c.at(t, i)];
-        if (layout.zero > 0) {
-          e.start_dot(isum, c.weights.front(), x_subgroups + t * subgroups_stride());
-        } else {
-          e.zero(isum);
-        }
+        e.start_dot(c.isums[c.at(t, i)], c.weights.front(), offset(t));
       }
     }
     e.repeat(count, plain.steps / kStraightSteps, [&] {

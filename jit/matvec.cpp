@@ -228,11 +228,7 @@ class MatvecGenerator {
 
   void start(const Codes& c, int s) {
     for (const std::vector<V16>& ways : c.isums) {
-      if (layout.zero > 0) {
-        e.start_dot(ways[0], c.weights, x_subgroups + s * 4);
-      } else {
-        e.zero(ways[0]);
-      }
+      e.start_dot(ways[0], c.weights, offset(s));
       for (std::size_t way = 1; way < ways.size(); ++way) e.zero(ways[way]);
     }
   }

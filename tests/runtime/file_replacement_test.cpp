@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/support/toy_model.h"
+
 namespace llamajit {
 namespace {
 
@@ -21,15 +23,7 @@ namespace fs = std::filesystem;
 
 class FileReplacementTest : public ::testing::Test {
  protected:
-  FileReplacementTest() {
-    std::string pattern = (fs::temp_directory_path() / "llamajit_replacement_XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-    folder_ = pattern;
-  }
-  ~FileReplacementTest() override { fs::remove_all(folder_); }
-
   fs::path at(const std::string& name) const { return folder_ / name; }
-  void put(const std::string& name, const std::string& text) const { std::ofstream(at(name)) << text; }
   std::string content(const std::string& name) const {
     std::ifstream file(at(name), std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
@@ -45,7 +39,8 @@ class FileReplacementTest : public ::testing::Test {
     file.commit();
   }
 
-  fs::path folder_;
+  test::TempDirectory directory_;
+  fs::path folder_{directory_.path()};
 };
 
 TEST_F(FileReplacementTest, MakesAndReplacesFiles) {
@@ -57,7 +52,7 @@ TEST_F(FileReplacementTest, MakesAndReplacesFiles) {
 }
 
 TEST_F(FileReplacementTest, KeepsPermissionsAndFollowsLinks) {
-  put("model", "old");
+  directory_.write("model", "old");
   fs::permissions(at("model"), fs::perms{0640});
   fs::create_symlink("model", at("link"));
   replace("link", "new");
@@ -67,7 +62,7 @@ TEST_F(FileReplacementTest, KeepsPermissionsAndFollowsLinks) {
 }
 
 TEST_F(FileReplacementTest, WithoutCommitNothingHasHappened) {
-  put("model", "old");
+  directory_.write("model", "old");
   {
     FileReplacement file(at("model"));
     file.write("half");
@@ -90,7 +85,7 @@ TEST_F(FileReplacementTest, OfAKilledProgramNothingIsLeft) {
   const int nameless = open(folder_.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
   if (nameless < 0) GTEST_SKIP() << folder_ << " is on a file system without nameless files";
   close(nameless);
-  put("model", "old");
+  directory_.write("model", "old");
   const pid_t child = fork();
   if (child == 0) {
     FileReplacement file(at("model"));
