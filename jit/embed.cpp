@@ -103,7 +103,7 @@ class EmbedGenerator {
       e.vcvtph2ps(to, to);
     }
     if (!numbers) return;
-    const Xbyak::Address from = e.byte[tile + lane + (numbers.at + s * kLanes)];
+    const Xbyak::Address from = e.byte[tile + lane * numbers.row_bytes() + numbers.at_subgroup(s)];
     numbers.is_signed ? e.movsx(small, from) : e.movzx(small, from);
     if (numbers.shift > 0) {
       e.shr(small, numbers.shift);

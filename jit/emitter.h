@@ -182,7 +182,8 @@ class Emitter : public Xbyak::CodeGenerator {
   void to_float(const V16& to, const V16& a);    // i32 lanes to f32, to nearest even
   void to_int(const V16& to, const V16& a);  // f32 lanes to i32, to nearest even; what does not fit: -2^31
   void add_i32(const V16& to, const V16& a, const Source& b);
-  void shift_left(const V16& to, const V16& a, int bits);  // each lane as 32 bits
+  void mul_i32(const V16& to, const V16& a, const Source& b);  // the lower 32 bits
+  void shift_left(const V16& to, const V16& a, int bits);      // each lane as 32 bits
   void shift_right(const V16& to, const V16& a, int bits);
 
   // --- sixteen lanes to one
@@ -203,6 +204,8 @@ class Emitter : public Xbyak::CodeGenerator {
   void look_up(const V16& to, const V16& table);    // each byte, 0..15, becomes that of the table
   void load_s8(const V16& to, const RegExp& from);  // bytes to i32 lanes
   void load_u8(const V16& to, const RegExp& from);
+  // Two bytes to the two i16 of a lane, each shifted right by `bits`.
+  void load_u8_pairs(const V16& to, const RegExp& from, int bits);
 
   // --- the dot product of 4 bytes a lane
   // ---------------------------------------------------------------------------------
@@ -237,6 +240,10 @@ class Emitter : public Xbyak::CodeGenerator {
   void add_dots(const V16& to, const V16& a, const V16& b, const Weights4& w);
   // acc = the i32 sum; `offset` is start_dot()'s. Clobbers `temp`, as dot() does.
   void finish_dot(const V16& acc, const Weights4& w, const std::optional<RegExp>& offset, const V16& temp);
+
+  // acc[lane] += sum of w[lane][j] * x[j] of pairs of i16, j = 0, 1, exact. Clobbers `temp`, which has_dot()
+  // does not need.
+  void dot_i16(const V16& acc, const V16& w, const V16& x, const V16& temp);
 
   // --- control
   // ------------------------------------------------------------------------------------------------------------

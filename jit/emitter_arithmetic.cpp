@@ -164,6 +164,10 @@ void Emitter::add_i32(const V16& to, const V16& a, const Source& b) {
   each(to, b, [&](std::size_t p, const Xbyak::Operand& o) { vpaddd(to.part[p], a.part[p], o); });
 }
 
+void Emitter::mul_i32(const V16& to, const V16& a, const Source& b) {
+  each(to, b, [&](std::size_t p, const Xbyak::Operand& o) { vpmulld(to.part[p], a.part[p], o); });
+}
+
 // --- sixteen lanes to one
 // --------------------------------------------------------------------------------------------
 

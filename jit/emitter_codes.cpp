@@ -68,6 +68,14 @@ void Emitter::load_u8(const V16& to, const RegExp& from) {
   }
 }
 
+void Emitter::load_u8_pairs(const V16& to, const RegExp& from, int bits) {
+  for (int p = 0; p < to.parts; ++p) {
+    const Vec& v = to.part[static_cast<std::size_t>(p)];
+    vpmovzxbw(v, ptr[from + kPartBytes / 2 * p]);
+    if (bits > 0) vpsrlw(v, v, static_cast<std::uint8_t>(bits));
+  }
+}
+
 // --- the dot product of 4 bytes a lane
 // ---------------------------------------------------------------------------------
 
@@ -179,6 +187,17 @@ void Emitter::finish_dot(const V16& acc, const Weights4& w, const std::optional<
   if (!offset) return;
   broadcast(temp, *offset);
   add_i32(acc, acc, temp);
+}
+
+void Emitter::dot_i16(const V16& acc, const V16& w, const V16& x, const V16& temp) {
+  for (std::size_t p = 0; p < static_cast<std::size_t>(acc.parts); ++p) {
+    if (isa_.has_dot()) {
+      vpdpwssd(acc.part[p], w.part[p], x.part[0]);
+    } else {
+      vpmaddwd(temp.part[p], w.part[p], x.part[0]);
+      vpaddd(acc.part[p], acc.part[p], temp.part[p]);
+    }
+  }
 }
 
 }  // namespace llamajit::jit

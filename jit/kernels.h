@@ -74,13 +74,26 @@ struct NormKey {
 
 // Activations as the int8 dot product takes them: for each `group` values one scale; codes in -127..127, a
 // group's codes padded with zeros to a multiple of 4. What each subgroup's codes add up to takes the weights'
-// zero point out of their products, or is multiplied with their minimum: the one or the other is there.
+// zero point out of their products, or is multiplied with their minimum: one of the three is there.
 struct QuantizedArgs {
   std::int8_t* codes;     // (n / group, group rounded up to 4)
   float* scales;          // (n / group)
   std::int32_t* offsets;  // (n / subgroup): -zero * sum of the codes; where zero > 0
-  float* sums;            // (n / subgroup): float(sum of the codes) * scale; where zero == 0
+  float* sums;            // (n / group): sum of the codes; where zero == 0, without subgroups
+  std::int16_t* subsums;  // (n / subgroup): sum of the codes; where zero == 0 and subgroup < group
 };
+
+// Those that activations in these groups have, by their place in QuantizedArgs.
+struct Subnumbers {
+  std::size_t at;
+  int bytes;  // of one
+  std::string_view name;
+};
+constexpr Subnumbers subnumbers(int group, int subgroup, int zero) {
+  if (zero > 0) return {offsetof(QuantizedArgs, offsets), sizeof(std::int32_t), "offsets"};
+  if (subgroup == group) return {offsetof(QuantizedArgs, sums), sizeof(float), "sums"};
+  return {offsetof(QuantizedArgs, subsums), sizeof(std::int16_t), "subsums"};
+}
 
 // scale = max|x| / 127 within the group; code = x * (127 / max|x|) rounded to nearest even. max|x| counts as
 // at least kSmallestMagnitude, so that a group of zeros divides nothing by zero. A NaN does not count for the
@@ -94,8 +107,11 @@ struct QuantizeKey {
   using Args = QuantizeArgs;
   int n;
   int group;     // divides n
-  int subgroup;  // divides group; a multiple of 16, or the group
+  int subgroup;  // divides group; 16, 32, or the group
   int zero;      // a power of two, or 0
+
+  bool has_subsums() const { return zero == 0 && subgroup < group; }
+  Subnumbers numbers() const { return subnumbers(group, subgroup, zero); }
   auto operator<=>(const QuantizeKey&) const = default;
 };
 
@@ -140,9 +156,11 @@ struct Affine {
 // formats/packing.h. Floats: sum over columns, 4 ways, each step rounded once (fma). bf16_pairs: sum over
 // pairs of columns, 4 ways, of each pair the odd column first and then the even one, as VDPBF16PS does: each
 // step rounded once, and subnormal numbers are zeros, those that come in as those that come out. Codes: each
-// subgroup's integer sum of (code - zero) * code of x is exact; then over subgroups in order:
-//   acc = fma(float(isum), (scale * subscale) * scale of x, acc), and with minima
-//   acc = fma(min * submin, sum of x, acc)
+// group's integer sum of (code - zero) * code of x, times the subscale where there are any, is exact; then
+// over groups in order, each step rounded once:
+//   v = float(isum) * scale
+//   v = fma(float(msum), min, v), with minima; msum is the exact sum of (submin *) codes of x
+//   acc = fma(v, scale of x, acc)
 struct MatvecArgs {
   const std::byte* w;
   const float* x;    // (cols), where nothing prepares it (input_format())
@@ -171,7 +189,7 @@ constexpr std::int64_t row_stride(std::int64_t n) {
 }
 // The codes of a quantised row of n values take this many bytes, and rows lie row_stride() of that apart, as
 // do those of rounded_bytes();
-// scales lie n / group apart, offsets and sums n / subgroup.
+// scales and sums lie n / group apart, offsets and subsums n / subgroup.
 constexpr std::int64_t quantized_codes(std::int64_t n, int group) {
   return n / group * round_up(group, 4);
 }

@@ -121,22 +121,22 @@ class MatvecGenerator {
         : weights(g.e.weights4(g.layout.sums16(), !g.by_halves(), 0, "w4")),
           x(g.e.inputs4(g.layout.small(), "x4")),
           temp(g.e.isa().has_dot() ? weights.codes : g.take("temp")),
-          unpacker(g.e, g.layout, !g.by_halves()),
-          x_scale(g.e.uniform16("x_scale")) {
+          unpacker(g.e, g.layout, !g.by_halves()) {
       for (int i = 0; i < n_tiles; ++i) {
         const std::string role = fmt::format("isums{}[way]", i);
         const int n_ways = g.integer_ways(n_tiles);
         isums.push_back(g.by_halves() ? g.e.part16s(n_ways, role) : g.e.v16s(n_ways, role));
+        if (g.layout.subscales) totals.push_back(g.take(fmt::format("total{}", i)));
       }
       scale = g.layout.bits == 8 ? weights.codes : g.take("scale");
-      if (g.layout.subscales) subscale = g.take("subscale");
     }
     Emitter::Weights4 weights;
     Emitter::Inputs4 x;
     V16 temp;
     Unpacker unpacker;
-    V16 x_scale, scale, subscale;
+    V16 scale;
     std::vector<std::vector<V16>> isums;  // of each tile
+    std::vector<V16> totals;              // of each tile's group, with subscales
   };
   V16 take(std::string_view role) { return by_halves() ? e.part16(role) : e.v16(role); }
 
@@ -146,29 +146,24 @@ class MatvecGenerator {
     const Codes c(*this, static_cast<int>(sums.size()));
     e.mov(x, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, codes)]);
     e.mov(x_scales, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, scales)]);
-    const auto of_subgroups =
-        layout.sums_inputs() ? offsetof(QuantizedArgs, sums) : offsetof(QuantizedArgs, offsets);
-    e.mov(x_subgroups, e.ptr[e.args() + kXq + of_subgroups]);
+    e.mov(x_numbers, e.ptr[e.args() + kXq + numbers.at]);
     e.note("{} x 16 rows: sums over {} groups of {}", sums.size(), key.cols / layout.group, layout.group);
     c.unpacker.begin();
     for (const V16& sum : sums) e.zero(sum);
     const int n_groups = key.cols / layout.group;
     e.repeat(groups, n_groups, [&] {
-      e.broadcast(c.x_scale, x_scales);
       if (by_halves()) {
         for (int half = 0; half < 2; ++half) {
           const V16 sum = half_of(sums[0], half);
-          for (int s = 0; s < layout.subgroups(); ++s) add_subgroup(c, {&sum, 1}, s, half);
+          add_group(c, {&sum, 1}, half);
         }
-      } else if (layout.steps() > kStraightSteps && layout.subgroups() == 1) {
-        add_long_group(c, sums);
       } else {
-        for (int s = 0; s < layout.subgroups(); ++s) add_subgroup(c, sums, s, 0);
+        add_group(c, sums, 0);
       }
       e.add(x, layout.padded);
       e.add(w, layout.group_bytes);
       e.add(x_scales, 4);
-      e.add(x_subgroups, layout.subgroups() * 4);
+      e.add(x_numbers, layout.subgroups() * numbers.bytes);
     });
     e.add(w, tile - n_groups * layout.group_bytes);
   }
@@ -191,19 +186,26 @@ class MatvecGenerator {
 
   static V16 half_of(const V16& v, int half) { return {{v.part[static_cast<std::size_t>(half)], Vec()}, 1}; }
 
-  // Subgroup `s` of the group at w and x, `half` of its rows, or all.
-  void add_subgroup(const Codes& c, std::span<const V16> sums, int s, int half) {
-    start(c, s);
-    const int steps = layout.steps() / layout.subgroups();
-    for (int step = s * steps; step < (s + 1) * steps; ++step) {
-      if (half == 0) prefetch(step, layout.steps(), layout.group_bytes);
-      add_step(c, step, half * kPartBytes);
+  // The group at w and x, `half` of its rows, or all.
+  void add_group(const Codes& c, std::span<const V16> sums, int half) {
+    if (layout.steps() > kStraightSteps && !layout.subscales && !by_halves()) {
+      add_long_steps(c);
+    } else {
+      const int steps = layout.steps() / layout.subgroups();
+      for (int s = 0; s < layout.subgroups(); ++s) {
+        start(c, s);
+        for (int step = s * steps; step < (s + 1) * steps; ++step) {
+          if (half == 0) prefetch(step, layout.steps(), layout.group_bytes);
+          add_step(c, step, half * kPartBytes);
+        }
+        if (layout.subscales) add_subscaled(c, s, half);
+      }
     }
-    add_scaled(c, sums, s, half);
+    add_scaled(c, sums, half);
   }
 
-  // A group that takes a loop.
-  void add_long_group(const Codes& c, std::span<const V16> sums) {
+  // A group's steps, where they take a loop.
+  void add_long_steps(const Codes& c) {
     const int looped = layout.steps() / kStraightSteps;
     const int loop_bytes = kStraightSteps * 4 * kLanes * layout.bits / 8;
     start(c, 0);
@@ -218,12 +220,11 @@ class MatvecGenerator {
     for (int step = 0; step < layout.steps() % kStraightSteps; ++step) add_step(c, step, 0);
     e.sub(w, looped * loop_bytes);
     e.sub(x, looped * kStraightSteps * 4);
-    add_scaled(c, sums, 0, 0);
   }
 
   // Of subgroup `s`, to correct its sum by.
   std::optional<RegExp> offset(int s) const {
-    return layout.zero > 0 ? std::optional(x_subgroups + s * 4) : std::nullopt;
+    return layout.zero > 0 ? std::optional(x_numbers + s * numbers.bytes) : std::nullopt;
   }
 
   void start(const Codes& c, int s) {
@@ -244,26 +245,63 @@ class MatvecGenerator {
     }
   }
 
-  // sum = fma(float(all isums), (scale * subscale) * scale_x, sum), and sum = fma(min * submin, sum_x, sum).
-  void add_scaled(const Codes& c, std::span<const V16> sums, int s, int half) {
-    e.note("the subgroup's sum: sum += float(isum) * scale_w * scale_x{}",
-           layout.sums_inputs() ? " + min * sum of x" : "");
-    for (std::size_t i = 0; i < sums.size(); ++i) {
-      const std::vector<V16>& isums = c.isums[i];
-      for (std::size_t step = 1; step < isums.size(); step *= 2) {
-        for (std::size_t j = 0; j < isums.size(); j += 2 * step)
-          e.add_dots(isums[j], isums[j], isums[j + step], c.weights);
-      }
-      e.finish_dot(isums[0], c.weights, offset(s), c.temp);
-      const RegExp at = w + static_cast<int>(i) * tile;
-      emit_scale(e, layout, {c.scale, c.subscale}, at, s, half);
-      e.mul(c.scale, c.scale, c.x_scale);
-      e.to_float(isums[0], isums[0]);
-      e.fma(sums[i], isums[0], c.scale);
-      if (!layout.sums_inputs()) continue;
-      emit_min(e, layout, {c.scale, c.subscale}, at, s, half);
-      e.fma_broadcast(sums[i], c.scale, x_subgroups + s * 4, isums[0]);
+  // All ways' isum of subgroup `s`.
+  V16 finished_isum(const Codes& c, std::size_t i, int s) {
+    const std::vector<V16>& isums = c.isums[i];
+    for (std::size_t step = 1; step < isums.size(); step *= 2) {
+      for (std::size_t j = 0; j < isums.size(); j += 2 * step)
+        e.add_dots(isums[j], isums[j], isums[j + step], c.weights);
     }
+    e.finish_dot(isums[0], c.weights, offset(s), c.temp);
+    return isums[0];
+  }
+
+  RegExp tile_at(std::size_t i) const { return w + static_cast<int>(i) * tile; }
+
+  // total += isum * subscale
+  void add_subscaled(const Codes& c, int s, int half) {
+    e.note("the subgroup's sum: total += isum * subscale");
+    for (std::size_t i = 0; i < c.isums.size(); ++i) {
+      const V16 isum = finished_isum(c, i, s), &total = c.totals[i];
+      emit_subscale(e, layout, c.scale, tile_at(i), s, half);
+      e.mul_i32(s == 0 ? total : isum, isum, c.scale);
+      if (s > 0) e.add_i32(total, total, isum);
+    }
+  }
+
+  // sum += (float(isum or total) * scale_w + sum of (submin *) x * min) * scale_x
+  void add_scaled(const Codes& c, std::span<const V16> sums, int half) {
+    const std::string_view isum = layout.subscales ? "total" : "isum";
+    e.note("the group's sum: sum += {} * scale_x",
+           layout.sums_inputs() ? fmt::format("(float({}) * scale_w + float(sum of x) * min)", isum)
+                                : fmt::format("float({}) * scale_w", isum));
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      const V16 value = layout.subscales ? c.totals[i] : finished_isum(c, i, 0);
+      emit_scale(e, layout, c.scale, tile_at(i), half);
+      e.to_float(value, value);
+      e.mul(value, value, c.scale);
+      if (layout.submins) {
+        add_minima(c, value, i, half);
+      } else if (layout.sums_inputs()) {
+        emit_min(e, layout, c.scale, tile_at(i), half);
+        e.fma_broadcast(value, c.scale, x_numbers, c.temp);
+      }
+      e.fma_broadcast(sums[i], value, x_scales, c.scale);
+    }
+  }
+
+  // value += float(sum of submin * subsum of x) * min
+  void add_minima(const Codes& c, const V16& value, std::size_t i, int half) {
+    const V16& isum = c.isums[i].front();
+    e.zero(isum);
+    for (int s = 0; s < layout.subgroups(); s += 2) {
+      emit_submins(e, layout, c.scale, tile_at(i), s, half);
+      e.broadcast(c.x.codes, x_numbers + s * numbers.bytes);
+      e.dot_i16(isum, c.scale, c.x.codes, c.temp);
+    }
+    e.to_float(isum, isum);
+    emit_min(e, layout, c.scale, tile_at(i), half);
+    e.fma(value, isum, c.scale);
   }
 
   // --- epilogue
@@ -288,7 +326,8 @@ class MatvecGenerator {
   const CodesLayout layout{key.format};
   const Reg64 w = e.gpr("w"), out = e.gpr("out"), units = e.gpr("units"), x = e.gpr("x");
   const Reg64 count = e.gpr("count"), groups = e.gpr("groups"), x_scales = e.gpr("x_scales");
-  const Reg64 x_subgroups = e.gpr(layout.sums_inputs() ? "x_sums" : "x_offsets");
+  const Subnumbers numbers = layout.numbers_of_x();
+  const Reg64 x_numbers = e.gpr(fmt::format("x_{}", numbers.name));
 };
 
 }  // namespace

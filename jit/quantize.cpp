@@ -17,8 +17,7 @@ class QuantizeGenerator {
     e.mov(x, e.ptr[e.args() + offsetof(QuantizeArgs, x)]);
     e.mov(codes, e.ptr[e.args() + kOut + offsetof(QuantizedArgs, codes)]);
     e.mov(scales, e.ptr[e.args() + kOut + offsetof(QuantizedArgs, scales)]);
-    const auto of_subgroups = key.zero > 0 ? offsetof(QuantizedArgs, offsets) : offsetof(QuantizedArgs, sums);
-    e.mov(of_subgroup, e.ptr[e.args() + kOut + of_subgroups]);
+    e.mov(of_subgroup, e.ptr[e.args() + kOut + key.numbers().at]);
     e.repeat(groups, key.n / key.group, [&] {
       largest_magnitude();
       emit_q8_scale(e, scales, inverse, largest, value);
@@ -71,13 +70,13 @@ class QuantizeGenerator {
         e.add_i32(sum, sum, value);
       });
       write_sum();
-      e.add(of_subgroup, 4);
+      e.add(of_subgroup, key.numbers().bytes);
       e.add(x, key.subgroup * 4);
       e.add(codes, static_cast<std::uint32_t>(round_up(key.subgroup, 4)));
     });
   }
 
-  // -zero * sum, or float(sum) * scale
+  // -zero * sum, or the sum itself
   void write_sum() {
     const Xbyak::Xmm total(e.fold_add_i32(sum, value).getIdx());
     if (key.zero > 0) {
@@ -86,10 +85,12 @@ class QuantizeGenerator {
       e.neg(e.scratch().cvt32());
       e.shl(e.scratch().cvt32(), std::countr_zero(static_cast<unsigned>(key.zero)));
       e.mov(e.ptr[of_subgroup], e.scratch().cvt32());
+    } else if (key.has_subsums()) {
+      e.note("the codes' sum");
+      e.vpextrw(e.ptr[of_subgroup], total, 0);
     } else {
-      e.note("the codes' sum, times the scale");
+      e.note("the codes' sum");
       e.vcvtdq2ps(total, total);
-      e.vmulss(total, total, e.ptr[scales]);
       e.vmovss(e.ptr[of_subgroup], total);
     }
   }
@@ -97,7 +98,7 @@ class QuantizeGenerator {
   Emitter& e;
   const QuantizeKey& key;
   const Reg64 x = e.gpr("x"), codes = e.gpr("codes"), scales = e.gpr("scales");
-  const Reg64 of_subgroup = e.gpr(key.zero > 0 ? "offsets" : "sums");
+  const Reg64 of_subgroup = e.gpr(key.numbers().name);
   const Reg64 groups = e.gpr("groups"), subgroups = e.gpr("subgroups"), count = e.gpr("count");
   const Reg64 at = e.gpr("at"), at_codes = e.gpr("at_codes");
   const V16 value = e.v16("value"), largest = e.v16("largest"), sum = e.v16("sum");

@@ -49,15 +49,24 @@ float dot_codes(const MatvecKey& key, const MatvecArgs& args, const std::byte* t
   const CodesLayout layout(key.format);
   const int width = layout.padded / layout.subgroups();
   float acc = 0;
-  for (int i = 0; i < key.cols / layout.subgroup; ++i) {
-    const int g = i / layout.subgroups(), s = i % layout.subgroups();
+  for (int g = 0; g < key.cols / layout.group; ++g) {
     const std::byte* const record = tile + std::ptrdiff_t{g} * layout.group_bytes;
-    std::int32_t sum = layout.zero > 0 ? args.xq.offsets[i] : 0;
-    for (int k = s * width; k < (s + 1) * width; ++k) {
-      sum += packed_code(layout, record, k, lane) * args.xq.codes[std::ptrdiff_t{g} * layout.padded + k];
+    std::int32_t total = 0, minima = 0;
+    for (int s = 0; s < layout.subgroups(); ++s) {
+      const std::ptrdiff_t i = std::ptrdiff_t{g} * layout.subgroups() + s;
+      std::int32_t sum = layout.zero > 0 ? args.xq.offsets[i] : 0;
+      for (int k = s * width; k < (s + 1) * width; ++k) {
+        sum += packed_code(layout, record, k, lane) * args.xq.codes[std::ptrdiff_t{g} * layout.padded + k];
+      }
+      total += packed_subscale(layout, record, s, lane) * sum;
+      if (layout.submins) minima += packed_submin(layout, record, s, lane) * args.xq.subsums[i];
     }
-    acc = fused(static_cast<float>(sum), packed_scale(layout, record, s, lane) * args.xq.scales[g], acc);
-    if (layout.sums_inputs()) acc = fused(packed_min(layout, record, s, lane), args.xq.sums[i], acc);
+    float value = static_cast<float>(total) * packed_scale(layout, record, lane);
+    if (layout.sums_inputs()) {
+      const float sum = layout.submins ? static_cast<float>(minima) : args.xq.sums[g];
+      value = fused(sum, packed_min(layout, record, lane), value);
+    }
+    acc = fused(value, args.xq.scales[g], acc);
   }
   return acc;
 }
@@ -134,8 +143,10 @@ void reference(const QuantizeKey& key, const QuantizeArgs& args) {
       const auto at = static_cast<std::size_t>(g) * sums.size() + s;
       if (key.zero > 0) {
         args.out.offsets[at] = -key.zero * sums[s];
+      } else if (key.has_subsums()) {
+        args.out.subsums[at] = static_cast<std::int16_t>(sums[s]);
       } else {
-        args.out.sums[at] = static_cast<float>(sums[s]) * q8.scale;
+        args.out.sums[at] = static_cast<float>(sums[s]);
       }
     }
   }
@@ -189,7 +200,11 @@ void reference(const MatmulKey& key, const MatmulArgs& args) {
       const std::int64_t subgroups = t * (key.cols / layout.subgroup);
       one.xq.scales = args.xq.scales + t * (key.cols / layout.group);
       if (layout.zero > 0) one.xq.offsets = args.xq.offsets + subgroups;
-      if (layout.sums_inputs()) one.xq.sums = args.xq.sums + subgroups;
+      if (layout.submins) {
+        one.xq.subsums = args.xq.subsums + subgroups;
+      } else if (layout.sums_inputs()) {
+        one.xq.sums = args.xq.sums + subgroups;
+      }
     }
     reference(row, one);
   }

@@ -15,7 +15,8 @@ constexpr std::int64_t kFloat = sizeof(float);
 
 // Codes, their scales, and a number for each subgroup.
 std::int64_t prepared_bytes(const jit::InputFormat& format, std::int64_t n) {
-  return format.codes_bytes(n) + (format.groups(n) + format.subgroups(n)) * kFloat;
+  const int number = jit::subnumbers(format.group, format.subgroup, format.zero).bytes;
+  return format.codes_bytes(n) + format.groups(n) * kFloat + format.subgroups(n) * number;
 }
 
 // A vector of n activations as matrices take it.

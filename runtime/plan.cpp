@@ -317,7 +317,8 @@ void Plan::place(Carver& carver, int threads) {
     // The shortest group, one value, is padded to four codes.
     s.norm = carver.take<float>(longest);
     s.q = {carver.take<std::int8_t>(std::int64_t{4} * longest), carver.take<float>(longest),
-           carver.take<std::int32_t>(longest), carver.take<float>(longest)};
+           carver.take<std::int32_t>(longest), carver.take<float>(longest),
+           carver.take<std::int16_t>(longest)};
     s.rotated = carver.take<float>(std::int64_t{config_.n_heads / config_.n_kv_heads} * config_.head_dim());
     s.attention = carver.take<float>(cache_.attention_key().scratch_floats());
     s.best = carver.take<jit::Best>(1);

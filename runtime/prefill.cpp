@@ -107,7 +107,7 @@ class Prefill::Walker {
       for_my_tokens([&](std::int64_t t) {
         call(preparation.kernel, {values + t * row_stride(input.n),
                                   {to.codes + t * codes, to.scales + t * groups, to.offsets + t * subgroups,
-                                   to.sums + t * subgroups}});
+                                   to.sums + t * groups, to.subsums + t * subgroups}});
       });
     }
     barrier();
@@ -269,8 +269,8 @@ void Prefill::place_prepared(Carver& carver, std::int64_t tokens) {
   xq_.clear();
   for (const Sizes& s : sizes) {
     xq_.push_back({carver.take<std::int8_t>(tokens * s.codes), carver.take<float>(tokens * s.groups),
-                   carver.take<std::int32_t>(tokens * s.subgroups),
-                   carver.take<float>(tokens * s.subgroups)});
+                   carver.take<std::int32_t>(tokens * s.subgroups), carver.take<float>(tokens * s.groups),
+                   carver.take<std::int16_t>(tokens * s.subgroups)});
   }
 }
 

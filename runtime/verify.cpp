@@ -38,8 +38,9 @@ struct Outputs {
     const std::int64_t groups = key.n / key.group;
     return {{Output::Type::s8, args.out.codes, groups * jit::round_up(key.group, 4)},
             {Output::Type::f32, args.out.scales, groups},
-            key.zero > 0 ? Output{Output::Type::i32, args.out.offsets, key.n / key.subgroup}
-                         : Output{Output::Type::f32, args.out.sums, key.n / key.subgroup}};
+            key.zero > 0        ? Output{Output::Type::i32, args.out.offsets, key.n / key.subgroup}
+            : key.has_subsums() ? Output{Output::Type::u16, args.out.subsums, key.n / key.subgroup}
+                                : Output{Output::Type::f32, args.out.sums, groups}};
   }
   std::vector<Output> operator()(const jit::RoundKey& key, const jit::QuantizeArgs& args) const {
     return {{Output::Type::u16, args.out.codes, jit::rounded_bytes(key.n) / 2}};

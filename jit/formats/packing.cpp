@@ -197,9 +197,9 @@ void write_scale(const CodesLayout& layout, std::byte* at, std::int64_t row, flo
 
 void write_small_numbers(const CodesLayout& layout, const Group& group, std::int64_t row, std::byte* record) {
   const auto write_bits = [&](const SmallNumbers& numbers, int s, int number) {
-    std::byte& byte = record[numbers.at + s * kLanes + row];
-    const auto bits = static_cast<std::byte>(number << numbers.shift);
-    byte = numbers.shift > 0 ? byte | bits : bits;
+    std::byte& byte = record[numbers.at_subgroup(s) + row * numbers.row_bytes()];
+    const auto mask = static_cast<std::byte>(((1 << numbers.bits) - 1) << numbers.shift);
+    byte = (byte & ~mask) | (static_cast<std::byte>(number << numbers.shift) & mask);
   };
   for (int s = 0; layout.subscales && s < layout.subgroups(); ++s) {
     write_bits(layout.subscales, s, group.subscales[s]);
@@ -283,9 +283,9 @@ CodesLayout::CodesLayout(Format format) {
     const int bytes = subgroups() * kLanes;
     subscales = {.at = take(bytes), .is_signed = !traits.nibbles, .bits = traits.nibbles ? 4 : 8};
     if (traits.nibbles) {
-      submins = {.at = subscales.at, .bits = 4, .shift = 4};
+      submins = {.at = subscales.at, .bits = 4, .shift = 4, .paired = true};
     } else if (mins == Mins::each) {
-      submins = {.at = take(bytes)};
+      submins = {.at = take(bytes), .paired = true};
     }
   }
   const int scale_bytes = (f32_scales ? 4 : 2) * kLanes;
@@ -378,10 +378,12 @@ float packed_float(const CodesLayout& layout, const std::byte* floats, int row) 
                            : half_to_float(read<std::uint16_t>(floats + row * 2));
 }
 
-float small_number(const SmallNumbers& numbers, const std::byte* record, int subgroup, int row) {
-  const std::byte* const at = record + numbers.at + subgroup * kLanes + row;
+// 1 where there are none.
+int small_number(const SmallNumbers& numbers, const std::byte* record, int subgroup, int row) {
+  if (!numbers) return 1;
+  const std::byte* const at = record + numbers.at_subgroup(subgroup) + row * numbers.row_bytes();
   if (numbers.is_signed) return read<std::int8_t>(at);
-  return static_cast<float>(read<std::uint8_t>(at) >> numbers.shift & ((1 << numbers.bits) - 1));
+  return read<std::uint8_t>(at) >> numbers.shift & ((1 << numbers.bits) - 1);
 }
 
 }  // namespace
@@ -398,15 +400,20 @@ int packed_code(const CodesLayout& layout, const std::byte* record, int column, 
   return layout.codebook ? kCodebook[code] : static_cast<int>(code << layout.shift);
 }
 
-float packed_scale(const CodesLayout& layout, const std::byte* record, int subgroup, int row) {
-  const float scale = packed_float(layout, record + layout.scale_at, row);
-  return layout.subscales ? scale * small_number(layout.subscales, record, subgroup, row) : scale;
+int packed_subscale(const CodesLayout& layout, const std::byte* record, int subgroup, int row) {
+  return small_number(layout.subscales, record, subgroup, row);
 }
 
-float packed_min(const CodesLayout& layout, const std::byte* record, int subgroup, int row) {
-  if (!layout.sums_inputs()) return 0;
-  const float min = packed_float(layout, record + layout.min_at, row);
-  return layout.submins ? min * small_number(layout.submins, record, subgroup, row) : min;
+int packed_submin(const CodesLayout& layout, const std::byte* record, int subgroup, int row) {
+  return small_number(layout.submins, record, subgroup, row);
+}
+
+float packed_scale(const CodesLayout& layout, const std::byte* record, int row) {
+  return packed_float(layout, record + layout.scale_at, row);
+}
+
+float packed_min(const CodesLayout& layout, const std::byte* record, int row) {
+  return layout.sums_inputs() ? packed_float(layout, record + layout.min_at, row) : 0.0F;
 }
 
 float packed_value(Format format, std::int64_t cols, const std::byte* packed, std::int64_t row,
@@ -423,8 +430,10 @@ float packed_value(Format format, std::int64_t cols, const std::byte* packed, st
   const std::byte* const record = tile + col / layout.group * layout.group_bytes;
   const auto k = static_cast<int>(col % layout.group);
   const int s = k / layout.subgroup;
-  return coded_value(layout, packed_code(layout, record, k, lane), packed_scale(layout, record, s, lane),
-                     packed_min(layout, record, s, lane));
+  return coded_value(
+      layout, packed_code(layout, record, k, lane),
+      packed_scale(layout, record, lane) * static_cast<float>(packed_subscale(layout, record, s, lane)),
+      packed_min(layout, record, lane) * static_cast<float>(packed_submin(layout, record, s, lane)));
 }
 
 }  // namespace llamajit::jit

@@ -73,18 +73,23 @@ struct Plane {
   int steps() const { return 8 / bits; }  // that a vector holds
 };
 
-// Small integers of a record: a byte for each subgroup and row, or some bits of one.
+// Small integers of a record: a byte for each subgroup and row, or some bits of one. Where they are paired,
+// those of a row and of two subgroups stand side by side.
 struct SmallNumbers {
   int at = 0;  // bytes from the record's begin; 0: there are none
   bool is_signed = false;
   int bits = 8;
   int shift = 0;  // of the lowest in a byte
+  bool paired = false;
 
   explicit operator bool() const { return at > 0; }
+  // From the record's begin to row 0's; rows lie row_bytes() apart.
+  int at_subgroup(int s) const { return paired ? at + s / 2 * 2 * kLanes + s % 2 : at + s * kLanes; }
+  int row_bytes() const { return paired ? 2 : 1; }
 };
 
-// A group's record in a tile: planes of codes, then the subgroups' scales (s8, 16 rows each) and minima (u8),
-// or as nibbles of the same bytes scales (the lower ones) and minima; then the group's scale and minimum
+// A group's record in a tile: planes of codes, then the subgroups' scales (s8) and minima (u8, paired), or as
+// nibbles of the same bytes scales (the lower ones) and minima; then the group's scale and minimum
 // (f16, or f32 where the format says so). A group of int8 whose length is no multiple of 4 is padded with the
 // code for zero.
 struct CodesLayout {
@@ -93,6 +98,7 @@ struct CodesLayout {
   int steps() const { return padded / 4; }
   int subgroups() const { return group > 0 ? group / subgroup : 0; }
   bool sums_inputs() const { return mins != Mins::none; }
+  Subnumbers numbers_of_x() const { return subnumbers(group, subgroup, zero); }
   Sums16 sums16() const;
   bool small() const { return sums16() != Sums16::none; }
   std::span<const Plane> planes() const { return {all_planes, static_cast<std::size_t>(n_planes)}; }
@@ -110,9 +116,11 @@ struct CodesLayout {
 };
 
 // What a record says of one row and one column or subgroup of its group: the code that is multiplied, found
-// in the codebook where there is one; scale * subscale; min * submin.
+// in the codebook where there is one; subscale and submin, which are 1 where there are none; scale and min.
 int packed_code(const CodesLayout& layout, const std::byte* record, int column, int row);
-float packed_scale(const CodesLayout& layout, const std::byte* record, int subgroup, int row);
-float packed_min(const CodesLayout& layout, const std::byte* record, int subgroup, int row);
+int packed_subscale(const CodesLayout& layout, const std::byte* record, int subgroup, int row);
+int packed_submin(const CodesLayout& layout, const std::byte* record, int subgroup, int row);
+float packed_scale(const CodesLayout& layout, const std::byte* record, int row);
+float packed_min(const CodesLayout& layout, const std::byte* record, int row);
 
 }  // namespace llamajit::jit

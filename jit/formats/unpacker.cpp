@@ -46,34 +46,35 @@ void Unpacker::emit_step(const V16& to, const RegExp& record, int step) const {
 
 namespace {
 
-// result = the group's float at `floats_at`, times its subgroup's small number, if there is one
-void emit_factor(Emitter& e, const CodesLayout& layout, int floats_at, const SmallNumbers& small,
-                 const ScaleRegisters& r, const RegExp& record, int s, int half) {
-  constexpr int kHalf = kLanes / 2;
-  const KvType type = layout.f32_scales ? KvType::f32 : KvType::f16;
-  e.load_as_f32(r.result, record + (floats_at + half * kHalf * (layout.f32_scales ? 4 : 2)), type);
-  if (!small) return;
-  const RegExp bytes = record + (small.at + s * kLanes + half * kHalf);
-  small.is_signed ? e.load_s8(r.temp, bytes) : e.load_u8(r.temp, bytes);
-  if (small.shift > 0) {
-    e.shift_right(r.temp, r.temp, small.shift);
-  } else if (small.bits < 8) {
-    e.and_bits(r.temp, r.temp, i32((1 << small.bits) - 1));
-  }
-  e.to_float(r.temp, r.temp);
-  e.mul(r.result, r.result, r.temp);
+constexpr int kHalf = kLanes / 2;  // rows
+
+void emit_float(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& floats, int half) {
+  const int bytes = layout.f32_scales ? 4 : 2;
+  e.load_as_f32(to, floats + half * kHalf * bytes, layout.f32_scales ? KvType::f32 : KvType::f16);
 }
 
 }  // namespace
 
-void emit_scale(Emitter& e, const CodesLayout& layout, const ScaleRegisters& r, const RegExp& record, int s,
-                int half) {
-  emit_factor(e, layout, layout.scale_at, layout.subscales, r, record, s, half);
+void emit_scale(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& record, int half) {
+  emit_float(e, layout, to, record + layout.scale_at, half);
 }
 
-void emit_min(Emitter& e, const CodesLayout& layout, const ScaleRegisters& r, const RegExp& record, int s,
-              int half) {
-  emit_factor(e, layout, layout.min_at, layout.submins, r, record, s, half);
+void emit_min(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& record, int half) {
+  emit_float(e, layout, to, record + layout.min_at, half);
+}
+
+void emit_subscale(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& record, int s,
+                   int half) {
+  const SmallNumbers& numbers = layout.subscales;
+  const RegExp bytes = record + (numbers.at_subgroup(s) + half * kHalf);
+  numbers.is_signed ? e.load_s8(to, bytes) : e.load_u8(to, bytes);
+  if (numbers.bits < 8) e.and_bits(to, to, i32((1 << numbers.bits) - 1));
+}
+
+void emit_submins(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& record, int s,
+                  int half) {
+  const SmallNumbers& numbers = layout.submins;
+  e.load_u8_pairs(to, record + (numbers.at_subgroup(s) + half * kHalf * numbers.row_bytes()), numbers.shift);
 }
 
 KvType float_type(FormatKind kind) {

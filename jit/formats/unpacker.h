@@ -31,16 +31,16 @@ class Unpacker {
   V16 table_;
 };
 
-// Registers, all of the same lanes; the second is clobbered, and not used without subgroups.
-struct ScaleRegisters {
-  V16 result, temp;
-};
-// result = scale * subscale, or min * submin, of subgroup `s`: of all rows, or with registers for half of
-// them of the first or second `half`.
-void emit_scale(Emitter& e, const CodesLayout& layout, const ScaleRegisters& r, const RegExp& record, int s,
-                int half);
-void emit_min(Emitter& e, const CodesLayout& layout, const ScaleRegisters& r, const RegExp& record, int s,
-              int half);
+// to = a group's scale, or its min, as f32: of all rows, or where `to` is for half of them of the first or
+// second `half`.
+void emit_scale(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& record, int half);
+void emit_min(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& record, int half);
+// to = the scales of subgroup `s`, as i32.
+void emit_subscale(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& record, int s,
+                   int half);
+// to = the minima of subgroups `s` (even) and s + 1, as pairs of i16.
+void emit_submins(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& record, int s,
+                  int half);
 
 // A kernel's load_as_f32() of 16-bit weights; they are those of a cache.
 KvType float_type(FormatKind kind);

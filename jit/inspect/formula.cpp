@@ -72,6 +72,7 @@ const std::unordered_map<int, std::string_view> kPatterns = {
     {ZYDIS_MNEMONIC_VCVTPS2PH, "$0 = half($1)"},
     {ZYDIS_MNEMONIC_VPMOVSXBD, "$0 = s32($1)"},
     {ZYDIS_MNEMONIC_VPMOVZXBD, "$0 = u32($1)"},
+    {ZYDIS_MNEMONIC_VPMOVZXBW, "$0 = u16($1)"},
     {ZYDIS_MNEMONIC_MOVZX, "$0 = u32($1)"},
     {ZYDIS_MNEMONIC_MOVSX, "$0 = s32($1)"},
     {ZYDIS_MNEMONIC_VPMOVZXWD, "$0 = u32($1)"},
@@ -91,6 +92,7 @@ const std::unordered_map<int, std::string_view> kPatterns = {
     {ZYDIS_MNEMONIC_VPSIGNB, "$0 = $1, with the signs of $2"},
     {ZYDIS_MNEMONIC_VPMADDUBSW, "$0 = pairs of $1 * $2"},
     {ZYDIS_MNEMONIC_VPMADDWD, "$0 = pairs of $1 * $2"},
+    {ZYDIS_MNEMONIC_VPDPWSSD, "$0 += pairs of $1 * $2"},
     {ZYDIS_MNEMONIC_VPDPBUSD, "$0 += fours of $1 * $2"},
     {ZYDIS_MNEMONIC_VDPBF16PS, "$0 += pairs of $1 * $2"},
 };
@@ -105,7 +107,7 @@ const std::unordered_map<int, std::string_view> kOperators = {
     {ZYDIS_MNEMONIC_VPSRAW, ">>"}, {ZYDIS_MNEMONIC_VANDPS, "&"},  {ZYDIS_MNEMONIC_VORPS, "|"},
     {ZYDIS_MNEMONIC_VPOR, "|"},    {ZYDIS_MNEMONIC_VPSUBB, "-"},  {ZYDIS_MNEMONIC_VPAND, "&"},
     {ZYDIS_MNEMONIC_VPANDD, "&"},  {ZYDIS_MNEMONIC_VXORPS, "^"},  {ZYDIS_MNEMONIC_VPXORD, "^"},
-    {ZYDIS_MNEMONIC_VPXOR, "^"},
+    {ZYDIS_MNEMONIC_VPXOR, "^"},   {ZYDIS_MNEMONIC_VPMULLD, "*"},
 };
 
 class Writer {

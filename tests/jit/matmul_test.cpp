@@ -80,7 +80,8 @@ class Product {
         args.xq = {memory.copy_of("codes", rows_of(n_tokens, &Activations::codes, codes)),
                    memory.copy_of("scales", rows_of(n_tokens, &Activations::scales, groups)),
                    memory.copy_of("offsets", rows_of(n_tokens, &Activations::offsets, subgroups)),
-                   memory.copy_of("sums", rows_of(n_tokens, &Activations::sums, subgroups))};
+                   memory.copy_of("sums", rows_of(n_tokens, &Activations::sums, subgroups)),
+                   memory.copy_of("subsums", rows_of(n_tokens, &Activations::subsums, subgroups))};
       }
       args.scratch =
           memory.scratch<std::byte>("scratch", static_cast<std::size_t>(matmul_scratch_bytes(key_)));
@@ -124,7 +125,7 @@ class Product {
         Activations& x = tokens_[static_cast<std::size_t>(t)];
         matvec({matrix_.packed().data(),
                 x.x.data(),
-                {x.codes.data(), x.scales.data(), x.offsets.data(), x.sums.data()},
+                {x.codes.data(), x.scales.data(), x.offsets.data(), x.sums.data(), x.subsums.data()},
                 &out[at(t, 0)],
                 0,
                 units(),
@@ -256,7 +257,8 @@ TEST(MatmulQ8, LargestCodesAreSummedExactly) {
               args.w = memory.copy_of("w", packed);
               args.xq = {memory.copy_of("codes", matrix_of(rows, row_stride(group))),
                          memory.copy_of("scales", std::vector(kTokenBlock, 1.0F)),
-                         memory.copy_of("offsets", std::vector(kTokenBlock, -128 * group * x_code)), nullptr};
+                         memory.copy_of("offsets", std::vector(kTokenBlock, -128 * group * x_code)), nullptr,
+                         nullptr};
               args.out = memory.allocate<float>("out", static_cast<std::size_t>(7 * row_stride(48) + 48));
               args.unit_end = 3;
               args.n_tokens = kTokenBlock;

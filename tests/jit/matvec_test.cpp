@@ -40,7 +40,8 @@ class Product {
             args.x = memory.copy_of("x", x_.x);
           } else {
             args.xq = {memory.copy_of("codes", x_.codes), memory.copy_of("scales", x_.scales),
-                       memory.copy_of("offsets", x_.offsets), memory.copy_of("sums", x_.sums)};
+                       memory.copy_of("offsets", x_.offsets), memory.copy_of("sums", x_.sums),
+                       memory.copy_of("subsums", x_.subsums)};
           }
           args.out = memory.uniform("out", static_cast<std::size_t>(key_.rows));
           args.unit_begin = unit_begin;
@@ -141,7 +142,7 @@ TEST(MatvecQ8, LargestCodesAreSummedExactly) {
               args.w = memory.copy_of("w", packed);
               args.xq = {memory.copy_of("codes", std::vector(count, static_cast<std::int8_t>(x_code))),
                          memory.copy_of("scales", std::vector{1.0F}),
-                         memory.copy_of("offsets", std::vector{-128 * group * x_code}), nullptr};
+                         memory.copy_of("offsets", std::vector{-128 * group * x_code}), nullptr, nullptr};
               args.out = memory.allocate<float>("out", 16);
               args.unit_end = 1;
               return args;
@@ -153,41 +154,71 @@ TEST(MatvecQ8, LargestCodesAreSummedExactly) {
   }
 }
 
-// The same of blocks: whatever sums stay within 16 bits, the largest do.
+// The smallest and the largest scale of a subgroup that a format can store.
+std::vector<int> extreme_subscales(FormatKind kind) {
+  switch (kind) {
+    case FormatKind::q2_k:
+      return {0, 15};
+    case FormatKind::q4_k:
+    case FormatKind::q5_k:
+      return {0, 63};
+    case FormatKind::q3_k:
+    case FormatKind::iq4_xs:
+      return {-32, 31};
+    case FormatKind::q6_k:
+      return {-128, 127};
+    default:
+      return {1};
+  }
+}
+
+// The same of blocks: whatever sums stay within 16 bits, the largest do, and totals within 32.
 TEST(MatvecBlocks, LargestCodesAreSummedExactly) {
   for (const jit::FormatTraits& traits : jit::all_format_traits()) {
-    const MatvecKey key{{traits.kind, traits.group}, 16, traits.group, Epilogue::store};
-    jit::Group group{};
-    const int digits = traits.kind == FormatKind::tq1_0 ? 3 : 1 << traits.bits;  // it stores ternary ones
-    std::ranges::fill(group.codes, static_cast<std::uint8_t>((digits - 1) << traits.shift));
-    if (traits.codebook) std::ranges::fill(group.codes, std::uint8_t{15});
-    std::ranges::fill(group.subscales, std::int8_t{1});
-    group.scale = 1.0F;
-    std::vector<std::byte> blocks(static_cast<std::size_t>(16 * traits.block_bytes));
-    for (int row = 0; row < 16; ++row)
-      join_block(traits.kind, group, &blocks[static_cast<std::size_t>(row * traits.block_bytes)]);
-    const std::vector<float> ones(1, 1.0F);
-    std::vector<std::byte> packed(static_cast<std::size_t>(jit::packed_bytes(key.format, 16, key.cols)));
-    const jit::SourceMatrix source{key.format, 16, key.cols, blocks, std::as_bytes(std::span(ones))};
-    jit::pack_tile(source, 0, packed.data());
-    const jit::InputFormat input = *input_format(key.format);
-    const auto subgroups = static_cast<std::size_t>(input.subgroups(key.cols));
-    for (const int x : {-127, 127}) {
-      Kernels kernels(key);
-      const auto result = kernels.check(0, fmt::format("x {}", x), [&](CallMemory& memory) {
-        const auto n = static_cast<std::size_t>(key.cols);
-        MatvecArgs args{};
-        args.w = memory.copy_of("w", packed);
-        args.xq = {memory.copy_of("codes", std::vector(n, static_cast<std::int8_t>(x))),
-                   memory.copy_of("scales", std::vector{1.0F}),
-                   memory.copy_of("offsets", std::vector(subgroups, -input.zero * input.subgroup * x)),
-                   memory.copy_of("sums", std::vector(subgroups, static_cast<float>(input.subgroup * x)))};
-        args.out = memory.allocate<float>("out", 16);
-        args.unit_end = 1;
-        return args;
-      });
-      const float expected = source_value(source, 0, 0) * static_cast<float>(key.cols * x);
-      for (float sum : result->view<float>("out")) EXPECT_EQ(sum, expected) << traits.name;
+    for (const int subscale : extreme_subscales(traits.kind)) {
+      const MatvecKey key{{traits.kind, traits.group}, 16, traits.group, Epilogue::store};
+      jit::Group group{};
+      const int digits = traits.kind == FormatKind::tq1_0 ? 3 : 1 << traits.bits;  // it stores ternary ones
+      const int code = (digits - 1) << traits.shift;
+      std::ranges::fill(group.codes, static_cast<std::uint8_t>(code));
+      std::ranges::fill(group.subscales, static_cast<std::int8_t>(subscale));
+      const int submin = traits.mins == jit::Mins::each ? extreme_subscales(traits.kind).back() : 1;
+      std::ranges::fill(group.submins, static_cast<std::uint8_t>(submin));
+      group.scale = 1.0F;
+      group.min = traits.mins == jit::Mins::none ? 0.0F : -1.0F;
+      std::vector<std::byte> blocks(static_cast<std::size_t>(16 * traits.block_bytes));
+      for (int row = 0; row < 16; ++row)
+        join_block(traits.kind, group, &blocks[static_cast<std::size_t>(row * traits.block_bytes)]);
+      const std::vector<float> ones(1, 1.0F);
+      std::vector<std::byte> packed(static_cast<std::size_t>(jit::packed_bytes(key.format, 16, key.cols)));
+      const jit::SourceMatrix source{key.format, 16, key.cols, blocks, std::as_bytes(std::span(ones))};
+      jit::pack_tile(source, 0, packed.data());
+      const jit::InputFormat input = *input_format(key.format);
+      const auto subgroups = static_cast<std::size_t>(input.subgroups(key.cols));
+      for (const int x : {-127, 127}) {
+        Kernels kernels(key);
+        const int sum = input.subgroup * x;  // of a subgroup's codes
+        const auto result =
+            kernels.check(0, fmt::format("subscale {}, x {}", subscale, x), [&](CallMemory& memory) {
+              const auto n = static_cast<std::size_t>(key.cols);
+              MatvecArgs args{};
+              args.w = memory.copy_of("w", packed);
+              args.xq = {memory.copy_of("codes", std::vector(n, static_cast<std::int8_t>(x))),
+                         memory.copy_of("scales", std::vector{1.0F}),
+                         memory.copy_of("offsets", std::vector(subgroups, -input.zero * sum)),
+                         memory.copy_of("sums", std::vector(subgroups, static_cast<float>(sum))),
+                         memory.copy_of("subsums", std::vector(subgroups, static_cast<std::int16_t>(sum)))};
+              args.out = memory.allocate<float>("out", 16);
+              args.unit_end = 1;
+              return args;
+            });
+        const int value = (traits.codebook ? jit::kCodebook[15] : code) - traits.zero;
+        const auto total = static_cast<float>(std::int64_t{key.cols} * x * value * subscale);
+        const double minima = double{group.min} * submin * key.cols * x;
+        for (float out : result->view<float>("out")) {
+          EXPECT_EQ(out, static_cast<float>(double{total} + minima)) << traits.name << ", " << subscale;
+        }
+      }
     }
   }
 }

@@ -34,14 +34,16 @@ std::unique_ptr<CallMemory> check(const QuantizeKey& key, const std::vector<floa
     args.out.scales = memory.allocate<float>("scales", n_groups);
     if (key.zero > 0) {
       args.out.offsets = memory.allocate<std::int32_t>("offsets", n_subgroups);
+    } else if (key.has_subsums()) {
+      args.out.subsums = memory.allocate<std::int16_t>("subsums", n_subgroups);
     } else {
-      args.out.sums = memory.allocate<float>("sums", n_subgroups);
+      args.out.sums = memory.allocate<float>("sums", n_groups);
     }
     return args;
   });
 }
 
-// Each code times its scale is x within half a step; offsets or sums are those of the codes.
+// Each code times its scale is x within half a step; offsets, sums or subsums are those of the codes.
 void expect_is_right(const QuantizeKey& key, const CallMemory& result) {
   const auto x = result.view<float>("x"), scales = result.view<float>("scales");
   const auto codes = result.view<std::int8_t>("codes");
@@ -63,9 +65,10 @@ void expect_is_right(const QuantizeKey& key, const CallMemory& result) {
       if (key.zero > 0) {
         EXPECT_EQ(result.view<std::int32_t>("offsets")[at], -key.zero * sum)
             << kernel_name(key) << ": " << at;
+      } else if (key.has_subsums()) {
+        EXPECT_EQ(result.view<std::int16_t>("subsums")[at], sum) << kernel_name(key) << ": " << at;
       } else {
-        EXPECT_EQ(result.view<float>("sums")[at], static_cast<float>(sum) * scales[g])
-            << kernel_name(key) << ": " << at;
+        EXPECT_EQ(result.view<float>("sums")[at], static_cast<float>(sum)) << kernel_name(key) << ": " << at;
       }
     }
   }

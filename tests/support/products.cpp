@@ -47,7 +47,7 @@ Activations random_activations(Format format, int cols, std::uint64_t seed) {
   }
   const jit::InputFormat input = *input_format(format);
   a.scales = source.random_floats(static_cast<std::size_t>(cols / input.group), 0.001F, 0.02F);
-  for (const float scale : a.scales) {
+  for (std::size_t group = 0; group < a.scales.size(); ++group) {
     for (int s = 0; s < input.group / input.subgroup; ++s) {
       std::int32_t sum = 0;
       for (int k = 0; k < jit::round_up(input.subgroup, 4); ++k) {
@@ -56,7 +56,8 @@ Activations random_activations(Format format, int cols, std::uint64_t seed) {
         sum += code;
       }
       a.offsets.push_back(-input.zero * sum);
-      a.sums.push_back(static_cast<float>(sum) * scale);
+      a.sums.push_back(static_cast<float>(sum));
+      a.subsums.push_back(static_cast<std::int16_t>(sum));
     }
   }
   return a;

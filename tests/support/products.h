@@ -48,6 +48,7 @@ struct Activations {
   std::vector<float> scales;       // for codes only, as what follows
   std::vector<std::int32_t> offsets;
   std::vector<float> sums;
+  std::vector<std::int16_t> subsums;
 
   double value(jit::Format format, int col) const;
 };
