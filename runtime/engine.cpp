@@ -21,14 +21,15 @@ constexpr int kChunk = 128;
 constexpr int kWorthAChunk = 2;
 
 jit::KvType chosen_kv_type(const ModelFile& file, const EngineOptions& options) {
-  const bool exact = !has_codes(file.layers.front().wq.format) && !options.precision.bf16;
+  const jit::Format format = file.layers.front().wq.format;
+  const bool exact = !has_codes(format) && !as_pairs(format, options.precision.bf16);
   return options.precision.kv_type.value_or(exact ? jit::KvType::f32 : jit::KvType::f16);
 }
 
-Weights pack(const ModelFile& file, Team& team, bool as_bf16, double& ms) {
+Weights pack(const ModelFile& file, Team& team, Bf16Products bf16, double& ms) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  Weights weights(file, team, as_bf16);
+  Weights weights(file, team, bf16);
   ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   return weights;
 }

@@ -22,10 +22,10 @@
 
 namespace llamajit {
 
-// What of a model is rounded beyond what its file says.
+// What a model's numbers are rounded to on their way, beside its weights' own formats.
 struct Precision {
-  std::optional<jit::KvType> kv_type{};  // default: f16 for quantised or rounded weights, f32 for float ones
-  bool bf16 = false;  // matrices of floats, and what they are multiplied with, are rounded to bf16
+  std::optional<jit::KvType> kv_type{};  // default: f32 where products are of f32, else f16
+  Bf16Products bf16 = Bf16Products::stored_so;
 };
 
 struct EngineOptions {

@@ -6,6 +6,18 @@ namespace llamajit {
 
 // What a thread has to do for a matrix: pack tensor `from` into every tiles_per_unit'th tile from
 // `first_tile` on.
+bool as_pairs(jit::Format format, Bf16Products which) {
+  switch (which) {
+    case Bf16Products::stored_so:
+      return format.kind == jit::FormatKind::bf16;
+    case Bf16Products::all_floats:
+      return !has_codes(format);
+    case Bf16Products::none:
+      break;
+  }
+  return false;
+}
+
 struct Weights::PackJob {
   const Tensor* from;
   PackedMatrix to;
@@ -16,8 +28,8 @@ struct Weights::PackJob {
 // Places weights one after the other. Without memory it learns the size; with it, vectors are filled at once.
 class Weights::Layout {
  public:
-  Layout(const Config& config, Carver& carver, bool as_bf16)
-      : config_(config), carver_(carver), as_bf16_(as_bf16) {}
+  Layout(const Config& config, Carver& carver, Bf16Products bf16)
+      : config_(config), carver_(carver), bf16_(bf16) {}
 
   // One whose rows are only copied.
   PackedMatrix table(const Tensor& tensor) { return place({&tensor}, false, tensor.format); }
@@ -44,7 +56,7 @@ class Weights::Layout {
   PackedMatrix place(std::initializer_list<const Tensor*> tensors, bool rotated) {
     constexpr jit::Format kPairs{jit::FormatKind::bf16_pairs, 0};
     const jit::Format format = (*tensors.begin())->format;
-    return place(tensors, rotated, as_bf16_ && !has_codes(format) ? kPairs : format);
+    return place(tensors, rotated, as_pairs(format, bf16_) ? kPairs : format);
   }
   PackedMatrix place(std::initializer_list<const Tensor*> tensors, bool rotated, jit::Format format) {
     const Tensor& first = **tensors.begin();
@@ -72,12 +84,12 @@ class Weights::Layout {
 
   const Config& config_;
   Carver& carver_;
-  bool as_bf16_;
+  Bf16Products bf16_;
 };
 
 // Places everything: called once without memory to learn the size, and once with it.
-std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, bool as_bf16) {
-  Layout layout(file.config, carver, as_bf16);
+std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16) {
+  Layout layout(file.config, carver, bf16);
   const auto norm = [&](const Tensor& weight, const Tensor& bias) {
     return NormWeights{layout.vector(weight), layout.vector(bias)};
   };
@@ -129,12 +141,12 @@ void pack_rotated_tile(const Config& config, const Tensor& from, jit::Format as,
 
 }  // namespace
 
-Weights::Weights(const ModelFile& file, Team& team, bool as_bf16) {
+Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16) {
   Carver sizing(nullptr);
-  lay_out(file, sizing, as_bf16);
+  lay_out(file, sizing, bf16);
   memory_ = PagedMemory(sizing.size(), "weights");
   Carver carver(memory_.data());
-  const std::vector<PackJob> jobs = lay_out(file, carver, as_bf16);
+  const std::vector<PackJob> jobs = lay_out(file, carver, bf16);
   const bool reorders = file.config.rope.pairs != RopeConfig::Pairs::adjacent;
   auto pack = [&](int thread) {
     for (const PackJob& job : jobs) {

@@ -47,12 +47,20 @@ struct LayerWeights {
   PackedMatrix down;          // (dim, hidden_dim)
 };
 
+// Which matrices of floats are multiplied as bf16, with inputs that are rounded so.
+enum class Bf16Products : std::uint8_t {
+  stored_so,   // those that the file has in BF16: their weights are exact
+  all_floats,  // those in F32 and F16 too, after rounding
+  none,
+};
+bool as_pairs(jit::Format format, Bf16Products which);
+
 class Weights {
  public:
   // Packs all of the file's tensors; each thread of the team packs the rows that it will later multiply, so
-  // that memory lies near its reader. With `as_bf16`, matrices of floats that are multiplied become
-  // bf16_pairs. Throws std::runtime_error if the file was cut short meanwhile.
-  Weights(const ModelFile& file, Team& team, bool as_bf16);
+  // that memory lies near its reader. Matrices that `bf16` names become bf16_pairs.
+  // Throws std::runtime_error if the file was cut short meanwhile.
+  Weights(const ModelFile& file, Team& team, Bf16Products bf16);
 
   PackedMatrix embedding;   // (vocab_size, dim)
   PackedMatrix classifier;  // (vocab_size, dim), may be the same memory
@@ -67,7 +75,7 @@ class Weights {
  private:
   class Layout;
   struct PackJob;
-  std::vector<PackJob> lay_out(const ModelFile& file, Carver& carver, bool as_bf16);
+  std::vector<PackJob> lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16);
 
   PagedMemory memory_;
 };

@@ -50,13 +50,17 @@ void add_precision(CLI::App& sub, Precision& precision) {
                                                             {"q8_0", jit::KvType::q8_0}};
   sub.add_option_function<std::string>(
          "--kv-type", [&precision](const std::string& name) { precision.kv_type = kTypes.at(name); },
-         "Keep keys and values as f32, f16, bf16 or q8_0; default: f16 with quantised weights and "
-         "--bf16, else f32")
+         "Keep keys and values as f32, f16, bf16 or q8_0; default: f32 with weights in F32 or F16 without "
+         "--bf16, else f16")
       ->check(CLI::IsMember(kTypes));
-  sub.add_flag(
-      "--bf16", precision.bf16,
-      "Round F32, F16 and BF16 matrices and what they are multiplied with to bf16: faster on CPUs that "
+  auto* all = sub.add_flag_callback(
+      "--bf16", [&precision] { precision.bf16 = Bf16Products::all_floats; },
+      "Round F32 and F16 matrices to bf16, too, and what they are multiplied with: faster on CPUs that "
       "multiply it");
+  sub.add_flag_callback(
+         "--no-bf16", [&precision] { precision.bf16 = Bf16Products::none; },
+         "Multiply BF16 matrices exactly, in f32; by default their inputs are rounded to bf16")
+      ->excludes(all);
 }
 
 void add_tune(CLI::App& sub, bool& tune) {

@@ -52,7 +52,7 @@ void write_out(std::string_view text);
 std::string read_standard_input();
 std::string read_file(const std::string& path);
 
-// --kv-type f32|f16|bf16|q8_0, --bf16.
+// --kv-type f32|f16|bf16|q8_0, --bf16, --no-bf16.
 void add_precision(CLI::App& sub, Precision& precision);
 
 // --tune.

@@ -98,7 +98,7 @@ TEST_P(EngineShapes, EveryTierAndThreadCountGivesTheSameBits) {
   SCOPED_TRACE(name_of(shape.config));
   const auto weights = test::random_weights(shape.config, GetParam());
   expect_same_everywhere(write_v0(weights));
-  expect_same_everywhere(write_v0(weights), {.bf16 = true});
+  expect_same_everywhere(write_v0(weights), {.bf16 = Bf16Products::all_floats});
   for (const int group : shape.groups) expect_same_everywhere(write_v2(weights, group));
 }
 
@@ -320,8 +320,8 @@ TEST(Engine, Bf16IsWithinItsBoundOfTheExactLogits) {
     const ModelFile file = read_llama2c(temp.path());
     const auto vocab = static_cast<std::size_t>(config.vocab_size);
     const std::vector<float> exact = logits_of(file, jit::Tier::scalar, 1);
-    const double distance =
-        largest_distance(logits_of(file, jit::host_tiers().back(), 2, {.bf16 = true}), exact, vocab);
+    const double distance = largest_distance(
+        logits_of(file, jit::host_tiers().back(), 2, {.bf16 = Bf16Products::all_floats}), exact, vocab);
     const double bound = (4 * config.n_layers + 1) * 2 * 0x1p-9;
     EXPECT_LT(distance, bound);
     EXPECT_GT(distance, bound / 100) << "nothing was rounded, or the bound says nothing";

@@ -34,10 +34,11 @@ using ::testing::HasSubstr;
 constexpr int kTokens = 19;  // one more than a group of sixteen positions, and some
 
 // Of kTokens tokens one by one, then of all of them as a prompt.
-std::vector<float> logits_of(const std::string& content, jit::Tier tier, int threads) {
+std::vector<float> logits_of(const std::string& content, jit::Tier tier, int threads,
+                             const Precision& precision = {}) {
   const TempFile temp(content);
   const ModelFile file = read_model(temp.path());
-  Engine engine(file, {{tier}, threads, 0});
+  Engine engine(file, {{tier}, threads, 0, precision});
   std::vector<TokenId> tokens;
   std::vector<float> all;
   for (int pos = 0; pos < kTokens; ++pos) {
@@ -51,17 +52,14 @@ std::vector<float> logits_of(const std::string& content, jit::Tier tier, int thr
   return all;
 }
 
-void expect_same_logits(const std::string& content, const std::string& reference, jit::Tier tier,
-                        int threads) {
-  const std::vector<float> logits = logits_of(content, tier, threads);
-  const std::vector<float> expected = logits_of(reference, tier, threads);
-  ASSERT_EQ(logits.size(), expected.size());
-  EXPECT_EQ(std::memcmp(logits.data(), expected.data(), logits.size() * sizeof(float)), 0);
-}
-
-void expect_same_logits(const std::string& content, const std::string& reference) {
-  expect_same_logits(content, reference, jit::Tier::scalar, 1);
-  expect_same_logits(content, reference, jit::host_tiers().back(), 3);
+void expect_same_logits(const std::string& content, const std::string& reference,
+                        const Precision& precision = {}, const Precision& of_reference = {}) {
+  for (const auto& [tier, threads] : {std::pair{jit::Tier::scalar, 1}, {jit::host_tiers().back(), 3}}) {
+    const std::vector<float> logits = logits_of(content, tier, threads, precision);
+    const std::vector<float> expected = logits_of(reference, tier, threads, of_reference);
+    ASSERT_EQ(logits.size(), expected.size());
+    EXPECT_EQ(std::memcmp(logits.data(), expected.data(), logits.size() * sizeof(float)), 0);
+  }
 }
 
 void for_each_matrix(CheckpointWeights& weights, const std::function<void(std::vector<float>&)>& use) {
@@ -100,7 +98,12 @@ TEST(GgufModel, SixteenBitFloatsAreTheFloatsTheyStandFor) {
   for_each_matrix(weights, [](std::vector<float>& matrix) {
     for (float& w : matrix) w = std::bit_cast<float>(std::bit_cast<std::uint32_t>(w) & 0xFFFF0000);
   });
-  expect_same_logits(llama_gguf(weights, test::kBf16).content(), write_v1(weights));
+  const std::string bf16 = llama_gguf(weights, test::kBf16).content();
+  expect_same_logits(bf16, write_v1(weights), {.bf16 = Bf16Products::none});
+  // Its inputs are rounded, unless told otherwise.
+  expect_same_logits(bf16, write_v1(weights), {}, {.bf16 = Bf16Products::all_floats});
+  EXPECT_NE(logits_of(bf16, jit::Tier::scalar, 1),
+            logits_of(bf16, jit::Tier::scalar, 1, {.bf16 = Bf16Products::none}));
   // Eight bits of fraction fit binary16, too, where the exponent does.
   for_each_matrix(weights, [](std::vector<float>& matrix) {
     for (float& w : matrix) w = std::fabs(w) < 1e-3F ? 0.0F : w;

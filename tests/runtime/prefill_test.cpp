@@ -157,7 +157,7 @@ INSTANTIATE_TEST_SUITE_P(All, PrefillShapes, ::testing::Range(std::size_t{0}, sh
 struct Stored {
   int group;  // of the weights; 0: f32
   jit::KvType type;
-  bool bf16 = false;
+  Bf16Products bf16 = Bf16Products::none;
 };
 class PrefillPositions : public ::testing::TestWithParam<Stored> {
  protected:
@@ -215,14 +215,18 @@ TEST_P(PrefillPositions, UpToTheLastPositionOfTheContext) {
   }
 }
 
-constexpr Stored kStored[] = {{0, jit::KvType::f32},      {0, jit::KvType::f16}, {0, jit::KvType::q8_0},
-                              {16, jit::KvType::bf16},    {4, jit::KvType::f16}, {4, jit::KvType::q8_0},
-                              {0, jit::KvType::f16, true}};
+constexpr Stored kStored[] = {{0, jit::KvType::f32},
+                              {0, jit::KvType::f16},
+                              {0, jit::KvType::q8_0},
+                              {16, jit::KvType::bf16},
+                              {4, jit::KvType::f16},
+                              {4, jit::KvType::q8_0},
+                              {0, jit::KvType::f16, Bf16Products::all_floats}};
 
 std::string stored_name(const ::testing::TestParamInfo<Stored>& stored) {
   static constexpr const char* kTypes[] = {"f32", "f16", "bf16", "q8_0"};
   return fmt::format("group_{}_cache_{}{}", stored.param.group, kTypes[static_cast<int>(stored.param.type)],
-                     stored.param.bf16 ? "_rounded" : "");
+                     stored.param.bf16 == Bf16Products::none ? "" : "_rounded");
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, PrefillPositions, ::testing::ValuesIn(kStored), stored_name);

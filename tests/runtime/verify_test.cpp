@@ -56,7 +56,7 @@ TEST(Verify, CoversRoundedMatrices) {
     const test::TempFile temp(
         write_v1(test::random_weights(test::toy_config(88, 171, 1, 2, 1, 65, 40, shared), 2)));
     const ModelFile file = read_llama2c(temp.path());
-    const Precision rounded{.bf16 = true};
+    const Precision rounded{.bf16 = Bf16Products::all_floats};
     for (const jit::Tier tier : jit::host_tiers()) {
       int products = 0;
       for (const VerifyRow& row : verify_kernels(file, {tier}, rounded)) {
