@@ -1,36 +1,19 @@
 #include "jit/kv_layout.h"
 
-#include <cstring>
-
 #include "jit/scalar_math.h"
+#include "jit/unaligned.h"
 
 namespace llamajit::jit {
-namespace {
-
-template <class T>
-T load(const std::byte* at) {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-
-template <class T>
-void store(std::byte* at, T value) {
-  std::memcpy(at, &value, sizeof value);
-}
-
-}  // namespace
-
 float KvLayout::element(const std::byte* at) const {
   switch (type) {
     case KvType::f32:
-      return load<float>(at);
+      return read_at<float>(at);
     case KvType::f16:
-      return half_to_float(load<std::uint16_t>(at));
+      return half_to_float(read_at<std::uint16_t>(at));
     case KvType::bf16:
-      return bfloat_to_float(load<std::uint16_t>(at));
+      return bfloat_to_float(read_at<std::uint16_t>(at));
     case KvType::q8_0:
-      return load<std::int8_t>(at);
+      return read_at<std::int8_t>(at);
   }
   return 0;
 }
@@ -38,13 +21,13 @@ float KvLayout::element(const std::byte* at) const {
 void KvLayout::write_element(std::byte* at, float value) const {
   switch (type) {
     case KvType::f32:
-      return store(at, value);
+      return write_at(at, value);
     case KvType::f16:
-      return store(at, float_to_half(value));
+      return write_at(at, float_to_half(value));
     case KvType::bf16:
-      return store(at, float_to_bfloat(value));
+      return write_at(at, float_to_bfloat(value));
     case KvType::q8_0:
-      return store(at, q8_code(value));
+      return write_at(at, q8_code(value));
   }
 }
 
@@ -58,7 +41,7 @@ void KvLayout::write(const float* x, At at, ScaleAt scale_at) const {
       continue;
     }
     const Q8Scale q8 = q8_scale(x + begin, end - begin);
-    store(scale_at(block), q8.scale);
+    write_at(scale_at(block), q8.scale);
     for (int d = begin; d < end; ++d) write_element(at(d), x[d] * q8.inverse);
   }
 }

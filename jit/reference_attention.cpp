@@ -1,20 +1,14 @@
 // The twins of the attention kernels.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "jit/kv_layout.h"
 #include "jit/reference.h"
 #include "jit/scalar_math.h"
+#include "jit/unaligned.h"
 
 namespace llamajit::jit {
 namespace {
-
-float read_f32(const std::byte* at) {
-  float value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
 
 // q . (the key at a position) / sqrt(head_dim)
 float score(const KvLayout& layout, const float* q, const std::byte* keys, std::int64_t pos) {
@@ -27,8 +21,8 @@ float score(const KvLayout& layout, const float* q, const std::byte* keys, std::
       ways[d % 2] = fused(layout.element(keys + layout.key_at(pos, d)), q[d], ways[d % 2]);
     }
     const float block_sum = tree_sum(ways, 2);
-    sum =
-        layout.scaled() ? fused(block_sum, read_f32(keys + layout.key_scale_at(pos, block)), sum) : block_sum;
+    sum = layout.scaled() ? fused(block_sum, read_at<float>(keys + layout.key_scale_at(pos, block)), sum)
+                          : block_sum;
   }
   return sum * (1.0F / std::sqrt(static_cast<float>(layout.head_dim)));
 }
@@ -57,7 +51,7 @@ struct Range {
     for (int i = 0; i < round_up(n, ways); ++i) {
       float weight = weights[i];
       if (layout.scaled()) {
-        weight *= read_f32(values + layout.value_scale_at(first + i, d / layout.block_dims()));
+        weight *= read_at<float>(values + layout.value_scale_at(first + i, d / layout.block_dims()));
       }
       acc[i % ways] = fused(weight, layout.element(values + layout.value_at(first + i, d)), acc[i % ways]);
     }

@@ -3,27 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <limits>
 
 #include <emmintrin.h>
 
+#include "jit/formats/stored_numbers.h"
 #include "jit/kernels.h"
 #include "jit/scalar_math.h"
 
 namespace llamajit::jit {
 namespace {
-
-template <class T>
-T read(const std::byte* at) {
-  T value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-
-template <class T>
-void write(std::byte* at, T value) {
-  std::memcpy(at, &value, sizeof value);
-}
 
 constexpr std::int64_t kLineUnits = 16;  // units of 4 bytes in a cache line
 
@@ -65,7 +53,7 @@ void transpose_units(std::byte* to, const std::byte* from, std::int64_t stride, 
     for (std::int64_t row = 0; row < n_rows; ++row) {
       const std::byte* const line = from + row * stride + first * 4;
       for (std::int64_t i = 0; i < n; ++i) {
-        write(to + ((first + i) * kLanes + row) * 4, read<std::uint32_t>(line + i * 4) ^ flip);
+        write_at(to + ((first + i) * kLanes + row) * 4, read_at<std::uint32_t>(line + i * 4) ^ flip);
       }
     }
   }
@@ -73,16 +61,6 @@ void transpose_units(std::byte* to, const std::byte* from, std::int64_t stride, 
 
 // --- floats
 // ------------------------------------------------------------------------------------------------------------
-
-int float_bytes(FormatKind kind) {
-  return kind == FormatKind::f32 ? 4 : 2;
-}
-
-float float_value(FormatKind kind, const std::byte* at) {
-  if (kind == FormatKind::f32) return read<float>(at);
-  const auto bits = read<std::uint16_t>(at);
-  return kind == FormatKind::f16 ? half_to_float(bits) : bfloat_to_float(bits);
-}
 
 void pack_f32(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
   transpose_units(to, from.data.data() + first_row * from.cols * 4, from.cols * 4, n_rows, from.cols, 0);
@@ -95,7 +73,7 @@ void pack_16_bits(const SourceMatrix& from, std::int64_t first_row, std::int64_t
     const std::int64_t end = std::min(first + kBlock, from.cols);
     for (std::int64_t row = 0; row < n_rows; ++row) {
       for (std::int64_t col = first; col < end; ++col) {
-        write(to + (col * kLanes + row) * 2, read<std::uint16_t>(rows + (row * from.cols + col) * 2));
+        write_at(to + (col * kLanes + row) * 2, read_at<std::uint16_t>(rows + (row * from.cols + col) * 2));
       }
     }
   }
@@ -131,10 +109,6 @@ void pack_pairs(const SourceMatrix& from, std::int64_t first_row, std::int64_t n
 
 constexpr std::uint32_t kFlipCodes = 0x80808080;  // s8 to u8: code + 128
 
-std::int64_t block_bytes(Format format) {
-  return format_traits(format.kind)->block_bytes;
-}
-
 void pack_int8(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
   const CodesLayout layout(from.format);
   const std::int64_t n_groups = from.cols / layout.group;
@@ -164,7 +138,7 @@ void pack_q8_0(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_
     const std::byte* const blocks = from.data.data() + first_row * row_bytes + g * block_bytes(from.format);
     transpose_units(record, blocks + kScaleBytes, row_bytes, n_rows, layout.group / 4, kFlipCodes);
     for (std::int64_t row = 0; row < n_rows; ++row) {
-      write(record + layout.scale_at + row * 2, read<std::uint16_t>(blocks + row * row_bytes));
+      write_at(record + layout.scale_at + row * 2, read_at<std::uint16_t>(blocks + row * row_bytes));
     }
   }
 }
@@ -179,7 +153,7 @@ void gather_plane(const CodesLayout& layout, const Plane& plane, const Group& gr
   for (int vector = 0; vector < n_vectors; ++vector) {
     std::uint32_t word = 0;
     for (int slot = 0; slot < plane.steps(); ++slot) {
-      const auto codes = read<std::uint32_t>(
+      const auto codes = read_at<std::uint32_t>(
           reinterpret_cast<const std::byte*>(group.codes + (vector * plane.steps() + slot) * 4));
       word |= (codes >> position & mask) << (slot * plane.bits);
     }
@@ -189,9 +163,9 @@ void gather_plane(const CodesLayout& layout, const Plane& plane, const Group& gr
 
 void write_scale(const CodesLayout& layout, std::byte* at, std::int64_t row, float scale) {
   if (layout.f32_scales) {
-    write(at + row * 4, scale);
+    write_at(at + row * 4, scale);
   } else {
-    write(at + row * 2, float_to_half(scale));
+    write_at(at + row * 2, float_to_half(scale));
   }
 }
 
@@ -219,7 +193,7 @@ void pack_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t 
   const std::int64_t row_bytes = n_groups * block_bytes(from.format);
   std::array<std::array<std::array<std::uint32_t, kMostVectors>, kLanes>, 2> words;  // of planes and rows
   Group group;
-  group.scale = from.scales.empty() ? 0.0F : read<float>(from.scales.data());  // i2_s: of the matrix
+  group.scale = from.scales.empty() ? 0.0F : read_at<float>(from.scales.data());  // i2_s: of the matrix
   for (std::int64_t g = 0; g < n_groups; ++g) {
     std::byte* const record = to + g * layout.group_bytes;
     for (std::int64_t row = 0; row < n_rows; ++row) {
@@ -240,86 +214,7 @@ void pack_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t 
   }
 }
 
-// factor * (code - zero) + min
-float coded_value(const CodesLayout& layout, int code, float factor, float min) {
-  const auto value = static_cast<float>(code - layout.zero);
-  return layout.sums_inputs() ? fused(factor, value, min) : factor * value;
-}
-
 }  // namespace
-
-// --- the layout
-// --------------------------------------------------------------------------------------------------------
-
-bool has_codes(Format format) {
-  return format_traits(format.kind) != nullptr;
-}
-
-CodesLayout::CodesLayout(Format format) {
-  if (!has_codes(format)) return;
-  const FormatTraits& traits = *format_traits(format.kind);
-  group = format.group;
-  subgroup = traits.has_subscales() ? traits.subgroup : group;
-  padded = static_cast<int>(round_up(group, 4));
-  bits = traits.bits;
-  shift = traits.shift;
-  zero = traits.zero;
-  mins = traits.mins;
-  codebook = traits.codebook;
-  f32_scales = traits.f32_scales;
-  int at = 0;
-  const auto take = [&](int bytes) {
-    const int here = at;
-    at += bytes;
-    return here;
-  };
-  int position = 0;
-  for (int width = 8; width > 0; width /= 2) {
-    if ((bits & width) == 0) continue;
-    all_planes[n_planes++] = {width, position, take(padded * width / 8 * kLanes)};
-    position += width;
-  }
-  if (subgroup < group) {
-    const int bytes = subgroups() * kLanes;
-    subscales = {.at = take(bytes), .is_signed = !traits.nibbles, .bits = traits.nibbles ? 4 : 8};
-    if (traits.nibbles) {
-      submins = {.at = subscales.at, .bits = 4, .shift = 4, .paired = true};
-    } else if (mins == Mins::each) {
-      submins = {.at = take(bytes), .paired = true};
-    }
-  }
-  const int scale_bytes = (f32_scales ? 4 : 2) * kLanes;
-  scale_at = take(scale_bytes);
-  if (mins != Mins::none) min_at = take(scale_bytes);
-  group_bytes = at;
-}
-
-Sums16 CodesLayout::sums16() const {
-  if (bits == 8 || codebook) return Sums16::none;
-  const int largest = ((1 << bits) - 1) << shift;
-  const int of_subgroup =
-      padded / subgroups() / 2 * largest * 127;  // a lane of 16 bits has half its products
-  return of_subgroup <= std::numeric_limits<std::int16_t>::max() ? Sums16::subgroups : Sums16::pairs;
-}
-
-std::optional<InputFormat> input_format(Format format) {
-  if (format.kind == FormatKind::bf16_pairs) return InputFormat{.pairs = true};
-  if (!has_codes(format)) return std::nullopt;
-  const CodesLayout layout(format);
-  return InputFormat{false, layout.group, layout.subgroup, layout.zero};
-}
-
-std::int64_t tile_bytes(Format format, std::int64_t cols) {
-  constexpr std::int64_t kCacheLine = 64;
-  if (format.kind == FormatKind::bf16_pairs) return rounded_bytes(cols) * kLanes;
-  if (!has_codes(format)) return round_up(cols * kLanes * float_bytes(format.kind), kCacheLine);
-  const CodesLayout layout(format);
-  return round_up(cols / layout.group * layout.group_bytes, kCacheLine);
-}
-
-std::int64_t packed_bytes(Format format, std::int64_t rows, std::int64_t cols) {
-  return divide_up(rows, kLanes) * tile_bytes(format, cols);
-}
 
 void pack_tile(const SourceMatrix& from, std::int64_t tile, std::byte* to) {
   const std::int64_t first_row = tile * kLanes;
@@ -346,94 +241,6 @@ void pack_tile_as_pairs(const SourceMatrix& from, std::int64_t tile, std::byte* 
   constexpr Format kPairs{FormatKind::bf16_pairs, 0};
   if (n_rows < kLanes) std::memset(to, 0, static_cast<std::size_t>(tile_bytes(kPairs, from.cols)));
   pack_pairs(from, first_row, n_rows, to);
-}
-
-float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col) {
-  const std::int64_t index = row * from.cols + col;
-  const std::byte* const data = from.data.data();
-  if (!has_codes(from.format)) {
-    return float_value(from.format.kind, data + index * float_bytes(from.format.kind));
-  }
-  const std::int64_t g = index / from.format.group;
-  if (from.format.kind == FormatKind::int8) {
-    return static_cast<float>(read<std::int8_t>(data + index)) * read<float>(from.scales.data() + g * 4);
-  }
-  const CodesLayout layout(from.format);
-  Group group;
-  split_block(from.format.kind, data + g * block_bytes(from.format), group);
-  if (from.format.kind == FormatKind::i2_s) group.scale = read<float>(from.scales.data());
-  const auto k = static_cast<int>(index % from.format.group);
-  const int s = k / layout.subgroup;
-  const int code = layout.codebook ? kCodebook[group.codes[k]] : group.codes[k];
-  const int subscale = layout.subscales ? group.subscales[s] : 1;
-  const int submin = layout.submins ? group.submins[s] : 1;
-  return coded_value(layout, code, group.scale * static_cast<float>(subscale),
-                     layout.sums_inputs() ? group.min * static_cast<float>(submin) : 0.0F);
-}
-
-namespace {
-
-float packed_float(const CodesLayout& layout, const std::byte* floats, int row) {
-  return layout.f32_scales ? read<float>(floats + row * 4)
-                           : half_to_float(read<std::uint16_t>(floats + row * 2));
-}
-
-// 1 where there are none.
-int small_number(const SmallNumbers& numbers, const std::byte* record, int subgroup, int row) {
-  if (!numbers) return 1;
-  const std::byte* const at = record + numbers.at_subgroup(subgroup) + row * numbers.row_bytes();
-  if (numbers.is_signed) return read<std::int8_t>(at);
-  return read<std::uint8_t>(at) >> numbers.shift & ((1 << numbers.bits) - 1);
-}
-
-}  // namespace
-
-int packed_code(const CodesLayout& layout, const std::byte* record, int column, int row) {
-  const int step = column / 4;
-  if (layout.bits == 8) return read<std::uint8_t>(record + (step * kLanes + row) * 4 + column % 4);
-  unsigned code = 0;
-  for (const Plane& plane : layout.planes()) {
-    const int vector = step / plane.steps(), slot = step % plane.steps();
-    const auto byte = read<std::uint8_t>(record + plane.at + (vector * kLanes + row) * 4 + column % 4);
-    code |= (byte >> (slot * plane.bits) & ((1U << plane.bits) - 1)) << plane.position;
-  }
-  return layout.codebook ? kCodebook[code] : static_cast<int>(code << layout.shift);
-}
-
-int packed_subscale(const CodesLayout& layout, const std::byte* record, int subgroup, int row) {
-  return small_number(layout.subscales, record, subgroup, row);
-}
-
-int packed_submin(const CodesLayout& layout, const std::byte* record, int subgroup, int row) {
-  return small_number(layout.submins, record, subgroup, row);
-}
-
-float packed_scale(const CodesLayout& layout, const std::byte* record, int row) {
-  return packed_float(layout, record + layout.scale_at, row);
-}
-
-float packed_min(const CodesLayout& layout, const std::byte* record, int row) {
-  return layout.sums_inputs() ? packed_float(layout, record + layout.min_at, row) : 0.0F;
-}
-
-float packed_value(Format format, std::int64_t cols, const std::byte* packed, std::int64_t row,
-                   std::int64_t col, std::int64_t tile_stride) {
-  const std::byte* tile = packed + row / kLanes * tile_stride * tile_bytes(format, cols);
-  const auto lane = static_cast<int>(row % kLanes);
-  if (format.kind == FormatKind::bf16_pairs) {
-    return float_value(format.kind, tile + (col / 2 * kLanes + lane) * 4 + col % 2 * 2);
-  }
-  if (!has_codes(format)) {
-    return float_value(format.kind, tile + (col * kLanes + lane) * float_bytes(format.kind));
-  }
-  const CodesLayout layout(format);
-  const std::byte* const record = tile + col / layout.group * layout.group_bytes;
-  const auto k = static_cast<int>(col % layout.group);
-  const int s = k / layout.subgroup;
-  return coded_value(
-      layout, packed_code(layout, record, k, lane),
-      packed_scale(layout, record, lane) * static_cast<float>(packed_subscale(layout, record, s, lane)),
-      packed_min(layout, record, lane) * static_cast<float>(packed_submin(layout, record, s, lane)));
 }
 
 }  // namespace llamajit::jit

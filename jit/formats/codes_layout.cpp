@@ -1,0 +1,78 @@
+#include <limits>
+
+#include "jit/formats/packing.h"
+#include "jit/formats/stored_numbers.h"
+
+namespace llamajit::jit {
+
+bool has_codes(Format format) {
+  return format_traits(format.kind) != nullptr;
+}
+
+CodesLayout::CodesLayout(Format format) {
+  if (!has_codes(format)) return;
+  const FormatTraits& traits = *format_traits(format.kind);
+  group = format.group;
+  subgroup = traits.has_subscales() ? traits.subgroup : group;
+  padded = static_cast<int>(round_up(group, 4));
+  bits = traits.bits;
+  shift = traits.shift;
+  zero = traits.zero;
+  mins = traits.mins;
+  codebook = traits.codebook;
+  f32_scales = traits.f32_scales;
+  int at = 0;
+  const auto take = [&](int bytes) {
+    const int here = at;
+    at += bytes;
+    return here;
+  };
+  int position = 0;
+  for (int width = 8; width > 0; width /= 2) {
+    if ((bits & width) == 0) continue;
+    all_planes[n_planes++] = {width, position, take(padded * width / 8 * kLanes)};
+    position += width;
+  }
+  if (subgroup < group) {
+    const int bytes = subgroups() * kLanes;
+    subscales = {.at = take(bytes), .is_signed = !traits.nibbles, .bits = traits.nibbles ? 4 : 8};
+    if (traits.nibbles) {
+      submins = {.at = subscales.at, .bits = 4, .shift = 4, .paired = true};
+    } else if (mins == Mins::each) {
+      submins = {.at = take(bytes), .paired = true};
+    }
+  }
+  const int scale_bytes = (f32_scales ? 4 : 2) * kLanes;
+  scale_at = take(scale_bytes);
+  if (mins != Mins::none) min_at = take(scale_bytes);
+  group_bytes = at;
+}
+
+Sums16 CodesLayout::sums16() const {
+  if (bits == 8 || codebook) return Sums16::none;
+  const int largest = ((1 << bits) - 1) << shift;
+  const int of_subgroup =
+      padded / subgroups() / 2 * largest * 127;  // a lane of 16 bits has half its products
+  return of_subgroup <= std::numeric_limits<std::int16_t>::max() ? Sums16::subgroups : Sums16::pairs;
+}
+
+std::optional<InputFormat> input_format(Format format) {
+  if (format.kind == FormatKind::bf16_pairs) return InputFormat{.pairs = true};
+  if (!has_codes(format)) return std::nullopt;
+  const CodesLayout layout(format);
+  return InputFormat{false, layout.group, layout.subgroup, layout.zero};
+}
+
+std::int64_t tile_bytes(Format format, std::int64_t cols) {
+  constexpr std::int64_t kCacheLine = 64;
+  if (format.kind == FormatKind::bf16_pairs) return rounded_bytes(cols) * kLanes;
+  if (!has_codes(format)) return round_up(cols * kLanes * float_bytes(format.kind), kCacheLine);
+  const CodesLayout layout(format);
+  return round_up(cols / layout.group * layout.group_bytes, kCacheLine);
+}
+
+std::int64_t packed_bytes(Format format, std::int64_t rows, std::int64_t cols) {
+  return divide_up(rows, kLanes) * tile_bytes(format, cols);
+}
+
+}  // namespace llamajit::jit

@@ -1,0 +1,105 @@
+// What a weight is worth, in a file's matrix and in a packed one.
+#include "jit/formats/packing.h"
+#include "jit/formats/stored_numbers.h"
+
+namespace llamajit::jit {
+namespace {
+
+// factor * (code - zero) + min
+float coded_value(const CodesLayout& layout, int code, float factor, float min) {
+  const auto value = static_cast<float>(code - layout.zero);
+  return layout.sums_inputs() ? fused(factor, value, min) : factor * value;
+}
+
+}  // namespace
+
+float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col) {
+  const std::int64_t index = row * from.cols + col;
+  const std::byte* const data = from.data.data();
+  if (!has_codes(from.format)) {
+    return float_value(from.format.kind, data + index * float_bytes(from.format.kind));
+  }
+  const std::int64_t g = index / from.format.group;
+  if (from.format.kind == FormatKind::int8) {
+    return static_cast<float>(read_at<std::int8_t>(data + index)) *
+           read_at<float>(from.scales.data() + g * 4);
+  }
+  const CodesLayout layout(from.format);
+  Group group;
+  split_block(from.format.kind, data + g * block_bytes(from.format), group);
+  if (from.format.kind == FormatKind::i2_s) group.scale = read_at<float>(from.scales.data());
+  const auto k = static_cast<int>(index % from.format.group);
+  const int s = k / layout.subgroup;
+  const int code = layout.codebook ? kCodebook[group.codes[k]] : group.codes[k];
+  const int subscale = layout.subscales ? group.subscales[s] : 1;
+  const int submin = layout.submins ? group.submins[s] : 1;
+  return coded_value(layout, code, group.scale * static_cast<float>(subscale),
+                     layout.sums_inputs() ? group.min * static_cast<float>(submin) : 0.0F);
+}
+
+namespace {
+
+float packed_float(const CodesLayout& layout, const std::byte* floats, int row) {
+  return layout.f32_scales ? read_at<float>(floats + row * 4)
+                           : half_to_float(read_at<std::uint16_t>(floats + row * 2));
+}
+
+// 1 where there are none.
+int small_number(const SmallNumbers& numbers, const std::byte* record, int subgroup, int row) {
+  if (!numbers) return 1;
+  const std::byte* const at = record + numbers.at_subgroup(subgroup) + row * numbers.row_bytes();
+  if (numbers.is_signed) return read_at<std::int8_t>(at);
+  return read_at<std::uint8_t>(at) >> numbers.shift & ((1 << numbers.bits) - 1);
+}
+
+}  // namespace
+
+int packed_code(const CodesLayout& layout, const std::byte* record, int column, int row) {
+  const int step = column / 4;
+  if (layout.bits == 8) return read_at<std::uint8_t>(record + (step * kLanes + row) * 4 + column % 4);
+  unsigned code = 0;
+  for (const Plane& plane : layout.planes()) {
+    const int vector = step / plane.steps(), slot = step % plane.steps();
+    const auto byte = read_at<std::uint8_t>(record + plane.at + (vector * kLanes + row) * 4 + column % 4);
+    code |= (byte >> (slot * plane.bits) & ((1U << plane.bits) - 1)) << plane.position;
+  }
+  return layout.codebook ? kCodebook[code] : static_cast<int>(code << layout.shift);
+}
+
+int packed_subscale(const CodesLayout& layout, const std::byte* record, int subgroup, int row) {
+  return small_number(layout.subscales, record, subgroup, row);
+}
+
+int packed_submin(const CodesLayout& layout, const std::byte* record, int subgroup, int row) {
+  return small_number(layout.submins, record, subgroup, row);
+}
+
+float packed_scale(const CodesLayout& layout, const std::byte* record, int row) {
+  return packed_float(layout, record + layout.scale_at, row);
+}
+
+float packed_min(const CodesLayout& layout, const std::byte* record, int row) {
+  return layout.sums_inputs() ? packed_float(layout, record + layout.min_at, row) : 0.0F;
+}
+
+float packed_value(Format format, std::int64_t cols, const std::byte* packed, std::int64_t row,
+                   std::int64_t col, std::int64_t tile_stride) {
+  const std::byte* tile = packed + row / kLanes * tile_stride * tile_bytes(format, cols);
+  const auto lane = static_cast<int>(row % kLanes);
+  if (format.kind == FormatKind::bf16_pairs) {
+    return float_value(format.kind, tile + (col / 2 * kLanes + lane) * 4 + col % 2 * 2);
+  }
+  if (!has_codes(format)) {
+    return float_value(format.kind, tile + (col * kLanes + lane) * float_bytes(format.kind));
+  }
+  const CodesLayout layout(format);
+  const std::byte* const record = tile + col / layout.group * layout.group_bytes;
+  const auto k = static_cast<int>(col % layout.group);
+  const int s = k / layout.subgroup;
+  return coded_value(
+      layout, packed_code(layout, record, k, lane),
+      packed_scale(layout, record, lane) * static_cast<float>(packed_subscale(layout, record, s, lane)),
+      packed_min(layout, record, lane) * static_cast<float>(packed_submin(layout, record, s, lane)));
+}
+
+}  // namespace llamajit::jit
