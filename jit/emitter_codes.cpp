@@ -93,7 +93,9 @@ Emitter::Weights4 Emitter::weights4(Sums16 sums, bool whole, int index, std::str
     return whole ? v16(part_of(role, part)) : part16(part_of(role, part));
   };
   Weights4 w{lanes(""), V16(), Xbyak::Opmask(kLastMask - index), sums != Sums16::none || isa_.has_dot(),
-             sums == Sums16::subgroups && !isa_.has_dot()};
+             sums == Sums16::subgroup && !isa_.has_dot()};
+  if (!isa_.has_dot() && !isa_.wide())
+    w.run = sums == Sums16::two_steps ? 2 : sums == Sums16::four_steps ? 4 : 0;
   if (w.unsigned_codes) return w;
   if (isa_.wide()) {
     name(w.negative, part_of(role, ".negative"));
@@ -143,7 +145,8 @@ void Emitter::start_dot(const V16& acc, const Weights4& w, const std::optional<R
   offset&& w.unsigned_codes && !w.narrow ? broadcast(acc, *offset) : zero(acc);
 }
 
-void Emitter::dot(const V16& acc, const Weights4& w, const Inputs4& x, const V16& temp) {
+void Emitter::dot(const V16& acc, const Weights4& w, const Inputs4& x, const V16& temp, const Run16& run) {
+  if (w.run > 0) return dot_in_run(acc, w, x, temp, run);
   for (std::size_t p = 0; p < static_cast<std::size_t>(acc.parts); ++p) {
     const Vec& codes = w.codes.part[p];
     const Vec& sum = acc.part[p];
@@ -168,6 +171,20 @@ void Emitter::dot(const V16& acc, const Weights4& w, const Inputs4& x, const V16
     }
     vpmaddwd(products, products, constant({0x00010001}));
     vpaddd(sum, sum, products);
+  }
+}
+
+void Emitter::dot_in_run(const V16& acc, const Weights4& w, const Inputs4& x, const V16& temp,
+                         const Run16& run) {
+  const bool first = run.step % w.run == 0;
+  const bool last = run.step % w.run == w.run - 1 || run.step == run.steps - 1;
+  for (std::size_t p = 0; p < static_cast<std::size_t>(acc.parts); ++p) {
+    const Vec& sum = run.sum.part[p];
+    vpmaddubsw(first ? sum : temp.part[p], w.codes.part[p], x.codes.part[0]);
+    if (!first) vpaddw(sum, sum, temp.part[p]);
+    if (!last) continue;
+    vpmaddwd(sum, sum, constant({0x00010001}));
+    vpaddd(acc.part[p], acc.part[p], sum);
   }
 }
 

@@ -21,6 +21,9 @@ int dot_chains(Isa isa) {
   return isa.wide() || isa.has_dot() ? chains(isa) : 4;
 }
 
+// Of the dot product, in a turn: as many as the longest run has.
+constexpr int kDotSteps = 4;
+
 void emit_read(Emitter& e) {
   const Reg64 data = e.gpr(), turns = e.gpr();
   const std::vector<V16> sums = e.v16s(4);
@@ -71,13 +74,22 @@ void emit_dot(Emitter& e, Sums16 sums16) {
   const Emitter::Weights4 w = e.weights4(sums16, true);
   const V16 temp = e.isa().has_dot() ? w.codes : e.v16();
   const std::vector<V16> sums = e.v16s(dot_chains(e.isa()));
+  const V16 run = w.run > 0 ? e.v16() : V16();
   e.enter();
   e.mov(turns, e.rsi);
   for (const V16& v : {w.codes, w.signs, x.codes, x.negated}) e.broadcast(v, Const{0x01010101});
   if (e.isa().wide() && !w.unsigned_codes) e.vpmovb2m(w.negative, w.codes.part[0]);
   for (const V16& sum : sums) e.zero(sum);
   e.repeat(turns, [&] {
-    for (const V16& sum : sums) e.dot(sum, w, x, temp);
+    if (w.run == 0) {
+      for (int i = 0; i < kDotSteps; ++i) {
+        for (const V16& sum : sums) e.dot(sum, w, x, temp, Emitter::Run16());
+      }
+    } else {
+      for (const V16& sum : sums) {
+        for (int step = 0; step < kDotSteps; ++step) e.dot(sum, w, x, temp, {run, step, kDotSteps});
+      }
+    }
   });
   e.leave();
 }
@@ -100,8 +112,8 @@ LimitKernels::LimitKernels(Isa isa) : isa_(isa) {
   std::vector<std::uint8_t> code;
   append(code, isa, emit_read);
   multiply_at_ = append(code, isa, emit_multiply);
-  for (const Sums16 sums : {Sums16::none, Sums16::pairs, Sums16::subgroups}) {
-    dot_at_[static_cast<std::size_t>(sums)] = append(code, isa, [&](Emitter& e) { emit_dot(e, sums); });
+  for (std::size_t i = 0; i < dot_at_.size(); ++i) {
+    dot_at_[i] = append(code, isa, [&](Emitter& e) { emit_dot(e, static_cast<Sums16>(i)); });
   }
   if (isa.has_bf16_dot()) dot_bf16_at_ = append(code, isa, emit_dot_bf16);
   memory_ = ExecutableMemory(code);
@@ -128,7 +140,7 @@ std::int64_t LimitKernels::multiply_bf16(std::int64_t turns) const {
 
 std::int64_t LimitKernels::dot_u8s8(std::int64_t turns, Sums16 sums) const {
   at(dot_at_[static_cast<std::size_t>(sums)])(nullptr, turns);
-  return std::int64_t{2} * 4 * kLanes * dot_chains(isa_);
+  return std::int64_t{2} * 4 * kLanes * dot_chains(isa_) * kDotSteps;
 }
 
 }  // namespace llamajit::jit

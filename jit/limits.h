@@ -32,7 +32,7 @@ class LimitKernels {
 
   Isa isa_;
   std::size_t multiply_at_ = 0;
-  std::array<std::size_t, 3> dot_at_{};  // of each Sums16
+  std::array<std::size_t, kSums16> dot_at_{};  // of each Sums16
   std::size_t dot_bf16_at_ = 0;
   ExecutableMemory memory_;
 };

@@ -32,12 +32,14 @@ class CodedMatmul : public MatmulFrame {
         weights.push_back(e.weights4(layout.sums16(), false, i, fmt::format("w4_tile{}", i)));
       }
       if (!e.isa().has_dot()) temp = e.part16("temp");
+      if (weights.front().run > 0) runs = e.part16s({n_tokens, n_tiles}, "runs[token][tile]");
     }
     std::size_t at(int t, int i) const { return static_cast<std::size_t>(t * n + i); }
     const V16& row(int i) const { return weights[static_cast<std::size_t>(i)].codes; }
 
     int n;
     std::vector<V16> isums, sums;
+    std::vector<V16> runs;  // of weights that have them
     Emitter::Inputs4 x;
     std::vector<Emitter::Weights4> weights;
     V16 temp;
@@ -134,7 +136,9 @@ class CodedMatmul : public MatmulFrame {
     for (int t = 0; t < tokens_at_once; ++t) {
       e.broadcast_inputs4(r.x, at_x + t * x_stride() + step * 4);
       for (int i = 0; i < r.n; ++i) {
-        e.dot(r.isums[r.at(t, i)], r.weights[static_cast<std::size_t>(i)], r.x, r.temp);
+        const V16 run = r.runs.empty() ? V16() : r.runs[r.at(t, i)];
+        e.dot(r.isums[r.at(t, i)], r.weights[static_cast<std::size_t>(i)], r.x, r.temp,
+              {run, step, plain.steps});
       }
     }
   }

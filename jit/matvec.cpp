@@ -129,12 +129,13 @@ class MatvecGenerator {
         if (g.layout.subscales) totals.push_back(g.take(fmt::format("total{}", i)));
       }
       scale = g.layout.bits == 8 ? weights.codes : g.take("scale");
+      if (weights.run > 0) run = g.take("run");  // such subgroups are short and have one way
     }
     Emitter::Weights4 weights;
     Emitter::Inputs4 x;
     V16 temp;
     Unpacker unpacker;
-    V16 scale;
+    V16 scale, run;
     std::vector<std::vector<V16>> isums;  // of each tile
     std::vector<V16> totals;              // of each tile's group, with subscales
   };
@@ -237,11 +238,13 @@ class MatvecGenerator {
   void add_step(const Codes& c, int step, int offset) {
     e.note("columns {} to {} of the group: 4 codes of x, 16 rows x 4 codes of W", 4 * step, 4 * step + 3);
     e.broadcast_inputs4(c.x, x + step * 4);
+    const int steps = layout.steps() / layout.subgroups();
     for (std::size_t i = 0; i < c.isums.size(); ++i) {
       const std::vector<V16>& ways = c.isums[i];
       c.unpacker.emit_step(c.weights.codes, w + (static_cast<int>(i) * tile + offset), step);
       e.make_ready(c.weights);
-      e.dot(ways[static_cast<std::size_t>(step) % ways.size()], c.weights, c.x, c.temp);
+      e.dot(ways[static_cast<std::size_t>(step) % ways.size()], c.weights, c.x, c.temp,
+            {c.run, step % steps, steps});
     }
   }
 

@@ -51,9 +51,9 @@ CodesLayout::CodesLayout(Format format) {
 Sums16 CodesLayout::sums16() const {
   if (bits == 8 || codebook) return Sums16::none;
   const int largest = ((1 << bits) - 1) << shift;
-  const int of_subgroup =
-      padded / subgroups() / 2 * largest * 127;  // a lane of 16 bits has half its products
-  return of_subgroup <= std::numeric_limits<std::int16_t>::max() ? Sums16::subgroups : Sums16::pairs;
+  const int fitting = std::numeric_limits<std::int16_t>::max() / (2 * 127 * largest);
+  if (fitting >= steps() / subgroups()) return Sums16::subgroup;
+  return fitting >= 4 ? Sums16::four_steps : fitting >= 2 ? Sums16::two_steps : Sums16::one_step;
 }
 
 std::optional<InputFormat> input_format(Format format) {

@@ -82,9 +82,10 @@ struct FormatTraits {
 
   bool has_subscales() const { return subgroup < group; }
 };
-// Which sums of products with codes -127..127 stay within 16 bits: of two products, or of a whole subgroup's
-// as far as one lane has them.
-enum class Sums16 : std::uint8_t { none, pairs, subgroups };
+// What sums of products with codes -127..127 stay within 16 bits, where a lane has two products of each step
+// of four columns: those of no step, of so many, or of a whole subgroup.
+enum class Sums16 : std::uint8_t { none, one_step, two_steps, four_steps, subgroup };
+inline constexpr int kSums16 = 5;
 
 // The traits of a kind; int8's stand for any group. Kinds without codes have none (nullptr).
 const FormatTraits* format_traits(FormatKind kind);

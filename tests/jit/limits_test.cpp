@@ -49,8 +49,10 @@ constexpr std::pair<Loop, int> kMultiplications[] = {
     {[](const LimitKernels& k, std::int64_t turns) { return k.multiply_f32(turns); }, 2},
     {[](const LimitKernels& k, std::int64_t turns) { return k.multiply_bf16(turns); }, 2},
     {[](const LimitKernels& k, std::int64_t turns) { return k.dot_u8s8(turns, jit::Sums16::none); }, 8},
-    {[](const LimitKernels& k, std::int64_t turns) { return k.dot_u8s8(turns, jit::Sums16::pairs); }, 8},
-    {[](const LimitKernels& k, std::int64_t turns) { return k.dot_u8s8(turns, jit::Sums16::subgroups); }, 8}};
+    {[](const LimitKernels& k, std::int64_t turns) { return k.dot_u8s8(turns, jit::Sums16::one_step); }, 8},
+    {[](const LimitKernels& k, std::int64_t turns) { return k.dot_u8s8(turns, jit::Sums16::two_steps); }, 8},
+    {[](const LimitKernels& k, std::int64_t turns) { return k.dot_u8s8(turns, jit::Sums16::four_steps); }, 8},
+    {[](const LimitKernels& k, std::int64_t turns) { return k.dot_u8s8(turns, jit::Sums16::subgroup); }, 8}};
 
 TEST(Limits, TurnsAreWholeVectorsOfOperations) {
   for (const Tier tier : generating_host_tiers()) {

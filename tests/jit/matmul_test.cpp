@@ -19,11 +19,9 @@ namespace {
 
 using jit::Epilogue;
 using jit::Format;
-using jit::FormatKind;
 using jit::kTokenBlock;
 using jit::MatmulArgs;
 using jit::MatmulKey;
-using jit::MatvecArgs;
 using jit::MatvecKey;
 using jit::row_stride;
 
