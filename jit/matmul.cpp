@@ -58,7 +58,7 @@ class FloatMatmul : public MatmulFrame {
       });
       for (int k = way; k < steps % turn; k += kWays) add_step(k);
       step.end();
-      e.sub(at_w, turns * turn * step.weight_bytes());
+      e.advance(at_w, -std::int64_t{turns} * turn * step.weight_bytes());
       e.note("add the way to those that came before");
       for (int i = 0; i < n; ++i) {
         for (int t = 0; t < tokens_at_once; ++t) {

@@ -67,7 +67,7 @@ class CodedMatmul : public MatmulFrame {
       } else {
         e.mov(at_w, e.ptr[e.args() + offsetof(MatmulArgs, scratch)]);
       }
-      e.add(at_w, first_tile * plain_tile());
+      e.advance(at_w, first_tile * plain_tile());
       sum_part(first_tile, n, part);
     }
   }
@@ -122,7 +122,7 @@ class CodedMatmul : public MatmulFrame {
     over_sums(r,
               [&](int t, int i) { e.finish_dot(r.isums[r.at(t, i)], r.weights.front(), offset(t), r.temp); });
     layout.subscales ? add_subscaled(r, part) : add_scaled(r, part, looped);
-    e.add(at_x, rest * 4);
+    e.advance(at_x, std::int64_t{4} * rest);
     e.add(at_w, plain.subgroup_bytes - looped);
     if (!layout.submins) e.add(x_numbers, numbers.bytes);
   }

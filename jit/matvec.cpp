@@ -49,7 +49,7 @@ class MatvecGenerator {
       const std::span<const V16> run =
           std::span(sums).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n));
       has_codes(key.format) ? sum_codes(run) : sum_floats(run);
-      e.add(w, (n - 1) * tile);
+      e.advance(w, (n - 1) * tile);
     }
     if (key.affine.bias) emit_bias_address<MatvecArgs>(e, x, out);
     for (int unit = 0; unit < n_units; ++unit) {
@@ -89,7 +89,7 @@ class MatvecGenerator {
     });
     for (int k = 0; k < steps % kUnroll; ++k) add_step(k);
     step.end();
-    e.add(w, tile - steps / kUnroll * kUnroll * bytes);
+    e.advance(w, tile - steps / kUnroll * kUnroll * bytes);
     e.note("the ways' sum");
     for (int i = 0; i < n; ++i) {
       e.add(way(0, i), way(0, i), way(1, i));
@@ -166,7 +166,7 @@ class MatvecGenerator {
       e.add(x_scales, 4);
       e.add(x_numbers, layout.subgroups() * numbers.bytes);
     });
-    e.add(w, tile - n_groups * layout.group_bytes);
+    e.advance(w, tile - n_groups * layout.group_bytes);
   }
 
   // Taking codes apart fills the processor's window with instructions before it sees the loads that it will
