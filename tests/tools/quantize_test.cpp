@@ -8,7 +8,9 @@
 namespace llamajit::test {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class QuantizeTool : public AlphabetTest {
  protected:
@@ -43,6 +45,20 @@ TEST_F(QuantizeTool, OwnFormatsForEmbeddingAndClassifier) {
   EXPECT_EQ(file.find_tensor("token_embd.weight")->type->name, "F16");
   EXPECT_EQ(file.find_tensor("output.weight")->type->name, "BF16");
   EXPECT_EQ(file.find_tensor("blk.0.attn_q.weight")->type->name, "F32");
+}
+
+TEST_F(QuantizeTool, Bf16IsMultipliedAsSuchUnlessToldOtherwise) {
+  expect_success(quantize({model_, out(), "BF16", "-z", tokenizer_}));
+  const auto kernels = [&](std::vector<std::string> options) {
+    options.insert(options.begin(), {"kernels", out(), "--isa", "avx2"});
+    const ChildResult result = run_program(std::move(options));
+    expect_success(result);
+    return result.out;
+  };
+  EXPECT_THAT(kernels({}), HasSubstr("matvec_bf16_pairs_"));
+  EXPECT_THAT(kernels({"--bf16"}), HasSubstr("matvec_bf16_pairs_"));
+  EXPECT_THAT(kernels({"--no-bf16"}), AllOf(HasSubstr("matvec_bf16_"), Not(HasSubstr("bf16_pairs"))));
+  expect_error(run_program({"run", out(), "--bf16", "--no-bf16"}), 2, {"--no-bf16", "--bf16"});
 }
 
 TEST_F(QuantizeTool, BadArgumentsAreUsageErrors) {
