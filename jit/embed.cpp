@@ -135,7 +135,7 @@ class EmbedGenerator {
   }
 
   void decode_subgroup(int s) {
-    const int steps = layout.steps() / layout.subgroups();
+    const int steps = layout.subgroup_steps();
     for (int step = 0; step < steps; ++step) {
       load_codes(s * steps + step);
       e.vpmovzxbd(value, value);

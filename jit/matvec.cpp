@@ -109,7 +109,7 @@ class MatvecGenerator {
     const int most = e.isa().wide() ? std::max(1, 4 / n) : 2;
     if (layout.bits == 8) return most;
     constexpr int kShort = 8;
-    const int steps = layout.steps() / layout.subgroups();
+    const int steps = layout.subgroup_steps();
     int ways = 1;
     while (ways < most && 2 * ways * kShort <= steps) ways *= 2;
     return ways;
@@ -192,7 +192,7 @@ class MatvecGenerator {
     if (layout.steps() > kStraightSteps && !layout.subscales && !by_halves()) {
       add_long_steps(c);
     } else {
-      const int steps = layout.steps() / layout.subgroups();
+      const int steps = layout.subgroup_steps();
       for (int s = 0; s < layout.subgroups(); ++s) {
         start(c, s);
         for (int step = s * steps; step < (s + 1) * steps; ++step) {
@@ -238,7 +238,7 @@ class MatvecGenerator {
   void add_step(const Codes& c, int step, int offset) {
     e.note("columns {} to {} of the group: 4 codes of x, 16 rows x 4 codes of W", 4 * step, 4 * step + 3);
     e.broadcast_inputs4(c.x, x + step * 4);
-    const int steps = layout.steps() / layout.subgroups();
+    const int steps = layout.subgroup_steps();
     for (std::size_t i = 0; i < c.isums.size(); ++i) {
       const std::vector<V16>& ways = c.isums[i];
       c.unpacker.emit_step(c.weights.codes, w + (static_cast<int>(i) * tile + offset), step);

@@ -52,7 +52,7 @@ Sums16 CodesLayout::sums16() const {
   if (bits == 8 || codebook) return Sums16::none;
   const int largest = ((1 << bits) - 1) << shift;
   const int fitting = std::numeric_limits<std::int16_t>::max() / (2 * 127 * largest);
-  if (fitting >= steps() / subgroups()) return Sums16::subgroup;
+  if (fitting >= subgroup_steps()) return Sums16::subgroup;
   return fitting >= 4 ? Sums16::four_steps : fitting >= 2 ? Sums16::two_steps : Sums16::one_step;
 }
 

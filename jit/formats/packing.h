@@ -95,8 +95,9 @@ struct SmallNumbers {
 struct CodesLayout {
   explicit CodesLayout(Format format);  // all zeros for floats
 
-  int steps() const { return padded / 4; }
+  int steps() const { return padded / 4; }  // of four columns
   int subgroups() const { return group > 0 ? group / subgroup : 0; }
+  int subgroup_steps() const { return steps() / subgroups(); }
   bool sums_inputs() const { return mins != Mins::none; }
   Subnumbers numbers_of_x() const { return subnumbers(group, subgroup, zero); }
   Sums16 sums16() const;

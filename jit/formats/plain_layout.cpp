@@ -9,7 +9,7 @@ PlainLayout::PlainLayout(const CodesLayout& codes) {
   is_packed = codes.bits == 8;
   group = codes.group;
   n_subgroups = codes.subgroups();
-  steps = codes.steps() / n_subgroups;
+  steps = codes.subgroup_steps();
   scale_at = steps * kRow;
   min_at = scale_at + kRow;
   if (is_packed) {
