@@ -10,8 +10,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include "jit/isa.h"
-#include "tools/cli.h"
+#include "jit/base/isa.h"
+#include "tools/common/cli.h"
 
 namespace llamajit::cli {
 namespace {

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "jit/base/scalar_math.h"
 #include "jit/formats/format.h"
-#include "jit/scalar_math.h"
 
 namespace llamajit::jit {
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "jit/scalar_math.h"
+#include "jit/base/scalar_math.h"
 
 namespace llamajit::jit {
 namespace {

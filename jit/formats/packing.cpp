@@ -6,9 +6,9 @@
 
 #include <emmintrin.h>
 
+#include "jit/base/scalar_math.h"
+#include "jit/formats/activations.h"
 #include "jit/formats/stored_numbers.h"
-#include "jit/kernels.h"
-#include "jit/scalar_math.h"
 
 namespace llamajit::jit {
 namespace {

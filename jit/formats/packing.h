@@ -14,8 +14,8 @@
 #include <optional>
 #include <span>
 
+#include "jit/formats/activations.h"
 #include "jit/formats/format.h"
-#include "jit/kernels.h"
 
 namespace llamajit::jit {
 

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "jit/base/scalar_math.h"
 #include "jit/formats/fit.h"
-#include "jit/scalar_math.h"
 
 namespace llamajit::jit {
 namespace {

@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "jit/base/scalar_math.h"
+#include "jit/base/unaligned.h"
 #include "jit/formats/format.h"
-#include "jit/scalar_math.h"
-#include "jit/unaligned.h"
 
 namespace llamajit::jit {
 

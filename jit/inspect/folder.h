@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "jit/file_descriptor.h"
+#include "jit/base/file_descriptor.h"
 
 namespace llamajit::jit::inspect {
 

@@ -4,9 +4,9 @@
 
 #include <string>
 
-#include "jit/annotations.h"
+#include "jit/emit/annotations.h"
 #include "jit/inspect/instruction.h"
-#include "jit/kernels.h"
+#include "jit/kernels/kernels.h"
 
 namespace llamajit::jit::inspect {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "jit/annotations.h"
+#include "jit/emit/annotations.h"
 #include "jit/inspect/listing.h"
 
 namespace llamajit::jit::inspect {

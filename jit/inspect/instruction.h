@@ -9,7 +9,7 @@
 
 #include <Zydis/Zydis.h>
 
-#include "jit/annotations.h"
+#include "jit/emit/annotations.h"
 
 namespace llamajit::jit::inspect {
 

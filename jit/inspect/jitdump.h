@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "jit/file_descriptor.h"
+#include "jit/base/file_descriptor.h"
 #include "jit/inspect/image.h"
 
 namespace llamajit::jit::inspect {

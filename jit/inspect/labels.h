@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "jit/annotations.h"
+#include "jit/emit/annotations.h"
 #include "jit/inspect/instruction.h"
 
 namespace llamajit::jit::inspect {

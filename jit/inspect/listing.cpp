@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "jit/code_cache.h"
+#include "jit/code/code_cache.h"
 #include "jit/inspect/assembler.h"
 #include "jit/inspect/contract.h"
 #include "jit/inspect/formula.h"

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "jit/annotations.h"
-#include "jit/isa.h"
-#include "jit/kernels.h"
+#include "jit/base/isa.h"
+#include "jit/emit/annotations.h"
+#include "jit/kernels/kernels.h"
 
 namespace llamajit::jit::inspect {
 

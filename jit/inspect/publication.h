@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "jit/code_cache.h"
+#include "jit/code/code_cache.h"
 #include "jit/inspect/folder.h"
 #include "jit/inspect/gdb.h"
 #include "jit/inspect/jitdump.h"

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "jit/annotations.h"
-#include "jit/isa.h"
+#include "jit/base/isa.h"
+#include "jit/emit/annotations.h"
 
 namespace llamajit::jit::inspect {
 

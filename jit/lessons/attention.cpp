@@ -2,9 +2,9 @@
 #include <limits>
 #include <vector>
 
+#include "jit/emit/vector_math.h"
 #include "jit/lessons/over_vector.h"
-#include "jit/reference.h"
-#include "jit/vector_math.h"
+#include "jit/twins/reference.h"
 
 namespace llamajit::jit {
 namespace {

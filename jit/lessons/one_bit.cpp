@@ -1,7 +1,7 @@
 #include <cstddef>
 
 #include "jit/lessons/over_vector.h"
-#include "jit/reference.h"
+#include "jit/twins/reference.h"
 
 namespace llamajit::jit {
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <initializer_list>
 
-#include "jit/generators.h"
-#include "jit/scalar_math.h"
+#include "jit/base/scalar_math.h"
+#include "jit/kernels/generators.h"
 
 namespace llamajit::jit {
 

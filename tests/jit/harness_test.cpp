@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "jit/executable_memory.h"
+#include "jit/code/executable_memory.h"
 #include "tests/support/abi_call.h"
 #include "tests/support/kernel_check.h"
 

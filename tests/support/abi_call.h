@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "jit/code_cache.h"
+#include "jit/code/code_cache.h"
 
 namespace llamajit::test {
 

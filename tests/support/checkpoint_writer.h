@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/model_file.h"
+#include "runtime/model/model_file.h"
 
 namespace llamajit::test {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/gguf.h"
+#include "runtime/files/gguf.h"
 #include "tests/support/checkpoint_writer.h"
 
 namespace llamajit::test {

@@ -13,8 +13,8 @@
 
 #include <gtest/gtest.h>
 
-#include "jit/code_cache.h"
-#include "jit/isa.h"
+#include "jit/base/isa.h"
+#include "jit/code/code_cache.h"
 #include "tests/support/guarded_buffer.h"
 #include "tests/support/sanitized.h"
 

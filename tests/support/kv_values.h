@@ -8,15 +8,15 @@
 #include <string_view>
 #include <vector>
 
-#include "jit/kv_layout.h"
+#include "jit/kernels/kv_layout.h"
 #include "tests/support/kernel_check.h"
 
 namespace llamajit::test {
 
-inline constexpr std::array kKvTypes = {jit::KvType::f32, jit::KvType::f16, jit::KvType::bf16,
-                                        jit::KvType::q8_0};
+inline constexpr std::array kKvTypes = {jit::ElementType::f32, jit::ElementType::f16, jit::ElementType::bf16,
+                                        jit::ElementType::q8_0};
 
-inline std::string_view name_of(jit::KvType type) {
+inline std::string_view name_of(jit::ElementType type) {
   static constexpr std::array kNames = {"f32", "f16", "bf16", "q8_0"};
   return kNames[static_cast<std::size_t>(type)];
 }

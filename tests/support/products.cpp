@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "jit/scalar_math.h"
+#include "jit/base/scalar_math.h"
 #include "tests/support/kernel_check.h"
 
 namespace llamajit::test {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "jit/kernels.h"
+#include "jit/kernels/kernels.h"
 #include "tests/support/random_matrix.h"
 
 namespace llamajit::test {

@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "jit/base/scalar_math.h"
 #include "jit/formats/packing.h"
-#include "jit/kernels.h"
-#include "jit/scalar_math.h"
+#include "jit/kernels/kernels.h"
 
 namespace llamajit::test {
 

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "runtime/model_file.h"
+#include "runtime/model/model_file.h"
 #include "tokenizer/vocab.h"
 
 namespace llamajit::test {

@@ -3,14 +3,14 @@
 namespace llamajit::test {
 namespace {
 
+using jit::ElementType;
 using jit::Epilogue;
 using jit::Format;
 using jit::FormatKind;
 using jit::KernelKey;
-using jit::KvType;
 
 void add_attention(std::vector<KernelKey>& keys) {
-  for (const KvType type : {KvType::f32, KvType::f16, KvType::bf16, KvType::q8_0}) {
+  for (const ElementType type : {ElementType::f32, ElementType::f16, ElementType::bf16, ElementType::q8_0}) {
     for (const int head_dim : {8, 48}) {
       keys.emplace_back(jit::KvAppendKey{type, head_dim, 256});
       for (const int group : {1, 2, 7}) {
@@ -21,7 +21,7 @@ void add_attention(std::vector<KernelKey>& keys) {
       }
     }
   }
-  keys.emplace_back(jit::KvAppendKey{KvType::f32, 256, 48});
+  keys.emplace_back(jit::KvAppendKey{ElementType::f32, 256, 48});
   for (const int head_dim : {8, 48}) keys.emplace_back(jit::AttentionMergeKey{head_dim, 1024});
 }
 

@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "jit/isa.h"
-#include "jit/kernels.h"
+#include "jit/base/isa.h"
+#include "jit/kernels/kernels.h"
 
 namespace llamajit::test {
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/model_file.h"
+#include "runtime/model/model_file.h"
 #include "tests/support/checkpoint_writer.h"
 
 namespace llamajit::test {

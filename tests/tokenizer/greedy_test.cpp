@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/tokenizer_bin.h"
+#include "runtime/files/tokenizer_bin.h"
 #include "tests/support/small_stack.h"
 #include "tests/support/test_data.h"
 

@@ -1,7 +1,7 @@
 // llamajit bench: what its JSON promises, and its table.
 #include <nlohmann/json.hpp>
 
-#include "jit/isa.h"
+#include "jit/base/isa.h"
 #include "tests/support/program_fixture.h"
 
 namespace llamajit::test {

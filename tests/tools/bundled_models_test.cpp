@@ -1,5 +1,5 @@
 // The models that come with the program: where they are found, and what they say.
-#include "tools/bundled_models.h"
+#include "tools/common/bundled_models.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "jit/isa.h"
+#include "jit/base/isa.h"
 #include "tests/support/program_fixture.h"
 #include "tokenizer/utf8.h"
 

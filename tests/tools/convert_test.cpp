@@ -1,9 +1,9 @@
 // llamajit convert, and legacy ggml files wherever a model is asked for.
 #include <filesystem>
 
-#include "runtime/gguf.h"
-#include "runtime/llama2c.h"
-#include "runtime/tokenizer_bin.h"
+#include "runtime/files/gguf.h"
+#include "runtime/files/llama2c.h"
+#include "runtime/files/tokenizer_bin.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/legacy_writer.h"
 #include "tests/support/program_fixture.h"

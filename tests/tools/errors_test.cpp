@@ -1,7 +1,7 @@
 // What goes wrong is said in one line that names the file, the field, what was expected and what was found.
 #include <sys/resource.h>
 
-#include "jit/isa.h"
+#include "jit/base/isa.h"
 #include "tests/support/program_fixture.h"
 
 namespace llamajit::test {

@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
-#include "jit/isa.h"
+#include "jit/base/isa.h"
 #include "tests/support/find_program.h"
 #include "tests/support/kernel_check.h"
 #include "tests/support/program_fixture.h"

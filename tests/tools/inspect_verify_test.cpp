@@ -1,7 +1,7 @@
 // llamajit inspect and llamajit verify.
 #include <cstdint>
 
-#include "jit/isa.h"
+#include "jit/base/isa.h"
 #include "tests/support/program_fixture.h"
 
 namespace llamajit::test {

@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "jit/isa.h"
+#include "jit/base/isa.h"
 #include "tests/support/find_program.h"
 #include "tests/support/program_fixture.h"
 

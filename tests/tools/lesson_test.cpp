@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "jit/isa.h"
+#include "jit/base/isa.h"
 #include "tests/support/program_fixture.h"
 
 namespace llamajit::test {

@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include "jit/isa.h"
+#include "jit/base/isa.h"
 #include "tests/support/find_program.h"
 #include "tests/support/kernel_check.h"
 #include "tests/support/program_fixture.h"

@@ -1,7 +1,7 @@
 // llamajit quantize, as its users call it.
 #include <filesystem>
 
-#include "runtime/gguf.h"
+#include "runtime/files/gguf.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/program_fixture.h"
 

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
-#include "jit/isa.h"
+#include "jit/base/isa.h"
 #include "tests/support/markup.h"
 #include "tests/support/program_fixture.h"
 

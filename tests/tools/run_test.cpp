@@ -4,8 +4,8 @@
 
 #include <sys/prctl.h>
 
-#include "jit/isa.h"
-#include "runtime/llama2c.h"
+#include "jit/base/isa.h"
+#include "runtime/files/llama2c.h"
 #include "tests/support/program_fixture.h"
 #include "tests/support/test_data.h"
 #include "tokenizer/utf8.h"

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "jit/isa.h"
+#include "jit/base/isa.h"
 #include "tests/support/program_fixture.h"
 
 namespace llamajit::test {

@@ -9,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-#include "jit/kernels.h"
+#include "jit/kernels/kernels.h"
 
 namespace llamajit::cli {
 

@@ -5,15 +5,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "jit/code_cache.h"
+#include "jit/code/code_cache.h"
 #include "jit/inspect/listing.h"
 #include "jit/inspect/publication.h"
-#include "tools/cli.h"
+#include "tools/common/cli.h"
+#include "tools/common/measured_kernels.h"
 #include "tools/lessons/lesson.h"
 #include "tools/lessons/table.h"
 #include "tools/lessons/text.h"
 #include "tools/lessons/ticks.h"
-#include "tools/measured_kernels.h"
 
 namespace llamajit::cli {
 namespace {

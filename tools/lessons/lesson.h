@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "jit/isa.h"
-#include "tools/inspection.h"
+#include "jit/base/isa.h"
+#include "tools/common/inspection.h"
 #include "tools/lessons/exercise.h"
 #include "tools/lessons/language.h"
 

@@ -8,14 +8,14 @@
 #include <fmt/ranges.h>
 
 #include "jit/inspect/contract.h"
-#include "runtime/profile.h"
+#include "runtime/measure/profile.h"
 #include "tokenizer/utf8.h"
-#include "tools/cli.h"
+#include "tools/common/cli.h"
+#include "tools/common/model_input.h"
 #include "tools/lessons/lesson.h"
 #include "tools/lessons/table.h"
 #include "tools/lessons/text.h"
 #include "tools/lessons/ticks.h"
-#include "tools/model_input.h"
 
 namespace llamajit::cli {
 namespace {

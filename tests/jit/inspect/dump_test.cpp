@@ -13,7 +13,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "jit/code_cache.h"
+#include "jit/code/code_cache.h"
 #include "tests/support/elf_file.h"
 #include "tests/support/find_program.h"
 #include "tests/support/some_keys.h"

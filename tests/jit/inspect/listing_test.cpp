@@ -8,7 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "jit/code_cache.h"
+#include "jit/code/code_cache.h"
 #include "tests/support/elf_file.h"
 #include "tests/support/find_program.h"
 #include "tests/support/some_keys.h"

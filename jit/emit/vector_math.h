@@ -1,0 +1,26 @@
+// Elementary functions emitted into a host kernel; scalar_math.h holds the same steps in C++.
+#pragma once
+
+#include "jit/emit/emitter.h"
+
+namespace llamajit::jit {
+
+// x = e^x in all lanes, as exp_f32(). Clobbers the temporaries.
+void emit_exp(Emitter& e, const V16& x, const V16& t0, const V16& t1);
+
+// g = silu(g) = g / (1 + e^-g), as silu(). Clobbers the temporaries.
+void emit_silu(Emitter& e, const V16& g, const V16& t0, const V16& t1, const V16& t2);
+
+// x = gelu(x), as gelu(). Clobbers the temporaries.
+void emit_gelu(Emitter& e, const V16& x, const V16& t0, const V16& t1, const V16& t2);
+
+// inverse = 1 / (the sum of x's lanes), in all lanes. Clobbers x and `temp`.
+void emit_inverse_sum(Emitter& e, const V16& inverse, const V16& x, const V16& temp);
+
+// A group's scale, largest / 127, to memory, and `inverse` = 127 / largest in all lanes, as q8_scale(); the
+// group's largest magnitude is that of the lanes of `largest`. Clobbers `largest` and `temp`.
+void emit_q8_scale(Emitter& e, const RegExp& scale, const V16& inverse, const V16& largest, const V16& temp);
+// x = the codes of x, as i32 lanes, as q8_code(x * inverse).
+void emit_q8_codes(Emitter& e, const V16& x, const V16& inverse);
+
+}  // namespace llamajit::jit

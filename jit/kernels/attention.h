@@ -1,0 +1,126 @@
+// Keys, Args and contracts of attention: whole, in parts that threads share, and their merging.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+
+#include "jit/base/element_type.h"
+#include "jit/base/lanes.h"
+#include "jit/kernels/cursor.h"
+
+namespace llamajit::jit {
+
+// For each query head: out = sum over positions p <= at->pos of softmax(q.k[p] / sqrt(head_dim))[p] * v[p].
+// Query heads of one K/V head are adjacent (GQA, arXiv:2305.13245). Later positions of the cache must be
+// finite. Works through ranges of kAttentionRange positions from 0 on. In each:
+//
+//   s = q.k[p] / sqrt(head_dim): sum over head_dim, 2 ways; q8_0: such a sum over the codes of each block,
+//   then
+//       over blocks in order, acc = fma(sum, scale, acc)
+//   m = max s;  w = exp(s - m)
+//   l = sum of w: sixteen lanes in order, folded in halves
+//   o = sum of w * v[p]: over positions, value_ways() ways; q8_0: w * scale, rounded, times code
+//
+// The first range is copied; every other one is merged, in ascending order (arXiv:1805.02867): with
+// m' = max(m, m_r), a = exp(m - m'), b = exp(m_r - m'): l = fma(l_r, b, l * a), o = fma(o_r, b, o * a).
+// In the end out = fma(o, 1 / l, +0).
+//
+// With `tokens` > 1, so many tokens of a prompt at once: token t stands at position at->pos + t and sees no
+// later ones. Each vector of keys and values is then read once for all of them. at->pos must be a multiple of
+// `tokens`, so that all stand in one range and one group of sixteen positions.
+inline constexpr int kAttentionRange = 256;
+// Of scratch: a query's scores of a range, and sixteen floats more.
+inline constexpr int kScoreRow = kAttentionRange + kLanes;
+
+struct AttentionArgs {
+  const float* q;            // (tokens, n_kv_heads * group, head_dim)
+  const std::byte* k_cache;  // of the first K/V head
+  const std::byte* v_cache;
+  float* out;      // as q
+  float* scratch;  // scratch_floats() of the key
+  const Cursor* at;
+  std::int64_t n_kv_heads;  // >= 1
+};
+struct AttentionKey {
+  using Args = AttentionArgs;
+  ElementType type;
+  int head_dim;
+  int group;             // query heads for each K/V head
+  int seq_len;           // a multiple of 16
+  int tokens = 1;        // 1, 2, 4, 8 or 16
+  int token_stride = 0;  // floats from a token's first head to the next one's, in q and in out
+  auto operator<=>(const AttentionKey&) const = default;
+
+  // Few short heads leave too few independent sums to hide an fma's latency; their positions are summed in
+  // more ways.
+  int value_ways() const {
+    const std::int64_t sums = divide_up(head_dim, kLanes) * group;
+    return sums >= 8 ? 1 : sums >= 4 ? 2 : 4;
+  }
+  // Of one K/V head: queries, each with a row of scores.
+  int rows() const { return tokens * group; }
+  // K/V heads that take each step side by side, which hides the latency of one's softmax behind another's.
+  int heads_at_once() const { return tokens == 1 && group < kRows ? kRows / group : 1; }
+  // For q8_0 as many rows again hold weights times a block's scales.
+  std::int64_t scratch_floats() const {
+    return std::int64_t{heads_at_once()} * rows() * kScoreRow * (type == ElementType::q8_0 ? 2 : 1);
+  }
+  // How many tokens at once a group takes best: as many as make no more rows than have their sums in
+  // registers side by side.
+  static constexpr int best_tokens(int group) {
+    int n = 1;
+    while (2 * n * group <= kRows) n *= 2;
+    return n;
+  }
+
+ private:
+  static constexpr int kRows = 8;
+};
+
+// A part of the ranges of one K/V head's attention, where several threads share it: those that lie part,
+// part + parts, part + 2 * parts, … before the last, so that part 0 has the last one, and with it the
+// position at hand. Leaves of each range and query head a record for AttentionMerge: o (head_dim), and behind
+// the row's padding m and l.
+struct AttentionRangesArgs {
+  const float* q;  // (group, head_dim)
+  const std::byte* k_cache;
+  const std::byte* v_cache;
+  float* records;  // (group, ranges of the context, attention_record(head_dim))
+  float* scratch;  // scratch_floats() of whole()
+  const Cursor* at;
+  std::int64_t part;
+  std::int64_t parts;
+};
+struct AttentionRangesKey {
+  using Args = AttentionRangesArgs;
+  ElementType type;
+  int head_dim;
+  int group;
+  int seq_len;  // a multiple of 16
+  auto operator<=>(const AttentionRangesKey&) const = default;
+
+  AttentionKey whole() const { return {type, head_dim, group, seq_len}; }
+};
+constexpr std::int64_t attention_ranges(int seq_len) {
+  return divide_up(seq_len, kAttentionRange);
+}
+constexpr std::int64_t attention_record(int head_dim) {  // floats
+  return round_up(head_dim, kLanes) + kLanes;
+}
+
+// Makes out of the records of all ranges up to at->pos, as AttentionKey says.
+struct AttentionMergeArgs {
+  const float* records;  // (n_heads, ranges of the context, attention_record(head_dim))
+  float* out;            // (n_heads, head_dim)
+  const Cursor* at;
+  std::int64_t n_heads;  // query heads, >= 1
+};
+struct AttentionMergeKey {
+  using Args = AttentionMergeArgs;
+  int head_dim;
+  int seq_len;
+  auto operator<=>(const AttentionMergeKey&) const = default;
+};
+
+}  // namespace llamajit::jit

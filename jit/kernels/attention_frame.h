@@ -1,0 +1,106 @@
+// What the parts of an attention kernel share. The walk over heads and ranges is in attention.cpp; scores,
+// softmax and weighted sums of a range have a file each.
+#pragma once
+
+#include <cstdint>
+
+#include "jit/emit/emitter.h"
+#include "jit/kernels/attention.h"
+#include "jit/kernels/kv_layout.h"
+
+namespace llamajit::jit {
+
+inline constexpr int kLog2AttentionRange = 8;
+static_assert(1 << kLog2AttentionRange == kAttentionRange);
+
+inline constexpr int kScoreRowBytes = kScoreRow * 4;
+constexpr int score_row_at(int row) {
+  return row * kScoreRowBytes;
+}
+// What stands at the end of a row of scores: m, l, a, b of the contract, and what out is multiplied by: 1 /
+// l, or 1 before the last range.
+enum class RowValue : std::uint8_t { maximum, sum, before, range, scale };
+constexpr int row_value_at(RowValue value) {
+  return kScoreRowBytes - 4 * (static_cast<int>(RowValue::scale) - static_cast<int>(value) + 1);
+}
+
+// Where a range's sums go.
+enum class RangeResult : std::uint8_t {
+  whole,   // the context is one range: to out
+  merged,  // to out, where they meet those of the ranges before
+  record,  // to a record of the range
+};
+
+// The queries of a K/V head, `group` of each token, are the rows of its scores.
+struct AttentionFrame {
+  AttentionFrame(Emitter& emitter, const AttentionKey& attention_key, RangeResult range_result);
+
+  int rows() const { return key.rows(); }
+  // K/V heads that are walked side by side.
+  int heads_at_once() const { return result == RangeResult::record ? 1 : key.heads_at_once(); }
+  int head_bytes() const { return key.head_dim * 4; }
+  // Of one K/V head's: bytes from its first query, or result, to that of a row; to those of the next head.
+  int query_at(int query_row) const {
+    return query_row / key.group * key.token_stride * 4 + query_row % key.group * head_bytes();
+  }
+  int out_at(int out_row) const {
+    const std::int64_t records = attention_ranges(key.seq_len) * attention_record(key.head_dim);
+    return result == RangeResult::record ? out_row * static_cast<int>(records) * 4 : query_at(out_row);
+  }
+  int next_head() const { return key.group * head_bytes(); }
+
+  // count = ceil(positions / n); n a power of two
+  void count_positions(int n) const;
+  // The same for those of the last token.
+  void count_all_positions(int n) const;
+
+  // On the stack.
+  enum class Slot : std::uint8_t {
+    heads_left,  // K/V heads from the first of these on
+    heads_now,   // that are walked side by side
+    positions,   // in all
+    left,        // positions from the range's first on
+    last,        // the number of the last range
+    later,       // not 0 from the second range on
+    q,           // of the first of the heads, like the next three
+    out,
+    keys,
+    values,
+    first_token,  // positions of the range that the first token sees
+    keys_done,    // bytes of a head's keys before the range
+    values_done,
+    scales_done,  // the same of its values' scales, less values_done
+    count
+  };
+  static constexpr int kSlotsBytes = static_cast<int>(round_up(static_cast<int>(Slot::count) * 8, 64));
+  // Behind them sums of one way that wait for those of another.
+  int stack_bytes() const { return kSlotsBytes + waiting_sums() * kLanes * 4; }
+  int waiting_sums() const;
+  Xbyak::Address slot(Slot s) const { return e.qword[e.rsp + 8 * static_cast<int>(s)]; }
+
+  Emitter& e;
+  const AttentionKey key;
+  const RangeResult result;
+  const KvLayout layout;
+  // Of the head at hand: its queries, results and scores, and its keys and values of the range.
+  const Reg64 q = e.gpr("q"), keys = e.gpr("keys"), values = e.gpr("values"), out = e.gpr("out");
+  const Reg64 scores = e.gpr("scores"), heads = e.gpr("heads");
+  const Reg64 positions = e.gpr("positions");  // of the range, that the first token sees
+  const Reg64 count = e.gpr("count"), inner = e.gpr("inner"), at = e.gpr("at"), at_q = e.gpr("at_q");
+  const Reg64 row = e.gpr("row");
+};
+using Slot = AttentionFrame::Slot;
+
+// Of the head at hand: scores from q and keys, which move on to the next head as `scores` does.
+void emit_scores(const AttentionFrame& f);
+// Of all rows of the heads at hand: scores to weights, with what stands behind them. Moves `row` there from
+// the first row on.
+void emit_softmax(const AttentionFrame& f);
+// Of the head at hand: out from weights and values; all move on.
+void emit_values(const AttentionFrame& f);
+
+// m, l: maximum and sum of what came before; a, b: those of the range that follows, all in all lanes.
+// Afterwards m, l are those of both, a the factor of what came before and b that of the range.
+void emit_merge(Emitter& e, const V16& m, const V16& l, const V16& a, const V16& b);
+
+}  // namespace llamajit::jit

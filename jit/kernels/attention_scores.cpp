@@ -1,0 +1,146 @@
+// Attention's scores: sixteen positions a vector, dimensions 2 ways. A sum for each way, group of sixteen
+// positions and row stays in a register; each vector of keys is read once for all rows of a block.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "jit/kernels/attention_frame.h"
+
+namespace llamajit::jit {
+namespace {
+
+constexpr int kWays = 2;
+
+class Scores {
+ public:
+  explicit Scores(const AttentionFrame& frame) : f(frame), e(frame.e) {}
+
+  void emit() {
+    const int at_once = rows_at_once();
+    for (int first = 0; first < f.rows(); first += at_once) {
+      emit_rows(first, std::min(at_once, f.rows() - first));
+    }
+    e.add(f.q, f.next_head());
+    e.advance(f.keys, f.layout.keys_bytes());
+    e.add(f.scores, f.rows() * kScoreRowBytes);
+  }
+
+ private:
+  bool scaled() const { return f.layout.scaled(); }
+  // Scales take a total beside the two ways of each sum.
+  int rows_at_most() const { return e.isa().wide() ? 4 : scaled() ? 2 : 3; }
+  int rows_at_once() const {
+    return static_cast<int>(divide_up(f.rows(), divide_up(f.rows(), rows_at_most())));
+  }
+  // So many groups side by side that fma's latency is hidden and the registers suffice.
+  int groups_at_most(int n_rows) const { return std::max(1, (e.isa().wide() ? 8 : rows_at_most()) / n_rows); }
+
+  void emit_rows(int first, int n_rows) {
+    f.count_positions(kLanes);
+    e.mov(f.at, f.keys);
+    e.lea(f.row, e.ptr[f.scores + score_row_at(first)]);
+    for (int n_groups = groups_at_most(n_rows); n_groups >= 1; n_groups /= 2) {
+      e.while_at_least(f.count, n_groups, [&] { emit_block(first, n_rows, n_groups); });
+    }
+  }
+
+  // Rows and groups of sixteen positions that are summed side by side.
+  struct Block {
+    Block(Emitter& e, int first_row, int rows, int groups, bool with_totals)
+        : first(first_row), n_rows(rows), n_groups(groups) {
+      sums[0] = e.v16s({n_groups, n_rows}, "even[group][row]");
+      sums[1] = e.v16s({n_groups, n_rows}, "odd[group][row]");
+      if (with_totals) totals = e.v16s({n_groups, n_rows}, "total[group][row]");
+      for (int i = 0; i < (n_groups > 1 ? n_rows : 1); ++i) queries.push_back(e.uniform16("query"));
+      keys = e.v16("keys");
+    }
+    int group_of(std::size_t sum) const { return static_cast<int>(sum) / n_rows; }
+    int row_of(std::size_t sum) const { return static_cast<int>(sum) % n_rows; }
+
+    int first, n_rows;  // of the head's
+    int n_groups;
+    std::vector<V16> sums[kWays];  // (groups, rows)
+    std::vector<V16> totals;       // of blocks with scales, the same
+    std::vector<V16> queries;      // a number of each row; one for all where each is needed just once
+    V16 keys;
+  };
+
+  // The scores of `n_groups` groups of sixteen positions at `at`, to `row`; moves both past them.
+  void emit_block(int first, int n_rows, int n_groups) {
+    Emitter::VectorScope scope(e);
+    const Block b(e, first, n_rows, n_groups, scaled());
+    e.note("scores of rows {} to {}: {} x 16 positions, dimensions {} ways", first, first + n_rows - 1,
+           n_groups, kWays);
+    for (const std::vector<V16>* all : {&b.sums[0], &b.sums[1], &b.totals}) {
+      for (const V16& sum : *all) e.zero(sum);
+    }
+
+    // A block with scales is straight code; without, a few dimensions are.
+    const int turn = scaled() ? f.layout.block_dims() : 8;
+    e.mov(f.at_q, f.q);
+    e.repeat(f.inner, f.key.head_dim / turn, [&] {
+      add_dimensions(b, turn);
+      e.add(f.at_q, turn * 4);
+    });
+    if (f.key.head_dim % turn > 0) add_dimensions(b, f.key.head_dim % turn);
+    if (n_groups > 1) e.add(f.at, (n_groups - 1) * f.layout.key_group_bytes());
+
+    e.note("score = sum / sqrt({})", f.key.head_dim);
+    for (std::size_t i = 0; i < b.sums[0].size(); ++i) {
+      const V16& score = scaled() ? b.totals[i] : b.sums[0][i];
+      if (!scaled()) e.add(score, score, b.sums[1][i]);
+      e.mul(score, score, f32(1.0F / std::sqrt(static_cast<float>(f.key.head_dim))));
+      e.store(f.row + (score_row_at(b.row_of(i)) + b.group_of(i) * kLanes * 4), score);
+    }
+    e.add(f.row, n_groups * kLanes * 4);
+  }
+
+  // n dimensions, where there are scales a block of them; moves `at` past them.
+  void add_dimensions(const Block& b, int n) {
+    for (int d = 0; d < n; ++d) {
+      const auto query = [&](int i) { return f.at_q + (f.query_at(b.first + i) + d * 4); };
+      if (b.n_groups > 1) {
+        for (int i = 0; i < b.n_rows; ++i) e.broadcast(b.queries[static_cast<std::size_t>(i)], query(i));
+      }
+      for (int group = 0; group < b.n_groups; ++group) {
+        e.load_as_f32(b.keys, f.at + (group * f.layout.key_group_bytes() + d * f.layout.vector_bytes()),
+                      f.key.type);
+        for (int i = 0; i < b.n_rows; ++i) {
+          const V16& sum = b.sums[d % kWays][static_cast<std::size_t>(group * b.n_rows + i)];
+          if (b.n_groups > 1) {
+            e.fma(sum, b.keys, b.queries[static_cast<std::size_t>(i)]);
+          } else {
+            e.fma_broadcast(sum, b.keys, query(i), b.queries[0]);
+          }
+        }
+      }
+    }
+    if (scaled()) add_scaled(b, n);
+    e.add(f.at, n * f.layout.vector_bytes() + f.layout.scales_bytes());
+  }
+
+  // total = fma(sum, scale, total), and the sums begin anew.
+  void add_scaled(const Block& b, int block_dims) {
+    e.note("total += the block's sum * its positions' scales");
+    for (std::size_t i = 0; i < b.totals.size(); ++i) {
+      if (b.row_of(i) == 0) {
+        const int group = b.group_of(i) * f.layout.key_group_bytes();
+        e.load(b.keys, f.at + (group + block_dims * f.layout.vector_bytes()));
+      }
+      e.add(b.sums[0][i], b.sums[0][i], b.sums[1][i]);
+      e.fma(b.totals[i], b.sums[0][i], b.keys);
+      for (const std::vector<V16>& sums : b.sums) e.zero(sums[i]);
+    }
+  }
+
+  const AttentionFrame& f;
+  Emitter& e;
+};
+
+}  // namespace
+
+void emit_scores(const AttentionFrame& f) {
+  Scores(f).emit();
+}
+
+}  // namespace llamajit::jit

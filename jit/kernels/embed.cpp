@@ -1,0 +1,191 @@
+#include "jit/formats/packing.h"
+#include "jit/kernels/generators.h"
+
+namespace llamajit::jit {
+namespace {
+
+// A row is a lane of its tile, so its values lie a whole vector apart; a token needs one row, and the copy
+// costs less than keeping the embedding a second time, row-major.
+class EmbedGenerator {
+ public:
+  EmbedGenerator(Emitter& emitter, const EmbedKey& embed_key) : e(emitter), key(embed_key) {}
+
+  void generate() {
+    e.enter();
+    find_row();
+    e.mov(out, e.ptr[e.args() + offsetof(EmbedArgs, out)]);
+    has_codes(key.format) ? decode() : copy_floats();
+    e.leave();
+  }
+
+ private:
+  // tile = table + token / 16 * tile_bytes; lane = token % 16
+  void find_row() {
+    e.note("tile = table + token / 16 * tile_bytes; lane = token % 16");
+    e.mov(lane, e.ptr[e.args() + offsetof(EmbedArgs, at)]);
+    e.mov(lane.cvt32(), e.ptr[lane + offsetof(Cursor, token)]);
+    e.mov(tile, lane);
+    e.shr(tile, 4);
+    e.mov(out, static_cast<std::uint64_t>(tile_bytes(key.format, key.dim)));
+    e.imul(tile, out);
+    e.and_(lane, 15);
+    e.add(tile, e.ptr[e.args() + offsetof(EmbedArgs, table)]);
+  }
+
+  // --- floats
+  // ----------------------------------------------------------------------------------------------------------
+  void copy_floats() {
+    constexpr int kUnroll = 8;
+    const bool pairs = key.format.kind == FormatKind::bf16_pairs;
+    const int lane_bytes = pairs || key.format.kind == FormatKind::f32 ? 4 : 2;
+    const auto column = [&](int k) {  // where it is, from the lane
+      return pairs ? k / 2 * kLanes * lane_bytes + k % 2 * 2 : k * kLanes * lane_bytes;
+    };
+    e.name(value, "value");
+    e.note("the row's values, from each vector's lane");
+    e.lea(tile, e.ptr[tile + lane * lane_bytes]);
+    e.repeat(count, key.dim / kUnroll, [&] {
+      for (int k = 0; k < kUnroll; ++k) copy_float(tile + column(k), out + k * 4);
+      e.add(tile, column(kUnroll));
+      e.add(out, kUnroll * 4);
+    });
+    for (int k = 0; k < key.dim % kUnroll; ++k) copy_float(tile + column(k), out + k * 4);
+  }
+
+  void copy_float(const RegExp& from, const RegExp& to) {
+    const Xbyak::Reg32 bits = e.scratch().cvt32();
+    if (key.format.kind == FormatKind::f32) {
+      e.mov(bits, e.ptr[from]);
+    } else {
+      e.movzx(bits, e.word[from]);
+      if (key.format.kind == FormatKind::f16) {
+        e.vmovd(value, bits);
+        e.vcvtph2ps(value, value);
+        e.vmovd(bits, value);
+      } else {
+        e.shl(bits, 16);
+      }
+    }
+    e.mov(e.ptr[to], bits);
+  }
+
+  // --- codes: four columns at a time
+  // -----------------------------------------------------------------------------------
+  void decode() {
+    for (const auto& [reg, role] : {std::pair{&scale, "scale"},
+                                    {&min, "min"},
+                                    {&value, "value"},
+                                    {&zero, "zero_code"},
+                                    {&table, "table"}}) {
+      e.name(*reg, role);
+    }
+    e.vbroadcastss(zero, e.constant(i32(layout.zero)));
+    if (layout.codebook) e.load_table({{table, Vec()}, 1}, kCodebook);
+    e.repeat(groups, key.dim / layout.group, [&] {
+      for (int s = 0; s < layout.subgroups(); ++s) {
+        e.note("{} codes: value = scale * (code - {}){}", layout.subgroup, layout.zero,
+               layout.sums_inputs() ? " + min" : "");
+        load_factor(scale, layout.scale_at, layout.subscales, s);
+        if (layout.sums_inputs()) load_factor(min, layout.min_at, layout.submins, s);
+        layout.bits == 8 ? decode_bytes() : decode_subgroup(s);
+      }
+      e.add(tile, layout.group_bytes);
+    });
+  }
+
+  // to = the row's float at `float_at`, times its small number of the subgroup, if there is one
+  void load_factor(const Xbyak::Xmm& to, int float_at, const SmallNumbers& numbers, int s) {
+    const Xbyak::Reg32 small = e.scratch().cvt32();
+    if (layout.f32_scales) {
+      e.vbroadcastss(to, e.ptr[tile + lane * 4 + float_at]);
+    } else {
+      e.vpbroadcastw(to, e.ptr[tile + lane * 2 + float_at]);
+      e.vcvtph2ps(to, to);
+    }
+    if (!numbers) return;
+    const Xbyak::Address from = e.byte[tile + lane * numbers.row_bytes() + numbers.at_subgroup(s)];
+    numbers.is_signed ? e.movsx(small, from) : e.movzx(small, from);
+    if (numbers.shift > 0) {
+      e.shr(small, numbers.shift);
+    } else if (numbers.bits < 8) {
+      e.and_(small, (1 << numbers.bits) - 1);
+    }
+    e.vmovd(value, small);
+    e.vpbroadcastd(value, value);
+    e.vcvtdq2ps(value, value);
+    e.vmulps(to, to, value);
+  }
+
+  // Groups of int8 may be of any length.
+  void decode_bytes() {
+    e.lea(at, e.ptr[tile + lane * 4]);
+    e.repeat(count, layout.group / 4, [&] {
+      e.vpmovzxbd(value, e.ptr[at]);
+      finish();
+      e.vmovups(e.ptr[out], value);
+      e.add(at, 4 * kLanes);
+      e.add(out, 16);
+    });
+    const int rest = layout.group % 4;
+    if (rest == 0) return;
+    e.vpmovzxbd(value, e.ptr[at]);
+    finish();
+    for (int i = 0; i < rest; ++i) e.vextractps(e.ptr[out + i * 4], value, static_cast<std::uint8_t>(i));
+    e.add(out, rest * 4);
+  }
+
+  void decode_subgroup(int s) {
+    const int steps = layout.subgroup_steps();
+    for (int step = 0; step < steps; ++step) {
+      load_codes(s * steps + step);
+      e.vpmovzxbd(value, value);
+      finish();
+      e.vmovups(e.ptr[out + step * 16], value);
+    }
+    e.add(out, steps * 16);
+  }
+
+  // value = four codes, a byte each
+  void load_codes(int step) {
+    const Xbyak::Reg32 codes = count.cvt32(), bits = e.scratch().cvt32();
+    for (const Plane& plane : layout.planes()) {
+      const Xbyak::Reg32& to = plane.position == 0 ? codes : bits;
+      e.mov(to, e.ptr[tile + lane * 4 + (plane.at + step / plane.steps() * kLanes * 4)]);
+      const int shift = step % plane.steps() * plane.bits - plane.position - layout.shift;
+      if (shift > 0) e.shr(to, shift);
+      if (shift < 0) e.shl(to, -shift);
+      constexpr std::uint32_t kEachByte = 0x01010101;
+      e.and_(to, (((1U << plane.bits) - 1) << (plane.position + layout.shift)) * kEachByte);
+      if (plane.position > 0) e.or_(codes, bits);
+    }
+    e.vmovd(value, codes);
+    if (layout.codebook) e.vpshufb(value, table, value);
+  }
+
+  // value = the weights of four codes, as i32: scale * (code - zero), with minima fma(scale, code - zero,
+  // min)
+  void finish() {
+    e.vpsubd(value, value, zero);
+    e.vcvtdq2ps(value, value);
+    if (layout.sums_inputs()) {
+      e.vfmadd213ps(value, scale, min);
+    } else {
+      e.vmulps(value, value, scale);
+    }
+  }
+
+  Emitter& e;
+  const EmbedKey& key;
+  const CodesLayout layout{key.format};
+  const Reg64 tile = e.gpr("tile"), lane = e.gpr("lane"), at = e.gpr("at"), out = e.gpr("out");
+  const Reg64 groups = e.gpr("groups"), count = e.gpr("count");
+  const Xbyak::Xmm scale{0}, min{1}, value{2}, zero{3}, table{4};
+};
+
+}  // namespace
+
+void generate(Emitter& e, const EmbedKey& key) {
+  EmbedGenerator(e, key).generate();
+}
+
+}  // namespace llamajit::jit

@@ -1,0 +1,124 @@
+#include "jit/kernels/kernels.h"
+
+#include <cctype>
+
+#include <fmt/format.h>
+
+namespace llamajit::jit {
+namespace {
+
+std::string suffix(Epilogue epilogue) {
+  return epilogue == Epilogue::store ? "" : fmt::format("_{}", to_string(epilogue));
+}
+
+std::string suffix(Affine affine) {
+  return fmt::format("{}{}", affine.scale ? "_scaled" : "", affine.bias ? "_bias" : "");
+}
+
+// A format as part of an identifier: "int8_64", "q4_k".
+std::string identifier(Format format) {
+  std::string name = to_string(format);
+  for (char& c : name) c = c == '/' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return name;
+}
+
+struct Name {
+  std::string operator()(const EmbedKey& k) const {
+    return fmt::format("embed_{}_{}", identifier(k.format), k.dim);
+  }
+  std::string operator()(const NormKey& k) const {
+    return fmt::format("{}_{}", k.kind == NormKind::layer ? "layernorm" : "rmsnorm", k.n);
+  }
+  std::string operator()(const QuantizeKey& k) const {
+    const std::string subgroup = k.subgroup < k.group ? fmt::format("by{}", k.subgroup) : "";
+    const std::string_view result = k.zero > 0 ? "" : "_sums";
+    return fmt::format("quantize_q8_{}{}{}_zero{}_{}", k.group, subgroup, result, k.zero, k.n);
+  }
+  std::string operator()(const RoundKey& k) const { return fmt::format("round_bf16_{}", k.n); }
+  std::string operator()(const MatvecKey& k) const {
+    return fmt::format("matvec_{}_{}x{}{}{}{}", identifier(k.format), k.rows, k.cols, suffix(k.affine),
+                       suffix(k.epilogue), k.streams == 1 ? "" : fmt::format("_streams{}", k.streams));
+  }
+  std::string operator()(const MatmulKey& k) const {
+    return fmt::format("matmul_{}_{}x{}{}{}", identifier(k.format), k.rows, k.cols, suffix(k.affine),
+                       suffix(k.epilogue));
+  }
+  std::string operator()(const RopeKey& k) const { return fmt::format("rope_{}", k.head_dim); }
+  std::string operator()(const KvAppendKey& k) const {
+    return fmt::format("kv_append_{}_{}x{}", to_string(k.type), k.seq_len, k.head_dim);
+  }
+  std::string operator()(const AttentionKey& k) const {
+    const std::string tokens = k.tokens > 1 ? fmt::format("_{}tokens", k.tokens) : "";
+    return fmt::format("attention_{}_{}x{}_gqa{}{}", to_string(k.type), k.seq_len, k.head_dim, k.group,
+                       tokens);
+  }
+  std::string operator()(const AttentionRangesKey& k) const {
+    return fmt::format("attention_ranges_{}_{}x{}_gqa{}", to_string(k.type), k.seq_len, k.head_dim, k.group);
+  }
+  std::string operator()(const AttentionMergeKey& k) const {
+    return fmt::format("attention_merge_{}x{}", k.seq_len, k.head_dim);
+  }
+  std::string operator()(const SoftmaxKey& k) const { return fmt::format("softmax_{}", k.n); }
+  std::string operator()(const ArgmaxKey& k) const { return fmt::format("argmax_{}", k.n); }
+  std::string operator()(const LessonAddKey& k) const { return fmt::format("add_{}", k.n); }
+  std::string operator()(const LessonDotKey& k) const { return fmt::format("dot_{}", k.n); }
+  std::string operator()(const LessonAttentionKey& k) const { return fmt::format("self_attention_{}", k.n); }
+  std::string operator()(const LessonFeedForwardKey& k) const { return fmt::format("feed_forward_{}", k.n); }
+  std::string operator()(const LessonOneBitKey& k) const { return fmt::format("one_bit_dot_{}", k.n); }
+};
+
+struct Shape {
+  std::string operator()(const EmbedKey& k) const { return fmt::format("({})", k.dim); }
+  std::string operator()(const NormKey& k) const { return fmt::format("({})", k.n); }
+  std::string operator()(const QuantizeKey& k) const { return fmt::format("({}) by {}", k.n, k.group); }
+  std::string operator()(const RoundKey& k) const { return fmt::format("({})", k.n); }
+  std::string operator()(const MatvecKey& k) const { return fmt::format("({}, {})", k.rows, k.cols); }
+  std::string operator()(const MatmulKey& k) const { return fmt::format("({}, {}, tokens)", k.rows, k.cols); }
+  std::string operator()(const RopeKey& k) const { return fmt::format("(heads, {})", k.head_dim); }
+  std::string operator()(const KvAppendKey& k) const {
+    return fmt::format("(heads, {}, {})", k.seq_len, k.head_dim);
+  }
+  std::string operator()(const AttentionKey& k) const {
+    return fmt::format("(heads x {}, {}, {})", k.rows(), k.seq_len, k.head_dim);
+  }
+  std::string operator()(const AttentionRangesKey& k) const {
+    return fmt::format("({}, {}, {})", k.group, k.seq_len, k.head_dim);
+  }
+  std::string operator()(const AttentionMergeKey& k) const {
+    return fmt::format("(heads, {}, {})", attention_ranges(k.seq_len), k.head_dim);
+  }
+  std::string operator()(const SoftmaxKey& k) const { return fmt::format("({})", k.n); }
+  std::string operator()(const ArgmaxKey& k) const { return fmt::format("({})", k.n); }
+  std::string operator()(const LessonAttentionKey& k) const { return fmt::format("(queries, {})", k.n); }
+  template <LessonKey Key>
+  std::string operator()(const Key& k) const {
+    return fmt::format("({})", k.n);
+  }
+};
+
+}  // namespace
+
+std::string_view to_string(Epilogue epilogue) {
+  switch (epilogue) {
+    case Epilogue::store:
+      return "store";
+    case Epilogue::add:
+      return "add";
+    case Epilogue::swiglu:
+      return "swiglu";
+    case Epilogue::relu2glu:
+      return "relu2glu";
+    case Epilogue::gelu:
+      return "gelu";
+  }
+  return "";
+}
+
+std::string kernel_name(const KernelKey& key) {
+  return std::visit(Name{}, key);
+}
+std::string kernel_shape(const KernelKey& key) {
+  return std::visit(Shape{}, key);
+}
+
+}  // namespace llamajit::jit

@@ -1,0 +1,134 @@
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "jit/emit/vector_math.h"
+#include "jit/kernels/generators.h"
+#include "jit/kernels/kv_layout.h"
+
+namespace llamajit::jit {
+namespace {
+
+class KvAppendGenerator {
+ public:
+  KvAppendGenerator(Emitter& emitter, const KvAppendKey& append_key) : e(emitter), key(append_key) {}
+
+  void generate() {
+    Xbyak::Label next_token;
+    e.enter();
+    if (key.head_dim % kLanes != 0) e.prepare_tail(key.head_dim % kLanes);
+    e.xor_(token, token);
+    e.L(next_token, "next_token");
+    find_token();
+    find_position();
+    e.repeat(heads, [&] {
+      for (int block = 0; block < layout.blocks(); ++block) append_block(block);
+      for (const Reg64& from : {k, v}) e.add(from, key.head_dim * 4);
+      e.advance(k_cache, layout.keys_bytes());
+      e.advance(v_cache, layout.values_bytes());
+      if (layout.scaled()) {
+        e.advance(k_scales, layout.keys_bytes());
+        e.advance(v_scales, layout.values_bytes());
+      }
+    });
+    e.inc(token);
+    e.cmp(token, e.ptr[e.args() + offsetof(KvAppendArgs, n_tokens)]);
+    e.jl(next_token, Emitter::T_NEAR);
+    e.leave();
+  }
+
+ private:
+  // k and v = its first head
+  void find_token() {
+    e.note("the token's first head");
+    e.imul(k, token, 4);
+    e.imul(k, e.ptr[e.args() + offsetof(KvAppendArgs, token_stride)]);
+    e.mov(v, k);
+    e.add(k, e.ptr[e.args() + offsetof(KvAppendArgs, k)]);
+    e.add(v, e.ptr[e.args() + offsetof(KvAppendArgs, v)]);
+    e.mov(heads, e.ptr[e.args() + offsetof(KvAppendArgs, n_kv_heads)]);
+  }
+
+  // k_cache and v_cache = where the position's first elements lie, k_scales and v_scales its first scales
+  void find_position() {
+    const Reg64& lane = e.scratch();
+    e.note("where the position's first elements lie");
+    e.mov(v_cache, e.ptr[e.args() + offsetof(KvAppendArgs, at)]);
+    e.mov(v_cache.cvt32(), e.ptr[v_cache + offsetof(Cursor, pos)]);
+    e.add(v_cache, token);
+    e.mov(k_cache, v_cache);
+    e.mov(lane, v_cache);
+    e.shr(k_cache, 4);
+    e.imul(k_cache, k_cache, layout.key_group_bytes());
+    e.add(k_cache, e.ptr[e.args() + offsetof(KvAppendArgs, k_cache)]);
+    e.and_(lane, kLanes - 1);
+    if (layout.scaled()) {
+      e.lea(k_scales, e.ptr[k_cache + lane * 4]);
+      e.lea(v_scales, e.ptr[v_cache * 4]);
+      e.add(v_scales, e.ptr[e.args() + offsetof(KvAppendArgs, v_cache)]);
+    }
+    e.lea(k_cache, e.ptr[k_cache + lane * layout.element_bytes()]);
+    e.imul(v_cache, v_cache, layout.value_row_bytes());
+    e.add(v_cache, e.ptr[e.args() + offsetof(KvAppendArgs, v_cache)]);
+    if (layout.scaled()) e.advance(v_scales, layout.value_scale_at(0, 0));
+  }
+
+  // The dimensions of one block. A position is a lane of the keys, so that each element goes into another
+  // vector; values follow each other.
+  void append_block(int block) {
+    Emitter::VectorScope scope(e);
+    const int first = block * layout.block_dims();
+    const auto offset = [](std::int64_t bytes) { return static_cast<std::size_t>(bytes); };
+    const int end = std::min(first + layout.block_dims(), key.head_dim);
+    const auto lanes = [&](int d) { return std::min(kLanes, end - d); };
+    const V16 inverse = e.uniform16("inverse"), value = e.v16("value");
+    const auto load = [&](const Reg64& from, int d) {
+      e.load_tail(value, from + d * 4, lanes(d));
+      if (layout.scaled()) emit_q8_codes(e, value, inverse);
+    };
+    if (layout.scaled()) emit_scale(k, first, end, k_scales + offset(layout.key_scale_at(0, block)), inverse);
+    e.note("keys {} to {}: the position is a lane, each dimension goes to its own vector", first, end - 1);
+    for (int d = first; d < end; d += kLanes) {
+      load(k, d);
+      e.scatter_as(k_cache + offset(layout.key_at(0, d)), layout.vector_bytes(), value, lanes(d), key.type);
+    }
+    if (layout.scaled()) {
+      const std::int64_t from_first = layout.value_scale_at(0, block) - layout.value_scale_at(0, 0);
+      emit_scale(v, first, end, v_scales + offset(from_first), inverse);
+    }
+    e.note("values {} to {}, as a row", first, end - 1);
+    for (int d = first; d < end; d += kLanes) {
+      load(v, d);
+      e.store_as(v_cache + offset(layout.value_at(0, d)), value, key.type);
+    }
+  }
+
+  // The scale of the dimensions [first, end) at `from`.
+  void emit_scale(const Reg64& from, int first, int end, const RegExp& to, const V16& inverse) {
+    Emitter::VectorScope scope(e);
+    const V16 largest = e.v16("largest"), value = e.v16("value");
+    e.note("the scale of dimensions {} to {}", first, end - 1);
+    e.zero(largest);
+    for (int d = first; d < end; d += kLanes) {
+      e.load_tail(value, from + d * 4, std::min(kLanes, end - d));
+      e.abs(value, value);
+      e.max(largest, value, largest);  // a NaN is passed over
+    }
+    emit_q8_scale(e, to, inverse, largest, value);
+  }
+
+  Emitter& e;
+  const KvAppendKey& key;
+  const KvLayout layout{key};
+  const Reg64 k = e.gpr("k"), v = e.gpr("v"), k_cache = e.gpr("k_cache"), v_cache = e.gpr("v_cache");
+  const Reg64 heads = e.gpr("heads"), k_scales = e.gpr("k_scales"), v_scales = e.gpr("v_scales");
+  const Reg64 token = e.gpr("token");
+};
+
+}  // namespace
+
+void generate(Emitter& e, const KvAppendKey& key) {
+  KvAppendGenerator(e, key).generate();
+}
+
+}  // namespace llamajit::jit

@@ -1,0 +1,33 @@
+// Key, Args and contract of what writes keys and values into the cache; kv_layout.h says how they lie there.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+
+#include "jit/base/element_type.h"
+#include "jit/kernels/cursor.h"
+
+namespace llamajit::jit {
+
+// Writes k and v of token t into the cache at position at->pos + t, rounded to the cache's type; values'
+// padding is written too. q8_0: each block's scale and codes are those of QuantizeKey.
+struct KvAppendArgs {
+  const float* k;      // (n_tokens, n_kv_heads, head_dim)
+  const float* v;      // the same
+  std::byte* k_cache;  // of the first head; the others follow
+  std::byte* v_cache;
+  const Cursor* at;
+  std::int64_t n_kv_heads;        // >= 1
+  std::int64_t n_tokens = 1;      // >= 1
+  std::int64_t token_stride = 0;  // floats from a token's first head to the next one's
+};
+struct KvAppendKey {
+  using Args = KvAppendArgs;
+  ElementType type;
+  int head_dim;
+  int seq_len;  // a multiple of 16
+  auto operator<=>(const KvAppendKey&) const = default;
+};
+
+}  // namespace llamajit::jit

@@ -1,0 +1,262 @@
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "jit/formats/packing.h"
+#include "jit/kernels/generators.h"
+#include "jit/kernels/matmul_frame.h"
+#include "jit/kernels/plain_layout.h"
+
+namespace llamajit::jit {
+namespace {
+
+// Codes: four columns a step, a subgroup at a time, of tiles in the plain layout. Each tile and token has an
+// integer and another sum in registers.
+class CodedMatmul : public MatmulFrame {
+ public:
+  CodedMatmul(Emitter& emitter, const MatmulKey& matmul_key)
+      : MatmulFrame(emitter, matmul_key, kTokenBlock / 2) {}
+
+ private:
+  // Of n tiles, or of parts of them: (tokens, tiles). With subscales `sums` are a group's integers, and those
+  // of the rows lie in scratch.
+  struct Registers {
+    Registers(Emitter& e, const CodesLayout& layout, int n_tiles, int n_tokens)
+        : n(n_tiles),
+          isums(e.part16s({n_tokens, n_tiles}, "isums[token][tile]")),
+          sums(
+              e.part16s({n_tokens, n_tiles}, layout.subscales ? "totals[token][tile]" : "sums[token][tile]")),
+          x(e.inputs4(layout.small(), "x4")) {
+      for (int i = 0; i < n; ++i) {
+        weights.push_back(e.weights4(layout.sums16(), false, i, fmt::format("w4_tile{}", i)));
+      }
+      if (!e.isa().has_dot()) temp = e.part16("temp");
+      if (weights.front().run > 0) runs = e.part16s({n_tokens, n_tiles}, "runs[token][tile]");
+    }
+    std::size_t at(int t, int i) const { return static_cast<std::size_t>(t * n + i); }
+    const V16& row(int i) const { return weights[static_cast<std::size_t>(i)].codes; }
+
+    int n;
+    std::vector<V16> isums, sums;
+    std::vector<V16> runs;  // of weights that have them
+    Emitter::Inputs4 x;
+    std::vector<Emitter::Weights4> weights;
+    V16 temp;
+  };
+
+  int x_stride() const { return static_cast<int>(row_stride(input->codes_bytes(key.cols))); }
+  int scales_stride() const { return key.cols / layout.group * 4; }
+  int numbers_stride() const { return key.cols / layout.subgroup * numbers.bytes; }
+  int groups_of_row() const { return key.cols / layout.group; }
+  int plain_tile() const { return plain.is_packed ? tile : static_cast<int>(plain.scratch_bytes(key.cols)); }
+
+  void begin_rows(int n_tiles) override {
+    if (plain.is_packed) return;
+    e.mov(at_w, w);
+    e.mov(at_x, e.ptr[e.args() + offsetof(MatmulArgs, scratch)]);
+    emit_plain_tiles(e, key.format, n_tiles, key.cols, {at_w, at_x, count, groups});
+  }
+
+  // On the 256-bit tiers one half of a tile after the other: twice the tokens then share the work of making a
+  // weight ready.
+  void sum(int first_tile, int n) override {
+    for (int part = 0; part < e.parts(); ++part) {
+      if (plain.is_packed) {
+        e.mov(at_w, w);
+      } else {
+        e.mov(at_w, e.ptr[e.args() + offsetof(MatmulArgs, scratch)]);
+      }
+      e.advance(at_w, first_tile * plain_tile());
+      sum_part(first_tile, n, part);
+    }
+  }
+
+  // `part` is the part of each tile's rows that one register holds.
+  void sum_part(int first_tile, int n, int part) {
+    Emitter::VectorScope scope(e);
+    const Registers r(e, layout, n, tokens_at_once);
+    token_pointer(at_x, kXq + offsetof(QuantizedArgs, codes), x_stride());
+    token_pointer(x_scales, kXq + offsetof(QuantizedArgs, scales), scales_stride());
+    token_pointer(x_numbers, kXq + numbers.at, numbers_stride());
+    e.note("tiles {} to {}: sums over {} groups of {}", first_tile, first_tile + n - 1, groups_of_row(),
+           layout.group);
+    for (const V16& sum : r.sums) e.zero(sum);
+    const auto store_sums = [&] {
+      for (int t = 0; t < tokens_at_once; ++t) {
+        for (int i = 0; i < n; ++i) e.store(sum_at(first_tile + i, t, part), r.sums[r.at(t, i)]);
+      }
+    };
+    if (layout.subscales) store_sums();
+    e.repeat(groups, groups_of_row(), [&] {
+      if (layout.subscales) {
+        e.repeat(count, layout.subgroups(), [&] { add_subgroup(r, part); });
+        add_group(r, first_tile, part);
+      } else {
+        add_subgroup(r, part);
+      }
+      e.add(x_scales, 4);
+    });
+    if (!layout.subscales) store_sums();
+  }
+
+  RegExp sum_at(int tile_index, int t, int part) const { return scratch(tile_index, t) + part * kPartBytes; }
+
+  // Of token `t` of the block, to correct a subgroup's sum by.
+  std::optional<RegExp> offset(int t) const {
+    return layout.zero > 0 ? std::optional(x_numbers + t * numbers_stride()) : std::nullopt;
+  }
+
+  // Moves at_w and at_x past it, and x_numbers, but for what add_group() needs of them.
+  void add_subgroup(const Registers& r, int part) {
+    over_sums(r, [&](int t, int i) { e.start_dot(r.isums[r.at(t, i)], r.weights.front(), offset(t)); });
+    e.repeat(count, plain.steps / kStraightSteps, [&] {
+      for (int step = 0; step < kStraightSteps; ++step) add_step(r, step, part);
+      e.add(at_x, kStraightSteps * 4);
+      e.add(at_w, kStraightSteps * PlainLayout::kRow);
+    });
+    const int rest = plain.steps % kStraightSteps;
+    for (int step = 0; step < rest; ++step) add_step(r, step, part);
+    if (part == 0) prefetch(r.n * layout.group_bytes / layout.subgroups());
+    const int looped = (plain.steps - rest) * PlainLayout::kRow;  // by which at_w has moved
+    over_sums(r,
+              [&](int t, int i) { e.finish_dot(r.isums[r.at(t, i)], r.weights.front(), offset(t), r.temp); });
+    layout.subscales ? add_subscaled(r, part) : add_scaled(r, part, looped);
+    e.advance(at_x, std::int64_t{4} * rest);
+    e.add(at_w, plain.subgroup_bytes - looped);
+    if (!layout.submins) e.add(x_numbers, numbers.bytes);
+  }
+
+  void add_step(const Registers& r, int step, int part) {
+    e.note("columns {} to {}: {} tiles, {} tokens", 4 * step, 4 * step + 3, r.n, tokens_at_once);
+    for (int i = 0; i < r.n; ++i) {
+      e.load_weights4(r.weights[static_cast<std::size_t>(i)],
+                      at_w + i * plain_tile() + step * PlainLayout::kRow + part * kPartBytes);
+    }
+    for (int t = 0; t < tokens_at_once; ++t) {
+      e.broadcast_inputs4(r.x, at_x + t * x_stride() + step * 4);
+      for (int i = 0; i < r.n; ++i) {
+        const V16 run = r.runs.empty() ? V16() : r.runs[r.at(t, i)];
+        e.dot(r.isums[r.at(t, i)], r.weights[static_cast<std::size_t>(i)], r.x, r.temp,
+              {run, step, plain.steps});
+      }
+    }
+  }
+
+  // --- the ends of subgroups and groups. What codes are multiplied with takes their place.
+  // ----------------------------------------------------------------------------------------------------------------
+
+  // A row of each tile at at_w + `at`.
+  void load_rows(const Registers& r, int at, int part, ElementType type = ElementType::f32) {
+    const int part_bytes = kPartBytes / (type == ElementType::f16 ? 2 : 1);
+    for (int i = 0; i < r.n; ++i) {
+      e.load_as_f32(r.row(i), at_w + i * plain_tile() + at + part * part_bytes, type);
+    }
+  }
+
+  // Calls body(t, i) for each token and tile.
+  template <class Body>
+  void over_sums(const Registers& r, Body body) {
+    for (int t = 0; t < tokens_at_once; ++t) {
+      for (int i = 0; i < r.n; ++i) body(t, i);
+    }
+  }
+  // After x4 = all of the token's number at `x`.
+  template <class Body>
+  void over_sums(const Registers& r, const RegExp& x, int stride, Body body) {
+    for (int t = 0; t < tokens_at_once; ++t) {
+      e.broadcast(r.x.codes, x + t * stride);
+      for (int i = 0; i < r.n; ++i) body(t, i);
+    }
+  }
+
+  void to_float_times_rows(const Registers& r, const std::vector<V16>& values) {
+    over_sums(r, [&](int t, int i) {
+      const V16& value = values[r.at(t, i)];
+      e.to_float(value, value);
+      e.mul(value, value, r.row(i));
+    });
+  }
+
+  // sum += (float(isum) * scale_w + sum of x * min) * scale_x. at_w has `moved` past the codes.
+  void add_scaled(const Registers& r, int part, int moved) {
+    e.note("the group's sums: sum += {} * scale_x",
+           layout.sums_inputs() ? "(float(isum) * scale_w + sum of x * min)" : "float(isum) * scale_w");
+    const bool halves = plain.is_packed && !layout.f32_scales;
+    load_rows(r, plain.scale_at - moved, part, halves ? ElementType::f16 : ElementType::f32);
+    to_float_times_rows(r, r.isums);
+    if (layout.sums_inputs()) {
+      load_rows(r, plain.min_at - moved, part);
+      over_sums(r, x_numbers, numbers_stride(),
+                [&](int t, int i) { e.fma(r.isums[r.at(t, i)], r.row(i), r.x.codes); });
+    }
+    over_sums(r, x_scales, scales_stride(),
+              [&](int t, int i) { e.fma(r.sums[r.at(t, i)], r.isums[r.at(t, i)], r.x.codes); });
+  }
+
+  // total += isum * subscale
+  void add_subscaled(const Registers& r, int part) {
+    e.note("the subgroup's sums: total += isum * subscale");
+    load_rows(r, plain.scale_at, part);
+    over_sums(r, [&](int t, int i) {
+      const V16 &isum = r.isums[r.at(t, i)], &total = r.sums[r.at(t, i)];
+      e.mul_i32(isum, isum, r.row(i));
+      e.add_i32(total, total, isum);
+    });
+  }
+
+  // sum += (float(total) * scale_w + float(sum of submin * subsum) * min) * scale_x. Leaves the totals zero
+  // and moves at_w and x_numbers past the group.
+  void add_group(const Registers& r, int first_tile, int part) {
+    e.note("the group's totals, times scale_w");
+    load_rows(r, plain.group_scale_at, part);
+    to_float_times_rows(r, r.sums);
+    if (layout.submins) add_minima(r, part);
+    e.note("the rows' sums: sum += total * scale_x");
+    over_sums(r, x_scales, scales_stride(), [&](int t, int i) {
+      const V16& total = r.sums[r.at(t, i)];
+      e.muladd(total, r.x.codes, sum_at(first_tile + i, t, part));
+      e.store(sum_at(first_tile + i, t, part), total);
+      e.zero(total);
+    });
+    e.add(at_w, plain.tail_bytes);
+  }
+
+  // total += float(sum of submin * subsum) * min
+  void add_minima(const Registers& r, int part) {
+    e.note("the group's minima: isum = sum of submin * subsum of x, of two subgroups at once");
+    for (const V16& isum : r.isums) e.zero(isum);
+    for (int s = 0; s < plain.n_subgroups; s += 2) {
+      load_rows(r, s / 2 * PlainLayout::kRow, part);
+      over_sums(r, x_numbers + s * numbers.bytes, numbers_stride(),
+                [&](int t, int i) { e.dot_i16(r.isums[r.at(t, i)], r.row(i), r.x.codes, r.temp); });
+    }
+    e.note("total += float(isum) * min");
+    load_rows(r, plain.group_min_at, part);
+    over_sums(r, [&](int t, int i) {
+      const V16& isum = r.isums[r.at(t, i)];
+      e.to_float(isum, isum);
+      e.fma(r.sums[r.at(t, i)], isum, r.row(i));
+    });
+    e.add(x_numbers, plain.n_subgroups * numbers.bytes);
+  }
+
+  static constexpr auto kXq = offsetof(MatmulArgs, xq);
+  static constexpr int kStraightSteps = 16;
+  static constexpr int kPartBytes = 32;  // of a 256-bit register
+
+  const std::optional<InputFormat> input = input_format(key.format);
+  const CodesLayout layout{key.format};
+  const PlainLayout plain{layout};
+  const Subnumbers numbers = layout.numbers_of_x();
+  const Reg64 groups = e.gpr("groups"), x_scales = e.gpr("x_scales");
+  const Reg64 x_numbers = e.gpr(fmt::format("x_{}", numbers.name));
+};
+
+}  // namespace
+
+void generate_coded_matmul(Emitter& e, const MatmulKey& key) {
+  CodedMatmul(e, key).generate();
+}
+
+}  // namespace llamajit::jit

@@ -1,0 +1,77 @@
+#include "jit/kernels/matmul_frame.h"
+
+#include <algorithm>
+
+#include "jit/kernels/epilogue_emitter.h"
+#include "jit/kernels/unit_range.h"
+
+namespace llamajit::jit {
+
+void MatmulFrame::generate() {
+  constexpr int kSets = 2;
+  e.enter(kSets * scratch_tiles() * tokens_at_once * kLanes * 4);
+  over_units<MatmulArgs>(e, {w, out, units}, key.rows, unit_bytes(), tiles_at_once(),
+                         [&](int n_units, int rows) { emit_row_block(n_units, rows); });
+  e.leave();
+}
+
+// All tokens for `n_units` units at w, storing `rows` of each; then moves w and out past them.
+void MatmulFrame::emit_row_block(int n_units, int rows) {
+  const int n_tiles = n_units * tiles_per_unit();
+  Xbyak::Label next;
+  begin_rows(n_tiles);
+  e.note("all tokens, {} at a time", tokens_at_once);
+  e.xor_(token, token);
+  e.lea(ahead, e.ptr[w + n_units * unit_bytes()]);
+  e.mov(at_out, out);
+  e.L(next, "tokens");
+  for (int first = 0; first < n_tiles; first += tiles_at_once()) {
+    sum(first, std::min(tiles_at_once(), n_tiles - first));
+  }
+  if (key.affine.bias) emit_bias_address<MatmulArgs>(e, at_x, out);
+  for (int unit = 0; unit < n_units; ++unit) {
+    for (int t = 0; t < tokens_at_once; ++t) finish(unit, t, rows);
+  }
+  if (key.affine.bias) e.name(at_x, "at_x");
+  e.add(at_out, tokens_at_once * out_stride());
+  e.add(token, tokens_at_once);
+  if (tokens_at_once < kTokenBlock) {  // blocks are always finished
+    e.test(token, kTokenBlock - 1);
+    e.jnz(next, Emitter::T_NEAR);
+  }
+  e.cmp(token, e.ptr[e.args() + offsetof(MatmulArgs, n_tokens)]);
+  e.jl(next, Emitter::T_NEAR);
+  e.add(w, n_units * unit_bytes());
+  e.add(out, n_units * kLanes * 4);
+}
+
+void MatmulFrame::prefetch(int bytes_done) {
+  constexpr int kCacheLine = 64;
+  constexpr int kPrefetchedOver = 96;  // of a chunk's 128 tokens
+  const auto lines =
+      static_cast<int>(divide_up(std::int64_t{bytes_done} * tokens_at_once, kCacheLine * kPrefetchedOver));
+  e.note("the next rows, into the second-level cache");
+  for (int i = 0; i < lines; ++i) e.prefetcht1(e.ptr[ahead + i * kCacheLine]);
+  e.add(ahead, lines * kCacheLine);
+}
+
+void MatmulFrame::token_pointer(const Reg64& to, std::size_t offset, int stride) {
+  e.imul(to, token, stride);
+  e.add(to, e.ptr[e.args() + offset]);
+}
+
+void MatmulFrame::finish(int unit, int t, int rows) {
+  Emitter::VectorScope scope(e);
+  const bool gated = is_gated(key.epilogue);
+  const int first_tile = unit * tiles_per_unit();
+  const V16 result = e.v16("result"), up = gated ? e.v16("up") : V16();
+  e.note("epilogue: {} rows of token {} of the block", rows, t);
+  e.load(result, scratch(first_tile, t));
+  if (gated) e.load(up, scratch(first_tile + 1, t));
+  if (key.affine.scale) emit_scales<MatmulArgs>(e, result, gated ? &up : nullptr);
+  const int offset = unit * kLanes * 4;
+  emit_epilogue(e, key.epilogue, key.affine.bias,
+                {result, up, at_out + (t * out_stride() + offset), at_x + offset, rows});
+}
+
+}  // namespace llamajit::jit

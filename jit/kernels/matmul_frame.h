@@ -1,0 +1,68 @@
+// What all matmuls have in common: the walk over blocks of rows and of tokens, prefetch and epilogue.
+#pragma once
+
+#include <cstddef>
+
+#include "jit/emit/emitter.h"
+#include "jit/formats/packing.h"
+#include "jit/kernels/matmul.h"
+
+namespace llamajit::jit {
+
+// For each block of tiles, each block of tokens: sums of all of them at once in registers, which pass through
+// scratch on the stack, so that the epilogue is the same for every shape of block. The tiles' weights are
+// read from memory once, and again from the second-level cache for each block of tokens.
+class MatmulFrame {
+ public:
+  MatmulFrame(Emitter& emitter, const MatmulKey& matmul_key, int n_tokens_at_once)
+      : e(emitter), key(matmul_key), tokens_at_once(n_tokens_at_once) {}
+  virtual ~MatmulFrame() = default;
+  MatmulFrame(const MatmulFrame&) = delete;
+  MatmulFrame& operator=(const MatmulFrame&) = delete;
+
+  void generate();
+  // Of a block of rows.
+  static int most_tiles(const MatmulKey& key) { return kTilesAtOnce * (is_gated(key.epilogue) ? 2 : 1); }
+
+ protected:
+  // Before a block of rows, whose tiles are at w.
+  virtual void begin_rows(int /*n_tiles*/) {}
+  // The sums of `n` of a block's tiles and of the tokens from `token` on, to scratch.
+  virtual void sum(int first_tile, int n) = 0;
+
+  int tiles_at_once() const { return e.isa().wide() ? kTilesAtOnce : 1; }
+  int tiles_per_unit() const { return is_gated(key.epilogue) ? 2 : 1; }
+  // Scratch: sixteen floats for each tile of a block and each token, a second time for those who want it.
+  RegExp scratch(int tile_index, int t) const {
+    return e.rsp + (tile_index * tokens_at_once + t) * kLanes * 4;
+  }
+  RegExp more_scratch(int tile_index, int t) const { return scratch(scratch_tiles() + tile_index, t); }
+  // While this block of rows is multiplied, the next one is fetched into the second-level cache, so much at
+  // each call that it has come when most of a chunk's tokens are through.
+  void prefetch(int bytes_done);
+  // to = the argument at `offset` + token * stride
+  void token_pointer(const Reg64& to, std::size_t offset, int stride);
+
+  Emitter& e;
+  const MatmulKey& key;
+  const int tokens_at_once;
+  const int tile = static_cast<int>(tile_bytes(key.format, key.cols));
+  const Reg64 w = e.gpr("w"), token = e.gpr("token");
+  const Reg64 at_w = e.gpr("at_w"), at_x = e.gpr("at_x"), count = e.gpr("count");
+
+ private:
+  static constexpr int kTilesAtOnce = 3;  // of a matrix, on 512-bit tiers
+
+  int scratch_tiles() const { return tiles_at_once() * tiles_per_unit(); }
+  int unit_bytes() const { return tiles_per_unit() * tile; }
+  int out_stride() const { return static_cast<int>(row_stride(key.rows)) * 4; }
+  void emit_row_block(int n_units, int rows);
+  void finish(int unit, int t, int rows);
+
+  const Reg64 out = e.gpr("out"), units = e.gpr("units"), at_out = e.gpr("at_out"), ahead = e.gpr("ahead");
+};
+
+// Matrices of codes.
+void generate_coded_matmul(Emitter& e, const MatmulKey& key);
+
+}  // namespace llamajit::jit

@@ -1,0 +1,45 @@
+// Key, Args and contract of a matrix times a vector.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+
+#include "jit/formats/activations.h"
+#include "jit/formats/format.h"
+#include "jit/kernels/epilogue.h"
+
+namespace llamajit::jit {
+
+// out = W x for the units [unit_begin, unit_end) of a packed matrix. A unit is a tile of 16 rows, where gated
+// a tile of gate and one of up; the last one may be partly padding, whose rows are not stored. See
+// formats/packing.h. Floats: sum over columns, 4 ways, each step rounded once (fma). bf16_pairs: sum over
+// pairs of columns, 4 ways, of each pair the odd column first and then the even one, as VDPBF16PS does: each
+// step rounded once, and subnormal numbers are zeros, those that come in as those that come out. Codes: each
+// group's integer sum of (code - zero) * code of x, times the subscale where there are any, is exact; then
+// over groups in order, each step rounded once:
+//   v = float(isum) * scale
+//   v = fma(float(msum), min, v), with minima; msum is the exact sum of (submin *) codes of x
+//   acc = fma(v, scale of x, acc)
+struct MatvecArgs {
+  const std::byte* w;
+  const float* x;    // (cols), where nothing prepares it (input_format())
+  QuantizedArgs xq;  // (cols), where something does; read
+  float* out;        // (rows)
+  std::int64_t unit_begin;
+  std::int64_t unit_end;
+  const float* scales = nullptr;  // (1), where gated (2): gate's and up's
+  const float* bias = nullptr;    // (rows)
+};
+struct MatvecKey {
+  using Args = MatvecArgs;
+  Format format;
+  int rows;  // of the result
+  int cols;
+  Epilogue epilogue;
+  int streams = 1;  // tiles read side by side: 1, 2 or 4; changes no bit
+  Affine affine{};
+  auto operator<=>(const MatvecKey&) const = default;
+};
+
+}  // namespace llamajit::jit

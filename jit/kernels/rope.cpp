@@ -1,0 +1,68 @@
+#include "jit/kernels/generators.h"
+
+namespace llamajit::jit {
+namespace {
+
+class RopeGenerator {
+ public:
+  RopeGenerator(Emitter& emitter, const RopeKey& rope_key) : e(emitter), key(rope_key) {}
+
+  void generate() {
+    Xbyak::Label next_token;
+    e.enter();
+    if (key.head_dim % kLanes != 0) e.prepare_tail(key.head_dim % kLanes);
+    e.xor_(token, token);
+    e.L(next_token, "next_token");
+    find_token();
+    e.repeat(heads, [&] {
+      for (int i = 0; i < key.head_dim; i += kLanes) rotate(i * 4, std::min(kLanes, key.head_dim - i));
+      for (const Reg64& row : {x, out}) e.add(row, key.head_dim * 4);
+    });
+    e.inc(token);
+    e.cmp(token, e.ptr[e.args() + offsetof(RopeArgs, n_tokens)]);
+    e.jl(next_token, Emitter::T_NEAR);
+    e.leave();
+  }
+
+ private:
+  // x, out = its first head; cosine = its position's angles
+  void find_token() {
+    e.note("the token's first head, and its position's row of the table");
+    e.imul(x, token, 4);
+    e.imul(x, e.ptr[e.args() + offsetof(RopeArgs, token_stride)]);
+    e.mov(out, x);
+    e.add(x, e.ptr[e.args() + offsetof(RopeArgs, x)]);
+    e.add(out, e.ptr[e.args() + offsetof(RopeArgs, out)]);
+    e.mov(heads, e.ptr[e.args() + offsetof(RopeArgs, n_heads)]);
+    e.mov(cosine, e.ptr[e.args() + offsetof(RopeArgs, at)]);
+    e.mov(cosine.cvt32(), e.ptr[cosine + offsetof(Cursor, pos)]);
+    e.add(cosine, token);
+    e.imul(cosine, cosine, 2 * key.head_dim * 4);
+    e.add(cosine, e.ptr[e.args() + offsetof(RopeArgs, table)]);
+  }
+
+  void rotate(int offset, int lanes) {
+    e.note("values {} to {}: out = swap(x) * sin + x * cos", offset / 4, offset / 4 + lanes - 1);
+    e.load_tail(value, x + offset, lanes);
+    e.swap_pairs(swapped, value);
+    e.load_tail(angle, cosine + offset, lanes);
+    e.mul(value, value, angle);
+    e.load_tail(angle, cosine + (key.head_dim * 4 + offset), lanes);
+    e.fma(value, swapped, angle);
+    e.store_tail(out + offset, value, lanes);
+  }
+
+  Emitter& e;
+  const RopeKey& key;
+  const Reg64 x = e.gpr("x"), out = e.gpr("out"), cosine = e.gpr("cosine"), heads = e.gpr("heads");
+  const Reg64 token = e.gpr("token");
+  const V16 value = e.v16("value"), swapped = e.v16("swapped"), angle = e.v16("angle");
+};
+
+}  // namespace
+
+void generate(Emitter& e, const RopeKey& key) {
+  RopeGenerator(e, key).generate();
+}
+
+}  // namespace llamajit::jit

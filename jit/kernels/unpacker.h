@@ -1,0 +1,48 @@
+// Takes the codes of packed records (packing.h) apart, four columns of sixteen rows at a time.
+#pragma once
+
+#include <vector>
+
+#include "jit/emit/emitter.h"
+#include "jit/formats/packing.h"
+
+namespace llamajit::jit {
+
+class Unpacker {
+ public:
+  // Takes the registers that it needs for as long as the caller's VectorScope lives; `whole` as in
+  // weights4().
+  Unpacker(Emitter& emitter, const CodesLayout& codes_layout, bool whole);
+
+  // Fills registers with constants: before the first step.
+  void begin() const;
+  // to = the codes of the record's step number `step`, as they are multiplied.
+  void emit_step(const V16& to, const RegExp& record, int step) const;
+
+ private:
+  int position(const Plane& plane) const { return plane.position + layout_.shift; }
+  // A byte of each: what a code has of the plane.
+  Const mask_of(const Plane& plane) const;
+
+  Emitter& e_;
+  const CodesLayout& layout_;
+  std::vector<V16> masks_;  // of each plane; none for whole bytes
+  V16 upper_;               // bits of the second plane
+  V16 table_;
+};
+
+// to = a group's scale, or its min, as f32: of all rows, or where `to` is for half of them of the first or
+// second `half`.
+void emit_scale(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& record, int half);
+void emit_min(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& record, int half);
+// to = the scales of subgroup `s`, as i32.
+void emit_subscale(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& record, int s,
+                   int half);
+// to = the minima of subgroups `s` (even) and s + 1, as pairs of i16.
+void emit_submins(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& record, int s,
+                  int half);
+
+// A kernel's load_as_f32() of 16-bit weights; they are those of a cache.
+ElementType float_type(FormatKind kind);
+
+}  // namespace llamajit::jit

@@ -1,0 +1,144 @@
+#include "runtime/base/team.h"
+
+#include <chrono>
+#include <stdexcept>
+#include <system_error>
+
+#include <fmt/format.h>
+#include <immintrin.h>
+#include <pthread.h>
+#include <sched.h>
+
+namespace llamajit {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// About 50 us of reading: longer than any step takes, shorter than anyone notices.
+constexpr int kSpins = 4000;
+// Making way for our own threads takes less than a microsecond each time. If so much has gone by, others had
+// the CPU, and might again and again.
+constexpr int kYields = 100;
+constexpr std::chrono::microseconds kYieldTime{200};
+
+std::vector<int> allowed_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+// Lets the calling thread run on these CPUs only. A wish: where it is refused, unpinned works too.
+void allow(const std::vector<int>& cpus) {
+  if (cpus.empty()) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int cpu : cpus) CPU_SET(static_cast<std::size_t>(cpu), &set);
+  (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+}  // namespace
+
+Team::Team(int threads)
+    : size_(threads),
+      spins_(kSpins),
+      cpus_(allowed_cpus()),
+      slots_(new Slot[static_cast<std::size_t>(threads)]) {
+  if (static_cast<int>(cpus_.size()) < threads) {
+    // Whoever spins keeps the one waited for from running; to make way costs less than to sleep and be woken.
+    crowded_ = true;
+    spins_ = kYields;
+    cpus_.clear();
+  }
+  start_workers();
+  if (threads > 1) pin(0);
+}
+
+Team::~Team() {
+  if (workers_.empty()) return;
+  send_home();
+  allow(cpus_);
+}
+
+void Team::start_workers() {
+  workers_.reserve(static_cast<std::size_t>(size_ - 1));
+  try {
+    for (int t = 1; t < size_; ++t) workers_.emplace_back([this, t] { work(t); });
+  } catch (const std::system_error& error) {
+    const int started = static_cast<int>(workers_.size()) + 1;
+    // Those that did start wait for all: arrive in the name of the missing.
+    for (int t = started; t < size_; ++t) {
+      slots_[static_cast<std::size_t>(t)].arrivals.store(1);
+      slots_[static_cast<std::size_t>(t)].arrivals.notify_all();
+    }
+    send_home();
+    throw std::runtime_error(
+        fmt::format("threads: expected {}, the system gives {}: {}", size_, started, error.what()));
+  }
+}
+
+void Team::send_home() {
+  job_ = nullptr;
+  meet(0);
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void Team::pin(int thread) const {
+  if (!cpus_.empty()) allow({cpus_[static_cast<std::size_t>(thread)]});
+}
+
+void Team::run(Job job, void* context) {
+  job_ = job;
+  context_ = context;
+  barrier(0);  // the workers wait there
+  job(context, 0);
+  barrier(0);
+}
+
+void Team::work(int thread) {
+  pin(thread);
+  for (;;) {
+    meet(thread);
+    if (job_ == nullptr) return;
+    job_(context_, thread);
+    meet(thread);
+  }
+}
+
+void Team::meet(int thread) {
+  Slot& mine = slots_[static_cast<std::size_t>(thread)];
+  const std::uint32_t arrivals = mine.arrivals.load(std::memory_order_relaxed) + 1;
+  // Sequentially consistent on purpose: the write must be visible before sleepers_ is read, and a sleeper
+  // counts itself before it reads the slot, so one of the two always sees the other.
+  mine.arrivals.store(arrivals);
+  if (sleepers_.load() > 0) mine.arrivals.notify_all();
+  for (int other = 0; other < size_; ++other) {
+    if (other != thread) wait_for(slots_[static_cast<std::size_t>(other)], arrivals);
+  }
+}
+
+void Team::wait_for(Slot& slot, std::uint32_t arrivals) {
+  // A thread may be one arrival ahead of us, never behind by more: signed distance survives the counter's
+  // wrap.
+  const auto arrived = [&](std::uint32_t seen) { return static_cast<std::int32_t>(seen - arrivals) >= 0; };
+  const auto start = crowded_ ? Clock::now() : Clock::time_point();
+  for (int i = 0; i < spins_; ++i) {
+    if (arrived(slot.arrivals.load(std::memory_order_acquire))) return;
+    if (!crowded_) {
+      _mm_pause();
+      continue;
+    }
+    sched_yield();
+    if (Clock::now() - start > kYieldTime) break;
+  }
+  sleepers_.fetch_add(1);
+  for (std::uint32_t seen = slot.arrivals.load(); !arrived(seen); seen = slot.arrivals.load())
+    slot.arrivals.wait(seen);
+  sleepers_.fetch_sub(1);
+}
+
+}  // namespace llamajit

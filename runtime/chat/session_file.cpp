@@ -1,0 +1,155 @@
+#include "runtime/chat/session_file.h"
+
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "jit/inspect/sha256.h"
+#include "runtime/base/file_replacement.h"
+#include "runtime/base/mapped_file.h"
+#include "tokenizer/utf8.h"
+
+namespace llamajit {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kMagic = "llamajit session ";
+constexpr std::string_view kVersion = "1";
+constexpr std::size_t kHashLength = 64;
+constexpr std::size_t kMostShown = 60;
+
+std::string hash_of(std::string_view text) {
+  return jit::inspect::sha256({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+}
+
+std::string shape_of(const Config& c) {
+  return fmt::format("dim {}, hidden {}, {} layers, {} heads, {} K/V heads of {}, vocabulary {}", c.dim,
+                     c.hidden_dim, c.n_layers, c.n_heads, c.n_kv_heads, c.head_dim(), c.vocab_size);
+}
+
+// JSON has UTF-8 only; a reply that was cut off may end within a character.
+std::string well_formed(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t good = utf8_well_formed(text);
+    out += text.substr(0, good);
+    text.remove_prefix(good);
+    const std::size_t bad = utf8_ill_formed(text);
+    if (bad > 0) out += "\uFFFD";
+    text.remove_prefix(bad);
+  }
+  return out;
+}
+
+class SessionReader {
+ public:
+  explicit SessionReader(const std::string& path) : file_(path), path_(path) {}
+
+  std::vector<Message> read(const SessionModel& model) const {
+    const Json json = parse(checked_body());
+    file_.check_intact();
+    const Json& found = member(json, "model", Json::value_t::object);
+    compare(found, "format", model.format);
+    compare(found, "shape", model.shape);
+    compare(found, "vocabulary", model.vocabulary);
+    compare(found, "chat_template", model.chat_template);
+    std::vector<Message> messages;
+    for (const Json& message : member(json, "messages", Json::value_t::array)) {
+      if (!message.is_object()) fail("messages", "objects", message.type_name());
+      messages.push_back({member(message, "role", Json::value_t::string).get<std::string>(),
+                          member(message, "content", Json::value_t::string).get<std::string>()});
+    }
+    return messages;
+  }
+
+ private:
+  [[noreturn]] void fail(std::string_view field, std::string_view expected, std::string_view found) const {
+    throw std::runtime_error(fmt::format("{}: {}: expected {}, found {}", path_, field, expected, found));
+  }
+
+  static std::string shown(std::string_view text) {
+    return fmt::format("'{}'", escaped(text.substr(0, kMostShown)));
+  }
+
+  std::string_view checked_body() const {
+    std::string_view text(reinterpret_cast<const char*>(file_.bytes().data()), file_.bytes().size());
+    if (!text.starts_with(kMagic))
+      fail("first line", "'llamajit session'", shown(text.substr(0, kMagic.size())));
+    text.remove_prefix(kMagic.size());
+    const std::string_view version = text.substr(0, text.find_first_of(" \n"));
+    if (version != kVersion) fail("version", kVersion, shown(version));
+    text.remove_prefix(version.size());
+    if (text.size() < kHashLength + 2 || text[0] != ' ' || text[kHashLength + 1] != '\n') {
+      fail("first line", "a SHA-256 behind the version", shown(text.substr(0, text.find('\n'))));
+    }
+    const std::string_view hash = text.substr(1, kHashLength);
+    text.remove_prefix(kHashLength + 2);
+    if (const std::string real = hash_of(text); hash != real) {
+      fail("content", fmt::format("SHA-256 {} (the first line's)", escaped(hash)), real);
+    }
+    return text;
+  }
+
+  Json parse(std::string_view text) const {
+    Json json = Json::parse(text, nullptr, false);
+    if (!json.is_object())
+      fail("content", "an object of JSON", json.is_discarded() ? "none" : json.type_name());
+    return json;
+  }
+
+  const Json& member(const Json& object, const char* name, Json::value_t type) const {
+    const auto found = object.find(name);
+    if (found == object.end()) fail(name, Json(type).type_name(), "none");
+    if (found->type() != type) fail(name, Json(type).type_name(), found->type_name());
+    return *found;
+  }
+
+  void compare(const Json& found, const char* name, const std::string& expected) const {
+    const auto text = member(found, name, Json::value_t::string).get<std::string>();
+    if (text != expected)
+      fail(fmt::format("model.{}", name), fmt::format("'{}' (the model's)", expected), shown(text));
+  }
+
+  MappedFile file_;
+  const std::string& path_;
+};
+
+}  // namespace
+
+SessionModel describe_for_session(const ModelFile& model, const Vocab& vocab,
+                                  const ChatTemplate& chat_template) {
+  std::string pieces;
+  for (TokenId id = 0; id < vocab.size(); ++id) {
+    pieces += fmt::format("{} {} ", static_cast<int>(vocab[id].kind), vocab[id].bytes.size());
+    pieces += vocab[id].bytes;
+  }
+  return {model.file_format, shape_of(model.config), hash_of(pieces), hash_of(chat_template.source())};
+}
+
+void save_session(const std::string& path, const SessionModel& model, const std::vector<Message>& messages) {
+  Json json;
+  json["model"] = {{"format", model.format},
+                   {"shape", model.shape},
+                   {"vocabulary", model.vocabulary},
+                   {"chat_template", model.chat_template}};
+  json["messages"] = Json::array();
+  for (const Message& message : messages) {
+    json["messages"].push_back(
+        {{"role", well_formed(message.role)}, {"content", well_formed(message.content)}});
+  }
+  const std::string body = json.dump(1) + "\n";
+  FileReplacement file(path);
+  file.write(fmt::format("{}{} {}\n", kMagic, kVersion, hash_of(body)));
+  file.write(body);
+  file.commit();
+}
+
+std::vector<Message> load_session(const std::string& path, const SessionModel& model) {
+  return SessionReader(path).read(model);
+}
+
+}  // namespace llamajit

@@ -1,0 +1,34 @@
+// A conversation in a file, to be gone on with later.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/chat/chat_template.h"
+#include "runtime/model/model_file.h"
+#include "tokenizer/vocab.h"
+
+namespace llamajit {
+
+// What a conversation may be resumed with: models that differ in any of it would understand it differently.
+struct SessionModel {
+  std::string format;         // of the model's file
+  std::string shape;          // its dimensions
+  std::string vocabulary;     // SHA-256 of its pieces
+  std::string chat_template;  // SHA-256 of its source
+};
+SessionModel describe_for_session(const ModelFile& model, const Vocab& vocab,
+                                  const ChatTemplate& chat_template);
+
+// The file has a line "llamajit session 1 SHA-256" and JSON, whose hash that is: what describes the model,
+// and the messages. There are no tokens, keys and values in it, as they follow from the messages; feeding
+// them again takes as long as a prompt of their length.
+//
+// Replaces the file at once, or leaves it as it is. Throws std::runtime_error that names the file.
+void save_session(const std::string& path, const SessionModel& model, const std::vector<Message>& messages);
+
+// Throws std::runtime_error that names the file, the field, what was expected and what was found: for a file
+// that is damaged, of another version, or of another model.
+std::vector<Message> load_session(const std::string& path, const SessionModel& model);
+
+}  // namespace llamajit

@@ -1,0 +1,222 @@
+#include "runtime/convert/quantization_type.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <iterator>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace llamajit {
+namespace {
+
+using jit::FormatKind;
+
+constexpr QuantizationType kTypes[] = {
+    {"F32", FormatKind::f32, Mix::none, 0},
+    {"F16", FormatKind::f16, Mix::none, 1},
+    {"BF16", FormatKind::bf16, Mix::none, 32},
+    {"Q8_0", FormatKind::q8_0, Mix::none, 7},
+    {"Q4_0", FormatKind::q4_0, Mix::none, 2},
+    {"Q4_1", FormatKind::q4_1, Mix::none, 3},
+    {"Q5_0", FormatKind::q5_0, Mix::none, 8},
+    {"Q5_1", FormatKind::q5_1, Mix::none, 9},
+    {"Q2_K", FormatKind::q2_k, Mix::q2_k, 10},
+    {"Q3_K_S", FormatKind::q3_k, Mix::none, 11},
+    {"Q3_K_M", FormatKind::q3_k, Mix::q3_k_m, 12},
+    {"Q3_K_L", FormatKind::q3_k, Mix::q3_k_l, 13},
+    {"Q4_K_S", FormatKind::q4_k, Mix::q4_k_s, 14},
+    {"Q4_K_M", FormatKind::q4_k, Mix::q4_k_m, 15},
+    {"Q5_K_S", FormatKind::q5_k, Mix::none, 16},
+    {"Q5_K_M", FormatKind::q5_k, Mix::q5_k_m, 17},
+    {"Q6_K", FormatKind::q6_k, Mix::none, 18},
+    {"IQ4_NL", FormatKind::iq4_nl, Mix::none, 25},
+    {"IQ4_XS", FormatKind::iq4_xs, Mix::none, 30},
+    {"TQ1_0", FormatKind::tq1_0, Mix::none, 36},
+    {"TQ2_0", FormatKind::tq2_0, Mix::none, 37},
+    {"Q1_0", FormatKind::q1_0, Mix::none, 40},
+    {"Q2_0", FormatKind::q2_0, Mix::none, 41},
+    {"I2_S", FormatKind::i2_s, Mix::none, 40},  // as BitNet's fork numbers it
+    // Short for the medium mixes.
+    {"Q3_K", FormatKind::q3_k, Mix::q3_k_m, 12},
+    {"Q4_K", FormatKind::q4_k, Mix::q4_k_m, 15},
+    {"Q5_K", FormatKind::q5_k, Mix::q5_k_m, 17},
+};
+
+std::string upper(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return result;
+}
+
+// 3 of "blk.3.attn_v.weight"; -1 where there is no layer.
+int layer_of(std::string_view name) {
+  constexpr std::string_view kPrefix = "blk.";
+  int layer = -1;
+  if (name.starts_with(kPrefix)) {
+    std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), layer);
+  }
+  return layer;
+}
+
+// The first and the last eighth of the layers, and every third between them.
+bool deserves_more_bits(int layer, int n_layers) {
+  return layer < n_layers / 8 || layer >= 7 * n_layers / 8 || (layer - n_layers / 8) % 3 == 2;
+}
+
+FormatKind for_values(const QuantizationType& type, const ModelOutline& model, int layer) {
+  const bool shared = model.heads_per_kv_head >= 4;  // few values, many users
+  FormatKind kind = type.kind;
+  switch (type.mix) {
+    case Mix::q2_k:
+      kind = shared ? FormatKind::q4_k : FormatKind::q3_k;
+      break;
+    case Mix::q3_k_m:
+      kind = layer < 2 ? FormatKind::q5_k : FormatKind::q4_k;
+      break;
+    case Mix::q3_k_l:
+      kind = FormatKind::q5_k;
+      break;
+    case Mix::q4_k_s:
+      if (layer < 4) kind = FormatKind::q5_k;
+      break;
+    case Mix::q4_k_m:
+    case Mix::q5_k_m:
+      if (deserves_more_bits(layer, model.n_layers)) kind = FormatKind::q6_k;
+      break;
+    case Mix::none:
+      if (shared && (kind == FormatKind::iq4_nl || kind == FormatKind::iq4_xs)) kind = FormatKind::q5_k;
+      break;
+  }
+  // Llama's 70B: an eighth of the queries' size.
+  const bool is_70b = model.n_layers == 80 && model.heads_per_kv_head > 1;
+  if (is_70b && (kind == FormatKind::q3_k || kind == FormatKind::q4_k)) kind = FormatKind::q5_k;
+  return kind;
+}
+
+FormatKind for_down(const QuantizationType& type, const ModelOutline& model, int layer) {
+  const int n = model.n_layers;
+  switch (type.mix) {
+    case Mix::q2_k:
+      return FormatKind::q3_k;
+    case Mix::q3_k_m:
+      return layer < n / 16 ? FormatKind::q5_k : FormatKind::q4_k;
+    case Mix::q3_k_l:
+      return FormatKind::q5_k;
+    case Mix::q4_k_s:
+      return layer < n / 8 ? FormatKind::q5_k : type.kind;
+    case Mix::q4_k_m:
+    case Mix::q5_k_m:
+      return deserves_more_bits(layer, n) ? FormatKind::q6_k : type.kind;
+    case Mix::none:
+      break;
+  }
+  const bool iq4 = type.kind == FormatKind::iq4_nl || type.kind == FormatKind::iq4_xs;
+  return iq4 && layer < n / 8 ? FormatKind::q5_k : type.kind;
+}
+
+FormatKind for_attention_output(const QuantizationType& type) {
+  switch (type.mix) {
+    case Mix::q2_k:
+      return FormatKind::q3_k;
+    case Mix::q3_k_m:
+      return FormatKind::q4_k;
+    case Mix::q3_k_l:
+      return FormatKind::q5_k;
+    default:
+      return type.kind;
+  }
+}
+
+// Rows of another length than 256s, 128s or 64s; what has more bits where there is a choice.
+FormatKind fallback_of(FormatKind kind) {
+  switch (kind) {
+    case FormatKind::q4_k:
+      return FormatKind::q5_0;
+    case FormatKind::q5_k:
+      return FormatKind::q5_1;
+    case FormatKind::q6_k:
+      return FormatKind::q8_0;
+    case FormatKind::iq4_xs:
+      return FormatKind::iq4_nl;
+    default:
+      return FormatKind::q4_0;
+  }
+}
+
+bool fits(FormatKind kind, std::int64_t cols) {
+  const jit::FormatTraits* const traits = jit::format_traits(kind);
+  return traits == nullptr || cols % traits->group == 0;
+}
+
+FormatChoice fitting(FormatKind wanted, std::int64_t cols) {
+  if (fits(wanted, cols)) return {wanted};
+  const FormatKind fallback = fallback_of(wanted);
+  return {fits(fallback, cols) ? fallback : FormatKind::f16, wanted};
+}
+
+FormatKind wanted_format(const QuantizationChoices& choices, const ModelOutline& model,
+                         std::string_view name) {
+  const QuantizationType& type = *choices.type;
+  const bool is_embedding = name == "token_embd.weight", is_output = name == "output.weight";
+  if (is_embedding && choices.embedding) return *choices.embedding;
+  if ((is_output || (is_embedding && !model.has_output)) && choices.output) return *choices.output;
+  const bool plain = jit::format_traits(type.kind) == nullptr;
+  if (choices.pure || plain) return type.kind;
+  if (is_output || (is_embedding && !model.has_output)) {
+    return type.kind == FormatKind::q8_0 ? type.kind : FormatKind::q6_k;
+  }
+  if (is_embedding) {
+    constexpr FormatKind kFew[] = {FormatKind::tq1_0, FormatKind::tq2_0, FormatKind::q2_0, FormatKind::i2_s};
+    return std::ranges::count(kFew, type.kind) > 0 ? FormatKind::q4_k : type.kind;
+  }
+  const int layer = layer_of(name);
+  if (name.ends_with(".attn_v.weight") || name.ends_with(".attn_qkv.weight"))
+    return for_values(type, model, layer);
+  if (name.ends_with(".ffn_down.weight")) return for_down(type, model, layer);
+  if (name.ends_with(".attn_output.weight")) return for_attention_output(type);
+  return type.kind;
+}
+
+}  // namespace
+
+const QuantizationType* find_quantization_type(std::string_view name) {
+  const auto* const found = std::ranges::find(kTypes, upper(name), &QuantizationType::name);
+  return found == std::end(kTypes) ? nullptr : found;
+}
+
+std::optional<FormatKind> find_format(std::string_view name) {
+  for (const QuantizationType& type : kTypes) {
+    if (upper(name) == ggml_name(type.kind)) return type.kind;
+  }
+  return std::nullopt;
+}
+
+std::string quantization_type_names() {
+  std::vector<std::string_view> names;
+  for (const QuantizationType& type : kTypes) names.push_back(type.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+std::string format_names() {
+  std::vector<std::string_view> names;
+  for (const QuantizationType& type : kTypes) {
+    if (std::ranges::count(names, ggml_name(type.kind)) == 0) names.push_back(ggml_name(type.kind));
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+FormatChoice choose_format(const QuantizationChoices& choices, const ModelOutline& model,
+                           const MatrixOutline& matrix) {
+  return fitting(wanted_format(choices, model, matrix.name), matrix.cols);
+}
+
+bool is_quantized(std::string_view name, int n_dims) {
+  constexpr std::string_view kKept[] = {"_norm.weight", "ffn_gate_inp.weight", "position_embd.weight",
+                                        "token_types.weight", "rope_freqs.weight"};
+  if (n_dims < 2 || !name.ends_with("weight")) return false;
+  return std::ranges::none_of(kKept, [&](std::string_view kept) { return name.ends_with(kept); });
+}
+
+}  // namespace llamajit

@@ -1,0 +1,14 @@
+// A model out of a GGUF file: its numbers by their keys, its tensors by the names that its family gives them.
+#pragma once
+
+#include "runtime/files/gguf.h"
+#include "runtime/model/model_file.h"
+
+namespace llamajit {
+
+// Takes over the mapped file. Throws std::runtime_error that names the file, the key or tensor, what was
+// expected and what was found: an unknown family (the known ones are listed), a tensor that is missing, of
+// another shape or in a format that is not supported.
+ModelFile read_gguf_model(GgufFile file);
+
+}  // namespace llamajit

@@ -1,0 +1,260 @@
+#include "runtime/files/gguf_tokenizer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "tokenizer/bpe.h"
+#include "tokenizer/byte_level.h"
+#include "tokenizer/spm.h"
+#include "tokenizer/utf8.h"
+
+namespace llamajit {
+namespace {
+
+constexpr std::uint64_t kMaxTokens = 1 << 24;  // the model readers' limit, too
+constexpr std::uint64_t kMaxMerges = 1 << 26;
+constexpr std::string_view kVisibleSpace = "\xE2\x96\x81";  // U+2581
+
+// What token_type holds.
+PieceKind kind_of(std::int64_t type) {
+  switch (type) {
+    case 2:
+      return PieceKind::unknown;
+    case 3:
+      return PieceKind::control;
+    case 4:
+      return PieceKind::user_defined;
+    case 5:
+      return PieceKind::unused;
+    case 6:
+      return PieceKind::byte;
+    default:
+      return PieceKind::normal;
+  }
+}
+
+std::string with_spaces(std::string_view piece) {
+  std::string bytes;
+  for (std::size_t at; (at = piece.find(kVisibleSpace)) != std::string_view::npos;) {
+    bytes.append(piece.substr(0, at)).append(1, ' ');
+    piece.remove_prefix(at + kVisibleSpace.size());
+  }
+  return bytes.append(piece);
+}
+
+// Names that end a text although the file does not say so; only pieces that cannot be ordinary text count.
+constexpr std::string_view kEndNames[] = {
+    "<|eot_id|>",    "<|eom_id|>", "<|im_end|>",      "<|end|>", "<|endoftext|>",
+    "<end_of_turn>", "<EOT>",      "<|end_of_text|>", "</s>",    "<\uFF5Cend\u2581of\u2581sentence\uFF5C>",
+};
+
+// The pre-tokenizer of architectures whose files are older than the key that names it.
+constexpr std::pair<std::string_view, std::string_view> kPreTokenizerOfArchitecture[] = {
+    {"gpt2", "gpt-2"},     {"gptneox", "gpt-neox"},     {"mpt", "mpt"},       {"olmo", "olmo"},
+    {"bloom", "bloom"},    {"falcon", "falcon"},        {"refact", "refact"}, {"starcoder", "starcoder"},
+    {"qwen2", "qwen2"},    {"starcoder2", "starcoder"}, {"qwen3", "qwen2"},   {"command-r", "command-r"},
+    {"stablelm", "gpt-2"}, {"codeshell", "codeshell"},
+};
+
+class TokenizerReader {
+ public:
+  explicit TokenizerReader(const GgufFile& file) : file_(file) {}
+
+  std::unique_ptr<Tokenizer> read() {
+    const auto model = file_.string("tokenizer.ggml.model");
+    constexpr std::string_view kExpected = "llama or gpt2, the tokenizers that are supported";
+    if (!model) file_.fail("tokenizer.ggml.model", kExpected, "none (the file has no tokenizer)");
+    const bool is_bpe = *model == "gpt2";
+    if (!is_bpe && *model != "llama") {
+      file_.fail("tokenizer.ggml.model", kExpected, fmt::format("'{}'", escaped(*model)));
+    }
+    return is_bpe ? read_bpe() : read_spm();
+  }
+
+ private:
+  std::unique_ptr<Tokenizer> read_spm() {
+    const SpmRules rules{.space_prefix = file_.boolean("tokenizer.ggml.add_space_prefix").value_or(true),
+                         .llama2c = false};
+    SpecialTokens special = read_special({.unknown = 0, .bos = 1, .ends = {2}, .add_bos = true});
+    std::vector<Piece> pieces = read_pieces(special);
+    for (Piece& piece : pieces) {
+      if (piece.kind == PieceKind::normal) piece.bytes = with_spaces(piece.bytes);
+    }
+    find_ends(pieces, special);
+    return finish(std::make_unique<SpmTokenizer>(Vocab(std::move(pieces), std::move(special)), rules));
+  }
+
+  std::unique_ptr<Tokenizer> read_bpe() {
+    const PreTokenizerRule& rule = read_pre_tokenizer();
+    SpecialTokens special = read_special({.unknown = -1, .bos = -1, .ends = {}, .add_bos = rule.add_bos});
+    std::vector<Piece> pieces = read_pieces(special);
+    for (Piece& piece : pieces) {
+      if (piece.kind != PieceKind::normal) continue;
+      // A piece that no bytes are written as is printed as it is; text never becomes it.
+      if (auto bytes = bytes_of_byte_level(piece.bytes)) {
+        piece.bytes = std::move(*bytes);
+      } else {
+        piece.kind = PieceKind::unused;
+      }
+    }
+    find_ends(pieces, special);
+    const GgufArray& merges = read_merges();
+    return finish(
+        std::make_unique<BpeTokenizer>(Vocab(std::move(pieces), std::move(special)), merges.strings, rule));
+  }
+
+  // Everything was read from the mapped file, perhaps from pages that are gone.
+  std::unique_ptr<Tokenizer> finish(std::unique_ptr<Tokenizer> tokenizer) const {
+    file_.check_intact();
+    return tokenizer;
+  }
+
+  const GgufArray& required(std::string_view key, GgufType type, std::uint64_t most) const {
+    const GgufArray* const array = file_.array(key, type);
+    if (array == nullptr) file_.fail(key, fmt::format("an array of {}", to_string(type)), "none");
+    if (array->size > most) file_.fail(key, fmt::format("at most {}", most), fmt::to_string(array->size));
+    return *array;
+  }
+
+  // As long as the tokens, or nullptr.
+  const GgufArray* per_token(std::string_view key, GgufType type) const {
+    const GgufArray* const array = file_.array(key, type);
+    if (array != nullptr && array->size != n_tokens()) {
+      file_.fail(key, fmt::format("{} of them, one for each token", n_tokens()), fmt::to_string(array->size));
+    }
+    return array;
+  }
+
+  std::uint64_t n_tokens() const { return tokens().size; }
+  const GgufArray& tokens() const { return required("tokenizer.ggml.tokens", GgufType::string, kMaxTokens); }
+
+  std::vector<Piece> read_pieces(const SpecialTokens& special) const {
+    const GgufArray* const scores = per_token("tokenizer.ggml.scores", GgufType::f32);
+    const GgufArray* const types = per_token("tokenizer.ggml.token_type", GgufType::i32);
+    std::vector<Piece> pieces;
+    pieces.reserve(n_tokens());
+    for (const std::string_view text : tokens().strings) {
+      const std::uint64_t id = pieces.size();
+      Piece piece{std::string(text)};
+      if (scores != nullptr) piece.score = read_score(*scores, id);
+      piece.kind =
+          types != nullptr ? read_kind(*types, id) : guess_kind(static_cast<TokenId>(id), text, special);
+      if (piece.kind == PieceKind::byte) piece.bytes.assign(1, read_byte(text, id));
+      pieces.push_back(std::move(piece));
+    }
+    return pieces;
+  }
+
+  float read_score(const GgufArray& scores, std::uint64_t id) const {
+    const float score = std::get<float>(scores[id]);
+    if (std::isnan(score)) file_.fail(fmt::format("tokenizer.ggml.scores[{}]", id), "a number", "NaN");
+    return score;
+  }
+
+  PieceKind read_kind(const GgufArray& types, std::uint64_t id) const {
+    const auto type = std::get<std::int64_t>(types[id]);
+    if (type < 0 || type > 6) {
+      file_.fail(fmt::format("tokenizer.ggml.token_type[{}]", id), "0 to 6", fmt::to_string(type));
+    }
+    return kind_of(type);
+  }
+
+  // Where the file does not say.
+  static PieceKind guess_kind(TokenId id, std::string_view text, const SpecialTokens& special) {
+    if (id == special.unknown) return PieceKind::unknown;
+    if (id == special.bos || std::ranges::count(special.ends, id) > 0) return PieceKind::control;
+    return parse_byte_piece(text) ? PieceKind::byte : PieceKind::normal;
+  }
+
+  char read_byte(std::string_view text, std::uint64_t id) const {
+    const auto byte = parse_byte_piece(text);
+    if (!byte) {
+      file_.fail(fmt::format("tokenizer.ggml.tokens[{}]", id), "a byte piece, '<0x00>' to '<0xFF>'",
+                 fmt::format("'{}'", escaped(text)));
+    }
+    return *byte;
+  }
+
+  SpecialTokens read_special(SpecialTokens special) const {
+    const auto n = static_cast<std::int64_t>(n_tokens());
+    const auto id = [&](std::string_view key, TokenId otherwise) {
+      const auto value = file_.integer(key, 0, n - 1);
+      return value ? static_cast<TokenId>(*value) : otherwise < n ? otherwise : -1;
+    };
+    special.unknown = id("tokenizer.ggml.unknown_token_id", special.unknown);
+    special.bos = id("tokenizer.ggml.bos_token_id", special.bos);
+    const TokenId eos = id("tokenizer.ggml.eos_token_id", special.eos());
+    special.ends.clear();
+    add_end(special, eos);
+    for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+      add_end(special, id(key, -1));
+    }
+    special.add_bos = file_.boolean("tokenizer.ggml.add_bos_token").value_or(special.add_bos);
+    special.add_eos = eos >= 0 && file_.boolean("tokenizer.ggml.add_eos_token").value_or(false);
+    special.bos_ends = false;
+    special.spelled_in_text = true;
+    return special;
+  }
+
+  static void add_end(SpecialTokens& special, TokenId id) {
+    if (id >= 0 && std::ranges::count(special.ends, id) == 0) special.ends.push_back(id);
+  }
+
+  static void find_ends(const std::vector<Piece>& pieces, SpecialTokens& special) {
+    for (std::size_t id = 0; id < pieces.size(); ++id) {
+      const Piece& piece = pieces[id];
+      const bool is_text = piece.kind != PieceKind::control && piece.kind != PieceKind::user_defined &&
+                           piece.kind != PieceKind::unknown;
+      if (!is_text && std::ranges::count(kEndNames, piece.bytes) > 0) {
+        add_end(special, static_cast<TokenId>(id));
+      }
+    }
+  }
+
+  const PreTokenizerRule& read_pre_tokenizer() const {
+    const auto named = file_.string("tokenizer.ggml.pre");
+    const std::string_view name = named ? *named : pre_tokenizer_of_architecture();
+    const PreTokenizerRule* const rule = find_pre_tokenizer_rule(name);
+    if (rule == nullptr) {
+      std::vector<std::string_view> names;
+      for (const PreTokenizerRule& known : pre_tokenizer_rules()) names.push_back(known.name);
+      file_.fail("tokenizer.ggml.pre", fmt::format("one of {}", fmt::join(names, ", ")),
+                 fmt::format("'{}'", escaped(name)));
+    }
+    return *rule;
+  }
+
+  std::string_view pre_tokenizer_of_architecture() const {
+    const auto architecture = file_.string("general.architecture").value_or("");
+    for (const auto& [known, rule] : kPreTokenizerOfArchitecture) {
+      if (known == architecture) return rule;
+    }
+    return "default";
+  }
+
+  const GgufArray& read_merges() const {
+    const GgufArray& merges = required("tokenizer.ggml.merges", GgufType::string, kMaxMerges);
+    for (std::size_t i = 0; i < merges.strings.size(); ++i) {
+      if (merges.strings[i].find(' ', 1) != std::string_view::npos) continue;
+      file_.fail(fmt::format("tokenizer.ggml.merges[{}]", i), "two pieces with a space between",
+                 fmt::format("'{}'", escaped(merges.strings[i])));
+    }
+    return merges;
+  }
+
+  const GgufFile& file_;
+};
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> read_gguf_tokenizer(const GgufFile& file) {
+  return TokenizerReader(file).read();
+}
+
+}  // namespace llamajit

@@ -1,0 +1,15 @@
+// The tokenizer that a GGUF file has inside.
+#pragma once
+
+#include <memory>
+
+#include "runtime/files/gguf.h"
+#include "tokenizer/tokenizer.h"
+
+namespace llamajit {
+
+// Of the kinds `llama` (SentencePiece-style BPE) and `gpt2` (byte-level BPE). The result does not point into
+// the file. Throws std::runtime_error that names the file, the key, what was expected and what was found.
+std::unique_ptr<Tokenizer> read_gguf_tokenizer(const GgufFile& file);
+
+}  // namespace llamajit

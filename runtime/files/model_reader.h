@@ -1,0 +1,14 @@
+// Model files of any format that is known.
+#pragma once
+
+#include <string>
+
+#include "runtime/model/model_file.h"
+
+namespace llamajit {
+
+// GGUF, a legacy ggml file or a llama2.c checkpoint, told apart by content. Throws std::runtime_error that
+// names the file, the field, what was expected and what was found.
+ModelFile read_model(const std::string& path);
+
+}  // namespace llamajit

@@ -1,0 +1,83 @@
+#include "runtime/forward/rope_table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+namespace llamajit {
+namespace {
+
+// YaRN: how much of its own angle the pair keeps, 1 for fast rotations, 0 for slow ones, a ramp between.
+double kept_share(const RopeConfig& config, int dims, int pair) {
+  // The pair, not always a whole one, that turns this many times within the original context.
+  const auto pair_of = [&](double turns) {
+    return dims * std::log(config.original_context / (turns * 2 * std::numbers::pi)) /
+           (2 * std::log(static_cast<double>(config.theta)));
+  };
+  const double low = std::max(0.0, std::floor(pair_of(config.beta_fast)));
+  const double high = std::min(dims - 1.0, std::ceil(pair_of(config.beta_slow)));
+  return 1 - std::clamp((pair - low) / std::max(0.001, high - low), 0.0, 1.0);
+}
+
+std::vector<double> frequencies(const RopeConfig& config, int head_dim) {
+  const int dims = config.dims > 0 ? config.dims : head_dim;
+  std::vector<double> result;
+  for (int pair = 0; pair < dims / 2; ++pair) {
+    double frequency = std::pow(config.theta, -2.0 * pair / dims);
+    if (!config.divisors.empty()) frequency /= config.divisors[static_cast<std::size_t>(pair)];
+    const double scaled = frequency / config.factor;
+    switch (config.scaling) {
+      case RopeConfig::Scaling::none:
+        break;
+      case RopeConfig::Scaling::linear:
+        frequency = scaled;
+        break;
+      case RopeConfig::Scaling::yarn: {
+        const double kept = kept_share(config, dims, pair);
+        frequency = scaled * (1 - kept) + frequency * kept;
+      }
+    }
+    result.push_back(frequency);
+  }
+  return result;
+}
+
+double magnitude(const RopeConfig& config) {
+  const bool yarn = config.scaling == RopeConfig::Scaling::yarn;
+  return config.magnitude * (yarn ? 1 + 0.1 * std::log(static_cast<double>(config.factor)) : 1);
+}
+
+}  // namespace
+
+RopeTable::RopeTable(int positions, int head_dim, const RopeConfig& config)
+    : memory_(static_cast<std::size_t>(positions) * 2 * static_cast<std::size_t>(head_dim) * sizeof(float),
+              "RoPE table"),
+      positions_(positions),
+      head_dim_(head_dim),
+      angles_(frequencies(config, head_dim)),
+      magnitude_(magnitude(config)) {
+  reach(std::min(positions, kAtOnce));
+}
+
+// Some more than asked for, as a text goes on.
+void RopeTable::fill(int positions) {
+  constexpr int kAhead = 64;
+  const int end = std::min(positions_, positions + kAhead);
+  const auto dims = static_cast<int>(angles_.size()) * 2;
+  float* cosine = reinterpret_cast<float*>(memory_.data()) + std::ptrdiff_t{2} * filled_ * head_dim_;
+  for (int pos = filled_; pos < end; ++pos) {
+    float* const sine = cosine + head_dim_;
+    for (int i = 0; i < dims; i += 2) {
+      const double angle = pos * angles_[static_cast<std::size_t>(i / 2)];
+      cosine[i] = cosine[i + 1] = static_cast<float>(std::cos(angle) * magnitude_);
+      sine[i + 1] = static_cast<float>(std::sin(angle) * magnitude_);
+      sine[i] = -sine[i + 1];
+    }
+    std::fill(cosine + dims, cosine + head_dim_, 1.0F);
+    cosine += std::ptrdiff_t{2} * head_dim_;
+  }
+  filled_ = end;
+}
+
+}  // namespace llamajit

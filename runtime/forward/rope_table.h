@@ -1,0 +1,38 @@
+// The cosines and sines of every position's rotations, computed once, as the text gets there.
+#pragma once
+
+#include <vector>
+
+#include "runtime/base/memory.h"
+#include "runtime/model/config.h"
+
+namespace llamajit {
+
+class RopeTable {
+ public:
+  // For pair i of a head, position p: the angle p * theta^(-2i / dims), scaled as the configuration says;
+  // pairs beyond `dims` are not rotated. Room for `positions`, of which the first kAtOnce are there.
+  RopeTable(int positions, int head_dim, const RopeConfig& config);
+
+  // Computes what is missing of the first `positions`. Not while others read.
+  void reach(int positions) {
+    if (positions > filled_) fill(positions);
+  }
+
+  static constexpr int kAtOnce = 1024;
+
+  // (positions, 2, head_dim), as jit::RopeArgs wants it.
+  const float* data() const { return reinterpret_cast<const float*>(memory_.data()); }
+
+ private:
+  void fill(int positions);
+
+  PagedMemory memory_;
+  int positions_;
+  int head_dim_;
+  std::vector<double> angles_;  // of each pair that is rotated, from one position to the next
+  double magnitude_;            // what the rotated values are multiplied by
+  int filled_ = 0;              // positions
+};
+
+}  // namespace llamajit

@@ -1,0 +1,83 @@
+// A model's weights in the layout that the kernels read.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "jit/formats/packing.h"
+#include "jit/kernels/kernels.h"
+#include "runtime/base/memory.h"
+#include "runtime/base/team.h"
+#include "runtime/model/model_file.h"
+
+namespace llamajit {
+
+// A matrix in R16 tiles (jit/formats/packing.h), and what is done with products behind it. A paired one
+// interleaves the tiles of gate and up.
+struct PackedMatrix {
+  jit::Format format;
+  int rows = 0;
+  int cols = 0;
+  int tiles_per_unit = 1;  // 2 where paired
+  std::byte* data = nullptr;
+  const float* scales = nullptr;  // (tiles_per_unit), or none
+  const float* bias = nullptr;    // (rows), or none
+
+  jit::Affine affine() const { return {scales != nullptr, bias != nullptr}; }
+  std::int64_t units() const { return jit::divide_up(rows, jit::kLanes); }
+  std::int64_t bytes() const { return units() * tiles_per_unit * jit::tile_bytes(format, cols); }
+};
+
+struct NormWeights {
+  const float* weight = nullptr;  // (dim)
+  const float* bias = nullptr;    // (dim), LayerNorm only
+};
+
+// Norms without weights are not computed.
+struct LayerWeights {
+  NormWeights att_norm;
+  PackedMatrix wq, wk, wv;    // (q_dim, dim), (kv_dim, dim), (kv_dim, dim)
+  const float* q_norm;        // (head_dim), or none
+  const float* k_norm;        // (head_dim), or none
+  const float* att_sub_norm;  // (q_dim), or none
+  PackedMatrix wo;            // (dim, q_dim)
+  NormWeights ffn_norm;
+  PackedMatrix gate_up;       // (hidden_dim, dim), paired; up alone where nothing is gated
+  const float* ffn_sub_norm;  // (hidden_dim), or none
+  PackedMatrix down;          // (dim, hidden_dim)
+};
+
+// Which matrices of floats are multiplied as bf16, with inputs that are rounded so.
+enum class Bf16Products : std::uint8_t {
+  stored_so,   // those that the file has in BF16: their weights are exact
+  all_floats,  // those in F32 and F16 too, after rounding
+  none,
+};
+bool as_pairs(jit::Format format, Bf16Products which);
+
+class Weights {
+ public:
+  // Packs all of the file's tensors; each thread of the team packs the rows that it will later multiply, so
+  // that memory lies near its reader. Matrices that `bf16` names become bf16_pairs.
+  // Throws std::runtime_error if the file was cut short meanwhile.
+  Weights(const ModelFile& file, Team& team, Bf16Products bf16);
+
+  PackedMatrix embedding;   // (vocab_size, dim)
+  PackedMatrix classifier;  // (vocab_size, dim), may be the same memory
+  std::vector<LayerWeights> layers;
+  NormWeights final_norm;
+
+  std::size_t bytes() const { return memory_.size(); }
+  const std::byte* data() const { return memory_.data(); }
+  // Bytes of weights that the feed of one token reads, with the classifier.
+  std::int64_t bytes_per_token() const;
+
+ private:
+  class Layout;
+  struct PackJob;
+  std::vector<PackJob> lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16);
+
+  PagedMemory memory_;
+};
+
+}  // namespace llamajit

@@ -1,0 +1,110 @@
+#include "runtime/generate/scheduler.h"
+
+#include <algorithm>
+#include <cassert>
+#include <chrono>
+#include <limits>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+namespace llamajit {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+TokenId choose(Engine& engine, Sampler& sampler, const GenerationOptions& options) {
+  if (options.ignore_eos) {
+    const auto forbid = [&](TokenId token) {
+      if (token >= 0 && token < engine.config().vocab_size) {
+        engine.logits()[static_cast<std::size_t>(token)] = -std::numeric_limits<float>::infinity();
+      }
+    };
+    forbid(options.bos);
+    std::ranges::for_each(options.ends, forbid);
+  } else if (sampler.is_argmax()) {
+    return engine.argmax();
+  }
+  return sampler.sample(engine.logits());
+}
+
+}  // namespace
+
+std::string_view to_string(StopReason reason) {
+  switch (reason) {
+    case StopReason::bos:
+      return "beginning-of-sequence token";
+    case StopReason::eos:
+      return "end-of-sequence token";
+    case StopReason::max_tokens:
+      return "token limit (-n)";
+    case StopReason::context_end:
+      return "end of the context";
+    case StopReason::cancelled:
+      return "interrupted";
+    case StopReason::complete:
+      return "stop string (-r)";
+  }
+  return "";
+}
+
+void check_fits(std::span<const TokenId> prompt, const Engine& engine) {
+  if (prompt.size() <= static_cast<std::size_t>(engine.context())) return;
+  throw std::runtime_error(fmt::format("prompt: expected at most {} tokens (the context), found {}",
+                                       engine.context(), prompt.size()));
+}
+
+Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt,
+                    const GenerationOptions& options, const OnToken& on_token) {
+  assert(!prompt.empty() && options.in_cache >= 0 && options.prompt_part > 0);
+  assert(static_cast<std::size_t>(options.in_cache) < prompt.size());
+  check_fits(prompt, engine);
+  const auto cancelled = [&] {
+    return options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed);
+  };
+  Generation result;
+  result.prompt_tokens = static_cast<int>(prompt.size());
+  const auto start = Clock::now();
+  result.in_cache = options.in_cache;
+  const auto pos_of_rest = static_cast<std::size_t>(options.in_cache);
+  for (const TokenId token : prompt.subspan(pos_of_rest)) sampler.accept(token);
+  // In parts, so that a long prompt can be interrupted.
+  const auto part = static_cast<std::size_t>(options.prompt_part);
+  for (std::size_t pos = pos_of_rest; pos < prompt.size() && !cancelled(); pos += part) {
+    const std::size_t n = std::min(part, prompt.size() - pos);
+    engine.feed_all(prompt.subspan(pos, n), static_cast<int>(pos));
+    result.in_cache = static_cast<int>(pos + n);
+  }
+  result.prompt_seconds = seconds_since(start);
+
+  TokenId last = -1;
+  const auto generation_start = Clock::now();
+  const auto stop = [&](StopReason reason) {
+    result.reason = reason;
+    result.generation_seconds = seconds_since(generation_start);
+    return result;
+  };
+  for (int pos = result.prompt_tokens;; ++pos) {
+    if (cancelled()) return stop(StopReason::cancelled);
+    if (result.generated_tokens == options.max_tokens) return stop(StopReason::max_tokens);
+    if (pos > engine.context()) return stop(StopReason::context_end);
+    // Feeds the token before only now: what would follow the last one, nobody wants to know.
+    if (result.generated_tokens > 0) {
+      engine.feed(last, pos - 1, true);
+      result.in_cache = pos;
+    }
+    last = choose(engine, sampler, options);
+    if (!options.ignore_eos && last == options.bos) return stop(StopReason::bos);
+    if (!options.ignore_eos && std::ranges::count(options.ends, last) > 0) return stop(StopReason::eos);
+    sampler.accept(last);
+    ++result.generated_tokens;
+    on_token(last);
+    if (options.complete && options.complete()) return stop(StopReason::complete);
+  }
+}
+
+}  // namespace llamajit

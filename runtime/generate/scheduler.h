@@ -1,0 +1,50 @@
+// Prompt feed, then the generation loop.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "runtime/forward/engine.h"
+#include "runtime/generate/sampler.h"
+
+namespace llamajit {
+
+struct GenerationOptions {
+  int max_tokens = -1;                        // beyond the prompt; < 0: to the context's end
+  bool ignore_eos = false;                    // never choose BOS or a token that ends the text
+  TokenId bos = Vocab::kBos;                  // ends the text, too; -1: does not
+  std::vector<TokenId> ends{Vocab::kEos};     // any of these ends the text
+  const std::atomic<bool>* cancel = nullptr;  // when set to true, stops after the token at hand
+  std::function<bool()> complete{};           // asked after each token was reported; true: that was the text
+  int in_cache = 0;       // tokens of the prompt, less than all, that the engine was fed already
+  int prompt_part = 512;  // prompts are fed this many tokens at a time; between them cancel is looked at
+};
+
+enum class StopReason { bos, eos, max_tokens, context_end, cancelled, complete };
+std::string_view to_string(StopReason reason);
+
+struct Generation {
+  StopReason reason = StopReason::max_tokens;
+  int prompt_tokens = 0;
+  int generated_tokens = 0;
+  int in_cache = 0;               // tokens of prompt and text that the engine was fed
+  double prompt_seconds = 0;      // feeding the prompt, up to the first logits
+  double generation_seconds = 0;  // everything after that
+};
+
+// Called with each generated token.
+using OnToken = std::function<void(TokenId)>;
+
+// Throws std::runtime_error if the prompt does not fit into the engine's context.
+void check_fits(std::span<const TokenId> prompt, const Engine& engine);
+
+// Feeds what is not in the cache of `prompt` (one token at least) and generates until a token is chosen that
+// ends the text (it is not reported), max_tokens are out, the context is full, or it is complete or
+// cancelled. Throws what check_fits() throws.
+Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt,
+                    const GenerationOptions& options, const OnToken& on_token);
+
+}  // namespace llamajit

@@ -1,0 +1,122 @@
+#include "runtime/measure/bench.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+#include <optional>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include "runtime/measure/limits.h"
+#include "runtime/measure/some_tokens.h"
+
+namespace llamajit {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+void run_once(Engine& engine, const BenchTest& test, const std::vector<TokenId>& tokens) {
+  if (test.kind == BenchTest::Kind::prefill) {
+    engine.feed_all(tokens, test.depth);
+    return;
+  }
+  for (int i = 0; i < test.tokens; ++i)
+    engine.feed(tokens[static_cast<std::size_t>(i)], test.depth + i, true);
+}
+
+// Measures what bounds a test, bytes/s or operations/s; 0 on the scalar tier.
+class Limit {
+ public:
+  Limit(Engine& engine, BenchTest::Kind kind)
+      : kind_(kind), format_(engine.weights().layers.front().wq.format) {
+    if (engine.code().isa().generates()) limits_.emplace(engine);
+  }
+  double measure() const {
+    if (!limits_) return 0;
+    if (kind_ == BenchTest::Kind::decode) return limits_->read_weights();
+    return limits_->multiply(format_);
+  }
+
+ private:
+  BenchTest::Kind kind_;
+  jit::Format format_;
+  std::optional<MachineLimits> limits_;
+};
+
+double mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+double deviation(const std::vector<double>& values) {
+  if (values.size() < 2) return 0;
+  double squares = 0;
+  for (double value : values) squares += (value - mean(values)) * (value - mean(values));
+  return std::sqrt(squares / static_cast<double>(values.size() - 1));
+}
+
+void count_work(Engine& engine, BenchResult& result) {
+  const Config& c = engine.config();
+  const double layer_weights =
+      2.0 * c.dim * c.q_dim() + 2.0 * c.dim * c.kv_dim() + 3.0 * static_cast<double>(c.dim) * c.hidden_dim;
+  // On average half of the test's own tokens stand before one of them.
+  const double positions = result.test.depth + (result.test.tokens + 1) / 2.0;
+  result.operations_per_token = 2 * c.n_layers * layer_weights + 4.0 * c.n_layers * c.q_dim() * positions;
+  const double all_weights = static_cast<double>(engine.weights().bytes_per_token());
+  if (result.test.kind == BenchTest::Kind::decode) {
+    const double cached = static_cast<double>(engine.kv_cache().bytes_per_position()) * positions;
+    result.bytes_per_token = all_weights + cached;
+    result.operations_per_token += 2.0 * c.vocab_size * c.dim;
+  } else {
+    result.bytes_per_token = all_weights / std::min(result.test.tokens, engine.prefill().chunk());
+  }
+}
+
+}  // namespace
+
+std::string BenchTest::name() const {
+  std::string text = fmt::format("{}{}", kind == Kind::prefill ? "pp" : "tg", tokens);
+  if (depth > 0) text += fmt::format("@d{}", depth);
+  return text;
+}
+
+BenchResult run_bench(Engine& engine, const BenchTest& test, int repeats,
+                      const std::function<void()>& progress) {
+  const std::int64_t positions = std::int64_t{test.depth} + test.tokens;
+  if (positions > engine.context()) {
+    throw std::runtime_error(fmt::format("{}: expected at most {} positions (the context), found {}",
+                                         test.name(), engine.context(), positions));
+  }
+  const std::vector<TokenId> tokens = some_tokens(test.tokens, engine.config().vocab_size);
+  if (test.depth > 0) engine.feed_all(some_tokens(test.depth, engine.config().vocab_size), 0);
+  run_once(engine, test, tokens);
+  progress();
+  const Limit limit(engine, test.kind);
+  BenchResult result;
+  result.test = test;
+  result.threads = engine.threads();
+  count_work(engine, result);
+  const double work =
+      test.kind == BenchTest::Kind::decode ? result.bytes_per_token : result.operations_per_token;
+  std::vector<double> rates, limits, shares;
+  for (int i = 0; i < repeats; ++i) {
+    const auto start = Clock::now();
+    run_once(engine, test, tokens);
+    rates.push_back(test.tokens / seconds_since(start));
+    limits.push_back(limit.measure());
+    shares.push_back(limits.back() > 0 ? rates.back() * work / limits.back() : 0);
+    progress();
+  }
+  result.tokens_per_second = mean(rates);
+  result.deviation = deviation(rates);
+  result.limit = mean(limits);
+  result.limit_share = mean(shares);
+  return result;
+}
+
+}  // namespace llamajit

@@ -1,0 +1,127 @@
+#include "runtime/measure/kernel_work.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "jit/formats/packing.h"
+#include "jit/kernels/kv_layout.h"
+
+namespace llamajit {
+namespace {
+
+using jit::kLanes;
+
+constexpr std::int64_t kFloat = sizeof(float);
+
+// Codes, their scales, and a number for each subgroup.
+std::int64_t prepared_bytes(const jit::InputFormat& format, std::int64_t n) {
+  const int number = jit::subnumbers(format.group, format.subgroup, format.zero).bytes;
+  return format.codes_bytes(n) + format.groups(n) * kFloat + format.subgroups(n) * number;
+}
+
+// A vector of n activations as matrices take it.
+std::int64_t input_bytes(jit::Format format, std::int64_t n) {
+  const std::optional<jit::InputFormat> input = input_format(format);
+  return input ? prepared_bytes(*input, n) : n * kFloat;
+}
+
+// Rows [begin, end) of a product with one vector after another.
+template <class Key, class Args>
+KernelWork product(const Key& key, const Args& args, std::int64_t vectors) {
+  const std::int64_t matrices = is_gated(key.epilogue) ? 2 : 1;
+  const std::int64_t rows =
+      std::min<std::int64_t>(args.unit_end * kLanes, key.rows) - args.unit_begin * kLanes;
+  const std::int64_t weights =
+      (args.unit_end - args.unit_begin) * matrices * jit::tile_bytes(key.format, key.cols);
+  const std::int64_t out_accesses = key.epilogue == jit::Epilogue::add ? 2 : 1;
+  const std::int64_t bias = key.affine.bias ? rows * kFloat : 0;
+  return {weights + bias + vectors * (input_bytes(key.format, key.cols) + rows * kFloat * out_accesses),
+          2 * rows * key.cols * matrices * vectors};
+}
+
+// What a position takes in a head's cache: keys, values and their scales.
+template <class Key>
+std::int64_t position_bytes(const Key& key) {
+  const jit::KvLayout layout(key);
+  const std::int64_t scales = 2 * layout.blocks() * layout.scales_bytes() / kLanes;
+  return std::int64_t{2} * key.head_dim * layout.element_bytes() + scales;
+}
+
+// Of the ranges of a part: the last range and every `parts` before it, from part 0 on.
+std::int64_t positions_of_part(const jit::AttentionRangesArgs& args) {
+  const std::int64_t last = args.at->pos / jit::kAttentionRange;
+  std::int64_t positions = 0;
+  for (std::int64_t range = last - args.part; range >= 0; range -= args.parts) {
+    positions += range == last ? args.at->pos % jit::kAttentionRange + 1 : jit::kAttentionRange;
+  }
+  return positions;
+}
+
+struct WorkOf {
+  KernelWork operator()(const jit::EmbedKey& k, const jit::EmbedArgs& /*args*/) const {
+    return {jit::tile_bytes(k.format, k.dim) / kLanes + k.dim * kFloat, has_codes(k.format) ? k.dim : 0};
+  }
+  KernelWork operator()(const jit::NormKey& k, const jit::NormArgs& args) const {
+    const bool layer = k.kind == jit::NormKind::layer;
+    return {(2 * args.vectors + (layer ? 2 : 1)) * k.n * kFloat, args.vectors * (layer ? 7 : 4) * k.n};
+  }
+  KernelWork operator()(const jit::QuantizeKey& k, const jit::QuantizeArgs& /*args*/) const {
+    return {k.n * kFloat + prepared_bytes({false, k.group, k.subgroup, k.zero}, k.n), std::int64_t{3} * k.n};
+  }
+  KernelWork operator()(const jit::RoundKey& k, const jit::QuantizeArgs& /*args*/) const {
+    return {k.n * kFloat + jit::rounded_bytes(k.n), k.n};
+  }
+  KernelWork operator()(const jit::MatvecKey& k, const jit::MatvecArgs& args) const {
+    return product(k, args, 1);
+  }
+  KernelWork operator()(const jit::MatmulKey& k, const jit::MatmulArgs& args) const {
+    return product(k, args, args.n_tokens);
+  }
+  KernelWork operator()(const jit::RopeKey& k, const jit::RopeArgs& args) const {
+    const std::int64_t values = args.n_heads * k.head_dim;
+    return {args.n_tokens * 2 * (values + k.head_dim) * kFloat, args.n_tokens * 3 * values};
+  }
+  KernelWork operator()(const jit::KvAppendKey& k, const jit::KvAppendArgs& args) const {
+    return {args.n_tokens * args.n_kv_heads * (2 * k.head_dim * kFloat + position_bytes(k)), 0};
+  }
+  KernelWork operator()(const jit::AttentionKey& k, const jit::AttentionArgs& args) const {
+    const std::int64_t read = args.at->pos + k.tokens;
+    // Each token sees one position more than the one before it.
+    const std::int64_t seen = k.tokens * args.at->pos + std::int64_t{k.tokens} * (k.tokens + 1) / 2;
+    return {args.n_kv_heads * (read * position_bytes(k) + 2 * k.rows() * k.head_dim * kFloat),
+            args.n_kv_heads * k.group * seen * (std::int64_t{4} * k.head_dim + 5)};
+  }
+  KernelWork operator()(const jit::AttentionRangesKey& k, const jit::AttentionRangesArgs& args) const {
+    const std::int64_t positions = positions_of_part(args);
+    const std::int64_t ranges = jit::divide_up(positions, jit::kAttentionRange);
+    const std::int64_t moved = k.head_dim + ranges * jit::attention_record(k.head_dim);
+    return {positions * position_bytes(k) + k.group * moved * kFloat,
+            k.group * positions * (std::int64_t{4} * k.head_dim + 5)};
+  }
+  KernelWork operator()(const jit::AttentionMergeKey& k, const jit::AttentionMergeArgs& args) const {
+    const std::int64_t ranges = args.at->pos / jit::kAttentionRange + 1;
+    const std::int64_t moved = k.head_dim + ranges * jit::attention_record(k.head_dim);
+    return {args.n_heads * moved * kFloat, args.n_heads * ranges * std::int64_t{3} * k.head_dim};
+  }
+  KernelWork operator()(const jit::SoftmaxKey& k, const jit::SoftmaxArgs& /*args*/) const {
+    return {2 * k.n * kFloat, std::int64_t{5} * k.n};
+  }
+  KernelWork operator()(const jit::ArgmaxKey& /*key*/, const jit::ArgmaxArgs& args) const {
+    return {(args.end - args.begin) * kFloat, args.end - args.begin};
+  }
+  // No plan calls them.
+  template <jit::LessonKey Key>
+  KernelWork operator()(const Key& /*key*/, const typename Key::Args& /*args*/) const {
+    return {};
+  }
+};
+
+}  // namespace
+
+KernelWork work_of(const jit::KernelKey& key, const void* args) {
+  return std::visit(
+      [&]<class Key>(const Key& k) { return WorkOf{}(k, *static_cast<const typename Key::Args*>(args)); },
+      key);
+}
+
+}  // namespace llamajit

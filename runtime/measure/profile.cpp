@@ -1,0 +1,157 @@
+#include "runtime/measure/profile.h"
+
+#include <algorithm>
+#include <cassert>
+#include <chrono>
+#include <utility>
+
+#include "runtime/measure/some_tokens.h"
+
+namespace llamajit {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Seconds = std::chrono::duration<double>;
+
+double median(std::vector<double>& values) {
+  const auto middle = values.begin() + std::ssize(values) / 2;
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// What lies between two looks at the clock with nothing in between.
+double clock_cost() {
+  std::vector<double> costs;
+  for (int i = 0; i < 1000; ++i) {
+    const auto start = Clock::now();
+    costs.push_back(Seconds(Clock::now() - start).count());
+  }
+  return median(costs);
+}
+
+KernelProfile& entry_of(Profile& profile, const jit::KernelInfo& kernel) {
+  const auto found = std::ranges::find(profile.kernels, &kernel, &KernelProfile::kernel);
+  if (found != profile.kernels.end()) return *found;
+  return profile.kernels.emplace_back(KernelProfile{&kernel, 0, 0, {}});
+}
+
+void add_call(Profile& profile, const jit::KernelInfo& kernel, const void* args, double seconds) {
+  KernelProfile& entry = entry_of(profile, kernel);
+  ++entry.calls;
+  entry.seconds += seconds;
+  entry.work += work_of(kernel.key, args);
+  profile.seconds += seconds;
+}
+
+// Adds up the time of each call of a chunk.
+class Timer : public KernelObserver {
+ public:
+  explicit Timer(double clock_cost) : clock_cost_(clock_cost) {}
+
+  void call(const jit::KernelInfo& kernel, const void* args) override {
+    const auto start = Clock::now();
+    kernel.entry(args, kernel.key_address());
+    const double seconds = Seconds(Clock::now() - start).count() - clock_cost_;
+    add_call(profile, kernel, args, std::max(seconds, 0.0));
+  }
+
+  Profile profile;
+
+ private:
+  double clock_cost_;
+};
+
+}  // namespace
+
+double Profile::share(const jit::KernelInfo& kernel) const {
+  const KernelProfile* entry = find(kernel);
+  return entry != nullptr && seconds > 0 ? entry->seconds / seconds : 0;
+}
+
+const KernelProfile* Profile::find(const jit::KernelInfo& kernel) const {
+  const auto found = std::ranges::find(kernels, &kernel, &KernelProfile::kernel);
+  return found == kernels.end() ? nullptr : &*found;
+}
+
+std::vector<const Step*> token_steps(const Plan& plan) {
+  std::vector<const Step*> steps;
+  for (const auto* program : {&plan.feed_steps(0), &plan.classify_steps(0)}) {
+    for (const Step& step : *program) steps.push_back(&step);
+  }
+  return steps;
+}
+
+Profile count_token(Engine& engine) {
+  Profile profile;
+  profile.tokens = 1;
+  for (const Step* step : token_steps(engine.plan())) add_call(profile, *step->kernel, step->args, 0);
+  return profile;
+}
+
+Profile profile_token(Engine& engine, int position) {
+  assert(engine.threads() == 1 && position < engine.context());
+  constexpr double kSeconds = 0.2;
+  constexpr int kLeast = 5;
+  constexpr int kMost = 1000;
+  const std::vector<TokenId> tokens = some_tokens(position + 1, engine.config().vocab_size);
+  if (position > 0) engine.feed_all(std::span(tokens).first(static_cast<std::size_t>(position)), 0);
+  engine.plan().cursor() = {tokens.back(), position};
+
+  const std::vector<const Step*> steps = token_steps(engine.plan());
+  std::vector<std::vector<double>> times(steps.size());
+  for (std::vector<double>& of_step : times) of_step.reserve(kMost);
+  const double cost = clock_cost();
+  const auto begin = Clock::now();
+  for (int turn = 0; turn < kLeast || (turn < kMost && Seconds(Clock::now() - begin).count() < kSeconds);
+       ++turn) {
+    auto before = Clock::now();
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      steps[i]->entry(steps[i]->args, steps[i]->key);
+      const auto after = Clock::now();
+      times[i].push_back(Seconds(after - before).count());
+      before = after;
+    }
+  }
+  Profile profile;
+  profile.tokens = 1;
+  profile.position = position;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    profile.steps.push_back(std::max(median(times[i]) - cost, 0.0));
+    add_call(profile, *steps[i]->kernel, steps[i]->args, profile.steps.back());
+  }
+  return profile;
+}
+
+double token_seconds(Engine& engine, int position) {
+  constexpr double kSeconds = 0.3;
+  constexpr int kLeast = 5;
+  constexpr int kMost = 10000;
+  const TokenId token = some_tokens(position + 1, engine.config().vocab_size).back();
+  std::vector<double> times;
+  times.reserve(kMost);
+  const auto begin = Clock::now();
+  for (int turn = 0; turn < kLeast || (turn < kMost && Seconds(Clock::now() - begin).count() < kSeconds);
+       ++turn) {
+    const auto start = Clock::now();
+    engine.feed(token, position, true);
+    times.push_back(Seconds(Clock::now() - start).count());
+  }
+  return median(times);
+}
+
+Profile profile_prompt(Engine& engine, int n_tokens) {
+  assert(engine.threads() == 1 && n_tokens <= engine.prefill().chunk());
+  constexpr int kRepeats = 5;
+  const std::vector<TokenId> tokens = some_tokens(n_tokens, engine.config().vocab_size);
+  const double cost = clock_cost();
+  Profile best;
+  for (int i = 0; i < kRepeats; ++i) {
+    Timer timer(cost);
+    engine.prefill().feed_observed(tokens, 0, engine.plan().residual(), engine.team(), timer);
+    if (best.tokens == 0 || timer.profile.seconds < best.seconds) best = std::move(timer.profile);
+    best.tokens = n_tokens;
+  }
+  return best;
+}
+
+}  // namespace llamajit

@@ -1,0 +1,64 @@
+// What describes a model beside its weights.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "jit/kernels/epilogue.h"
+#include "jit/kernels/norm.h"
+
+namespace llamajit {
+
+// How the rotations' angles come about (RoPE, arXiv:2104.09864).
+struct RopeConfig {
+  enum class Scaling : std::uint8_t {
+    none,
+    linear,  // positions divided by `factor`
+    yarn,    // the same for slow rotations alone (YaRN, arXiv:2309.00071)
+  };
+  // Which values of a head are rotated together, of the first `dims`.
+  enum class Pairs : std::uint8_t {
+    adjacent,  // 2i and 2i + 1
+    halves,    // i and dims / 2 + i
+  };
+  float theta = 10000.0F;
+  Pairs pairs = Pairs::adjacent;
+  int dims = 0;  // of each head, from its beginning, are rotated; 0: all
+  Scaling scaling = Scaling::none;
+  float factor = 1.0F;
+  // YaRN: rotations that turn beta_fast times or more within the original context keep their angles, those
+  // that turn beta_slow times or less are scaled.
+  int original_context = 0;  // tokens
+  float beta_fast = 32.0F;
+  float beta_slow = 1.0F;
+  float magnitude = 1.0F;         // rotated values are multiplied by this, and with YaRN by
+                                  // 1 + ln(factor) / 10
+  std::vector<float> divisors{};  // (dims / 2) of each pair's frequency, as Llama 3.1 has them; empty: none
+};
+
+// The model's numbers. Readers guarantee: all counts > 0, head_dim even, n_heads % n_kv_heads == 0, and every
+// tensor's shape follows from these.
+struct Config {
+  int dim = 0;
+  int hidden_dim = 0;
+  int n_layers = 0;
+  int n_heads = 0;
+  int n_kv_heads = 0;
+  int vocab_size = 0;
+  int seq_len = 0;                 // the longest context the model was made for, in tokens
+  int head_size = 0;               // 0: dim / n_heads, which divides then
+  bool shared_classifier = false;  // the classifier is the embedding
+  float norm_eps = 1e-5F;
+  jit::NormKind norm = jit::NormKind::rms;           // of the residual stream
+  jit::Epilogue activation = jit::Epilogue::swiglu;  // what the feed-forward's first half ends with
+  bool parallel_residual = false;  // attention and feed-forward both start from the layer's input
+  RopeConfig rope{};
+
+  bool gated() const { return is_gated(activation); }
+  int rotated_dims() const { return rope.dims > 0 ? rope.dims : head_dim(); }
+  int head_dim() const { return head_size > 0 ? head_size : dim / n_heads; }
+  int q_dim() const { return head_dim() * n_heads; }
+  int kv_dim() const { return head_dim() * n_kv_heads; }
+};
+
+}  // namespace llamajit

@@ -1,0 +1,55 @@
+#include "runtime/model/families.h"
+
+#include <algorithm>
+
+namespace llamajit {
+namespace {
+
+using Pairs = RopeConfig::Pairs;
+
+constexpr Family kFamilies[] = {
+    // Llama 1 to 3, Mistral, TinyLlama, SmolLM, and whatever else was converted to it.
+    {.name = "llama", .qkv_bias = Presence::optional, .output_bias = Presence::optional},
+    {.name = "qwen2", .pairs = Pairs::halves, .qkv_bias = Presence::needed},
+    {.name = "qwen3", .pairs = Pairs::halves, .head_norms = Presence::needed},
+    // Pythia, KoAlpaca-Polyglot.
+    {.name = "gptneox",
+     .pairs = Pairs::halves,
+     .norm = jit::NormKind::layer,
+     .activation = jit::Epilogue::gelu,
+     .may_be_parallel = true,
+     .fused_qkv = true,
+     .qkv_bias = Presence::needed,
+     .output_bias = Presence::needed,
+     .ffn_bias = Presence::needed,
+     .classifier = Presence::needed},
+    {.name = "bitnet",
+     .pairs = Pairs::halves,
+     .sub_norms = Presence::needed,
+     .scales = Presence::optional,
+     .classifier = Presence::none},
+    // The 2B4T model, as Microsoft's converter writes it and as ik_llama.cpp's does.
+    {.name = "bitnet-b1.58",
+     .pairs = Pairs::halves,
+     .activation = jit::Epilogue::relu2glu,
+     .sub_norms = Presence::needed,
+     .scales = Presence::optional},
+    {.name = "bitnet-25",
+     .pairs = Pairs::halves,
+     .activation = jit::Epilogue::relu2glu,
+     .sub_norms = Presence::needed,
+     .scales = Presence::optional},
+};
+
+}  // namespace
+
+std::span<const Family> families() {
+  return kFamilies;
+}
+
+const Family* find_family(std::string_view name) {
+  const auto* const found = std::ranges::find(kFamilies, name, &Family::name);
+  return found == std::end(kFamilies) ? nullptr : found;
+}
+
+}  // namespace llamajit

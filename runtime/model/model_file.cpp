@@ -1,0 +1,41 @@
+#include "runtime/model/model_file.h"
+
+#include <algorithm>
+#include <functional>
+
+namespace llamajit {
+
+jit::SourceMatrix source(const Tensor& tensor) {
+  return {tensor.format, tensor.rows, tensor.cols, tensor.data, tensor.scales};
+}
+
+std::int64_t rotated_row(const Config& config, std::int64_t row) {
+  if (config.rope.pairs == RopeConfig::Pairs::adjacent) return row;
+  const std::int64_t at = row % config.head_dim();
+  if (at >= config.rotated_dims()) return row;
+  return row - at + at / 2 + at % 2 * (config.rotated_dims() / 2);
+}
+
+void ModelFile::check_intact() const {
+  for (const MappedFile& part : parts) part.check_intact();
+}
+
+std::vector<const Tensor*> ModelFile::tensors() const {
+  std::vector<const Tensor*> all{&embedding, &final_norm, &final_norm_bias};
+  for (const LayerTensors& l : layers) {
+    all.insert(all.end(), {&l.att_norm,      &l.wq,           &l.wk,          &l.wv,         &l.wo,
+                           &l.ffn_norm,      &l.gate,         &l.down,        &l.up,         &l.att_norm_bias,
+                           &l.ffn_norm_bias, &l.wq_bias,      &l.wk_bias,     &l.wv_bias,    &l.wo_bias,
+                           &l.up_bias,       &l.down_bias,    &l.wq_scale,    &l.wk_scale,   &l.wv_scale,
+                           &l.wo_scale,      &l.gate_scale,   &l.up_scale,    &l.down_scale, &l.q_norm,
+                           &l.k_norm,        &l.att_sub_norm, &l.ffn_sub_norm});
+  }
+  if (!config.shared_classifier) all.push_back(&classifier);
+  std::erase_if(all, [](const Tensor* tensor) { return !tensor->exists(); });
+  // Versions store the same tensors in different orders; all views lie in one mapping, so their addresses
+  // say which.
+  std::ranges::sort(all, std::less<>(), [](const Tensor* tensor) { return tensor->data.data(); });
+  return all;
+}
+
+}  // namespace llamajit

@@ -1,0 +1,78 @@
+// What every model reader produces: views into the mapped file, and the numbers that describe the model.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "jit/formats/packing.h"
+#include "runtime/base/mapped_file.h"
+#include "runtime/model/config.h"
+
+namespace llamajit {
+
+// A view of a tensor as the file stores it: row-major (rows, cols), a vector has one row. The views are byte
+// spans because files give no alignment.
+struct Tensor {
+  std::string name;  // as messages and `inspect` show it, e.g. "layers.3.wq"
+  jit::Format format;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+  std::span<const std::byte> data;  // as jit::SourceMatrix has them
+  std::span<const std::byte> scales;
+
+  std::size_t bytes() const { return data.size() + scales.size(); }
+  bool exists() const { return rows > 0; }
+};
+
+// As the kernels' packing takes it.
+jit::SourceMatrix source(const Tensor& tensor);
+
+// Of these, what comes behind `up` is there in some families only.
+struct LayerTensors {
+  Tensor att_norm;  // (1, dim)
+  Tensor wq;        // (q_dim, dim)
+  Tensor wk;        // (kv_dim, dim)
+  Tensor wv;        // (kv_dim, dim)
+  Tensor wo;        // (dim, q_dim)
+  Tensor ffn_norm;  // (1, dim)
+  Tensor gate;      // (hidden_dim, dim), where the activation is gated; llama2.c calls it w1
+  Tensor down;      // (dim, hidden_dim); w2
+  Tensor up;        // (hidden_dim, dim); w3
+
+  Tensor att_norm_bias, ffn_norm_bias;                            // (1, dim)
+  Tensor wq_bias, wk_bias, wv_bias, wo_bias, up_bias, down_bias;  // (1, rows of the matrix)
+  // (1, 1): what products with the matrix are multiplied with.
+  Tensor wq_scale, wk_scale, wv_scale, wo_scale, gate_scale, up_scale, down_scale;
+  Tensor q_norm, k_norm;  // (1, head_dim): of each head, before RoPE
+  Tensor att_sub_norm;    // (1, q_dim): of attention's result, before wo
+  Tensor ffn_sub_norm;    // (1, hidden_dim): before down
+};
+
+// The row of a query's or key's matrix in the file, or the value of a vector that goes with it, that is
+// number `row` of the packed one, where the two of each rotated pair stand side by side: attention's scores
+// are the same for every order of a head's dimensions that queries and keys share.
+std::int64_t rotated_row(const Config& config, std::int64_t row);
+
+struct ModelFile {
+  std::vector<MappedFile> parts;  // one, or those of a split file; own the bytes that views point into,
+  std::vector<std::vector<std::byte>> rearranged;  // but for what no part has as a Tensor has it
+  std::string file_format;                         // "llama2.c v0 (float32)"
+  Config config;
+  Tensor embedding;  // (vocab_size, dim)
+  std::vector<LayerTensors> layers;
+  Tensor final_norm;       // (1, dim)
+  Tensor final_norm_bias;  // (1, dim), where there is one
+  Tensor classifier;       // (vocab_size, dim); the same view as embedding where shared
+
+  // The file's; the first part's of a split one.
+  const std::string& path() const { return parts.front().path(); }
+  // Throws std::runtime_error that names the file if part of it is gone since it was mapped.
+  void check_intact() const;
+  // Every tensor of the file in file order, the shared classifier once.
+  std::vector<const Tensor*> tensors() const;
+};
+
+}  // namespace llamajit

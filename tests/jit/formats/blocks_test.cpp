@@ -1,0 +1,244 @@
+// ggml's blocks apart into groups and together again.
+#include <algorithm>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "jit/base/scalar_math.h"
+#include "jit/formats/format.h"
+#include "tests/support/block_values.h"
+#include "tests/support/random_matrix.h"
+
+namespace llamajit::test {
+namespace {
+
+using jit::FormatKind;
+using jit::FormatTraits;
+using jit::Group;
+
+// Where a format keeps f16 numbers, or the upper halves of f32s: for random bytes there that are neither NaN
+// nor infinite.
+std::vector<int> halves_of(FormatKind kind) {
+  switch (kind) {
+    case FormatKind::q4_1:
+    case FormatKind::q5_1:
+    case FormatKind::q4_k:
+    case FormatKind::q5_k:
+      return {0, 2};
+    case FormatKind::q2_k:
+      return {80, 82};
+    case FormatKind::q3_k:
+      return {108};
+    case FormatKind::q6_k:
+      return {208};
+    case FormatKind::tq1_0:
+      return {52};
+    case FormatKind::tq2_0:
+      return {64};
+    case FormatKind::i2_s:
+      return {};
+    case FormatKind::q4_0_f32:
+      return {2};
+    case FormatKind::q4_1_f32:
+      return {2, 6};
+    default:
+      return {0};
+  }
+}
+
+class Blocks : public testing::TestWithParam<FormatTraits> {
+ protected:
+  std::vector<std::byte> random_block() {
+    std::vector<std::byte> block(static_cast<std::size_t>(GetParam().block_bytes));
+    for (std::byte& byte : block) byte = static_cast<std::byte>(random_());
+    for (int at : halves_of(GetParam().kind)) block[static_cast<std::size_t>(at) + 1] &= std::byte{0xBF};
+    if (GetParam().kind == FormatKind::tq1_0) {
+      for (std::size_t i = 0; i < 52; ++i) block[i] = ternary_byte(i >= 48);
+    }
+    return block;
+  }
+
+ private:
+  // Not every byte is one of ternary digits: there are 243, or 81 of four digits.
+  std::byte ternary_byte(bool four) {
+    const auto number = static_cast<unsigned>(four ? random_() % 81 * 3 : random_() % 243);
+    return static_cast<std::byte>((number * 256 + 242) / 243);
+  }
+
+  std::mt19937_64 random_{1};
+};
+
+TEST_P(Blocks, JoinIsTheInverseOfSplit) {
+  for (int round = 0; round < 200; ++round) {
+    const std::vector<std::byte> block = random_block();
+    Group group;
+    if (GetParam().kind == FormatKind::i2_s) group.scale = 1;
+    split_block(GetParam().kind, block.data(), group);
+    std::vector<std::byte> joined(block.size());
+    join_block(GetParam().kind, group, joined.data());
+    ASSERT_EQ(joined, block) << round;
+  }
+}
+
+TEST_P(Blocks, GroupsHaveTheBlocksValues) {
+  for (int round = 0; round < 50; ++round) {
+    const std::vector<std::byte> block = random_block();
+    Group group;
+    group.scale = 1;  // for i2_s, which leaves it
+    split_block(GetParam().kind, block.data(), group);
+    for (int i = 0; i < GetParam().group; ++i) {
+      ASSERT_EQ(group_value(GetParam(), group, i), block_value(GetParam().kind, block.data(), i)) << i;
+    }
+  }
+}
+
+TEST_P(Blocks, CodesAndFactorsAreInTheirRanges) {
+  const int most = GetParam().kind == FormatKind::q1_0 ? 2 : (1 << GetParam().bits) - 1;
+  const int subgroups = GetParam().group / GetParam().subgroup;
+  for (int round = 0; round < 50; ++round) {
+    Group group;
+    split_block(GetParam().kind, random_block().data(), group);
+    EXPECT_LE(*std::max_element(group.codes, group.codes + GetParam().group), most);
+    if (!GetParam().has_subscales()) {
+      EXPECT_EQ(group.subscales[0], 1);
+    }
+    if (GetParam().mins == jit::Mins::none) {
+      EXPECT_EQ(group.min, 0.0F);
+    }
+    for (int i = 0; i < subgroups; ++i) {
+      EXPECT_LE(group.submins[i], GetParam().mins == jit::Mins::each ? 63 : 1);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, Blocks, testing::ValuesIn(jit::all_format_traits()),
+                         [](const auto& format) { return std::string(format.param.name); });
+INSTANTIATE_TEST_SUITE_P(LegacyFormats, Blocks,
+                         testing::Values(*jit::format_traits(FormatKind::q4_0_f32),
+                                         *jit::format_traits(FormatKind::q4_1_f32)),
+                         [](const auto& format) {
+                           return name_of({format.param.kind, format.param.group});
+                         });
+
+// Blocks made by hand, so that the two readers above can't be wrong together.
+std::vector<std::byte> zeros_with_scale(FormatKind kind, int at) {
+  std::vector<std::byte> block(static_cast<std::size_t>(jit::format_traits(kind)->block_bytes));
+  block[static_cast<std::size_t>(at) + 1] = std::byte{0x3C};  // 1.0
+  return block;
+}
+std::vector<double> values(FormatKind kind, const std::vector<std::byte>& block,
+                           std::initializer_list<int> which) {
+  Group group;
+  group.scale = 1;
+  split_block(kind, block.data(), group);
+  std::vector<double> found;
+  for (int i : which) found.push_back(group_value(*jit::format_traits(kind), group, i));
+  return found;
+}
+using Values = std::vector<double>;
+
+TEST(HandMadeBlocks, NibblesOfBothHalves) {
+  auto block = zeros_with_scale(FormatKind::q4_0, 0);
+  block[2] = std::byte{0xF1};
+  block[17] = std::byte{0x2A};
+  EXPECT_EQ(values(FormatKind::q4_0, block, {0, 1, 15, 16, 31}), (Values{-7, -8, 2, 7, -6}));
+  EXPECT_EQ(values(FormatKind::iq4_nl, block, {0, 1, 15, 16, 31}), (Values{-104, -127, 25, 113, -83}));
+}
+
+TEST(HandMadeBlocks, NibblesOfNeighbours) {
+  std::vector<std::byte> block(24);
+  const float min = -0.1F, scale = 0.7F;
+  std::memcpy(block.data(), &scale, sizeof scale);
+  block[4] = std::byte{0xF1};
+  block[19] = std::byte{0x2A};
+  EXPECT_EQ(values(FormatKind::q4_0_f32, block, {0, 1, 2, 30, 31}),
+            (Values{-7.0 * scale, 7.0 * scale, -8.0 * scale, 2.0 * scale, -6.0 * scale}));
+  block.assign(24, std::byte{0});
+  std::memcpy(block.data(), &min, sizeof min);
+  std::memcpy(block.data() + 4, &scale, sizeof scale);
+  block[23] = std::byte{0x2A};
+  EXPECT_EQ(values(FormatKind::q4_1_f32, block, {0, 30, 31}),
+            (Values{double{min}, 10.0 * scale + min, 2.0 * scale + min}));
+}
+
+TEST(HandMadeBlocks, FifthBitsOfQ5) {
+  auto block = zeros_with_scale(FormatKind::q5_0, 0);
+  block[2] = std::byte{0x02};  // weight 1
+  block[5] = std::byte{0x80};  // weight 31
+  block[7] = std::byte{0x05};  // weights 1 and 17
+  EXPECT_EQ(values(FormatKind::q5_0, block, {0, 1, 17, 31}), (Values{-16, 5, -16, 0}));
+}
+
+TEST(HandMadeBlocks, SubscalesAndSubminsOfQ2K) {
+  auto block = zeros_with_scale(FormatKind::q2_k, 80);
+  block[83] = std::byte{0x40};            // min 2
+  block[9] = std::byte{0x35};             // weights 144-159: subscale 5, submin 3
+  block[16 + 32 + 16] = std::byte{0x03};  // weight 144
+  block[16 + 32 + 17] = std::byte{0x80};  // weight 128 + 96 + 17 = 241
+  block[15] = std::byte{0x0F};            // weights 240-255: subscale 15
+  EXPECT_EQ(values(FormatKind::q2_k, block, {143, 144, 145, 241, 242}), (Values{0, 15 - 6, -6, 30, 0}));
+}
+
+TEST(HandMadeBlocks, SubscalesOfQ3K) {
+  auto block = zeros_with_scale(FormatKind::q3_k, 108);
+  block[96] = std::byte{0xA0};   // weights 128-143: subscale 8's nibble 10
+  block[104] = std::byte{0x20};  // its upper bits 2: 42 - 32 = 10
+  block[0] = std::byte{0x10};    // weight 128: third bit, so 0 and not -4
+  block[32 + 32] = std::byte{0x01};
+  EXPECT_EQ(values(FormatKind::q3_k, block, {0, 128, 129}), (Values{128, 10, -40}));
+}
+
+TEST(HandMadeBlocks, SubscalesOfQ4KAndQ5K) {
+  auto block = zeros_with_scale(FormatKind::q4_k, 0);
+  block[3] = std::byte{0x3C};        // min 1
+  block[5] = std::byte{0xC2};        // subscale 1 = 2, upper bits of subscale 5
+  block[9] = std::byte{0x43};        // submin 1 = 3, upper bits of submin 5
+  block[13] = std::byte{0x71};       // subscale 5 = 49, submin 5 = 16 + 7
+  block[16] = std::byte{0x50};       // weight 32
+  block[16 + 64] = std::byte{0x20};  // weight 160
+  EXPECT_EQ(values(FormatKind::q4_k, block, {0, 32, 33, 160}), (Values{0, 10 - 3, -3, 98 - 23}));
+}
+
+TEST(HandMadeBlocks, BothPartsOfQ6KsCodes) {
+  auto block = zeros_with_scale(FormatKind::q6_k, 208);
+  block[192 + 2] = std::byte{0xFF};  // weights 32-47: -1
+  block[32] = std::byte{0x05};
+  block[128] = std::byte{0x0C};  // pair 1: weight 32
+  EXPECT_EQ(values(FormatKind::q6_k, block, {0, 32, 33}), (Values{0, -(48 + 5 - 32), 32}));
+}
+
+TEST(HandMadeBlocks, SubscalesOfIq4Xs) {
+  auto block = zeros_with_scale(FormatKind::iq4_xs, 0);
+  block[3] = std::byte{0x80};        // subscale 7: upper bits 2
+  block[7] = std::byte{0x30};        // and nibble 3: 35 - 32
+  block[8 + 112] = std::byte{0x8F};  // weights 224 and 240
+  EXPECT_EQ(values(FormatKind::iq4_xs, block, {0, 224, 240}), (Values{-32 * -127, 3 * 113, 3}));
+}
+
+TEST(HandMadeBlocks, TernaryDigits) {
+  auto block = zeros_with_scale(FormatKind::tq1_0, 52);
+  // Digits 2 1 0 2 1: 2*81 + 27 + 6 + 1 = 196 of 243.
+  block[1] = block[32] = std::byte{(196 * 256 + 242) / 243};
+  // Digits 0 2 1 2: 0 + 54 + 9 + 6 = 69.
+  block[51] = std::byte{(69 * 256 + 242) / 243};
+  EXPECT_EQ(values(FormatKind::tq1_0, block, {1, 33, 65, 97, 129}), (Values{1, 0, -1, 1, 0}));
+  EXPECT_EQ(values(FormatKind::tq1_0, block, {160, 176, 192, 208, 224}), (Values{1, 0, -1, 1, 0}));
+  EXPECT_EQ(values(FormatKind::tq1_0, block, {243, 247, 251, 255}), (Values{-1, 1, 0, 1}));
+}
+
+TEST(HandMadeBlocks, OneAndTwoBits) {
+  auto block = zeros_with_scale(FormatKind::q1_0, 0);
+  block[3] = std::byte{0x81};
+  EXPECT_EQ(values(FormatKind::q1_0, block, {7, 8, 9, 15, 16}), (Values{-1, 1, -1, 1, -1}));
+  EXPECT_EQ(values(FormatKind::q2_0, block, {3, 4, 5, 6, 7}), (Values{-1, 0, -1, -1, 1}));
+  std::vector<std::byte> i2_s(32);
+  i2_s[1] = std::byte{0x86};  // 2 0 1 2
+  EXPECT_EQ(values(FormatKind::i2_s, i2_s, {0, 1, 33, 65, 97}), (Values{-1, 1, -1, 0, 1}));
+}
+
+}  // namespace
+}  // namespace llamajit::test

@@ -1,0 +1,165 @@
+// A K/V head's attention in parts: each part and the merge against their twins, and all together against the
+// attention that one thread does alone.
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "jit/kernels/kv_layout.h"
+#include "jit/twins/reference.h"
+#include "tests/support/kernel_check.h"
+#include "tests/support/kv_values.h"
+
+namespace llamajit::test {
+namespace {
+
+using jit::AttentionArgs;
+using jit::AttentionKey;
+using jit::AttentionMergeArgs;
+using jit::AttentionMergeKey;
+using jit::AttentionRangesArgs;
+using jit::AttentionRangesKey;
+using jit::Cursor;
+using jit::ElementType;
+using jit::KvLayout;
+
+constexpr int kSeqLen = 1040;  // five ranges, the last of sixteen positions
+
+struct Inputs {
+  std::vector<float> q;
+  std::vector<std::byte> keys, values;
+};
+
+Inputs random_inputs(const AttentionRangesKey& key, float magnitude) {
+  CallMemory source(Edge::back, static_cast<std::uint64_t>(key.head_dim));
+  const KvLayout layout(key);
+  return {source.random_floats(static_cast<std::size_t>(key.group * key.head_dim), -magnitude, magnitude),
+          random_keys(layout, 1, source), random_values(layout, 1, source)};
+}
+
+std::size_t records_floats(int n_heads, int head_dim, int seq_len) {
+  return static_cast<std::size_t>(n_heads * jit::attention_ranges(seq_len) * jit::attention_record(head_dim));
+}
+
+// The twins, one after the other, as threads would; then what one thread makes of the same.
+void expect_parts_make_the_whole(const AttentionRangesKey& key, const Inputs& in, int position, int parts) {
+  std::vector<float> scratch(static_cast<std::size_t>(key.whole().scratch_floats()));
+  std::vector<float> whole(in.q.size()), merged(in.q.size());
+  const Cursor at{-1, position};
+  reference(key.whole(), AttentionArgs{in.q.data(), in.keys.data(), in.values.data(), whole.data(),
+                                       scratch.data(), &at, 1});
+  std::vector<float> records(records_floats(key.group, key.head_dim, key.seq_len), -1e30F);
+  for (int part = 0; part < parts; ++part) {
+    reference(key, AttentionRangesArgs{in.q.data(), in.keys.data(), in.values.data(), records.data(),
+                                       scratch.data(), &at, part, parts});
+  }
+  reference(AttentionMergeKey{key.head_dim, key.seq_len},
+            AttentionMergeArgs{records.data(), merged.data(), &at, key.group});
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    ASSERT_EQ(std::bit_cast<std::uint32_t>(whole[i]), std::bit_cast<std::uint32_t>(merged[i]))
+        << kernel_name(key) << ", position " << position << ", " << parts << " parts, [" << i << "]";
+  }
+}
+
+class AttentionSplit : public testing::TestWithParam<std::tuple<ElementType, int>> {
+ protected:
+  AttentionRangesKey key(int group) const {
+    return {std::get<0>(GetParam()), std::get<1>(GetParam()), group, kSeqLen};
+  }
+};
+
+TEST_P(AttentionSplit, PartsAreTheirTwins) {
+  for (const int group : {1, 3, 8}) {
+    if (kSanitized && group != 3) continue;
+    const AttentionRangesKey shape = key(group);
+    const Inputs in = random_inputs(shape, 3);
+    Kernels kernels(shape);
+    for (const auto& [position, parts] : {std::pair{0, 2}, {255, 1}, {256, 2}, {700, 2}, {1039, 4}}) {
+      for (int part = 0; part < parts; part += std::max(1, parts - 1)) {
+        kernels.check(
+            1, fmt::format("position {}, part {} of {}", position, part, parts), [&](CallMemory& memory) {
+              AttentionRangesArgs args{};
+              args.q = memory.copy_of("q", in.q);
+              args.k_cache = memory.copy_of("k_cache", in.keys);
+              args.v_cache = memory.copy_of("v_cache", in.values);
+              args.records =
+                  memory.allocate<float>("records", records_floats(group, shape.head_dim, kSeqLen));
+              args.scratch =
+                  memory.scratch("scratch", static_cast<std::size_t>(shape.whole().scratch_floats()));
+              args.at = memory.copy_of("at", std::vector<Cursor>{{-1, position}});
+              args.part = part;
+              args.parts = parts;
+              return args;
+            });
+      }
+    }
+  }
+}
+
+TEST_P(AttentionSplit, PartsMakeTheWhole) {
+  for (const auto& [group, magnitude] : {std::pair{1, 1.0F}, {2, 30.0F}}) {
+    const AttentionRangesKey shape = key(group);
+    const Inputs in = random_inputs(shape, magnitude);
+    for (const int position : {0, 255, 256, 511, 512, 1039}) {
+      if (kSanitized && position != 512) continue;
+      for (const int parts : {1, 2, 3, 7}) expect_parts_make_the_whole(shape, in, position, parts);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+std::string case_name(const testing::TestParamInfo<std::tuple<ElementType, int>>& shape) {
+  const auto [type, head_dim] = shape.param;
+  return fmt::format("{}_{}", name_of(type), head_dim);
+}
+
+INSTANTIATE_TEST_SUITE_P(Grid, AttentionSplit,
+                         testing::Combine(testing::ValuesIn(kKvTypes),
+                                          testing::Values(2, 8, 44, 48, 64, 128)),
+                         case_name);
+
+class AttentionMerge : public testing::TestWithParam<int> {};
+
+// Records as ranges leave them, of weights that are alike and of weights that are worlds apart.
+TEST_P(AttentionMerge, IsItsTwin) {
+  const int head_dim = GetParam();
+  for (const int seq_len : {272, 512, 2048}) {
+    const AttentionMergeKey key{head_dim, seq_len};
+    Kernels kernels(key);
+    for (const int n_heads : {1, 2, 5}) {
+      for (const int position : {0, 255, 256, seq_len - 1}) {
+        for (const float spread : {1.0F, 300.0F}) {
+          kernels.check(2, fmt::format("{} heads, position {}, spread {}", n_heads, position, spread),
+                        [&](CallMemory& memory) {
+                          const auto record = static_cast<std::size_t>(jit::attention_record(head_dim));
+                          const auto behind = static_cast<std::size_t>(jit::round_up(head_dim, jit::kLanes));
+                          auto records = memory.random_floats(records_floats(n_heads, head_dim, seq_len));
+                          for (std::size_t at = behind; at < records.size(); at += record) {
+                            records[at] *= spread;
+                            records[at + 1] = 1 + records[at + 1] * records[at + 1] * 100;
+                          }
+                          AttentionMergeArgs args{};
+                          args.records = memory.copy_of("records", records);
+                          args.out =
+                              memory.allocate<float>("out", static_cast<std::size_t>(n_heads * head_dim));
+                          args.at = memory.copy_of("at", std::vector<Cursor>{{-1, position}});
+                          args.n_heads = n_heads;
+                          return args;
+                        });
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Grid, AttentionMerge,
+                         testing::Values(2, 4, 6, 8, 16, 20, 32, 44, 48, 64, 80, 96, 128, 256),
+                         testing::PrintToStringParamName());
+
+}  // namespace
+}  // namespace llamajit::test

@@ -1,0 +1,62 @@
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "jit/kernels/kernels.h"
+#include "tests/support/kernel_check.h"
+#include "tests/support/random_matrix.h"
+
+namespace llamajit::test {
+namespace {
+
+using jit::Cursor;
+using jit::EmbedArgs;
+using jit::EmbedKey;
+using jit::Format;
+
+constexpr int kRows = 37;
+
+void check(const EmbedKey& key) {
+  std::mt19937_64 random(static_cast<std::uint64_t>(key.dim));
+  const RandomMatrix table(key.format, kRows, key.dim, random);
+  const std::vector<std::byte> packed = table.packed();
+  Kernels kernels(key);
+  for (int token : {0, 1, 15, 16, 31, 32, kRows - 1}) {
+    const auto result = kernels.check(0, fmt::format("token {}", token), [&](CallMemory& memory) {
+      EmbedArgs args{};
+      args.table = memory.copy_of("table", packed);
+      args.out = memory.allocate<float>("out", static_cast<std::size_t>(key.dim));
+      args.at = memory.copy_of("at", std::vector<Cursor>{{token, -1}});
+      return args;
+    });
+    for (int k = 0; k < key.dim; ++k) {
+      // What a double holds exactly: this is the one right float.
+      ASSERT_EQ(result->view<float>("out")[static_cast<std::size_t>(k)],
+                static_cast<float>(table.value(token, k)))
+          << kernel_name(key) << ", token " << token << ", column " << k;
+    }
+  }
+}
+
+class Embed : public testing::TestWithParam<Format> {};
+
+TEST_P(Embed, EveryLength) {
+  const int step = std::max(1, GetParam().group);
+  for (int n = 1; n <= (has_codes(GetParam()) ? 3 : 36); ++n) check({GetParam(), n * step});
+  if (has_codes(GetParam())) check({GetParam(), 17 * step});
+}
+
+TEST_P(Embed, RealSizes) {
+  const int step = std::max(1, GetParam().group);
+  for (int dim : {44, 64, 172, 288, 768, 2048}) {
+    check({GetParam(), static_cast<int>(jit::round_up(dim, step))});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, Embed, testing::ValuesIn(every_format()),
+                         [](const auto& shape) { return name_of(shape.param); });
+
+}  // namespace
+}  // namespace llamajit::test

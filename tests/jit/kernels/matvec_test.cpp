@@ -1,0 +1,280 @@
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "jit/kernels/kernels.h"
+#include "tests/support/kernel_check.h"
+#include "tests/support/products.h"
+
+namespace llamajit::test {
+namespace {
+
+using jit::Epilogue;
+using jit::Format;
+using jit::FormatKind;
+using jit::MatvecArgs;
+using jit::MatvecKey;
+
+// One matrix product: its operands, its kernels, and its result in plain mathematics.
+class Product {
+ public:
+  Product(const MatvecKey& key, std::uint64_t seed)
+      : key_(key),
+        seed_(seed),
+        matrix_(key.format, key.rows, key.cols, {key.epilogue, key.affine}, seed),
+        x_(random_activations(key.format, key.cols, seed)),
+        kernels_(key) {}
+
+  int units() const { return matrix_.units(); }
+
+  std::unique_ptr<CallMemory> check(int unit_begin, int unit_end) {
+    return kernels_.check(
+        seed_, fmt::format("units [{}, {})", unit_begin, unit_end), [&](CallMemory& memory) {
+          MatvecArgs args{};
+          args.w = memory.copy_of("w", matrix_.packed());
+          if (!input_format(key_.format)) {
+            args.x = memory.copy_of("x", x_.x);
+          } else {
+            args.xq = {memory.copy_of("codes", x_.codes), memory.copy_of("scales", x_.scales),
+                       memory.copy_of("offsets", x_.offsets), memory.copy_of("sums", x_.sums),
+                       memory.copy_of("subsums", x_.subsums)};
+          }
+          args.out = memory.uniform("out", static_cast<std::size_t>(key_.rows));
+          args.unit_begin = unit_begin;
+          args.unit_end = unit_end;
+          if (key_.affine.scale) args.scales = memory.copy_of("scales of W", matrix_.scales());
+          if (key_.affine.bias) args.bias = memory.copy_of("bias", matrix_.bias());
+          return args;
+        });
+  }
+
+  // The twin's result against sums in double.
+  void expect_is_right(const CallMemory& result) const {
+    CallMemory before(Edge::back, seed_);
+    const std::vector<float> old = before.random_floats(static_cast<std::size_t>(key_.rows));
+    std::vector<double> expected, bounds;
+    for (int row = 0; row < key_.rows; ++row) {
+      const Sum sum = matrix_.result(x_, row, old[static_cast<std::size_t>(row)]);
+      expected.push_back(sum.value);
+      bounds.push_back(sum.bound);
+    }
+    expect_within(fmt::format("{}, seed {}", kernel_name(key_), seed_), result.view<float>("out"), expected,
+                  bounds);
+  }
+
+ private:
+  MatvecKey key_;
+  std::uint64_t seed_;
+  ProductMatrix matrix_;
+  Activations x_;
+  Kernels<MatvecKey> kernels_;
+};
+
+void check_whole(const MatvecKey& key) {
+  Product product(key, static_cast<std::uint64_t>(key.rows) * 10007 + static_cast<std::uint64_t>(key.cols));
+  product.expect_is_right(*product.check(0, product.units()));
+}
+
+using Case = std::tuple<Finish, Format, int>;  // and streams
+
+class Matvec : public testing::TestWithParam<Case> {
+ protected:
+  const Finish& finish() const { return std::get<0>(GetParam()); }
+  Format format() const { return std::get<1>(GetParam()); }
+  MatvecKey key(int rows, int columns) const {
+    return {format(), rows, columns, finish().epilogue, std::get<2>(GetParam()), finish().affine};
+  }
+  // Columns: a number that the format can have, near n.
+  int cols(int n) const {
+    return format().group == 0 ? n : static_cast<int>(jit::round_up(n, format().group));
+  }
+};
+
+TEST_P(Matvec, OneBlockAndEveryRowTail) {
+  for (int rows = 1; rows <= 18; ++rows) check_whole(key(rows, cols(1)));
+}
+
+TEST_P(Matvec, EveryColumnTail) {
+  const int step = std::max(format().group, 1);
+  for (int n = 1; n <= 18; ++n) {
+    if (n * step <= 1200) check_whole(key(21, n * step));
+  }
+}
+
+TEST_P(Matvec, OddNumbersOfBlocks) {
+  for (int rows : {31, 33, 48, 63, 65, 80, 81, 97, 113, 144}) check_whole(key(rows, cols(44)));
+}
+
+TEST_P(Matvec, RealSizes) {
+  for (int n : {64, 172, 288, 768, 2048, 5632}) check_whole(key(kSanitized ? 17 : 70, cols(n)));
+}
+
+TEST_P(Matvec, AnySplitOfTheUnitsGivesTheSameAndTouchesItsRowsOnly) {
+  for (int rows : {75, 80}) {
+    Product product(key(rows, cols(40)), 99);
+    // The twin leaves other rows as they were, and so must the kernel: all of `out` is compared.
+    for (int begin = 0; begin <= product.units(); ++begin) {
+      for (int end = begin; end <= product.units(); ++end) product.check(begin, end);
+    }
+  }
+}
+
+// All weights' codes -128 or 127 and all activations' 127 or -127: what would saturate 16-bit sums.
+TEST(MatvecQ8, LargestCodesAreSummedExactly) {
+  for (int group : {4, 64, 512}) {
+    for (int weight_code : {-128, 127}) {
+      for (int x_code : {-127, 127}) {
+        const MatvecKey key{q8(group), 16, group, Epilogue::store};
+        const std::vector<std::byte> codes(static_cast<std::size_t>(16 * group),
+                                           static_cast<std::byte>(weight_code));
+        const std::vector<float> ones(16, 1.0F);
+        std::vector<std::byte> packed(static_cast<std::size_t>(jit::packed_bytes(key.format, 16, group)));
+        jit::pack_tile({key.format, 16, group, codes, std::as_bytes(std::span(ones))}, 0, packed.data());
+        Kernels kernels(key);
+        const auto result =
+            kernels.check(0, fmt::format("{} x {}", weight_code, x_code), [&](CallMemory& memory) {
+              const auto count = static_cast<std::size_t>(group);
+              MatvecArgs args{};
+              args.w = memory.copy_of("w", packed);
+              args.xq = {memory.copy_of("codes", std::vector(count, static_cast<std::int8_t>(x_code))),
+                         memory.copy_of("scales", std::vector{1.0F}),
+                         memory.copy_of("offsets", std::vector{-128 * group * x_code}), nullptr, nullptr};
+              args.out = memory.allocate<float>("out", 16);
+              args.unit_end = 1;
+              return args;
+            });
+        for (float sum : result->view<float>("out"))
+          EXPECT_EQ(sum, static_cast<float>(group * weight_code * x_code));
+      }
+    }
+  }
+}
+
+// The smallest and the largest scale of a subgroup that a format can store.
+std::vector<int> extreme_subscales(FormatKind kind) {
+  switch (kind) {
+    case FormatKind::q2_k:
+      return {0, 15};
+    case FormatKind::q4_k:
+    case FormatKind::q5_k:
+      return {0, 63};
+    case FormatKind::q3_k:
+    case FormatKind::iq4_xs:
+      return {-32, 31};
+    case FormatKind::q6_k:
+      return {-128, 127};
+    default:
+      return {1};
+  }
+}
+
+// The same of blocks: whatever sums stay within 16 bits, the largest do, and totals within 32.
+TEST(MatvecBlocks, LargestCodesAreSummedExactly) {
+  for (const jit::FormatTraits& traits : jit::all_format_traits()) {
+    for (const int subscale : extreme_subscales(traits.kind)) {
+      const MatvecKey key{{traits.kind, traits.group}, 16, traits.group, Epilogue::store};
+      jit::Group group{};
+      const int digits = traits.kind == FormatKind::tq1_0 ? 3 : 1 << traits.bits;  // it stores ternary ones
+      const int code = (digits - 1) << traits.shift;
+      std::ranges::fill(group.codes, static_cast<std::uint8_t>(code));
+      std::ranges::fill(group.subscales, static_cast<std::int8_t>(subscale));
+      const int submin = traits.mins == jit::Mins::each ? extreme_subscales(traits.kind).back() : 1;
+      std::ranges::fill(group.submins, static_cast<std::uint8_t>(submin));
+      group.scale = 1.0F;
+      group.min = traits.mins == jit::Mins::none ? 0.0F : -1.0F;
+      std::vector<std::byte> blocks(static_cast<std::size_t>(16 * traits.block_bytes));
+      for (int row = 0; row < 16; ++row)
+        join_block(traits.kind, group, &blocks[static_cast<std::size_t>(row * traits.block_bytes)]);
+      const std::vector<float> ones(1, 1.0F);
+      std::vector<std::byte> packed(static_cast<std::size_t>(jit::packed_bytes(key.format, 16, key.cols)));
+      const jit::SourceMatrix source{key.format, 16, key.cols, blocks, std::as_bytes(std::span(ones))};
+      jit::pack_tile(source, 0, packed.data());
+      const jit::InputFormat input = *input_format(key.format);
+      const auto subgroups = static_cast<std::size_t>(input.subgroups(key.cols));
+      for (const int x : {-127, 127}) {
+        Kernels kernels(key);
+        const int sum = input.subgroup * x;  // of a subgroup's codes
+        const auto result =
+            kernels.check(0, fmt::format("subscale {}, x {}", subscale, x), [&](CallMemory& memory) {
+              const auto n = static_cast<std::size_t>(key.cols);
+              MatvecArgs args{};
+              args.w = memory.copy_of("w", packed);
+              args.xq = {memory.copy_of("codes", std::vector(n, static_cast<std::int8_t>(x))),
+                         memory.copy_of("scales", std::vector{1.0F}),
+                         memory.copy_of("offsets", std::vector(subgroups, -input.zero * sum)),
+                         memory.copy_of("sums", std::vector(subgroups, static_cast<float>(sum))),
+                         memory.copy_of("subsums", std::vector(subgroups, static_cast<std::int16_t>(sum)))};
+              args.out = memory.allocate<float>("out", 16);
+              args.unit_end = 1;
+              return args;
+            });
+        const int value = (traits.codebook ? jit::kCodebook[15] : code) - traits.zero;
+        const auto total = static_cast<float>(std::int64_t{key.cols} * x * value * subscale);
+        const double minima = double{group.min} * submin * key.cols * x;
+        for (float out : result->view<float>("out")) {
+          EXPECT_EQ(out, static_cast<float>(double{total} + minima)) << traits.name << ", " << subscale;
+        }
+      }
+    }
+  }
+}
+
+TEST(MatvecF32, SubnormalAndHugeNumbers) {
+  const MatvecKey key{kF32, 33, 44, Epilogue::store};
+  std::mt19937_64 random(8);
+  const std::vector<std::byte> packed = RandomMatrix(kF32, 33, 44, random).packed();
+  Kernels kernels(key);
+  for (float magnitude : {0.0F, 1e-44F, 1e-40F, 1e-37F, 1e37F}) {
+    kernels.check(1, fmt::format("magnitude {}", magnitude), [&](CallMemory& memory) {
+      MatvecArgs args{};
+      args.w = memory.copy_of("w", packed);
+      args.x = memory.uniform("x", 44, -magnitude, magnitude);
+      args.out = memory.allocate<float>("out", 33);
+      args.unit_end = 3;
+      return args;
+    });
+  }
+}
+
+// What goes in or comes out below 2^-126 is zero on every tier, whether an instruction makes it so or not.
+TEST(MatvecPairs, SubnormalAndHugeNumbers) {
+  constexpr Format kPairs{FormatKind::bf16_pairs, 0};
+  const MatvecKey key{kPairs, 33, 44, Epilogue::store};
+  std::mt19937_64 random(8);
+  const std::vector<std::byte> packed = RandomMatrix(kPairs, 33, 44, random).packed();
+  Kernels kernels(key);
+  for (float magnitude : {0.0F, 1e-40F, 1e-38F, 1e-37F, 1e37F, 3e38F}) {
+    Activations x;
+    x.x = CallMemory(Edge::back, 1).random_floats(44, -magnitude, magnitude);
+    round_to_pairs(x);
+    kernels.check(1, fmt::format("magnitude {}", magnitude), [&](CallMemory& memory) {
+      MatvecArgs args{};
+      args.w = memory.copy_of("w", packed);
+      args.xq.codes = memory.copy_of("x", x.codes);
+      args.out = memory.allocate<float>("out", 33);
+      args.unit_end = 3;
+      return args;
+    });
+  }
+}
+
+std::string case_name(const testing::TestParamInfo<Case>& shape) {
+  return fmt::format("{}_streams_{}", product_name(std::get<0>(shape.param), std::get<1>(shape.param)),
+                     std::get<2>(shape.param));
+}
+
+INSTANTIATE_TEST_SUITE_P(Grid, Matvec,
+                         testing::Combine(testing::ValuesIn(kEpilogues), testing::ValuesIn(every_format()),
+                                          testing::Values(1, 2, 4)),
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(Finishes, Matvec,
+                         testing::Combine(testing::ValuesIn(kFinishes), testing::Values(kF32, q8(64)),
+                                          testing::Values(1, 4)),
+                         case_name);
+
+}  // namespace
+}  // namespace llamajit::test

@@ -1,0 +1,107 @@
+#include "runtime/base/team.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <initializer_list>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <sched.h>
+
+namespace llamajit {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+TEST(Team, SharesCoverEverythingOnceAndEvenly) {
+  for (std::int64_t n = 0; n < 70; ++n) {
+    for (int threads = 1; threads <= 17; ++threads) {
+      std::int64_t expected = 0;
+      for (int t = 0; t < threads; ++t) {
+        const auto [begin, end] = share_of(n, t, threads);
+        EXPECT_EQ(begin, expected);
+        EXPECT_GE(end - begin, n / threads);
+        EXPECT_LE(end - begin, (n + threads - 1) / threads);
+        expected = end;
+      }
+      EXPECT_EQ(expected, n);
+    }
+  }
+}
+
+class TeamOf : public ::testing::TestWithParam<int> {};
+
+TEST_P(TeamOf, RunsEveryJobOnceOnEveryThread) {
+  Team team(GetParam());
+  EXPECT_EQ(team.size(), GetParam());
+  std::vector<int> calls(static_cast<std::size_t>(GetParam()));  // plain: run() orders them
+  auto job = [&](int thread) { ++calls[static_cast<std::size_t>(thread)]; };
+  constexpr int kRuns = 500;
+  for (int i = 0; i < kRuns; ++i) team.run(job);
+  for (const int count : calls) EXPECT_EQ(count, kRuns);
+}
+
+// Each thread writes its cell, and after the barrier reads all: were one let through too early, it would see
+// an old value; were writes not visible, too. Also with more threads than CPUs, in bounded time.
+TEST_P(TeamOf, NobodyPassesTheBarrierBeforeAll) {
+  const int threads = GetParam();
+  constexpr int kRounds = 400;
+  Team team(threads);
+  std::vector<int> cells(static_cast<std::size_t>(threads));
+  std::atomic<int> wrong{0};
+  auto job = [&](int thread) {
+    for (int round = 1; round <= kRounds; ++round) {
+      cells[static_cast<std::size_t>(thread)] = round;
+      team.barrier(thread);
+      for (const int cell : cells) wrong += cell != round;
+      team.barrier(thread);
+    }
+  };
+  const auto start = std::chrono::steady_clock::now();
+  team.run(job);
+  EXPECT_EQ(wrong, 0);
+  EXPECT_LT(seconds_since(start), 20.0);
+}
+
+// A thread that comes late finds the others asleep.
+TEST_P(TeamOf, SleepersAreWoken) {
+  const int threads = GetParam();
+  Team team(threads);
+  std::atomic<int> sum{0};
+  auto job = [&](int thread) {
+    for (int late = 0; late < threads; ++late) {
+      if (thread == late) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      team.barrier(thread);
+      ++sum;
+    }
+  };
+  team.run(job);
+  EXPECT_EQ(sum, threads * threads);
+}
+
+TEST_P(TeamOf, ComesAndGoesManyTimes) {
+  for (int i = 0; i < 30; ++i) {
+    Team team(GetParam());
+    std::atomic<int> calls{0};
+    auto job = [&](int) { ++calls; };
+    if (i % 2 == 0) team.run(job);
+    EXPECT_EQ(calls, i % 2 == 0 ? GetParam() : 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, TeamOf, ::testing::Values(1, 2, 3, 4, 5, 6, 7, 8));
+
+TEST(Team, LeavesItsCallerTheCpusThatItHad) {
+  cpu_set_t before;
+  cpu_set_t after;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  { const Team team(2); }
+  ASSERT_EQ(sched_getaffinity(0, sizeof after, &after), 0);
+  EXPECT_TRUE(CPU_EQUAL(&before, &after));
+}
+
+}  // namespace
+}  // namespace llamajit

@@ -1,0 +1,105 @@
+#include "runtime/measure/verify.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "runtime/files/llama2c.h"
+#include "tests/support/temp_file.h"
+#include "tests/support/toy_model.h"
+
+namespace llamajit {
+namespace {
+
+TEST(Verify, FindsNoDifferenceOnAnyTier) {
+  const auto weights = test::random_weights(test::toy_config(64, 172, 2, 8, 4, 511, 40, false), 2);
+  for (const std::string& content : {write_v0(weights), write_v1(weights), write_v2(weights, 4)}) {
+    const test::TempFile temp(content);
+    const ModelFile file = read_llama2c(temp.path());
+    for (const jit::Tier tier : jit::host_tiers()) {
+      std::set<std::string> kernels;
+      for (const VerifyRow& row : verify_kernels(file, {tier})) {
+        EXPECT_EQ(row.different, 0) << row.kernel << " " << to_string(tier);
+        EXPECT_GT(row.calls, 0) << row.kernel;
+        EXPECT_GT(row.values, 0) << row.kernel;
+        kernels.insert(row.kernel);
+      }
+      // Embedding, norm, five products, rotation, append, attention, softmax, argmax.
+      EXPECT_GE(kernels.size(), 10U);
+    }
+    EXPECT_EQ(verify_packing(file), 0);
+  }
+}
+
+TEST(Verify, CoversEveryTypeOfCache) {
+  const auto weights = test::random_weights(test::toy_config(88, 172, 1, 2, 1, 65, 40, false), 2);
+  const test::TempFile temp(write_v1(weights));
+  const ModelFile file = read_llama2c(temp.path());
+  for (const auto& [type, name] : {std::pair{jit::ElementType::f32, "_f32_"},
+                                   {jit::ElementType::f16, "_f16_"},
+                                   {jit::ElementType::bf16, "_bf16_"},
+                                   {jit::ElementType::q8_0, "_q8_0_"}}) {
+    int of_this_type = 0;
+    for (const VerifyRow& row : verify_kernels(file, {jit::host_tiers().back()}, {type})) {
+      EXPECT_EQ(row.different, 0) << row.kernel;
+      const bool caches = row.kernel.starts_with("kv_append") || row.kernel.starts_with("attention");
+      if (caches && row.kernel.find(name) != std::string::npos) ++of_this_type;
+    }
+    EXPECT_EQ(of_this_type, 3) << name;  // append, attention, and that of several tokens
+  }
+}
+
+TEST(Verify, CoversRoundedMatrices) {
+  for (const bool shared : {true, false}) {
+    const test::TempFile temp(
+        write_v1(test::random_weights(test::toy_config(88, 171, 1, 2, 1, 65, 40, shared), 2)));
+    const ModelFile file = read_llama2c(temp.path());
+    const Precision rounded{.bf16 = Bf16Products::all_floats};
+    for (const jit::Tier tier : jit::host_tiers()) {
+      int products = 0;
+      for (const VerifyRow& row : verify_kernels(file, {tier}, rounded)) {
+        EXPECT_EQ(row.different, 0) << row.kernel;
+        if (row.kernel.starts_with("mat")) {
+          EXPECT_NE(row.kernel.find("bf16_pairs"), std::string::npos) << row.kernel;
+          ++products;
+        }
+      }
+      EXPECT_GE(products, 10);
+    }
+    EXPECT_EQ(verify_packing(file, rounded), 0);
+  }
+}
+
+// With more than a range of positions threads may share heads; with fewer there is nothing to share.
+TEST(Verify, CoversSharedHeads) {
+  for (const int seq_len : {256, 257, 300, 700}) {
+    const test::TempFile temp(
+        write_v1(test::random_weights(test::toy_config(96, 44, 1, 6, 2, 65, seq_len, false), 3)));
+    const ModelFile file = read_llama2c(temp.path());
+    for (const jit::Tier tier : jit::host_tiers()) {
+      std::set<std::string> kernels;
+      for (const VerifyRow& row : verify_kernels(file, {tier})) {
+        EXPECT_EQ(row.different, 0) << row.kernel << " " << to_string(tier);
+        EXPECT_TRUE(kernels.insert(row.kernel).second) << row.kernel << " has two rows";
+      }
+      const auto has = [&](const std::string& prefix) {
+        return std::ranges::any_of(kernels, [&](const auto& name) { return name.starts_with(prefix); });
+      };
+      EXPECT_EQ(has("attention_ranges"), seq_len > jit::kAttentionRange);
+      EXPECT_EQ(has("attention_merge"), seq_len > jit::kAttentionRange);
+    }
+  }
+}
+
+TEST(Verify, TakesTheShortestContext) {
+  const test::TempFile temp(write_v1(test::random_weights(test::toy_config(8, 8, 1, 2, 1, 4, 1, true), 2)));
+  const ModelFile file = read_llama2c(temp.path());
+  for (const VerifyRow& row : verify_kernels(file, {jit::host_tiers().back()})) {
+    EXPECT_EQ(row.different, 0) << row.kernel;
+  }
+}
+
+}  // namespace
+}  // namespace llamajit

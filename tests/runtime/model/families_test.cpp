@@ -1,0 +1,228 @@
+// Every family of models: its logits are those of plain mathematics, and the same bits however they are
+// computed.
+#include "runtime/model/families.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gmock/gmock-matchers.h>
+#include <gtest/gtest.h>
+
+#include "runtime/files/model_reader.h"
+#include "runtime/forward/engine.h"
+#include "runtime/measure/verify.h"
+#include "tests/support/family_writer.h"
+#include "tests/support/reference_model.h"
+#include "tests/support/temp_file.h"
+#include "tests/support/toy_model.h"
+
+namespace llamajit {
+namespace {
+
+using test::FamilyFile;
+using test::TempFile;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr int kTokens = 19;  // one more than a group of sixteen positions, and some
+
+// Heads whose tails are no whole vectors, and rotated in part.
+Config small_config(const FamilyFile& family) {
+  Config c = test::toy_config(80, 112, 2, 4, 2, 50, 24, false);
+  c.shared_classifier = family.sub_norms && family.name == "bitnet";
+  c.head_size = 24;
+  c.rope.dims = 16;
+  return c;
+}
+
+std::vector<TokenId> some_tokens(int vocab_size) {
+  std::vector<TokenId> tokens;
+  for (int pos = 0; pos < kTokens; ++pos) tokens.push_back((pos * 31 + 1) % vocab_size);
+  return tokens;
+}
+
+// Of each token one by one, then of the last one of them as a prompt.
+std::vector<std::vector<float>> logits_of(const ModelFile& file, jit::Tier tier, int threads) {
+  Engine engine(file, {{tier}, threads, 0, {jit::ElementType::f32}});
+  const std::vector<TokenId> tokens = some_tokens(file.config.vocab_size);
+  std::vector<std::vector<float>> all;
+  const auto keep = [&] { all.emplace_back(engine.logits().begin(), engine.logits().end()); };
+  for (int pos = 0; pos < kTokens; ++pos) {
+    engine.feed(tokens[static_cast<std::size_t>(pos)], pos, true);
+    keep();
+  }
+  engine.feed_all(tokens, 0);
+  keep();
+  return all;
+}
+
+void expect_logits_of_plain_mathematics(const ModelFile& file) {
+  const auto expected = test::reference_logits(file, some_tokens(file.config.vocab_size));
+  const auto logits = logits_of(file, jit::host_tiers().back(), 1);
+  for (std::size_t pos = 0; pos < expected.size(); ++pos) {
+    for (std::size_t i = 0; i < expected[pos].size(); ++i) {
+      ASSERT_NEAR(logits[pos][i], expected[pos][i], 2e-4) << "position " << pos << ", logit " << i;
+    }
+  }
+}
+
+class Families : public ::testing::TestWithParam<FamilyFile> {};
+
+TEST_P(Families, GiveTheLogitsOfPlainMathematics) {
+  const TempFile temp(family_gguf(GetParam(), small_config(GetParam()), 3).content());
+  expect_logits_of_plain_mathematics(read_model(temp.path()));
+}
+
+TEST_P(Families, GiveTheSameBitsOnEveryTierForEveryTeamAndAsAPrompt) {
+  const TempFile temp(family_gguf(GetParam(), small_config(GetParam()), 4).content());
+  const ModelFile file = read_model(temp.path());
+  const auto expected = logits_of(file, jit::Tier::scalar, 1);
+  EXPECT_EQ(expected[kTokens - 1], expected[kTokens]);
+  for (const jit::Tier tier : jit::host_tiers()) {
+    EXPECT_EQ(logits_of(file, tier, 1), expected) << to_string(tier);
+  }
+  for (const int threads : {2, 3}) {  // more than there are K/V heads, too
+    EXPECT_EQ(logits_of(file, jit::host_tiers().back(), threads), expected) << threads << " threads";
+  }
+}
+
+TEST_P(Families, AreVerified) {
+  const TempFile temp(family_gguf(GetParam(), small_config(GetParam()), 5).content());
+  const ModelFile file = read_model(temp.path());
+  EXPECT_EQ(verify_packing(file), 0);
+  for (const VerifyRow& row : verify_kernels(file, {jit::host_tiers().back()})) {
+    EXPECT_EQ(row.different, 0) << row.kernel;
+  }
+}
+
+TEST_P(Families, MissNoTensor) {
+  const test::GgufWriter whole = family_gguf(GetParam(), small_config(GetParam()), 5);
+  const TempFile temp(whole.content());
+  const GgufFile file(temp.path());
+  const bool optional_biases = GetParam().name == "llama";
+  for (const GgufTensor& tensor : file.tensors()) {
+    if (tensor.name == "output.weight" || tensor.name.ends_with(".scale")) continue;
+    if (optional_biases && tensor.name.ends_with(".bias")) continue;
+    test::GgufWriter part = whole;
+    part.remove_tensor(tensor.name);
+    const TempFile damaged(part.content());
+    try {
+      read_model(damaged.path());
+      ADD_FAILURE() << tensor.name;
+    } catch (const std::runtime_error& error) {
+      EXPECT_THAT(error.what(), HasSubstr(fmt::format("{}: expected a tensor of this name", tensor.name)));
+    }
+  }
+}
+
+std::string case_name(const testing::TestParamInfo<FamilyFile>& info) {
+  std::string name = fmt::format("{}_{}", info.index, info.param.name);
+  for (char& c : name) c = c == '-' || c == '.' ? '_' : c;
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Families, testing::ValuesIn(test::kFamilyFiles), case_name);
+
+// KoAlpaca-Polyglot's heads, of 5.8 and of 12.8 billion parameters: of many values a quarter or a half is
+// rotated.
+TEST(GptNeox, RunsWithPolyglotsHeads) {
+  for (const int head_size : {256, 128}) {
+    for (const FamilyFile& family : {test::kFamilyFiles[4], test::kFamilyFiles[5]}) {
+      ASSERT_EQ(family.name, "gptneox");
+      Config c = test::toy_config(2 * head_size, 4 * head_size, 1, 2, 2, 50, 24, false);
+      c.rope.dims = 64;
+      const TempFile temp(family_gguf(family, c, 3).content());
+      const ModelFile file = read_model(temp.path());
+      EXPECT_EQ(file.config.parallel_residual, family.parallel);
+      EXPECT_EQ(file.config.rotated_dims(), 64);
+      expect_logits_of_plain_mathematics(file);
+    }
+  }
+}
+
+TEST(FamilyTable, IsTestedWhole) {
+  for (const Family& family : families()) {
+    EXPECT_TRUE(std::ranges::any_of(test::kFamilyFiles, [&](const FamilyFile& file) {
+      return file.name == family.name;
+    })) << family.name;
+  }
+}
+
+// Two families that differ in how rotated pairs lie alone: with the rows of queries and keys exchanged
+// accordingly they are the same model, to the last bit.
+TEST(FamilyTable, PairsOfHalvesAreAdjacentPairsInAnotherOrder) {
+  const FamilyFile llama{.name = "llama", .qkv_bias = true}, qwen2{.name = "qwen2", .qkv_bias = true};
+  const Config config = small_config(llama);
+  const test::GgufWriter adjacent = family_gguf(llama, config, 6);
+  test::GgufWriter halves = family_gguf(qwen2, config, 6);
+  const TempFile temp(adjacent.content());
+  const GgufFile file(temp.path());
+  for (const GgufTensor& tensor : file.tensors()) {
+    if (tensor.name.find("attn_q") == tensor.name.npos && tensor.name.find("attn_k") == tensor.name.npos)
+      continue;
+    const bool is_matrix = tensor.n_dims == 2;
+    const auto rows = static_cast<std::size_t>(tensor.dims[is_matrix ? 1 : 0]);
+    const std::size_t row_bytes = tensor.data.size() / rows;
+    std::string data(tensor.data.size(), '\0');
+    Config order = config;
+    order.rope.pairs = RopeConfig::Pairs::halves;
+    for (std::size_t row = 0; row < rows; ++row) {
+      const auto to = static_cast<std::size_t>(rotated_row(order, static_cast<std::int64_t>(row)));
+      std::memcpy(data.data() + to * row_bytes, tensor.data.data() + row * row_bytes, row_bytes);
+    }
+    halves.remove_tensor(tensor.name);
+    std::vector<std::uint64_t> dims;
+    for (int i = 0; i < tensor.n_dims; ++i) {
+      dims.push_back(static_cast<std::uint64_t>(tensor.dims[static_cast<std::size_t>(i)]));
+    }
+    halves.add_tensor(tensor.name, dims, test::kF32, data);
+  }
+  const TempFile other(halves.content());
+  const jit::Tier tier = jit::host_tiers().back();
+  EXPECT_EQ(logits_of(read_model(other.path()), tier, 1), logits_of(read_model(temp.path()), tier, 1));
+}
+
+TEST(FamilyTable, WrongShapesAndKeysAreNamed) {
+  const auto expect = [](const test::GgufWriter& writer, const std::string& message) {
+    const TempFile temp(writer.content());
+    try {
+      read_model(temp.path());
+      ADD_FAILURE() << "expected: " << message;
+    } catch (const std::runtime_error& error) {
+      EXPECT_THAT(error.what(), AllOf(HasSubstr(temp.path() + ": "), HasSubstr(message)));
+    }
+  };
+  const FamilyFile& gptneox = test::kFamilyFiles[4];
+  ASSERT_EQ(gptneox.name, "gptneox");
+  const test::GgufWriter neox = family_gguf(gptneox, small_config(gptneox), 5);
+  test::GgufWriter w = neox;
+  w.remove("gptneox.use_parallel_residual");
+  expect(w, "gptneox.use_parallel_residual: expected true or false, found none");
+  w = neox;
+  w.remove("gptneox.attention.layer_norm_epsilon");
+  expect(w, "gptneox.attention.layer_norm_epsilon: expected a positive number, found none");
+  w = neox;
+  w.remove_tensor("blk.1.attn_qkv.weight");
+  w.add_tensor("blk.1.attn_qkv.weight", {80, 191}, test::kF32, std::string(4 * 80 * 191, '\0'));
+  expect(w, "blk.1.attn_qkv.weight: expected shape (192, 80), found (191, 80)");
+  w = neox;
+  w.remove_tensor("blk.0.ffn_up.bias");
+  w.add_tensor("blk.0.ffn_up.bias", {111}, test::kF32, std::string(4 * 111, '\0'));
+  expect(w, "blk.0.ffn_up.bias: expected shape (112), found (111)");
+  w = neox;
+  w.remove_tensor("output_norm.bias");
+  w.add_tensor("output_norm.bias", {80, 1}, test::kF16, std::string(160, '\0'));
+  TempFile half(w.content());
+  EXPECT_NO_THROW(read_model(half.path())) << "biases may be F16";
+  w = neox;
+  w.add_tensor("blk.0.attn_q_norm.weight", {24}, test::kF32, std::string(96, '\0'));
+  expect(w,
+         "blk.0.attn_q_norm.weight: expected tensors that a model of the family gptneox has, found another");
+}
+
+}  // namespace
+}  // namespace llamajit

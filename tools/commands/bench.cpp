@@ -1,0 +1,203 @@
+// llamajit bench: how fast a model runs here, and how fast it could.
+#include "runtime/measure/bench.h"
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "runtime/files/model_reader.h"
+#include "tools/common/bundled_models.h"
+#include "tools/common/cli.h"
+#include "tools/common/generation.h"
+#include "tools/common/inspection.h"
+#include "tools/common/tune_cache.h"
+
+namespace llamajit::cli {
+namespace {
+
+struct BenchOptions {
+  std::string model;
+  int prefill = 128;
+  int decode = 128;
+  int depth = 0;
+  std::vector<int> threads;
+  int repeats = 3;
+  std::optional<std::string> isa;
+  Precision precision;
+  InspectionFlags inspection;
+  bool tune = false;
+  bool json = false;
+};
+
+struct Loaded {
+  double load_ms = 0;  // from opening the file to the first token
+  double pack_ms = 0;
+  double emit_ms = 0;
+  std::size_t kernels = 0;
+  std::size_t code_bytes = 0;
+};
+
+struct Report {
+  std::string tier;
+  Loaded loaded;
+  std::vector<BenchResult> results;
+};
+
+std::int64_t peak_memory() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return std::int64_t{usage.ru_maxrss} * 1024;
+}
+
+// Tells what is running, on one line of a terminal.
+class Progress {
+ public:
+  Progress() = default;
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  void begin(std::string what) {
+    what_ = std::move(what);
+    run_ = 0;
+    show();
+  }
+  void step() {
+    ++run_;
+    show();
+  }
+  ~Progress() {
+    if (terminal_) std::fputs("\r\x1b[K", stderr);
+  }
+
+ private:
+  void show() const {
+    if (terminal_) std::fprintf(stderr, "\r\x1b[K%s, run %d", what_.c_str(), run_);
+  }
+
+  bool terminal_ = isatty(STDERR_FILENO) != 0;
+  std::string what_;
+  int run_ = 0;
+};
+
+std::vector<BenchTest> tests_of(const BenchOptions& options) {
+  std::vector<BenchTest> tests;
+  if (options.prefill > 0) tests.push_back({BenchTest::Kind::prefill, options.prefill, options.depth});
+  if (options.decode > 0) tests.push_back({BenchTest::Kind::decode, options.decode, options.depth});
+  return tests;
+}
+
+Report measure(const BenchOptions& options) {
+  using Clock = std::chrono::steady_clock;
+  const jit::Isa isa = jit::choose_isa(options.isa).isa;
+  Report report;
+  report.tier = to_string(isa.tier);
+  Progress progress;
+  for (const int threads : options.threads) {
+    const auto start = Clock::now();
+    const ModelFile file = read_model(options.model);
+    Engine engine(file, {isa, threads, 0, options.precision, remembered_tuning(isa, threads),
+                         publication_options(options.inspection)});
+    log_publication(engine.publication());
+    engine.feed(1, 0, true);
+    if (report.results.empty()) {
+      report.loaded = {std::chrono::duration<double, std::milli>(Clock::now() - start).count(),
+                       engine.pack_ms(), engine.code().emit_ms(), engine.code().kernels().size(),
+                       engine.code().code_bytes()};
+    }
+    if (options.tune) tune_and_remember(engine);
+    for (const BenchTest& test : tests_of(options)) {
+      progress.begin(fmt::format("{} on {} threads", test.name(), threads));
+      report.results.push_back(run_bench(engine, test, options.repeats, [&] { progress.step(); }));
+    }
+  }
+  return report;
+}
+
+std::string as_json(const BenchOptions& options, const Report& report) {
+  nlohmann::ordered_json json = {{"model", options.model},           {"isa", report.tier},
+                                 {"threads", options.threads},       {"load_ms", report.loaded.load_ms},
+                                 {"pack_ms", report.loaded.pack_ms}, {"emit_ms", report.loaded.emit_ms},
+                                 {"kernels", report.loaded.kernels}, {"code_bytes", report.loaded.code_bytes},
+                                 {"peak_rss_bytes", peak_memory()}};
+  json["tests"] = nlohmann::ordered_json::array();
+  for (const BenchResult& r : report.results) {
+    const bool decode = r.test.kind == BenchTest::Kind::decode;
+    json["tests"].push_back({{"name", r.test.name()},
+                             {"threads", r.threads},
+                             {"tokens_per_second", r.tokens_per_second},
+                             {"stddev", r.deviation},
+                             {"bytes_per_token", r.bytes_per_token},
+                             {"gb_per_second", r.bytes_per_second() / 1e9},
+                             {"gop_per_second", r.operations_per_token * r.tokens_per_second / 1e9},
+                             {"limit", r.limit / 1e9},
+                             {"limit_unit", decode ? "GB/s" : "GOP/s"},
+                             {"limit_share", r.limit_share}});
+  }
+  return json.dump(2) + "\n";
+}
+
+std::string as_table(const BenchOptions& options, const Report& report) {
+  std::string out = fmt::format(
+      "{}: tier {}, loaded in {:.1f} ms (packing {:.1f}), {} kernels of {} bytes emitted in {:.2f} ms, peak "
+      "memory {:.1f} "
+      "MiB\n",
+      options.model, report.tier, report.loaded.load_ms, report.loaded.pack_ms, report.loaded.kernels,
+      report.loaded.code_bytes, report.loaded.emit_ms, static_cast<double>(peak_memory()) / (1 << 20));
+  out += fmt::format("{:<14} {:>7} {:>20} {:>12} {:>16} {:>7}\n", "test", "threads", "tok/s", "reached",
+                     "limit", "share");
+  for (const BenchResult& r : report.results) {
+    const bool decode = r.test.kind == BenchTest::Kind::decode;
+    const double reached = decode ? r.bytes_per_second() : r.operations_per_token * r.tokens_per_second;
+    out += fmt::format("{:<14} {:>7} {:>11.1f} ± {:>6.1f} {:>12.1f} {:>10.1f} {:>5} {:>6.1f}%\n",
+                       r.test.name(), r.threads, r.tokens_per_second, r.deviation, reached / 1e9,
+                       r.limit / 1e9, decode ? "GB/s" : "GOP/s", 100 * r.limit_share);
+  }
+  return out;
+}
+
+int bench(BenchOptions& options) {
+  if (options.threads.empty()) options.threads = {default_threads()};
+  const Report report = measure(options);
+  write_out(options.json ? as_json(options, report) : as_table(options, report));
+  return kOk;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Command& command) {
+  auto o = std::make_shared<BenchOptions>();
+  CLI::App* sub = app.add_subcommand("bench", "Measure prefill and decode, beside the machine's limits");
+  sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint; default: the bundled one");
+  sub->add_option("-p,--n-prompt", o->prefill, "Tokens of a prefill run; 0: none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->add_option("-n,--n-gen", o->decode, "Tokens of a decode run; 0: none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->add_option("-d,--n-depth", o->depth, "Positions in the cache before the run")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->add_option("-t,--threads", o->threads, "Numbers of threads, as in 1,2")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1024));
+  sub->add_option("-r,--repetitions", o->repeats, "Runs that count")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  sub->add_option("--isa", o->isa, "Instruction tier; default: the best");
+  add_precision(*sub, o->precision);
+  add_inspection(*sub, o->inspection);
+  add_tune(*sub, o->tune);
+  sub->add_flag("--json", o->json, "Print JSON");
+  sub->callback([o, &command] {
+    command = [o] {
+      o->model = named_or_bundled(o->model);
+      return bench(*o);
+    };
+  });
+}
+
+}  // namespace llamajit::cli

@@ -1,0 +1,30 @@
+// Talks with a model.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/common/generation_options.h"
+
+namespace llamajit::cli {
+
+struct ChatOptions {
+  TextRequest request;
+  SeedOption seed;
+  std::optional<std::string> prompt;         // the first question
+  std::optional<std::string> prompt_file;    // likewise
+  std::optional<std::string> chat_template;  // a name or a file; default: the model's
+  std::optional<std::string> session;
+  std::string system;
+  std::vector<std::string> reverse_prompts;
+  bool single_turn = false;
+  bool context_shift = false;
+  bool color = false;     // in spite of NO_COLOR
+  bool no_color = false;  // none at all
+};
+
+// Returns the exit code. Throws what the library throws.
+int chat(ChatOptions& options);
+
+}  // namespace llamajit::cli

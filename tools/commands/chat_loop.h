@@ -1,0 +1,66 @@
+// A chat's turns: lines become messages and commands, replies go to standard output.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "runtime/chat/conversation.h"
+#include "runtime/chat/session_file.h"
+#include "tools/terminal/chat_input.h"
+
+namespace llamajit::cli {
+
+struct ChatStyle {
+  bool terminal = false;  // somebody is watching
+  bool color = false;
+};
+
+class ChatLoop {
+ public:
+  ChatLoop(Conversation& conversation, const SessionModel& model, Signals& signals, ChatStyle style);
+
+  // After each turn the conversation is saved here.
+  void keep_session(const std::string& path) { session_ = path; }
+  void load(const std::string& path);
+
+  // One question and its reply. Returns the exit code.
+  int say(const std::string& question);
+  // Until the input ends, or is left. Returns the exit code.
+  int run(ChatInput& input);
+
+ private:
+  enum class Next { go_on, leave };
+  struct Command {
+    std::string_view name;
+    std::string_view argument;
+    std::string_view what;
+    Next (ChatLoop::*run)(const std::string& argument);
+  };
+  static std::span<const Command> commands();
+
+  static std::optional<InputLine> read_message(ChatInput& input);
+  Next take(const std::string& message);
+  Next command(std::string_view line);
+  Next help(const std::string&);
+  Next reset(const std::string&);
+  Next system(const std::string& text);
+  Next save(const std::string& path);
+  Next load_command(const std::string& path);
+  Next stats(const std::string&);
+  Next quit(const std::string&);
+  void save_session() const;
+  void note(std::string_view text) const;
+  void report(const Reply& reply) const;
+
+  Conversation& conversation_;
+  const SessionModel& model_;
+  Signals& signals_;
+  ChatStyle style_;
+  std::optional<std::string> session_;
+  std::optional<Reply> last_;
+  bool interrupted_ = false;  // the last thing that happened was Ctrl-C
+};
+
+}  // namespace llamajit::cli

@@ -1,0 +1,148 @@
+// llamajit perplexity: how well a model predicts a text.
+#include "runtime/measure/perplexity.h"
+
+#include <cmath>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "runtime/base/file_replacement.h"
+#include "runtime/measure/saved_logits.h"
+#include "tools/common/bundled_models.h"
+#include "tools/common/cli.h"
+#include "tools/common/generation.h"
+#include "tools/common/model_input.h"
+#include "tools/common/progress_bar.h"
+#include "tools/common/tune_cache.h"
+
+namespace llamajit::cli {
+namespace {
+
+struct PerplexityOptions {
+  std::string model;
+  std::string text;
+  std::optional<std::string> tokenizer;
+  int context = 512;
+  std::optional<int> stride;
+  std::optional<std::string> save_logits;
+  std::optional<std::string> kl_base;
+  int threads = default_threads();
+  std::optional<std::string> isa;
+  Precision precision;
+};
+
+Windows windows_of(const PerplexityOptions& options, const ModelFile& model, const Vocab& vocab) {
+  Windows windows{};
+  windows.context = std::min(options.context, model.config.seq_len);
+  windows.stride = options.stride.value_or(std::max(1, windows.context / 2));
+  if (windows.context < 2) throw std::runtime_error("--ctx: expected 2 tokens or more");
+  if (windows.stride > windows.context) {
+    throw std::runtime_error(fmt::format("--stride: expected at most {} (the context), found {}",
+                                         windows.context, windows.stride));
+  }
+  if (vocab.special().add_bos) windows.begin = vocab.special().bos;
+  return windows;
+}
+
+// What is done with every prediction.
+struct Measures {
+  Mean loss;  // -log p of the token that came
+  Mean kl;
+  Mean same;  // 1 where both models' most likely token is the same
+};
+
+Measures measure(Engine& engine, const std::vector<TokenId>& tokens, const Windows& windows,
+                 const PerplexityOptions& options) {
+  std::optional<FileReplacement> file;
+  std::optional<LogitsWriter> writer;
+  std::optional<SavedLogits> base;
+  const int vocab_size = engine.config().vocab_size;
+  if (options.save_logits) {
+    file.emplace(*options.save_logits);
+    writer.emplace([&](std::span<const std::byte> bytes) { file->write(bytes); }, vocab_size, windows,
+                   tokens);
+  }
+  if (options.kl_base) base.emplace(*options.kl_base, vocab_size, windows, tokens);
+  Measures measures;
+  constexpr std::int64_t kShownEvery = 64;
+  ProgressBar bar;
+  predict(engine, tokens, windows, [&](TokenId target, std::span<const float> logits) {
+    measures.loss.add(-log_probability(logits, target));
+    if (measures.loss.count() % kShownEvery == 0) {
+      bar.show(fmt::format("perplexity {:.4g}", std::exp(measures.loss.value())),
+               static_cast<double>(measures.loss.count()) / static_cast<double>(tokens.size() - 1));
+    }
+    if (writer) writer->add(logits);
+    if (!base) return;
+    const std::span<const float> saved = base->next();
+    measures.kl.add(divergence(saved, logits));
+    const auto top = [](std::span<const float> x) { return std::ranges::max_element(x) - x.begin(); };
+    measures.same.add(top(saved) == top(logits) ? 1 : 0);
+  });
+  if (base) base->check_intact();
+  if (file) file->commit();
+  return measures;
+}
+
+int perplexity(const PerplexityOptions& options) {
+  const auto opened = open_model_and_tokenizer(options.model, options.tokenizer);
+  const ModelFile& model = opened.model;
+  const Tokenizer& tokenizer = *opened.tokenizer;
+  const Windows windows = windows_of(options, model, tokenizer.vocab());
+  const std::vector<TokenId> tokens =
+      tokenizer.encode(read_file(options.text), {.eos = false, .special = false});
+  if (tokens.size() < 2) {
+    throw std::runtime_error(
+        fmt::format("{}: expected a text of 2 tokens or more, found {}", options.text, tokens.size()));
+  }
+  const jit::Isa isa = jit::choose_isa(options.isa).isa;
+  Engine engine(model, {.isa = isa,
+                        .threads = options.threads,
+                        .context = windows.context,
+                        .precision = options.precision,
+                        .tuning = remembered_tuning(isa, options.threads)});
+  const Measures m = measure(engine, tokens, windows, options);
+  const double value = std::exp(m.loss.value());
+  std::string out =
+      fmt::format("perplexity {:.6g} ± {:.3g} ({} predictions, windows of {}, stride {})\n", value,
+                  value * m.loss.error(), m.loss.count(), windows.context, windows.stride);
+  if (options.kl_base) {
+    out += fmt::format("mean KL divergence {:.6g} ± {:.3g}\nsame most likely token {:.3f} % ± {:.3f} %\n",
+                       m.kl.value(), m.kl.error(), 100 * m.same.value(), 100 * m.same.error());
+  }
+  write_out(out);
+  return kOk;
+}
+
+}  // namespace
+
+void add_perplexity(CLI::App& app, Command& command) {
+  auto o = std::make_shared<PerplexityOptions>();
+  CLI::App* sub = app.add_subcommand("perplexity", "Measure how well a model predicts a text");
+  sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint; default: the bundled one");
+  sub->add_option("-f,--file", o->text, "The text")->required();
+  sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin; default: as for run");
+  sub->add_option("--ctx", o->context, "Tokens of a window; at most the model's context")
+      ->check(CLI::Range(2, 1 << 24))
+      ->capture_default_str();
+  sub->add_option("--stride", o->stride,
+                  "Tokens from a window's begin to the next one's; default: half a window")
+      ->check(CLI::Range(1, 1 << 24));
+  auto* save = sub->add_option("--save-logits", o->save_logits, "Write all logits to this file");
+  sub->add_option("--kl-base", o->kl_base,
+                  "Compare with the logits in this file, which --save-logits wrote for another model and the "
+                  "same text")
+      ->excludes(save);
+  sub->add_option("-t,--threads", o->threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
+  sub->add_option("--isa", o->isa,
+                  "scalar, avx2, avxvnni, avx512, avx512vnni or avx512bf16; default: the best there is");
+  add_precision(*sub, o->precision);
+  sub->callback([o, &command] {
+    command = [o] {
+      o->model = named_or_bundled(o->model);
+      return perplexity(*o);
+    };
+  });
+}
+
+}  // namespace llamajit::cli

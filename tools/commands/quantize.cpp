@@ -1,0 +1,169 @@
+// llamajit quantize: a model's matrices in another format. llamajit convert: in the one that loses least.
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "runtime/convert/quantization.h"
+#include "runtime/files/ggml_legacy.h"
+#include "tools/common/cli.h"
+#include "tools/common/generation.h"
+#include "tools/common/model_input.h"
+#include "tools/common/progress_bar.h"
+
+namespace llamajit::cli {
+namespace {
+
+struct QuantizeOptions {
+  std::string in;
+  std::string out;
+  std::string type;
+  std::optional<std::string> tokenizer_bin;
+  std::optional<std::string> output_type;
+  std::optional<std::string> embedding_type;
+  bool pure = false;
+  std::optional<int> threads;
+};
+
+std::optional<jit::FormatKind> format_option(const char* option, const std::optional<std::string>& name) {
+  if (!name) return std::nullopt;
+  const auto format = find_format(*name);
+  if (!format) {
+    throw std::invalid_argument(
+        fmt::format("{}: expected one of {}, found '{}'", option, format_names(), *name));
+  }
+  return format;
+}
+
+QuantizationChoices choices_of(const QuantizeOptions& options) {
+  QuantizationChoices choices;
+  choices.type = find_quantization_type(options.type);
+  if (choices.type == nullptr) {
+    throw std::invalid_argument(
+        fmt::format("TYPE: expected one of {}, found '{}'", quantization_type_names(), options.type));
+  }
+  choices.pure = options.pure;
+  choices.output = format_option("--output-type", options.output_type);
+  choices.embedding = format_option("--embedding-type", options.embedding_type);
+  return choices;
+}
+
+double mib(std::uint64_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+
+std::string as_table(const Quantization& quantization) {
+  std::size_t width = 6;
+  for (const QuantizedTensor& t : quantization.tensors) width = std::max(width, t.name.size());
+  std::string out = fmt::format("{:<{}} {:>16} {:>8} {:>7} {:>12} {:>12} {:>10}\n", "tensor", width, "shape",
+                                "from", "to", "bytes", "RMS error", "relative");
+  std::uint64_t before = 0, after = 0;
+  double weights = 0;
+  for (const QuantizedTensor& t : quantization.tensors) {
+    const std::string shape = fmt::format("({})", fmt::join(t.dims.rbegin(), t.dims.rend(), ", "));
+    out += fmt::format("{:<{}} {:>16} {:>8} {:>7} {:>12} {:>12.6g} {:>10.6f}", t.name, width, shape, t.from,
+                       t.to, t.bytes, t.rms_error, t.relative_error);
+    if (!t.wanted.empty())
+      out += fmt::format("  (not {}: rows of {} are no whole blocks)", t.wanted, t.dims.front());
+    out += '\n';
+    before += t.bytes_before;
+    after += t.bytes;
+    double count = 1;
+    for (const std::int64_t dim : t.dims) count *= static_cast<double>(dim);
+    weights += count;
+  }
+  out += fmt::format("{:.2f} MiB of tensors became {:.2f} MiB, {:.3f} bits a weight; the file has {} bytes\n",
+                     mib(before), mib(after), 8 * static_cast<double>(after) / std::max(weights, 1.0),
+                     quantization.file_bytes);
+  return out;
+}
+
+Quantization quantize_with_bar(const ConversionSource& source, const std::string& out,
+                               const QuantizationChoices& choices, std::optional<int> threads) {
+  ProgressBar bar;
+  return quantize_model(source, out, choices, threads.value_or(default_threads()),
+                        [&](std::string_view tensor, double part) { bar.show(tensor, part); });
+}
+
+int quantize(const QuantizeOptions& options) {
+  const QuantizationChoices choices = choices_of(options);
+  const ConversionSource source = open_conversion_source(options.in, options.tokenizer_bin);
+  write_out(as_table(quantize_with_bar(source, options.out, choices, options.threads)));
+  return kOk;
+}
+
+struct ConvertOptions {
+  std::string in;
+  std::string out;
+  std::optional<std::string> tokenizer_bin;
+  std::optional<int> threads;
+};
+
+std::string exactness(const Quantization& quantization) {
+  const auto inexact =
+      std::ranges::count_if(quantization.tensors, [](const QuantizedTensor& t) { return t.rms_error > 0; });
+  if (inexact == 0) return "all weights are exactly those of the model\n";
+  double most = 0;
+  for (const QuantizedTensor& t : quantization.tensors) most = std::max(most, t.relative_error);
+  return fmt::format(
+      "{} of {} tensors are not exactly those of the model: their codes are, but GGUF's scales have 16 bits; "
+      "RMS error at most {:.3g} of the weights' RMS\n",
+      inexact, quantization.tensors.size(), most);
+}
+
+int convert(const ConvertOptions& options) {
+  if (is_gguf(options.in)) {
+    throw std::runtime_error(fmt::format(
+        "{}: expected a llama2.c checkpoint or a legacy ggml file, found a GGUF file", options.in));
+  }
+  std::optional<std::string> tokenizer_bin = options.tokenizer_bin;
+  if (!tokenizer_bin && !is_ggml_legacy(options.in)) tokenizer_bin = tokenizer_beside(options.in);
+  const ConversionSource source = open_conversion_source(options.in, tokenizer_bin);
+  QuantizationChoices choices;
+  choices.type = find_quantization_type(source.own_type);
+  choices.pure = true;
+  const Quantization done = quantize_with_bar(source, options.out, choices, options.threads);
+  write_out(as_table(done) + exactness(done));
+  return kOk;
+}
+
+void add_threads(CLI::App& sub, std::optional<int>& threads) {
+  sub.add_option("-t,--threads", threads, "Number of threads; default: as many as CPUs")
+      ->check(CLI::Range(1, 1024));
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app, Command& command) {
+  auto o = std::make_shared<QuantizeOptions>();
+  CLI::App* sub =
+      app.add_subcommand("quantize", "Write a model as a GGUF file with its matrices in another format");
+  sub->add_option("IN", o->in, "A GGUF or legacy ggml file in F32, F16 or BF16, or a llama2.c checkpoint")
+      ->required();
+  sub->add_option("OUT", o->out, "The GGUF file to write")->required();
+  sub->add_option("TYPE", o->type, "One of " + quantization_type_names())->required();
+  sub->add_option("-z,--tokenizer", o->tokenizer_bin,
+                  "The tokenizer.bin to put in, for a llama2.c checkpoint or a legacy ggml file");
+  sub->add_option("--output-type,--keep-output", o->output_type,
+                  "Format of the classifier, output.weight or a shared embedding");
+  sub->add_option("--embedding-type,--keep-embedding", o->embedding_type, "Format of token_embd.weight");
+  sub->add_flag("--pure", o->pure, "The type's format for all matrices, no mix");
+  add_threads(*sub, o->threads);
+  sub->callback([o, &command] { command = [o] { return quantize(*o); }; });
+}
+
+void add_convert(CLI::App& app, Command& command) {
+  auto o = std::make_shared<ConvertOptions>();
+  CLI::App* sub = app.add_subcommand("convert", "Write a model with its tokenizer as a GGUF file");
+  sub->add_option("IN", o->in, "A llama2.c checkpoint, or a legacy ggml file")->required();
+  sub->add_option("OUT", o->out, "The GGUF file to write")->required();
+  sub->add_option("-z,--tokenizer", o->tokenizer_bin,
+                  "tokenizer.bin; default: the one beside a checkpoint, a legacy ggml file's own vocabulary");
+  add_threads(*sub, o->threads);
+  sub->callback([o, &command] { command = [o] { return convert(*o); }; });
+}
+
+}  // namespace llamajit::cli

@@ -1,0 +1,84 @@
+// llamajit run: generate text.
+#include <memory>
+
+#include <unistd.h>
+
+#include "tools/commands/chat.h"
+#include "tools/common/bundled_models.h"
+#include "tools/common/cli.h"
+#include "tools/common/generation_options.h"
+
+namespace llamajit::cli {
+namespace {
+
+struct RunOptions {
+  TextRequest request;
+  SeedOption seed;
+  std::optional<std::string> prompt;
+  std::optional<std::string> prompt_file;
+  bool no_echo = false;
+  bool interactive = false;
+};
+
+// A file's and a line's last newline is where they end, not what they say (llama.cpp has it so too).
+std::string without_last_newline(std::string text) {
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+// -p, else -f, else standard input; at a terminal, where nothing was typed yet, an empty prompt.
+std::string prompt_of(const RunOptions& options) {
+  if (options.prompt) return *options.prompt;
+  if (options.prompt_file) return without_last_newline(read_file(*options.prompt_file));
+  return isatty(STDIN_FILENO) != 0 ? std::string() : without_last_newline(read_standard_input());
+}
+
+// What KoAlpaca.cpp's -i asks for is a chat.
+int run_chat(const RunOptions& options) {
+  ChatOptions chat_options;
+  chat_options.request = options.request;
+  chat_options.seed = options.seed;
+  chat_options.prompt = options.prompt;
+  chat_options.prompt_file = options.prompt_file;
+  chat_options.reverse_prompts = options.request.stops;
+  chat_options.color = options.request.color;
+  return chat(chat_options);
+}
+
+int run(RunOptions& options) {
+  if (options.interactive) return run_chat(options);
+  TextRequest& request = options.request;
+  finish_generation_options(request, options.seed);
+  request.model = named_or_bundled(request.model);
+  request.echo = !options.no_echo;
+  request.prompt = prompt_of(options);
+  return generate_text(request);
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Command& command) {
+  auto o = std::make_shared<RunOptions>();
+  TextRequest& r = o->request;
+  CLI::App* sub = app.add_subcommand("run", "Generate text that goes on from a prompt");
+  sub->add_option(
+      "-m,--model,MODEL", r.model,
+      "A GGUF file (the first part of a split one), or a llama2.c checkpoint; default: the bundled one");
+  auto* prompt =
+      sub->add_option("-p,--prompt", o->prompt, "The prompt; may be empty. Default: standard input");
+  sub->add_option("-f,--file", o->prompt_file, "Read the prompt from a file")->excludes(prompt);
+  sub->add_option("-n,--n-predict,--n_predict", r.generation.max_tokens,
+                  "Tokens to generate beyond the prompt; default: to the context's end");
+  sub->add_option("-r,--reverse-prompt,--reverse_prompt", r.stops,
+                  "Text that ends the generation and is not printed; may be given more than once")
+      ->allow_extra_args(false);
+  sub->add_flag("-i,--interactive", o->interactive, "Chat instead: see llamajit chat");
+  sub->add_flag("--color", r.color, "Print the prompt in colour on a terminal");
+  sub->add_flag("!--no-special,!--no-parse-special", r.special,
+                "Take the names of control tokens in the prompt for plain text");
+  sub->add_flag("--no-echo", o->no_echo, "Leave the prompt out of the output");
+  add_generation_options(*sub, r, o->seed);
+  sub->callback([o, &command] { command = [o] { return run(*o); }; });
+}
+
+}  // namespace llamajit::cli

@@ -1,0 +1,82 @@
+#include "tools/common/bundled_models.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+#include <stdexcept>
+#include <system_error>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+namespace llamajit::cli {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kFolderVariable = "LLAMAJIT_MODELS";
+
+// Empty where the system does not tell.
+fs::path folder_of_program() {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  return error ? fs::path() : program.parent_path();
+}
+
+std::string searched(const std::vector<ModelFolder>& folders) {
+  std::string text;
+  for (const ModelFolder& folder : folders) {
+    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", folder.path.string(), folder.origin);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<ModelFolder> model_folders() {
+  std::vector<ModelFolder> folders;
+  if (const char* named = std::getenv(kFolderVariable); named != nullptr && *named != '\0') {
+    folders.push_back({named, kFolderVariable});
+  }
+  if (const fs::path program = folder_of_program(); !program.empty()) {
+    folders.push_back({(program / LLAMAJIT_MODELS_BESIDE_PROGRAM).lexically_normal(), "beside the program"});
+  }
+  folders.push_back({LLAMAJIT_SOURCE_MODELS, "the source tree"});
+  return folders;
+}
+
+std::vector<fs::path> find_models(const std::vector<ModelFolder>& folders) {
+  std::vector<fs::path> found;
+  std::set<fs::path> names;
+  for (const ModelFolder& folder : folders) {
+    std::vector<fs::path> here;
+    std::error_code error;  // a folder that is not there has no models
+    for (fs::directory_iterator entry(folder.path, error), end; !error && entry != end;
+         entry.increment(error)) {
+      if (entry->path().extension() == ".gguf" && names.insert(entry->path().filename()).second) {
+        here.push_back(entry->path());
+      }
+    }
+    std::ranges::sort(here, {}, [](const fs::path& path) { return path.stem(); });
+    found.insert(found.end(), here.begin(), here.end());
+  }
+  return found;
+}
+
+std::string bundled_model(const std::vector<ModelFolder>& folders) {
+  for (const ModelFolder& folder : folders) {
+    std::error_code error;
+    if (fs::path model = folder.path / kBundledModel; fs::exists(model, error)) return model.string();
+  }
+  throw std::runtime_error(
+      fmt::format("no model is named, and the bundled one was not found: expected {} in one of {}",
+                  kBundledModel, searched(folders)));
+}
+
+std::string named_or_bundled(const std::string& named) {
+  if (!named.empty()) return named;
+  std::string model = bundled_model(model_folders());
+  spdlog::info("no model named; using the bundled story model ({})", model);
+  return model;
+}
+
+}  // namespace llamajit::cli

@@ -1,0 +1,61 @@
+// What the subcommands share.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "runtime/forward/engine.h"
+
+namespace llamajit::cli {
+
+inline constexpr int kOk = 0;
+inline constexpr int kFailure = 1;
+inline constexpr int kUsage = 2;
+inline constexpr int kInterrupted = 130;  // 128 + SIGINT, as shells have it
+
+// What main() does after parsing: set by the callback of the subcommand that was given.
+using Command = std::function<int()>;
+
+// Each adds its subcommand to the program.
+void add_run(CLI::App& app, Command& command);
+void add_chat(CLI::App& app, Command& command);
+void add_tokenize(CLI::App& app, Command& command);
+void add_inspect(CLI::App& app, Command& command);
+void add_models(CLI::App& app, Command& command);
+void add_kernels(CLI::App& app, Command& command);
+void add_report(CLI::App& app, Command& command);
+void add_bench(CLI::App& app, Command& command);
+void add_verify(CLI::App& app, Command& command);
+void add_perplexity(CLI::App& app, Command& command);
+void add_quantize(CLI::App& app, Command& command);
+void add_lesson(CLI::App& app, Command& command);
+
+// The program's arguments as CLI11 is to see them: a lesson's "--" parts its lists of numbers, of which
+// some are negative.
+std::vector<std::string> lesson_arguments(std::vector<std::string> arguments);
+void add_convert(CLI::App& app, Command& command);
+
+// With no arguments: model.bin and tokenizer.bin of the working directory, a line of standard input as the
+// prompt.
+bool seed_files_exist();
+int run_seed();
+
+// Writes to standard output and flushes. Throws std::runtime_error if that fails (a full disk).
+void write_out(std::string_view text);
+
+// All of standard input. Throws std::runtime_error.
+std::string read_standard_input();
+std::string read_file(const std::string& path);
+
+// --kv-type f32|f16|bf16|q8_0, --bf16, --no-bf16.
+void add_precision(CLI::App& sub, Precision& precision);
+
+// --tune.
+void add_tune(CLI::App& sub, bool& tune);
+
+}  // namespace llamajit::cli

@@ -1,0 +1,140 @@
+#include "tools/common/generation.h"
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include "runtime/forward/engine.h"
+#include "runtime/generate/reply_stream.h"
+#include "tools/common/cli.h"
+#include "tools/common/model_input.h"
+#include "tools/common/tune_cache.h"
+
+namespace llamajit::cli {
+namespace {
+
+std::atomic<bool> interrupted{false};
+
+// While it lives, the first Ctrl-C asks the generation to stop; a second one ends the program.
+class InterruptGuard {
+ public:
+  InterruptGuard() {
+    struct sigaction action {};
+    action.sa_handler = [](int) { interrupted = true; };
+    // Restarting, so that a write that waits for a slow reader is not taken for a failed one.
+    action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
+    sigaction(SIGINT, &action, &before_);
+  }
+  ~InterruptGuard() { sigaction(SIGINT, &before_, nullptr); }
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+ private:
+  struct sigaction before_ {};
+};
+
+double rate(int tokens, double seconds) {
+  return seconds > 0 ? tokens / seconds : 0;
+}
+
+void log_result(const Generation& result, const Engine& engine) {
+  spdlog::info("stopped: {}", to_string(result.reason));
+  spdlog::info(
+      "prompt {} tokens, {:.1f} tok/s; generated {} tokens, {:.1f} tok/s; {} kernels, {} bytes, emitted in "
+      "{:.2f} ms",
+      result.prompt_tokens, rate(result.prompt_tokens, result.prompt_seconds), result.generated_tokens,
+      rate(result.generated_tokens, result.generation_seconds), engine.code().kernels().size(),
+      engine.code().code_bytes(), engine.code().emit_ms());
+}
+
+// One token at least, as a text has to begin with something.
+std::vector<TokenId> encode_prompt(const TextRequest& request, const Tokenizer& tokenizer) {
+  std::vector<TokenId> ids = tokenizer.encode(request.prompt, {.eos = false, .special = request.special});
+  if (ids.empty()) ids.push_back(tokenizer.vocab().special().bos);
+  if (ids.front() < 0) {
+    throw std::runtime_error(
+        "prompt: expected text, as the tokenizer has no token that begins one; found none");
+  }
+  return ids;
+}
+
+void write_prompt(const TextRequest& request) {
+  const bool color = request.color && isatty(STDOUT_FILENO) != 0;
+  write_out(color ? fmt::format("\x1B[33m{}\x1B[0m", request.prompt) : request.prompt);
+}
+
+}  // namespace
+
+EngineOptions engine_options(const TextRequest& request, const jit::IsaChoice& choice) {
+  return {choice.isa,
+          request.threads,
+          request.context,
+          request.precision,
+          remembered_tuning(choice.isa, request.threads),
+          publication_options(request.inspection)};
+}
+
+void log_loaded(const TextRequest& request, const ModelFile& file, const Engine& engine,
+                const std::string& why) {
+  const Config& c = file.config;
+  spdlog::info("{}: {}, dim {}, hidden {}, {} layers, {} heads ({} K/V), vocabulary {}, context {}",
+               request.model, file.file_format, c.dim, c.hidden_dim, c.n_layers, c.n_heads, c.n_kv_heads,
+               c.vocab_size, engine.context());
+  spdlog::info("tier {} ({}), {} threads; {:.1f} MiB of weights packed in {:.1f} ms",
+               to_string(engine.code().isa().tier), why, engine.threads(),
+               static_cast<double>(engine.weights().bytes()) / (1 << 20), engine.pack_ms());
+  log_publication(engine.publication());
+  for (const jit::KernelInfo& kernel : engine.code().kernels()) {
+    spdlog::debug("kernel {}: {} bytes", kernel.name, kernel.size);
+  }
+}
+
+int default_threads() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
+
+int generate_text(const TextRequest& request) {
+  const jit::IsaChoice choice = jit::choose_isa(request.isa);
+  // Options and small files first: their errors should not wait for a large model.
+  Engine* engine_for_sampler = nullptr;
+  Sampler sampler(request.sampler,
+                  [&](std::span<float> x, float scale) { engine_for_sampler->softmax(x, scale); });
+  const auto opened = open_model_and_tokenizer(request.model, request.tokenizer);
+  const ModelFile& file = opened.model;
+  const Tokenizer& tokenizer = *opened.tokenizer;
+  const std::vector<TokenId> prompt = encode_prompt(request, tokenizer);
+
+  Engine engine(file, engine_options(request, choice));
+  engine_for_sampler = &engine;
+  check_fits(prompt, engine);  // before anything is printed
+  if (request.tune) tune_and_remember(engine);
+  log_loaded(request, file, engine, choice.why);
+
+  const InterruptGuard guard;
+  GenerationOptions options = request.generation;
+  options.cancel = &interrupted;
+  const SpecialTokens& special = tokenizer.vocab().special();
+  options.bos = special.bos_ends ? special.bos : -1;
+  options.ends = special.ends;
+  if (request.echo) write_prompt(request);
+  ReplyStream characters(request.stops);
+  options.complete = [&] { return characters.stopped(); };
+  TokenId previous = prompt.back();
+  const Generation result = generate(engine, sampler, prompt, options, [&](TokenId token) {
+    write_out(characters.push(tokenizer.decode(previous, token)));
+    previous = token;
+  });
+  write_out(characters.finish());
+  if (isatty(STDOUT_FILENO) != 0) write_out("\n");  // for the shell's prompt; a pipe gets the text alone
+  log_result(result, engine);
+  return result.reason == StopReason::cancelled ? kInterrupted : kOk;
+}
+
+}  // namespace llamajit::cli

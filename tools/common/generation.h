@@ -1,0 +1,47 @@
+// Loads a model with its tokenizer and generates text to standard output.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "jit/base/isa.h"
+#include "runtime/forward/engine.h"
+#include "runtime/generate/sampler.h"
+#include "runtime/generate/scheduler.h"
+#include "tools/common/inspection.h"
+
+namespace llamajit::cli {
+
+struct TextRequest {
+  std::string model;
+  std::optional<std::string> tokenizer;  // tokenizer.bin; default: inside the model's file, or beside it
+  std::string prompt;
+  bool echo = true;     // the prompt is part of the output
+  bool special = true;  // names of control tokens in the prompt stand for them, where the tokenizer has it so
+  std::vector<std::string> stops;  // end the text, and are no part of it
+  bool color = false;              // the prompt's, on a terminal
+  int threads = 1;
+  int context = 0;  // 0: the model's
+  std::optional<std::string> isa;
+  Precision precision;
+  InspectionFlags inspection;
+  bool tune = false;
+  SamplerOptions sampler;
+  GenerationOptions generation;
+};
+
+// Prompt and text go to standard output as they come, whole characters at a time; what was loaded, why it
+// stopped and how fast it was go to the log. Returns the exit code. Throws what the library throws.
+int generate_text(const TextRequest& request);
+
+// What of a request is the engine's.
+EngineOptions engine_options(const TextRequest& request, const jit::IsaChoice& choice);
+// Says what was loaded; `why` the tier was chosen.
+void log_loaded(const TextRequest& request, const ModelFile& file, const Engine& engine,
+                const std::string& why);
+
+// As many threads as there are CPUs for this process.
+int default_threads();
+
+}  // namespace llamajit::cli

@@ -1,0 +1,32 @@
+// What the subcommands are given: a model, and the tokenizer that goes with it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "runtime/model/model_file.h"
+#include "tokenizer/tokenizer.h"
+
+namespace llamajit::cli {
+
+struct ModelAndTokenizer {
+  ModelFile model;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::optional<std::string> chat_template;  // that a GGUF file has inside
+};
+
+// The tokenizer is the tokenizer.bin that is named, else what a GGUF or legacy ggml file has inside, else the
+// tokenizer.bin beside the model. Throws std::runtime_error.
+ModelAndTokenizer open_model_and_tokenizer(const std::string& model,
+                                           const std::optional<std::string>& tokenizer_bin);
+
+// The tokenizer.bin beside a model. Throws std::runtime_error where there is none.
+std::string tokenizer_beside(const std::string& model);
+
+// The same tokenizer alone, so that GGUF files need no weights. Without a model, tokenizer_bin is taken
+// whole.
+std::unique_ptr<Tokenizer> open_tokenizer(const std::optional<std::string>& model,
+                                          const std::optional<std::string>& tokenizer_bin);
+
+}  // namespace llamajit::cli

@@ -1,0 +1,314 @@
+// Lines from a terminal, edited with libedit.
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <clocale>
+#include <cstdlib>
+#include <cwchar>
+#include <filesystem>
+#include <optional>
+
+#include <fmt/format.h>
+#include <histedit.h>
+#include <langinfo.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "tokenizer/utf8.h"
+#include "tools/common/cli.h"
+#include "tools/terminal/chat_input.h"
+
+namespace llamajit::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kHistorySize = 1000;           // lines
+constexpr std::size_t kLongestInLine = 200;  // bytes of a paste that is put into the line
+constexpr std::string_view kPasteBegin = "\x1B[200~";
+constexpr std::string_view kPasteEnd = "\x1B[201~";
+constexpr int kPromptWidth = 2;
+constexpr int kEscapeTime = 50;  // milliseconds in which the rest of a key's sequence must come
+
+// libedit measures characters by the locale.
+void use_utf8() {
+  std::setlocale(LC_CTYPE, "");
+  if (std::string_view(nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+void append_utf8(std::string& out, std::wstring_view text) {
+  std::array<char, 16> bytes{};
+  for (const wchar_t c : text) {
+    std::mbstate_t state{};
+    const std::size_t n = std::wcrtomb(bytes.data(), c, &state);
+    if (n != static_cast<std::size_t>(-1)) out.append(bytes.data(), n);
+  }
+}
+
+// $XDG_STATE_HOME/llamajit/chat-history; nothing without a home.
+std::optional<fs::path> history_path() {
+  const char* const state = std::getenv("XDG_STATE_HOME");
+  if (state != nullptr && fs::path(state).is_absolute()) return fs::path(state) / "llamajit" / "chat-history";
+  const char* const home = std::getenv("HOME");
+  if (home == nullptr || !fs::path(home).is_absolute()) return std::nullopt;
+  return fs::path(home) / ".local/state/llamajit/chat-history";
+}
+
+// Terminals send Enter's character for the ends of pasted lines.
+std::string with_newlines(std::string_view pasted) {
+  std::string text;
+  for (std::size_t i = 0; i < pasted.size(); ++i) {
+    if (pasted[i] != '\r') {
+      text += pasted[i];
+    } else if (!pasted.substr(i + 1).starts_with('\n')) {
+      text += '\n';
+    }
+  }
+  return text;
+}
+
+class LineHistory {
+ public:
+  LineHistory() : history_(history_winit()), path_(history_path()) {
+    HistEventW event;
+    history_w(history_, &event, H_SETSIZE, kHistorySize);
+    history_w(history_, &event, H_SETUNIQUE, 1);
+    if (path_) history_w(history_, &event, H_LOAD, path_->c_str());  // none is as good as an empty one
+  }
+  LineHistory(const LineHistory&) = delete;
+  LineHistory& operator=(const LineHistory&) = delete;
+  ~LineHistory() {
+    save();
+    history_wend(history_);
+  }
+
+  HistoryW* get() const { return history_; }
+  void add(const wchar_t* line) {
+    HistEventW event;
+    history_w(history_, &event, H_ENTER, line);
+    changed_ = true;
+  }
+
+ private:
+  // Nobody but its owner is to read it; a chat that ends at the same time never sees half of it.
+  void save() {
+    if (!path_ || !changed_) return;
+    std::error_code error;
+    fs::create_directories(path_->parent_path(), error);
+    const std::string temporary = fmt::format("{}.{}", path_->string(), getpid());
+    const mode_t before = umask(077);
+    HistEventW event;
+    const bool saved = history_w(history_, &event, H_SAVE, temporary.c_str()) != -1;
+    umask(before);
+    if (saved) fs::rename(temporary, *path_, error);
+    if (!saved || error) fs::remove(temporary, error);
+  }
+
+  HistoryW* history_;
+  std::optional<fs::path> path_;
+  bool changed_ = false;
+};
+
+termios state_of_terminal() {
+  termios state{};
+  tcgetattr(STDIN_FILENO, &state);
+  return state;
+}
+
+// Characters one by one, and not echoed.
+termios quiet(termios state) {
+  state.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+  state.c_cc[VMIN] = 1;
+  state.c_cc[VTIME] = 0;
+  return state;
+}
+
+class LineEditor : public ChatInput {
+ public:
+  LineEditor(Signals& signals, bool color)
+      : bytes_(STDIN_FILENO, signals), prompt_(color ? L"\1\x1B[1;32m\1>\1\x1B[0m\1 " : L"> ") {
+    el_wset(edit_, EL_CLIENTDATA, this);
+    el_wset(edit_, EL_EDITOR, L"emacs");
+    el_wset(edit_, EL_GETCFN, next_character);
+    el_wset(edit_, EL_PROMPT_ESC, prompt_of, L'\1');
+    el_wset(edit_, EL_HIST, history_w, history_.get());
+    el_wset(edit_, EL_BIND, L"^R", L"em-inc-search-prev", nullptr);
+    el_source(edit_, nullptr);  // the user's own ~/.editrc
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &quiet_);
+  }
+  LineEditor(const LineEditor&) = delete;
+  LineEditor& operator=(const LineEditor&) = delete;
+  ~LineEditor() override {
+    el_end(edit_);
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal_before_);
+  }
+
+  InputLine read(bool continues) override {
+    continues_ = continues;
+    std::string text;
+    for (;;) {
+      const InputLine::Kind kind = edit_line(text);
+      if (kind != InputLine::Kind::text) return {kind};
+      if (!pasted_) return {kind, std::move(text)};
+      // What was pasted belongs to the message as it is; the line goes on behind it.
+      const auto lines = std::ranges::count(*pasted_, '\n') + (pasted_->ends_with('\n') ? 0 : 1);
+      write_out(fmt::format("[{} lines pasted]\n", lines));
+      text += *pasted_;
+      pasted_.reset();
+      continues_ = true;
+    }
+  }
+
+ private:
+  // Adds what is typed up to Enter, or up to where a text is pasted.
+  InputLine::Kind edit_line(std::string& text) {
+    interrupted_ = false;
+    write_out("\x1B[?2004h");  // tells pasting from typing
+    int length = 0;
+    const wchar_t* const line = el_wgets(edit_, &length);
+    write_out("\x1B[?2004l");
+    // libedit leaves the terminal to echo; what is typed while the model speaks is shown when it is read.
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &quiet_);
+    if (line == nullptr || length <= 0) {
+      write_out(interrupted_ ? "^C\n" : "\n");
+      return interrupted_ ? InputLine::Kind::interrupt : InputLine::Kind::end;
+    }
+    std::wstring_view typed(line, static_cast<std::size_t>(length));
+    if (typed.ends_with(L'\n')) typed.remove_suffix(1);
+    if (!typed.empty()) history_.add(std::wstring(typed).c_str());
+    append_utf8(text, typed);
+    return InputLine::Kind::text;
+  }
+
+  static LineEditor& self(EditLine* edit) {
+    void* data = nullptr;
+    el_wget(edit, EL_CLIENTDATA, &data);
+    return *static_cast<LineEditor*>(data);
+  }
+
+  static wchar_t* prompt_of(EditLine* edit) {
+    LineEditor& editor = self(edit);
+    return editor.continues_ ? editor.continuation_.data() : editor.prompt_.data();
+  }
+
+  // For libedit: 1 and a character, 0 at the end of the input, -1 on Ctrl-C.
+  static int next_character(EditLine* edit, wchar_t* c) {
+    LineEditor& editor = self(edit);
+    for (;;) {
+      while (editor.bytes_.pending().empty()) {
+        switch (editor.bytes_.wait()) {
+          case InputBytes::Event::end:
+            return 0;
+          case InputBytes::Event::interrupt:
+            editor.interrupted_ = true;
+            errno = EINTR;
+            return -1;
+          case InputBytes::Event::resize:
+            editor.draw_again();
+            break;
+          case InputBytes::Event::bytes:
+            break;
+        }
+      }
+      if (editor.take_paste()) {
+        *c = L'\n';
+        return 1;
+      }
+      if (editor.take_character(*c)) return 1;
+    }
+  }
+
+  // libedit draws from where the cursor is; the line begins some rows above, as the new width has them.
+  void draw_again() {
+    const LineInfoW* const line = el_wline(edit_);
+    winsize size{};
+    ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+    int rows = 0;
+    int column = kPromptWidth;
+    for (const wchar_t* c = line->buffer; c != line->cursor; ++c) {
+      const int width = std::max(wcwidth(*c), 0);
+      const bool wraps = column + width > size.ws_col;  // a wide character goes to the next row as a whole
+      rows += wraps ? 1 : 0;
+      column = wraps ? width : column + width;
+    }
+    write_out(rows > 0 ? fmt::format("\x1B[{}A\r\x1B[J", rows) : "\r\x1B[J");
+    el_resize(edit_);
+    el_wset(edit_, EL_REFRESH);
+  }
+
+  // False where there is none yet, or bytes that are none were dropped.
+  bool take_character(wchar_t& c) {
+    const std::string_view bytes = bytes_.pending();
+    std::mbstate_t state{};
+    const std::size_t n = std::mbrtowc(&c, bytes.data(), bytes.size(), &state);
+    if (n == static_cast<std::size_t>(-2)) {  // the rest is on its way
+      if (bytes_.wait(kEscapeTime) != InputBytes::Event::bytes || bytes_.pending().size() == bytes.size()) {
+        bytes_.take(1);
+      }
+      return false;
+    }
+    bytes_.take(n == static_cast<std::size_t>(-1) ? 1 : std::max<std::size_t>(n, 1));
+    return n != static_cast<std::size_t>(-1);
+  }
+
+  // A long text, or one with newlines or other keys in it, is kept apart: as typed, each character would draw
+  // the line again, and some would do something. A short one becomes part of the line.
+  bool take_paste() {
+    if (!begins_paste()) return false;
+    bytes_.take(kPasteBegin.size());
+    std::string text;
+    for (;;) {
+      const std::size_t searched = text.size() - std::min(text.size(), kPasteEnd.size() - 1);
+      text += bytes_.pending();
+      bytes_.take(bytes_.pending().size());
+      const std::size_t end = text.find(kPasteEnd, searched);
+      if (end != std::string_view::npos) {
+        rest_ = text.substr(end + kPasteEnd.size());
+        text.resize(end);
+        break;
+      }
+      const InputBytes::Event event = bytes_.wait();
+      if (event == InputBytes::Event::end || event == InputBytes::Event::interrupt) break;
+    }
+    const bool keys = std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+    if (keys || text.size() > kLongestInLine) {
+      pasted_ = with_newlines(text);
+      bytes_.put_back(rest_);
+      return true;
+    }
+    bytes_.put_back(text + rest_);
+    return false;
+  }
+
+  bool begins_paste() {
+    while (kPasteBegin.starts_with(bytes_.pending()) && bytes_.pending().size() < kPasteBegin.size()) {
+      const std::size_t before = bytes_.pending().size();
+      if (bytes_.wait(kEscapeTime) != InputBytes::Event::bytes || bytes_.pending().size() == before)
+        return false;
+    }
+    return bytes_.pending().starts_with(kPasteBegin);
+  }
+
+  InputBytes bytes_;
+  std::wstring prompt_;  // libedit prints what is between two \1 with the character behind it
+  std::wstring continuation_ = L"\u2026 ";
+  LineHistory history_;
+  termios terminal_before_ = state_of_terminal();
+  termios quiet_ = quiet(terminal_before_);  // while nobody reads
+  EditLine* edit_ = el_init("llamajit", stdin, stdout, stderr);
+  std::optional<std::string> pasted_;
+  std::string rest_;
+  bool continues_ = false;
+  bool interrupted_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<ChatInput> edit_lines(Signals& signals, bool color) {
+  use_utf8();  // the history is read by it, too
+  return std::make_unique<LineEditor>(signals, color);
+}
+
+}  // namespace llamajit::cli
