@@ -37,9 +37,9 @@ class PairTable {
 
 class BpeTokenizer final : public Tokenizer {
  public:
-  // The vocabulary's normal pieces hold the bytes that they stand for. `merges` are written as in GGUF files:
-  // two pieces in byte-level characters, with a space between, the best first. Those that can never apply are
-  // passed over.
+  // The vocabulary's normal pieces hold the bytes that they stand for. `merges`
+  // are written as in GGUF files: two pieces in byte-level characters, with a
+  // space between, the best first. Those that can never apply are passed over.
   BpeTokenizer(Vocab vocab, std::span<const std::string_view> merges, const PreTokenizerRule& rule);
 
  private:

@@ -8,8 +8,8 @@
 namespace llamajit {
 namespace {
 
-// Latin-1's printable characters stand for themselves; the other bytes take the code points from 256 on, in
-// order.
+// Latin-1's printable characters stand for themselves; the
+// other bytes take the code points from 256 on, in order.
 bool stands_for_itself(unsigned byte) {
   return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD);
 }

@@ -1,5 +1,5 @@
-// How byte-level vocabularies (GPT-2's and its heirs) write bytes as text: each byte is a printable
-// character.
+// How byte-level vocabularies (GPT-2's and its heirs)
+// write bytes as text: each byte is a printable character.
 #pragma once
 
 #include <optional>

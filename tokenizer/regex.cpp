@@ -27,8 +27,8 @@ std::string message_of(int error) {
   return reinterpret_cast<const char*>(buffer.data());
 }
 
-// Unicode's White_Space; PCRE2's own \s counts U+180E, too. Written out, as classes without properties are
-// matched faster.
+// Unicode's White_Space; PCRE2's own \s counts U+180E, too.
+// Written out, as classes without properties are matched faster.
 constexpr std::string_view kSpaces =
     R"(\x{9}-\x{D}\x{20}\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
 

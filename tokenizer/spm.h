@@ -1,5 +1,5 @@
-// SentencePiece-style byte-pair encoding: the best-scoring adjacent pair is merged first, the leftmost on a
-// tie.
+// SentencePiece-style byte-pair encoding: the best-scoring
+// adjacent pair is merged first, the leftmost on a tie.
 #pragma once
 
 #include "tokenizer/tokenizer.h"

@@ -24,10 +24,10 @@ class Tokenizer {
 
   const Vocab& vocab() const { return vocab_; }
 
-  // Text (any bytes) to ids. User-defined pieces are found first, and with options.special control and
-  // unknown ones, too: the leftmost, and of those that begin there the longest. The text between them goes
-  // through the vocabulary's algorithm. O(n log n) in the text's length. Throws std::length_error for a text
-  // of 4 GiB or more.
+  // Text (any bytes) to ids. User-defined pieces are found first, and with options.special
+  // control and unknown ones, too: the leftmost, and of those that begin there the
+  // longest. The text between them goes through the vocabulary's algorithm. O(n log n) in
+  // the text's length. Throws std::length_error for a text of 4 GiB or more.
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const;
 
   // The bytes that a token adds to the text when it follows `previous`: nothing for control and unknown

@@ -40,8 +40,8 @@ inline float half_to_float(std::uint16_t half) {
   return std::bit_cast<float>(sign | bits);
 }
 
-// bfloat16: the upper half of a float, to nearest even. A NaN is not looked after: it may become an infinity
-// or zero.
+// bfloat16: the upper half of a float, to nearest even. A NaN
+// is not looked after: it may become an infinity or zero.
 inline std::uint16_t float_to_bfloat(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
   return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);

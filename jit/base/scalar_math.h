@@ -25,8 +25,8 @@ inline float fused(float a, float b, float c) {
   return static_cast<float>(std::bit_cast<double>(bits));
 }
 
-// The instructions' max and min: the second operand unless the first is strictly greater (less); so with a
-// NaN.
+// The instructions' max and min: the second operand unless
+// the first is strictly greater (less); so with a NaN.
 inline float max2(float a, float b) {
   return a > b ? a : b;
 }

@@ -11,8 +11,8 @@ namespace {
 constexpr std::int64_t kReadBytes = 256;  // of one turn
 constexpr std::size_t kBufferBytes = 4096;
 
-// Sums in flight that hide any latency: 12 vectors of 512 bits, or 6 pairs of 256, leave room for the
-// operands.
+// Sums in flight that hide any latency: 12 vectors of 512
+// bits, or 6 pairs of 256, leave room for the operands.
 int chains(Isa isa) {
   return isa.wide() ? 12 : 5;
 }

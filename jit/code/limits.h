@@ -1,5 +1,5 @@
-// What the machine allows, measured with code of the same tier as the kernels': the yardstick of every speed
-// claim.
+// What the machine allows, measured with code of the same
+// tier as the kernels': the yardstick of every speed claim.
 #pragma once
 
 #include <array>

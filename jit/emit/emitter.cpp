@@ -29,7 +29,6 @@ Emitter::Emitter(Isa isa, std::span<std::uint8_t> buffer, Annotations* annotatio
 }
 
 // --- registers
-// ---------------------------------------------------------------------------------------------------
 
 Reg64 Emitter::gpr(std::string_view role) {
   assert(static_cast<std::size_t>(next_gpr_) < kGprs.size());
@@ -94,7 +93,6 @@ std::vector<V16> Emitter::take_vectors(int registers_each, std::initializer_list
 }
 
 // --- the frame
-// ---------------------------------------------------------------------------------------------------
 
 void Emitter::enter(int stack_bytes) {
   using Change = Annotations::Frame::Change;
@@ -176,7 +174,6 @@ Xbyak::Address Emitter::tail_mask(int n) {
 }
 
 // --- control
-// -------------------------------------------------------------------------------------------------------------
 
 void Emitter::advance(const Reg64& to, std::int64_t bytes) {
   if (bytes == 0) return;

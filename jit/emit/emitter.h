@@ -33,8 +33,8 @@ using Xbyak::Reg64;
 using Xbyak::RegExp;
 using Vec = Xbyak::Xmm;  // an xmm, ymm or zmm; the width is part of the value
 
-// Sixteen lanes in registers. A uniform value (the same number in all lanes) keeps both halves in one
-// register.
+// Sixteen lanes in registers. A uniform value (the same
+// number in all lanes) keeps both halves in one register.
 struct V16 {
   std::array<Vec, 2> part;
   int parts = 0;
@@ -74,8 +74,7 @@ class Emitter : public Xbyak::CodeGenerator {
   int vectors() const { return isa_.wide() ? 32 : 16; }  // registers in the file
 
   // --- registers
-  // ----------------------------------------------------------------------------------------------- rax is
-  // scratch for the helpers below that say so; rdi holds the Args. Both are outside the pool.
+  // rax is scratch for the helpers below that say so; rdi holds the Args. Both are outside the pool.
   Reg64 scratch() const { return rax; }
   Reg64 args() const { return rdi; }
   // The next free ones; `role` is what listings call them.
@@ -109,7 +108,6 @@ class Emitter : public Xbyak::CodeGenerator {
   };
 
   // --- for listings; without Annotations these do nothing
-  // -------------------------------------------------------------------------------------------------------
   // Says what the instructions from here on do, until the next note.
   template <class... Values>
   void note(fmt::format_string<Values...> text, Values&&... values) {
@@ -124,14 +122,12 @@ class Emitter : public Xbyak::CodeGenerator {
   void name_stack(int offset, std::string_view role);                // what lies at rsp + offset
 
   // --- the frame (System V ABI)
-  // ----------------------------------------------------------------------------------
   // endbr64, rbp frame, saves the callee-saved registers taken so far; rsp is then the address of
   // `stack_bytes` of scratch, a multiple of 64 like the address.
   void enter(int stack_bytes = 0);
   void leave();  // restores, returns, then lays down the constant pool
 
   // --- moves
-  // -------------------------------------------------------------------------------------------------------
   void load(const V16& to, const RegExp& from);
   void store(const RegExp& to, const V16& from);
   void copy(const V16& to, const V16& from);
@@ -139,11 +135,11 @@ class Emitter : public Xbyak::CodeGenerator {
   void broadcast(const V16& to, const RegExp& from);  // one f32 or i32 in memory to all lanes
   void broadcast(const V16& to, Const value);
   void broadcast_lane0(const V16& to, const Vec& from);  // lane 0 of a register to all lanes
-  // Keeps a mask of n lanes ready from here on, so that tails of n in loops need not make it. No effect for n
-  // = 16.
+  // Keeps a mask of n lanes ready from here on, so that tails
+  // of n in loops need not make it. No effect for n = 16.
   void prepare_tail(int n);
-  // The first `n` lanes (1..16); the others become 0 and their memory is not touched. Clobbers rax and a
-  // mask.
+  // The first `n` lanes (1..16); the others become 0 and
+  // their memory is not touched. Clobbers rax and a mask.
   void load_tail(const V16& to, const RegExp& from, int n);
   void store_tail(const RegExp& to, const V16& from, int n);
   // Like load_tail, but the other lanes become `fill`.
@@ -160,7 +156,6 @@ class Emitter : public Xbyak::CodeGenerator {
   void store_s8(const RegExp& to, const V16& from, int bytes);
 
   // --- lane arithmetic: each `to` may be one of the sources
-  // ----------------------------------------------------------
   void add(const V16& to, const V16& a, const Source& b);
   void sub(const V16& to, const V16& a, const Source& b);
   void mul(const V16& to, const V16& a, const Source& b);
@@ -189,15 +184,13 @@ class Emitter : public Xbyak::CodeGenerator {
   void shift_right(const V16& to, const V16& a, int bits);
 
   // --- sixteen lanes to one
-  // -------------------------------------------------------------------------------------------- Folds in
-  // halves: lane i with i+8, then i+4, i+2, i+1. The result is lane 0 of `from`'s first part; clobbers `from`
-  // and `temp`.
+  // Folds in halves: lane i with i+8, then i+4, i+2, i+1. The result
+  // is lane 0 of `from`'s first part; clobbers `from` and `temp`.
   Vec fold_add(const V16& from, const V16& temp);
   Vec fold_add_i32(const V16& from, const V16& temp);
   Vec fold_max(const V16& from, const V16& temp);
 
   // --- bits and bytes
-  // ----------------------------------------------------------------------------------------------------
   void and_bits(const V16& to, const V16& a, const Source& b);
   void or_masked(const V16& to, const V16& bits, const V16& mask);  // to |= bits & mask; clobbers bits
   // Lanes of 32 bits, shifted right by `bits`, left where negative.
@@ -210,7 +203,6 @@ class Emitter : public Xbyak::CodeGenerator {
   void load_u8_pairs(const V16& to, const RegExp& from, int bits);
 
   // --- the dot product of 4 bytes a lane
-  // ---------------------------------------------------------------------------------
   // Weights are unsigned codes, activations codes -127..127. Sums start at the correction for the weights'
   // zero point that a quantised vector brings along. Without the instruction, vpmaddubsw adds two products in
   // 16 bits, which hold those of codes below 128; sums stay there (`narrow`) where all of a subgroup fits,
@@ -250,14 +242,13 @@ class Emitter : public Xbyak::CodeGenerator {
   // acc = the i32 sum; `offset` is start_dot()'s. Clobbers `temp`, as dot() does.
   void finish_dot(const V16& acc, const Weights4& w, const std::optional<RegExp>& offset, const V16& temp);
 
-  // acc[lane] += sum of w[lane][j] * x[j] of pairs of i16, j = 0, 1, exact. Clobbers `temp`, which has_dot()
-  // does not need.
+  // acc[lane] += sum of w[lane][j] * x[j] of pairs of i16, j = 0,
+  // 1, exact. Clobbers `temp`, which has_dot() does not need.
   void dot_i16(const V16& acc, const V16& w, const V16& x, const V16& temp);
 
   // --- control
-  // ------------------------------------------------------------------------------------------------------------
-  // Runs body `count` times, with `counter` counting down; count >= 1 known now, or already in the register
-  // >= 1.
+  // Runs body `count` times, with `counter` counting down;
+  // count >= 1 known now, or already in the register >= 1.
   template <class Body>
   void repeat(const Reg64& counter, std::int64_t count, Body body) {
     if (count <= 0) return;

@@ -9,7 +9,6 @@ using Xbyak::Ymm;
 using Xbyak::Zmm;
 
 // --- lane arithmetic
-// -----------------------------------------------------------------------------------------------
 
 void Emitter::add(const V16& to, const V16& a, const Source& b) {
   each(to, b, [&](std::size_t p, const Xbyak::Operand& o) { vaddps(to.part[p], a.part[p], o); });
@@ -169,7 +168,6 @@ void Emitter::mul_i32(const V16& to, const V16& a, const Source& b) {
 }
 
 // --- sixteen lanes to one
-// --------------------------------------------------------------------------------------------
 
 template <class Op>
 Vec Emitter::fold(const V16& from, const V16& temp, Op op) {

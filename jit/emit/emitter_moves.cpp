@@ -8,7 +8,6 @@ namespace llamajit::jit {
 using Xbyak::Xmm;
 
 // --- moves
-// ---------------------------------------------------------------------------------------------------------
 
 void Emitter::load(const V16& to, const RegExp& from) {
   each(to, from, [&](std::size_t p, const Xbyak::Operand& m) { vmovups(to.part[p], m); });

@@ -1,5 +1,5 @@
-// How activations lie in memory once they are prepared for matrices of a weight format: quantised to int8, or
-// rounded to bf16.
+// How activations lie in memory once they are prepared for matrices
+// of a weight format: quantised to int8, or rounded to bf16.
 #pragma once
 
 #include <cstddef>

@@ -82,8 +82,8 @@ void join_pairs(const std::uint8_t* codes, std::byte* to) {
   bytes.store(to);
 }
 
-// Bit b of byte i is the bit `Shift` of code 32 b + i, of 256. Shifts by one are what bytes can do side by
-// side.
+// Bit b of byte i is the bit `Shift` of code 32 b + i, of
+// 256. Shifts by one are what bytes can do side by side.
 template <unsigned Shift>
 void split_eighths(const std::byte* from, std::uint8_t* codes) {
   auto bytes = Bytes<32>::load(from);

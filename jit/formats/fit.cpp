@@ -17,8 +17,8 @@ constexpr float kSmallestStep = 0.4F, kStepsToHighest = 40;
 // And as long as a refit makes it better, but no longer than this.
 constexpr int kMostRefits = 10;
 
-// Four floats at once, which every x86-64 has: compilers leave sums in scalars otherwise. Comparisons give
-// masks.
+// Four floats at once, which every x86-64 has: compilers
+// leave sums in scalars otherwise. Comparisons give masks.
 using Four = float __attribute__((vector_size(16)));
 constexpr int kFour = 4;
 
@@ -34,8 +34,8 @@ float total(Four sum) {
   return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
-// The level of a weight, as a float: what is nearest to inverse * (x - min). Neither infinities nor NaNs come
-// out.
+// The level of a weight, as a float: what is nearest to
+// inverse * (x - min). Neither infinities nor NaNs come out.
 class Rounding {
  public:
   Rounding(float inverse, float min, const Levels& levels)

@@ -1,7 +1,7 @@
-// Scales and mins by least squares: for weights x and levels l (integers), the scale d and min m for which
-// the sum of (x - d l - m)^2 is smallest where each weight takes the level nearest to it. Levels and scale
-// depend on one another; so a few scales are tried, each refitted to the levels that it leads to, and the
-// best is kept.
+// Scales and mins by least squares: for weights x and levels l (integers), the scale d
+// and min m for which the sum of (x - d l - m)^2 is smallest where each weight takes
+// the level nearest to it. Levels and scale depend on one another; so a few scales are
+// tried, each refitted to the levels that it leads to, and the best is kept.
 //
 // All weights count alike: nothing is known here about the activations that they will meet.
 #pragma once

@@ -1,5 +1,5 @@
-// 32 bytes of codes: pair p of byte i, the high ones first, is weight 32 p + i. The scale stands behind the
-// tensor.
+// 32 bytes of codes: pair p of byte i, the high ones first,
+// is weight 32 p + i. The scale stands behind the tensor.
 #include "jit/formats/blocks.h"
 
 namespace llamajit::jit {

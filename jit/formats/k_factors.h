@@ -5,9 +5,9 @@
 
 namespace llamajit::jit {
 
-// The first four subscales and submins: the low six bits of bytes 0-3 and 4-7. Of the other four, the low
-// nibbles are the nibbles of bytes 8-11 (the submin's the high one) and the upper two bits those of bytes 0-3
-// and 4-7.
+// The first four subscales and submins: the low six bits of bytes 0-3 and
+// 4-7. Of the other four, the low nibbles are the nibbles of bytes 8-11 (the
+// submin's the high one) and the upper two bits those of bytes 0-3 and 4-7.
 inline void split_k_factors(const std::byte* from, Group& to) {
   const auto bytes = Bytes<12>::load(from);
   for (int i = 0; i < 4; ++i) {

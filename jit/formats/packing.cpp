@@ -60,7 +60,6 @@ void transpose_units(std::byte* to, const std::byte* from, std::int64_t stride, 
 }
 
 // --- floats
-// ------------------------------------------------------------------------------------------------------------
 
 void pack_f32(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
   transpose_units(to, from.data.data() + first_row * from.cols * 4, from.cols * 4, n_rows, from.cols, 0);
@@ -105,7 +104,6 @@ void pack_pairs(const SourceMatrix& from, std::int64_t first_row, std::int64_t n
 }
 
 // --- codes
-// -------------------------------------------------------------------------------------------------------------
 
 constexpr std::uint32_t kFlipCodes = 0x80808080;  // s8 to u8: code + 128
 

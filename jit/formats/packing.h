@@ -1,6 +1,6 @@
-// The packed layout, R16: a matrix is cut into tiles of 16 rows, and in a tile the lane is the row. Sums then
-// run down the lanes with no horizontal step and no tail, and one layout serves 512- and 256-bit registers
-// alike.
+// The packed layout, R16: a matrix is cut into tiles of 16 rows, and in a
+// tile the lane is the row. Sums then run down the lanes with no horizontal
+// step and no tail, and one layout serves 512- and 256-bit registers alike.
 //
 //   floats  tile = [cols][16] f32, f16 or bf16; bf16_pairs: [cols / 2][16][2], an odd last column with a zero
 //   codes   tile = a record for each group (FormatTraits), see CodesLayout
@@ -88,10 +88,10 @@ struct SmallNumbers {
   int row_bytes() const { return paired ? 2 : 1; }
 };
 
-// A group's record in a tile: planes of codes, then the subgroups' scales (s8) and minima (u8, paired), or as
-// nibbles of the same bytes scales (the lower ones) and minima; then the group's scale and minimum
-// (f16, or f32 where the format says so). A group of int8 whose length is no multiple of 4 is padded with the
-// code for zero.
+// A group's record in a tile: planes of codes, then the subgroups' scales (s8) and
+// minima (u8, paired), or as nibbles of the same bytes scales (the lower ones) and
+// minima; then the group's scale and minimum (f16, or f32 where the format says so).
+// A group of int8 whose length is no multiple of 4 is padded with the code for zero.
 struct CodesLayout {
   explicit CodesLayout(Format format);  // all zeros for floats
 

@@ -25,7 +25,6 @@ bool fits_in_byte(std::int64_t value) {
 }
 
 // --- pseudo-prefixes: only where as would choose otherwise
-// ------------------------------------------------------------
 
 // Instructions with two registers have two encodings: the destination is the register field, or the r/m
 // field. For general registers as takes the latter; for a vector move whichever allows the shorter prefix.
@@ -77,7 +76,6 @@ std::string_view displacement_hint(const Instruction& i) {
 }
 
 // --- operands
-// ---------------------------------------------------------------------------------------------------------
 
 std::string number(std::int64_t value) {
   constexpr std::int64_t kDecimal = 1 << 20;

@@ -86,8 +86,8 @@ void write_abbrev(DebugSection& to) {
   to.u8(0);
 }
 
-// The type that all variables have, float*, for most general registers hold addresses of such; returns where
-// it stands.
+// The type that all variables have, float*, for most general
+// registers hold addresses of such; returns where it stands.
 std::uint32_t write_pointer_type(DebugSection& to) {
   const auto number = static_cast<std::uint32_t>(to.size());
   to.uleb(Abbreviation::float_type);
@@ -147,7 +147,6 @@ void write_info(DebugSection& to, const std::vector<ImageKernel>& kernels, const
 }
 
 // --- the line table
-// ------------------------------------------------------------------------------------------------------
 
 // One-byte opcodes advance line and address at once: by kLineBase … kLineBase + kLineRange - 1 lines.
 constexpr int kLineBase = -3;

@@ -1,5 +1,5 @@
-// What an instruction computes, in the names that the kernel gave its registers: "sums[1] += value * [w +
-// 64]".
+// What an instruction computes, in the names that the
+// kernel gave its registers: "sums[1] += value * [w + 64]".
 #pragma once
 
 #include <string>

@@ -44,8 +44,8 @@ struct Listing {
   int general_registers = 0;    // used, of 16
   int vector_registers = 0;     // used, of 16 or 32
   int mask_registers = 0;
-  // Instructions that stand as .byte directives, as nothing makes as choose their encoding; part of
-  // `instructions`.
+  // Instructions that stand as .byte directives, as nothing
+  // makes as choose their encoding; part of `instructions`.
   int as_bytes = 0;
 
   std::uint32_t code_bytes() const { return annotations.code_bytes; }  // without constants

@@ -9,9 +9,9 @@
 
 namespace llamajit {
 
-// Written beside and renamed. Until then the new file has no name, where the file system has such files, so
-// that nothing is left of it should the program be killed. All errors are std::runtime_error that names the
-// file.
+// Written beside and renamed. Until then the new file has no name, where
+// the file system has such files, so that nothing is left of it should the
+// program be killed. All errors are std::runtime_error that names the file.
 class FileReplacement {
  public:
   // Makes the new file, so that one that can't be written is known before the work on its content. What is

@@ -7,10 +7,10 @@
 
 namespace llamajit {
 
-// Movable owner of a mapping. Reading a page that a truncation took away would raise SIGBUS; a handler
-// installed with the first mapping puts zeros from there to the mapping's end instead and remembers it, so
-// that reading code stays simple: whoever has read from bytes() calls check_intact() before trusting the
-// result.
+// Movable owner of a mapping. Reading a page that a truncation took away would
+// raise SIGBUS; a handler installed with the first mapping puts zeros from there to
+// the mapping's end instead and remembers it, so that reading code stays simple:
+// whoever has read from bytes() calls check_intact() before trusting the result.
 class MappedFile {
  public:
   MappedFile() = default;
@@ -26,8 +26,8 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
 
-  // Throws std::runtime_error that names the file if it shrank since it was mapped, or if a fault was caught
-  // in it.
+  // Throws std::runtime_error that names the file if it shrank
+  // since it was mapped, or if a fault was caught in it.
   void check_intact() const;
 
   // Makes this process's share of the memory free. What is read again afterwards comes from the file again.

@@ -11,9 +11,9 @@ inline constexpr std::size_t kHugePage = std::size_t{2} << 20;
 class PagedMemory {
  public:
   PagedMemory() = default;
-  // Reserves `bytes` of zeros, aligned to a huge page. Pages cost memory only from their first write on, and
-  // belong to the NUMA node of the thread that writes first. Throws std::runtime_error that says what it was
-  // for.
+  // Reserves `bytes` of zeros, aligned to a huge page. Pages cost memory only
+  // from their first write on, and belong to the NUMA node of the thread that
+  // writes first. Throws std::runtime_error that says what it was for.
   PagedMemory(std::size_t bytes, const char* purpose);
   PagedMemory(PagedMemory&& other) noexcept;
   PagedMemory& operator=(PagedMemory&& other) noexcept;
@@ -31,8 +31,8 @@ class PagedMemory {
   std::size_t mapping_size_ = 0;
 };
 
-// Hands out parts of one PagedMemory. A first pass with no memory adds up the size; the second gives
-// addresses.
+// Hands out parts of one PagedMemory. A first pass with
+// no memory adds up the size; the second gives addresses.
 class Carver {
  public:
   explicit Carver(std::byte* base) : base_(base) {}

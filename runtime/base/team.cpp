@@ -122,8 +122,8 @@ void Team::meet(int thread) {
 }
 
 void Team::wait_for(Slot& slot, std::uint32_t arrivals) {
-  // A thread may be one arrival ahead of us, never behind by more: signed distance survives the counter's
-  // wrap.
+  // A thread may be one arrival ahead of us, never behind
+  // by more: signed distance survives the counter's wrap.
   const auto arrived = [&](std::uint32_t seen) { return static_cast<std::int32_t>(seen - arrivals) >= 0; };
   const auto start = crowded_ ? Clock::now() : Clock::time_point();
   for (int i = 0; i < spins_; ++i) {

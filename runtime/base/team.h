@@ -27,8 +27,8 @@ class Team {
 
   int size() const { return size_; }
 
-  // Calls job(context, t) on every thread t and returns when all have. No allocation, no lock. A job must not
-  // throw.
+  // Calls job(context, t) on every thread t and returns when
+  // all have. No allocation, no lock. A job must not throw.
   using Job = void (*)(void* context, int thread);
   void run(Job job, void* context);
 

@@ -64,8 +64,8 @@ void Conversation::resume(std::vector<Message> messages) {
   sampler_.forget();
 }
 
-// The oldest question after the system message, with all up to the next one. False when none but the last
-// is left.
+// The oldest question after the system message, with all up
+// to the next one. False when none but the last is left.
 bool Conversation::forget_exchange() {
   const auto is_question = [](const Message& message) { return message.role == "user"; };
   const auto first = std::ranges::find_if(messages_, is_question);

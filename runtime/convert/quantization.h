@@ -1,5 +1,5 @@
-// A model's matrices in another format: GGUF files out of GGUF files, llama2.c checkpoints and legacy ggml
-// files.
+// A model's matrices in another format: GGUF files out of
+// GGUF files, llama2.c checkpoints and legacy ggml files.
 #pragma once
 
 #include <cstdint>

@@ -55,8 +55,8 @@ struct FormatChoice {
 FormatChoice choose_format(const QuantizationChoices& choices, const ModelOutline& model,
                            const MatrixOutline& matrix);
 
-// Whether a tensor of this name and with so many dimensions is quantised at all. Norms, biases and small
-// tables are not.
+// Whether a tensor of this name and with so many dimensions is
+// quantised at all. Norms, biases and small tables are not.
 bool is_quantized(std::string_view name, int n_dims);
 
 }  // namespace llamajit

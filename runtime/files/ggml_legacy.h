@@ -32,8 +32,8 @@ struct GgmlLegacyHeader {
 
 struct GgmlLegacyTensor {
   std::string_view name;
-  // A row of q4_1_f32 is not made of blocks in the file: all its minima come first, then all its scales, then
-  // all its codes.
+  // A row of q4_1_f32 is not made of blocks in the file: all its
+  // minima come first, then all its scales, then all its codes.
   jit::Format format;
   int n_dims = 0;  // 1 or 2
   std::int64_t rows = 1;

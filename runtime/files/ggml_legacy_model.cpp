@@ -125,8 +125,8 @@ class ModelReader {
     return *found;
   }
 
-  // Rows that are split are put together from the parts' pieces; parts with rows of their own lie one after
-  // the other.
+  // Rows that are split are put together from the parts' pieces;
+  // parts with rows of their own lie one after the other.
   std::span<const std::byte> joined(const std::vector<const GgmlLegacyTensor*>& parts, std::int64_t rows,
                                     std::int64_t cols) {
     const FormatKind kind = parts.front()->format.kind;
@@ -171,8 +171,8 @@ PieceKind kind_of(TokenId id, std::string_view bytes) {
   return is_byte ? PieceKind::byte : PieceKind::normal;
 }
 
-// LLaMA's pieces stand in the order in which SentencePiece merges them, but for those of spaces alone, which
-// it merges to last.
+// LLaMA's pieces stand in the order in which SentencePiece merges
+// them, but for those of spaces alone, which it merges to last.
 float score_of(TokenId id, std::string_view bytes) {
   constexpr float kLast = -1e9F;
   if (id < kBytesEnd) return 0;

@@ -18,8 +18,8 @@ constexpr int kMaxNesting = 4;                 // arrays of arrays of …
 constexpr std::uint64_t kMaxKeyBytes = 65535;  // the specification's
 constexpr std::uint64_t kMaxNameBytes = 128;   // the specification says 64, some forks write more
 
-// The least that an entry of each kind takes: counts that claim more than fits are refused before anything is
-// reserved for them.
+// The least that an entry of each kind takes: counts that claim
+// more than fits are refused before anything is reserved for them.
 constexpr std::uint64_t kMinStringBytes = 8;
 constexpr std::uint64_t kMinArrayBytes = 12;
 constexpr std::uint64_t kMinEntryBytes = 8 + 4 + 1;

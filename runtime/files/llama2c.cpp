@@ -107,9 +107,9 @@ Header read_v0_header(ByteReader& reader) {
   return header;
 }
 
-// A scale may cover weights of two rows in the files that export.py writes when the group does not divide
-// hidden_dim: its groups run over the whole tensor. Kernels work row by row, so such files are refused rather
-// than misread.
+// A scale may cover weights of two rows in the files that export.py writes when
+// the group does not divide hidden_dim: its groups run over the whole tensor.
+// Kernels work row by row, so such files are refused rather than misread.
 int read_group_size(ByteReader& reader, const Config& config) {
   const char* const name = "header.group_size";
   const int group = reader.i32(name);

@@ -47,9 +47,9 @@ TokenId argmax(std::span<const float> x) {
   return static_cast<TokenId>(best);
 }
 
-// Bounds the logits so that neither they nor their multiples by 1/T can be infinite or NaN: softmax has no
-// answer to those. The bound is far beyond any useful logit, and exp(-bound / T) is 0. False when no logit is
-// a number.
+// Bounds the logits so that neither they nor their multiples by 1/T can be
+// infinite or NaN: softmax has no answer to those. The bound is far beyond any
+// useful logit, and exp(-bound / T) is 0. False when no logit is a number.
 bool make_finite(std::span<float> logits, float temperature) {
   const float bound = std::min(1e30F * temperature, std::numeric_limits<float>::max());
   std::size_t n_numbers = 0;

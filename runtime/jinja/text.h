@@ -20,8 +20,8 @@ std::string upper(std::string_view text);
 std::string lower(std::string_view text);
 std::string capitalized(std::string_view text);
 std::string title(std::string_view text);
-// At most `most` of them, from the left; < 0: all. `from` may be empty: before each character, and at the
-// end.
+// At most `most` of them, from the left; < 0: all. `from`
+// may be empty: before each character, and at the end.
 std::string replaced(std::string_view text, std::string_view from, std::string_view to, long most);
 // At most `most` splits. An empty separator: at runs of blanks.
 std::vector<std::string_view> split(std::string_view text, std::string_view separator, long most);

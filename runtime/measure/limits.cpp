@@ -43,8 +43,8 @@ double best_rate(double units, Work work) {
 
 double MachineLimits::read_weights() const {
   const std::int64_t blocks = static_cast<std::int64_t>(engine_.weights().bytes()) / kBlock;
-  // Small footprints are read several times between two meetings of the threads: it is reading that is
-  // measured.
+  // Small footprints are read several times between two
+  // meetings of the threads: it is reading that is measured.
   const int rounds = static_cast<int>(std::max<std::int64_t>(1, kRoundBytes / (blocks * kBlock + 1)));
   auto read = [&](int thread) {
     const auto [begin, end] = share_of(blocks, thread, engine_.threads());

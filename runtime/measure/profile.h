@@ -1,5 +1,5 @@
-// What each kernel costs: a token, or a chunk of the prompt, walked call by call on one thread with the clock
-// beside it.
+// What each kernel costs: a token, or a chunk of the prompt,
+// walked call by call on one thread with the clock beside it.
 #pragma once
 
 #include <vector>
@@ -38,8 +38,8 @@ Profile count_token(Engine& engine);
 // filled first. For an engine of one thread.
 Profile profile_token(Engine& engine, int position);
 
-// A whole token at `position`, whose predecessors were fed, with no clock inside: the median of many repeats,
-// in seconds.
+// A whole token at `position`, whose predecessors were fed,
+// with no clock inside: the median of many repeats, in seconds.
 double token_seconds(Engine& engine, int position);
 
 // A chunk of n_tokens from position 0 on, the faster of some repeats. For an engine of one thread.

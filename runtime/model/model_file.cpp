@@ -32,8 +32,8 @@ std::vector<const Tensor*> ModelFile::tensors() const {
   }
   if (!config.shared_classifier) all.push_back(&classifier);
   std::erase_if(all, [](const Tensor* tensor) { return !tensor->exists(); });
-  // Versions store the same tensors in different orders; all views lie in one mapping, so their addresses
-  // say which.
+  // Versions store the same tensors in different orders; all
+  // views lie in one mapping, so their addresses say which.
   std::ranges::sort(all, std::less<>(), [](const Tensor* tensor) { return tensor->data.data(); });
   return all;
 }

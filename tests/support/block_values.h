@@ -1,5 +1,5 @@
-// Weights read from ggml's blocks one at a time, as the format's description says: slow, and apart from what
-// is tested.
+// Weights read from ggml's blocks one at a time, as the format's
+// description says: slow, and apart from what is tested.
 #pragma once
 
 #include <cstddef>

@@ -70,8 +70,8 @@ std::string encode_tensor(const std::vector<float>& weights, std::uint32_t type)
 // A model of the llama family, its matrices in the type given, its norms in F32. It has no tokenizer.
 GgufWriter llama_gguf(const CheckpointWeights& weights, std::uint32_t type);
 
-// Adds a tokenizer of the kind `llama`: these pieces, with scores that get lower, the first three unknown,
-// BOS and EOS.
+// Adds a tokenizer of the kind `llama`: these pieces, with
+// scores that get lower, the first three unknown, BOS and EOS.
 void add_llama_tokenizer(GgufWriter& writer, const std::vector<std::string>& pieces);
 
 }  // namespace llamajit::test

@@ -1,5 +1,5 @@
-// Operands of matrix products under test, as kernels take them and as plain numbers; and the sums that must
-// come out.
+// Operands of matrix products under test, as kernels take
+// them and as plain numbers; and the sums that must come out.
 #pragma once
 
 #include <cstddef>

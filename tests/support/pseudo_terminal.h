@@ -22,8 +22,8 @@ class PseudoTerminal {
   // Types; what the program writes meanwhile is kept.
   void type(const std::string& keys);
   void resize(int lines, int characters);
-  // Reads until this is on the screen behind what was waited for before. False when the program ends or time
-  // is out first.
+  // Reads until this is on the screen behind what was waited for
+  // before. False when the program ends or time is out first.
   bool wait_for(const std::string& text, std::chrono::seconds limit = std::chrono::seconds(30));
   // Everything so far.
   const std::string& screen() const { return screen_; }

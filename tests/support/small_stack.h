@@ -32,8 +32,8 @@ inline constexpr double kMebibyteSeconds = 5;  // checked memory accesses, or co
 inline constexpr double kMebibyteSeconds = 0.1;
 #endif
 
-// The processor seconds that the fastest of three runs takes with 256 KiB of stack: other programs use this
-// machine, too.
+// The processor seconds that the fastest of three runs takes
+// with 256 KiB of stack: other programs use this machine, too.
 inline double best_seconds_on_small_stack(const std::function<void()>& work) {
   double best = 1e9;
   run_with_stack(256 * 1024, [&] {

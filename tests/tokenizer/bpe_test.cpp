@@ -90,8 +90,8 @@ std::string decode_all(const Tokenizer& tokenizer, const Ids& ids) {
   return text;
 }
 
-// The definition: in each word, the pair that comes first in the list is merged, the leftmost of them, until
-// there is none.
+// The definition: in each word, the pair that comes first in the
+// list is merged, the leftmost of them, until there is none.
 Ids encode_slowly(const Vocab& vocab, const Parts& parts, const std::string& text) {
   std::map<std::pair<std::string, std::string>, std::size_t> ranks;
   for (std::size_t i = 0; i < parts.merges.size(); ++i) ranks.emplace(parts.merges[i], i);

@@ -111,8 +111,8 @@ class RandomTexts {
     return kScores[below(kScores.size())];
   }
 
-  // Single characters, and pieces grown by joining two that are there, as training does, and some that
-  // aren't.
+  // Single characters, and pieces grown by joining two that
+  // are there, as training does, and some that aren't.
   Vocab vocab(std::size_t n_pieces) {
     std::vector<std::pair<std::string, float>> pieces;
     for (const char* character : {"a", "b", "c", " ", "é", "한"}) {
@@ -189,8 +189,8 @@ TEST(Spm, ControlPiecesInTextArePlainText) {
 }
 
 TEST(Spm, BytePiecesNeverMerge) {
-  // "é" is a piece, but not one for a single code point look-up to miss: the text has its halves only by
-  // bytes.
+  // "é" is a piece, but not one for a single code point
+  // look-up to miss: the text has its halves only by bytes.
   const SpmTokenizer tokenizer(make_vocab({{" ", 0}, {"xy", 5}, {" x", 5}, {"\xC3\xA9\xC3", 5}, {"é", 1}}));
   EXPECT_EQ(tokenizer.encode("xy", {.bos = false}), (std::vector<TokenId>{259, 3 + 'x', 3 + 'y'}));
   EXPECT_EQ(tokenizer.encode("\xC3\xA9\xC3", {.bos = false}), (std::vector<TokenId>{259, 263, 3 + 0xC3}));

@@ -40,8 +40,8 @@ bool is_character(std::string_view s) {
 TEST(Utf8Length, AgreesWithTheStandardOnEveryTwoFirstBytes) {
   for (int first = 0; first < 256; ++first) {
     for (int second = 0; second < 256; ++second) {
-      // The third and fourth bytes at their limits: wrong on either side, and the lowest and highest right
-      // ones.
+      // The third and fourth bytes at their limits: wrong on
+      // either side, and the lowest and highest right ones.
       for (const char* tail : {"\x7F\x80", "\x80\x80", "\xBF\xBF", "\xC0\x80", "\x80\x7F", "\x80\xC0"}) {
         const std::string s = {static_cast<char>(first), static_cast<char>(second), tail[0], tail[1]};
         std::size_t expected = 1;

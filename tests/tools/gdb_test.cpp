@@ -211,7 +211,6 @@ TEST_F(GdbTest, AttachesLater) {
 }
 
 // --- core files
-// -----------------------------------------------------------------------------------------------------------
 
 class CoreFile : public GdbTest {
  protected:
@@ -278,7 +277,6 @@ TEST_F(CoreFile, OfLinuxHoldsEverything) {
 }
 
 // --- and without gdb
-// -----------------------------------------------------------------------------------------------------------
 
 class NoFlags : public AlphabetTest {};
 

@@ -1,5 +1,5 @@
-// The way of the program that this one grew from, llama2.asm: no options, two files with fixed names, one
-// line.
+// The way of the program that this one grew from, llama2.asm:
+// no options, two files with fixed names, one line.
 #include <filesystem>
 #include <iostream>
 

@@ -35,13 +35,13 @@ void add_perplexity(CLI::App& app, Command& command);
 void add_quantize(CLI::App& app, Command& command);
 void add_lesson(CLI::App& app, Command& command);
 
-// The program's arguments as CLI11 is to see them: a lesson's "--" parts its lists of numbers, of which
-// some are negative.
+// The program's arguments as CLI11 is to see them: a lesson's
+// "--" parts its lists of numbers, of which some are negative.
 std::vector<std::string> lesson_arguments(std::vector<std::string> arguments);
 void add_convert(CLI::App& app, Command& command);
 
-// With no arguments: model.bin and tokenizer.bin of the working directory, a line of standard input as the
-// prompt.
+// With no arguments: model.bin and tokenizer.bin of the
+// working directory, a line of standard input as the prompt.
 bool seed_files_exist();
 int run_seed();
 

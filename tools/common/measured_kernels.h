@@ -27,8 +27,8 @@ struct MeasuredKernels {
 jit::Isa isa_to_show(const std::optional<std::string>& name);
 bool runs_here(jit::Isa isa);
 
-// The kernels whose name matches the pattern, in the order of the cache. Throws std::runtime_error if there
-// are none.
+// The kernels whose name matches the pattern, in the order
+// of the cache. Throws std::runtime_error if there are none.
 std::vector<KernelRow> kernel_rows(const jit::CodeCache& code, const std::string& only);
 
 // For an engine of one thread. The token stands at `position`, or at the context's last one.

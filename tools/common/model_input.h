@@ -24,8 +24,8 @@ ModelAndTokenizer open_model_and_tokenizer(const std::string& model,
 // The tokenizer.bin beside a model. Throws std::runtime_error where there is none.
 std::string tokenizer_beside(const std::string& model);
 
-// The same tokenizer alone, so that GGUF files need no weights. Without a model, tokenizer_bin is taken
-// whole.
+// The same tokenizer alone, so that GGUF files need no
+// weights. Without a model, tokenizer_bin is taken whole.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::optional<std::string>& model,
                                           const std::optional<std::string>& tokenizer_bin);
 

@@ -140,8 +140,8 @@ class ModelLesson {
     out_ += table.text() + fmt::format("{}\n", words_.ticks);
   }
 
-  // `count` steps from `begin` on, each together with those that follow it `count` steps apart, so many
-  // `turns`.
+  // `count` steps from `begin` on, each together with those
+  // that follow it `count` steps apart, so many `turns`.
   void add_steps(TextTable& table, std::string_view title, std::size_t begin, std::size_t count,
                  std::size_t turns) {
     table.add({std::string(title), "", "", "", ""});

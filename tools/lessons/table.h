@@ -8,8 +8,8 @@
 
 namespace llamajit::cli {
 
-// Columns on a terminal: bytes that continue a character have none, and what takes three bytes (Hangul) has
-// two.
+// Columns on a terminal: bytes that continue a character
+// have none, and what takes three bytes (Hangul) has two.
 inline std::size_t columns_of(std::string_view text) {
   std::size_t columns = 0;
   for (const char c : text) {

@@ -13,8 +13,8 @@ struct Attribute {
   std::string value;
 };
 
-// Text as it stands in markup: special characters as references; what is no UTF-8, and control characters,
-// as U+FFFD.
+// Text as it stands in markup: special characters as references;
+// what is no UTF-8, and control characters, as U+FFFD.
 std::string escaped(std::string_view text);
 
 // HTML with SVG in it, also well-formed as XML. Tags and attributes' names are ours, all else is escaped.

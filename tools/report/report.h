@@ -49,8 +49,8 @@ struct Performance {
   double operations_per_second = 0;
   double roof_share = 0;  // of the limit that is nearer: bandwidth or arithmetic
 };
-// Whether a kernel reads weights or the KV cache; the others read activations, which stay in the first-level
-// cache.
+// Whether a kernel reads weights or the KV cache; the others
+// read activations, which stay in the first-level cache.
 bool reads_memory(const jit::KernelKey& key);
 // Whether its arithmetic is that of prepared inputs: the dot product of int8 or of bf16.
 bool multiplies_prepared(const jit::KernelKey& key);

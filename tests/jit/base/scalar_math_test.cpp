@@ -79,8 +79,8 @@ TEST_F(Fused, NearOverflow) {
   }
 }
 
-// Few bits in each operand put sums exactly on and next to halfway between floats, where rounding twice goes
-// wrong.
+// Few bits in each operand put sums exactly on and next to
+// halfway between floats, where rounding twice goes wrong.
 TEST_F(Fused, HalfwayCases) {
   for (int i = 0; i < kTrials; ++i) {
     const float a = 1 + std::ldexp(1.0F, -static_cast<int>(random_() % 24));

@@ -20,8 +20,8 @@ using jit::FormatKind;
 using jit::FormatTraits;
 using jit::Group;
 
-// Where a format keeps f16 numbers, or the upper halves of f32s: for random bytes there that are neither NaN
-// nor infinite.
+// Where a format keeps f16 numbers, or the upper halves of f32s:
+// for random bytes there that are neither NaN nor infinite.
 std::vector<int> halves_of(FormatKind kind) {
   switch (kind) {
     case FormatKind::q4_1:

@@ -184,7 +184,6 @@ TEST_F(PublicationTest, AFolderThatCannotBeMadeIsNamed) {
 }
 
 // --- jitdump
-// -----------------------------------------------------------------------------------------------------------
 
 template <class T>
 T number_at(const std::string& bytes, std::size_t at) {
@@ -262,7 +261,6 @@ TEST_F(PublicationTest, TheJitdumpHoldsLinesFramesAndCodeOfEachKernel) {
 }
 
 // --- the perf map
-// -----------------------------------------------------------------------------------------------------------
 
 class PerfMap : public PublicationTest {
  protected:
@@ -297,7 +295,6 @@ TEST_F(PerfMap, IsWrittenThroughNobodysLink) {
 }
 
 // --- cost
-// -----------------------------------------------------------------------------------------------------------
 
 // gdb and we take one image of a thousand kernels in little time; a thousand images would take it seconds.
 TEST(Publishing, AThousandKernelsInOneImage) {

@@ -1,5 +1,5 @@
-// Models as GGUF files without a loss, or with a known one: codes that are taken over, scales that are
-// rounded.
+// Models as GGUF files without a loss, or with a known
+// one: codes that are taken over, scales that are rounded.
 #include <algorithm>
 #include <cmath>
 #include <cstring>

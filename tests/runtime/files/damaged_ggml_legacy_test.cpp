@@ -1,5 +1,5 @@
-// Damaged legacy ggml files all the way into the engine and the tokenizer: an error or a model, soon, and
-// never a signal.
+// Damaged legacy ggml files all the way into the engine and the
+// tokenizer: an error or a model, soon, and never a signal.
 #include <string>
 #include <utility>
 #include <vector>

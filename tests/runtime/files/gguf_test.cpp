@@ -268,8 +268,8 @@ TEST(Gguf, NestingIsBounded) {
   expect_error(nested(1'000'000), "a", "arrays nested up to 4 deep", "more");
 }
 
-// CVE-2025-53630, CVE-2026-27940, CVE-2026-33298: sizes whose product wraps; CVE-2026-7482: extents beyond
-// the file.
+// CVE-2025-53630, CVE-2026-27940, CVE-2026-33298: sizes whose
+// product wraps; CVE-2026-7482: extents beyond the file.
 TEST(Gguf, ExtentsLieWithinTheFile) {
   constexpr std::uint64_t kBig = std::uint64_t{1} << 32;
   expect_error(tensor({}, 0), "t", "1 to 4 dimensions", "0");

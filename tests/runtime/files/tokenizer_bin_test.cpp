@@ -38,8 +38,8 @@ std::string utf8_below_256(int c) {
   return {static_cast<char>(0xC0 | c >> 6), static_cast<char>(0x80 | (c & 0x3F))};
 }
 
-// 263 tokens: the three control pieces, 256 byte pieces as either export spells them, and " t", "a", "é",
-// "a".
+// 263 tokens: the three control pieces, 256 byte pieces
+// as either export spells them, and " t", "a", "é", "a".
 std::vector<std::string> small_vocabulary(bool raw_bytes) {
   std::vector<std::string> pieces{"<unk>", "\n<s>\n", "\n</s>\n"};
   for (int b = 0; b < 256; ++b)

@@ -83,8 +83,8 @@ TEST_P(EnginesOn, ManyThreadsShareBuffersWithoutARace) {
 
 INSTANTIATE_TEST_SUITE_P(All, EnginesOn, ::testing::Range(std::size_t{0}, std::size_t{5}));
 
-// More threads than K/V heads share these: each takes some of attention's ranges, and one merges their
-// results.
+// More threads than K/V heads share these: each takes some
+// of attention's ranges, and one merges their results.
 TEST(EngineThreads, SharedHeadsMeetBeforeTheyMerge) {
   const TempFile temp(write_v1(test::random_weights(toy_config(32, 44, 1, 2, 1, 65, 600, true), 6)));
   const ModelFile file = read_llama2c(temp.path());

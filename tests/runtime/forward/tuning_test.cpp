@@ -1,5 +1,5 @@
-// The choice between variants: what it chooses, that measuring leaves nothing open, and that no bit depends
-// on it.
+// The choice between variants: what it chooses, that measuring
+// leaves nothing open, and that no bit depends on it.
 #include "runtime/forward/tuning.h"
 
 #include <algorithm>

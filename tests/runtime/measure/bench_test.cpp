@@ -73,8 +73,8 @@ TEST_F(Bench, RatesStayBelowWhatTheMachineAllows) {
         EXPECT_GE(result.deviation, 0);
         EXPECT_GT(result.limit, 0);
         EXPECT_GT(result.limit_share, 0);
-        // One and a half leaves room for another program that took the processor while the limit was
-        // measured.
+        // One and a half leaves room for another program that
+        // took the processor while the limit was measured.
         EXPECT_LT(result.limit_share, 1.5);
       }
     }

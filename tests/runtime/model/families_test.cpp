@@ -1,5 +1,5 @@
-// Every family of models: its logits are those of plain mathematics, and the same bits however they are
-// computed.
+// Every family of models: its logits are those of plain
+// mathematics, and the same bits however they are computed.
 #include "runtime/model/families.h"
 
 #include <algorithm>
@@ -127,8 +127,8 @@ std::string case_name(const testing::TestParamInfo<FamilyFile>& info) {
 
 INSTANTIATE_TEST_SUITE_P(All, Families, testing::ValuesIn(test::kFamilyFiles), case_name);
 
-// KoAlpaca-Polyglot's heads, of 5.8 and of 12.8 billion parameters: of many values a quarter or a half is
-// rotated.
+// KoAlpaca-Polyglot's heads, of 5.8 and of 12.8 billion
+// parameters: of many values a quarter or a half is rotated.
 TEST(GptNeox, RunsWithPolyglotsHeads) {
   for (const int head_size : {256, 128}) {
     for (const FamilyFile& family : {test::kFamilyFiles[4], test::kFamilyFiles[5]}) {
