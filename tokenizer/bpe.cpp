@@ -124,7 +124,8 @@ void BpeTokenizer::encode_text(std::string_view text, bool /*begins*/, std::vect
   });
 }
 
-// What merges left behind that is no piece: its bytes, or unknown where those are no pieces either.
+// Merges may leave something behind that is no piece: it becomes
+// its bytes, or unknown where those are no pieces either.
 void BpeTokenizer::append_bytes(std::string_view bytes, std::vector<TokenId>& ids) const {
   for (const char byte : bytes) {
     const TokenId id = byte_ids_[static_cast<std::uint8_t>(byte)];

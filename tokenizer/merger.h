@@ -19,7 +19,7 @@ using Position = std::uint32_t;  // a byte's offset in the text
 // Queue entries are not removed when a merge makes them obsolete: an entry counts when it is still what its
 // symbol would ask for now.
 //
-// What merges is up to the Rule:
+// The Rule says what merges:
 //   bool separates(Position at)        find() joins nothing on both sides of `at`; may always be false
 //   int32 find(TokenId left, TokenId right, Position begin, Position end)
 //                                      the merge of two neighbours whose bytes are [begin, end), or -1;

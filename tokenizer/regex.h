@@ -8,7 +8,7 @@
 
 namespace llamajit {
 
-// What matching needs beside the expression; one for each thread that matches.
+// Matching needs this beside the expression; each thread that matches has one.
 class RegexScratch {
  public:
   RegexScratch();

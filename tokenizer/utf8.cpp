@@ -8,7 +8,7 @@
 namespace llamajit {
 namespace {
 
-// What stands at the front of a text.
+// One of these stands at the front of a text.
 enum class Front { character, beginning_of_character, ill_formed };
 
 struct Scan {

@@ -24,7 +24,7 @@ class Utf8Stream {
  public:
   // Adds bytes; returns everything that is complete by now.
   std::string push(std::string_view bytes);
-  // What is still held back at the end of the stream.
+  // Returns what is still held back at the end of the stream.
   std::string finish();
 
  private:

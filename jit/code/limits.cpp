@@ -21,7 +21,7 @@ int dot_chains(Isa isa) {
   return isa.wide() || isa.has_dot() ? chains(isa) : 4;
 }
 
-// Of the dot product, in a turn: as many as the longest run has.
+// A turn has as many steps of the dot product as the longest run has.
 constexpr int kDotSteps = 4;
 
 void emit_read(Emitter& e) {

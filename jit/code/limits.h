@@ -1,5 +1,5 @@
-// What the machine allows, measured with code of the same
-// tier as the kernels': the yardstick of every speed claim.
+// This measures what the machine allows, with code of the same tier
+// as the kernels': it is the yardstick of every claim about speed.
 #pragma once
 
 #include <array>

@@ -1,5 +1,6 @@
-// What the emitter says about a kernel while it emits it, for people to read: which register holds what, what
-// comes next, where loops are. Offsets are in bytes from the kernel's first. inspect/ makes listings of it.
+// The emitter records here, for people to read, what it does while it emits a
+// kernel: which register holds what, what comes next, where loops are. Offsets
+// are in bytes from the kernel's first. inspect/ makes listings of it.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +41,7 @@ struct Annotations {
       return file == of && first <= index && index < first + count && begin <= at && at < end;
     }
   };
-  // What lies at rsp + offset once the frame is built.
+  // A slot lies at rsp + offset once the frame is built.
   struct StackSlot {
     int offset;
     std::string name;
@@ -77,7 +78,7 @@ struct Annotations {
   Frame frame;
   std::uint32_t code_bytes = 0;  // constants and padding lie behind
 
-  // What a register holds at an offset; nullptr where nobody said.
+  // Returns what a register holds at an offset, or nullptr where nobody said.
   const Role* find_role(File file, int index, std::uint32_t at) const;
   // Its name, as "acc[1][3].hi"; "" where it has none.
   std::string role_of(File file, int index, std::uint32_t at) const;

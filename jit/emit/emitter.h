@@ -216,7 +216,7 @@ class Emitter : public Xbyak::CodeGenerator {
     bool narrow;  // sums are of 16 bits until finish_dot()
     int run = 0;  // steps
   };
-  // Of a run, in 16 bits; and which step of how many is being added.
+  // A run's sum has lanes of 16 bits; `step` of `steps` is the one that is being added.
   struct Run16 {
     V16 sum;
     int step = 0, steps = 0;

@@ -1,4 +1,4 @@
-// What the Emitter tells its Annotations.
+// Here the Emitter tells its Annotations what it does.
 #include <functional>
 #include <limits>
 #include <numeric>

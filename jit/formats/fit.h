@@ -33,7 +33,7 @@ Line fit_line(const float* x, int n, int highest, bool negative_min);
 // Each weight's nearest level. Returns the sum of squared errors.
 float nearest_levels(const float* x, int n, Line line, const Levels& levels, std::int8_t* to);
 
-// What a refit needs to know of levels and weights.
+// These sums are all that a refit needs to know of levels and weights.
 struct Moments {
   double l = 0, ll = 0, x = 0, xl = 0;  // sums of l, l^2, x and x l
 };

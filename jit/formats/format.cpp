@@ -26,7 +26,7 @@ constexpr FormatTraits kTraits[] = {
     {FormatKind::q1_0, "Q1_0", 18, 128, 128, 1, 1, Mins::none, false, 1},
     {FormatKind::q2_0, "Q2_0", 18, 64, 64, 2, 1},
     {FormatKind::i2_s, "I2_S", 32, 128, 128, 2, 1, Mins::none, false, 0, true},
-    // Of other files, see all_format_traits().
+    // The formats from here on are of other files; all_format_traits() says which.
     {FormatKind::q4_0_f32, "Q4_0/f32", 20, 32, 32, 4, 8, Mins::none, false, 0, true},
     {FormatKind::q4_1_f32, "Q4_1/f32", 24, 32, 32, 4, 0, Mins::one, false, 0, true},
 };

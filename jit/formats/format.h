@@ -16,8 +16,8 @@ enum class FormatKind : std::uint8_t {
   f32,   // IEEE binary32
   f16,   // IEEE binary16
   bf16,  // the upper half of an f32
-  // Of no file: bf16 whose columns 2k and 2k + 1 stand side by side, to be multiplied with activations that
-  // are rounded to bf16 too (RoundKey).
+  // No file has this one: it is bf16 whose columns 2k and 2k + 1 stand side by side, to be multiplied with
+  // activations that are rounded to bf16 too (RoundKey).
   bf16_pairs,
   int8,  // llama2.c's: int8 codes with an f32 scale for each `group` consecutive weights of a row
   // ggml's blocks of integer codes, described by format_traits().
@@ -43,8 +43,8 @@ enum class FormatKind : std::uint8_t {
   q4_1_f32,
 };
 
-// What a matrix's weights are stored as. `group` is the number of consecutive weights of one row that share a
-// float scale; 0 for formats without scales.
+// A matrix's weights are stored in this format. `group` is the number of consecutive
+// weights of one row that share a float scale; it is 0 for formats without scales.
 struct Format {
   FormatKind kind = FormatKind::f32;
   int group = 0;
@@ -82,8 +82,8 @@ struct FormatTraits {
 
   bool has_subscales() const { return subgroup < group; }
 };
-// What sums of products with codes -127..127 stay within 16 bits, where a lane has two products of each step
-// of four columns: those of no step, of so many, or of a whole subgroup.
+// This says which sums of products with codes -127..127 stay within 16 bits, where a lane has two products of
+// each step of four columns: those of no step, of so many steps, or of a whole subgroup.
 enum class Sums16 : std::uint8_t { none, one_step, two_steps, four_steps, subgroup };
 inline constexpr int kSums16 = 5;
 

@@ -40,7 +40,7 @@ struct InputFormat {
   int zero = 0;
   bool operator==(const InputFormat&) const = default;
 
-  // Of n values.
+  // The planes of n codes take this many bytes.
   std::int64_t codes_bytes(std::int64_t n) const {
     return pairs ? rounded_bytes(n) : quantized_codes(n, group);
   }
@@ -116,8 +116,9 @@ struct CodesLayout {
   int group_bytes = 0;
 };
 
-// What a record says of one row and one column or subgroup of its group: the code that is multiplied, found
-// in the codebook where there is one; subscale and submin, which are 1 where there are none; scale and min.
+// These read what a record says of one row and one column or subgroup of its
+// group: the code that is multiplied, found in the codebook where there is
+// one; subscale and submin, which are 1 where there are none; scale and min.
 int packed_code(const CodesLayout& layout, const std::byte* record, int column, int row);
 int packed_subscale(const CodesLayout& layout, const std::byte* record, int subgroup, int row);
 int packed_submin(const CodesLayout& layout, const std::byte* record, int subgroup, int row);

@@ -1,4 +1,4 @@
-// What a weight is worth, in a file's matrix and in a packed one.
+// These functions say what a weight is worth, in a file's matrix and in a packed one.
 #include "jit/formats/packing.h"
 #include "jit/formats/stored_numbers.h"
 

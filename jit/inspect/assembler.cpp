@@ -166,7 +166,7 @@ std::string mask(const Instruction& i) {
                      i.is.raw.evex.z != 0 ? "{z}" : "");
 }
 
-// What there are no words for here: none of it is emitted today.
+// GNU as has no words for these instructions; none of them is emitted today.
 bool is_beyond_words(const Instruction& i) {
   constexpr ZydisInstructionAttributes kPrefixes = ZYDIS_ATTRIB_HAS_LOCK | ZYDIS_ATTRIB_HAS_REP |
                                                    ZYDIS_ATTRIB_HAS_REPNE | ZYDIS_ATTRIB_HAS_SEGMENT |

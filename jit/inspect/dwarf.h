@@ -10,7 +10,7 @@
 
 namespace llamajit::jit::inspect {
 
-// What an address or offset in a section is relative to; a linker moves it with that.
+// An address or offset in a section is relative to one of these; a linker moves it with that.
 enum class RelocationTarget : std::uint8_t { text, debug_abbrev, debug_line };
 
 struct Relocation {

@@ -1,4 +1,4 @@
-// What an instruction computes, in the names that the
+// A formula says what an instruction computes, in the names that the
 // kernel gave its registers: "sums[1] += value * [w + 64]".
 #pragma once
 

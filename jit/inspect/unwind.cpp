@@ -38,7 +38,8 @@ void align_with_nops(ByteBuffer& to, std::size_t begin) {
   while ((to.size() - begin + 4) % 8 != 0) to.u8(DW_CFA_nop);
 }
 
-// What holds before a function's first instruction: the caller's stack is 8 bytes up, behind its address.
+// These rules hold before a function's first instruction:
+// the caller's stack is 8 bytes up, behind its address.
 void initial_rules(ByteBuffer& to) {
   to.u8(DW_CFA_def_cfa);
   to.uleb(kRsp);

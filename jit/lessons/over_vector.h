@@ -1,4 +1,4 @@
-// What the lessons' kernels share: a walk over vectors, sixteen lanes at a time.
+// The lessons' kernels share this: a walk over vectors, sixteen lanes at a time.
 #pragma once
 
 #include <algorithm>

@@ -17,8 +17,8 @@ namespace llamajit {
 
 static_assert(std::endian::native == std::endian::little, "model files are little-endian");
 
-// What messages call a place in a file: "header.dim", or with an index "tokens[17].length". The text is put
-// together only when a message needs it.
+// Messages call a place in a file by this name: "header.dim", or with an index
+// "tokens[17].length". The text is put together only when a message needs it.
 struct FieldName {
   FieldName(const char* text) : name(text) {}         // NOLINT: meant to be implicit
   FieldName(const std::string& text) : name(text) {}  // NOLINT

@@ -19,7 +19,8 @@
 namespace llamajit {
 namespace {
 
-// What the fault handler knows of one mapping. Lock-free atomics, because a handler may touch nothing else.
+// The fault handler knows this much of a mapping. The atomics
+// are lock-free, because a handler may touch nothing else.
 struct Slot {
   std::atomic<bool> taken{false};
   std::atomic<std::uintptr_t> begin{0};  // 0: no mapping here (yet, or any more)

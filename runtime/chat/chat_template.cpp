@@ -17,7 +17,7 @@ constexpr NamedTemplate kTemplates[] = {
 {%- elif message.role == 'assistant' %}{{ message.content ~ '\n\n' }}{% endif %}
 {%- endfor %})",
      "### Instruction:"},
-    // What KoAlpaca's models were trained with.
+    // KoAlpaca's models were trained with this one.
     {"koalpaca",
      R"({%- if messages[0].role == 'system' %}{{ messages[0].content }}{% else %}{{ 'Below is an instruction that describes a task.\n아래는 작업을 설명하는 명령어입니다.\n\nWrite a response that appropriately completes the request.\n명령어에 따른 요청을 적절히 완료하는 응답을 작성하세요.' }}{% endif %}{{ '\n\n' }}
 {%- for message in messages %}

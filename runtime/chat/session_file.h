@@ -10,7 +10,8 @@
 
 namespace llamajit {
 
-// What a conversation may be resumed with: models that differ in any of it would understand it differently.
+// A conversation may be resumed with a model that agrees in
+// all of this: any other would understand it differently.
 struct SessionModel {
   std::string format;         // of the model's file
   std::string shape;          // its dimensions

@@ -19,7 +19,7 @@ namespace {
 
 using jit::FormatKind;
 
-// Of the file that is read, not of the one that is written.
+// Whether the key describes the file that is read, and so does not hold for the one that is written.
 bool is_about_the_file(std::string_view key) {
   constexpr std::string_view kKeys[] = {"general.alignment", "general.file_type",
                                         "general.quantization_version"};

@@ -122,7 +122,7 @@ void add_layer(const LayerTensors& layer, std::size_t index, std::vector<Convers
   }
 }
 
-// Of all matrices of a file, as both kinds of files have it.
+// The name of the type that all matrices of a file have, as both kinds of files have it.
 std::string_view own_type(jit::Format format) {
   if (const auto kind = kind_of_codes(format)) return ggml_name(*kind);
   return has_codes(format) ? "F32" : ggml_name(format.kind);

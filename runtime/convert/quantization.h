@@ -14,7 +14,7 @@
 
 namespace llamajit {
 
-// What became of a tensor.
+// This says what became of a tensor.
 struct QuantizedTensor {
   std::string name;
   std::vector<std::int64_t> dims;  // the innermost first

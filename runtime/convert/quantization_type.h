@@ -1,4 +1,4 @@
-// What `llamajit quantize` can make of a model: which format each tensor gets.
+// These are the types that `llamajit quantize` can make of a model: each says which format a tensor gets.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ struct QuantizationType {
 };
 // By its name, in any case. nullptr where there is none.
 const QuantizationType* find_quantization_type(std::string_view name);
-// Of a format alone: F32, Q4_K.
+// Finds a format by its name alone: F32, Q4_K.
 std::optional<jit::FormatKind> find_format(std::string_view name);
 std::string quantization_type_names();
 std::string format_names();
@@ -35,7 +35,7 @@ struct QuantizationChoices {
   std::optional<jit::FormatKind> embedding;
 };
 
-// What the choice of a format depends on.
+// The choice of a format depends on these.
 struct ModelOutline {
   int n_layers = 0;
   int heads_per_kv_head = 1;
@@ -51,7 +51,7 @@ struct FormatChoice {
   // Set where `kind` stands in for this one, whose groups do not divide the rows.
   std::optional<jit::FormatKind> wanted{};
 };
-// Of a matrix that is to be quantised, as llama.cpp chooses without an importance matrix.
+// Chooses for a matrix that is to be quantised, as llama.cpp does without an importance matrix.
 FormatChoice choose_format(const QuantizationChoices& choices, const ModelOutline& model,
                            const MatrixOutline& matrix);
 

@@ -22,7 +22,7 @@ using jit::FormatKind;
 constexpr int kContext = 2048;  // LLaMA's; the file has none
 constexpr TokenId kFirstByte = 3, kBytesEnd = kFirstByte + 256;
 
-// What each part of a file has of a matrix.
+// Each part of a file has either some rows or some columns of a matrix.
 enum class Split : std::uint8_t { rows, columns };
 
 std::string shape_of(std::int64_t rows, std::int64_t cols) {
@@ -203,7 +203,7 @@ Vocab read_ggml_legacy_vocab(const GgmlLegacyFile& file) {
     pieces.push_back(
         {id <= Vocab::kEos ? kNames[id] : std::string(bytes), score_of(id, bytes), kind_of(id, bytes)});
     if (pieces.back().kind != PieceKind::normal) continue;
-    // Of equal pieces the last is found.
+    // Where pieces are equal, the last is found.
     const auto [same, is_new] = latest.try_emplace(bytes, id);
     if (is_new) continue;
     pieces[static_cast<std::size_t>(same->second)].kind = PieceKind::unused;

@@ -66,7 +66,7 @@ struct GgufTensor {
   std::uint64_t offset = 0;  // from that part's beginning, in bytes
 };
 
-// What one file holds. Views point into `bytes`.
+// One file's content. Views point into `bytes`.
 struct GgufPart {
   std::uint32_t version = 0;
   std::vector<GgufEntry> metadata;  // in file order; no key twice

@@ -21,7 +21,7 @@ constexpr std::uint64_t kMaxTokens = 1 << 24;  // the model readers' limit, too
 constexpr std::uint64_t kMaxMerges = 1 << 26;
 constexpr std::string_view kVisibleSpace = "\xE2\x96\x81";  // U+2581
 
-// What token_type holds.
+// The numbers are those of the key token_type.
 PieceKind kind_of(std::int64_t type) {
   switch (type) {
     case 2:

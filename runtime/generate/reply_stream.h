@@ -9,10 +9,10 @@
 
 namespace llamajit {
 
-// What push() and finish() return is whole code points of UTF-8, whole emoji sequences (with their modifiers
-// and joiners, flags) and whole syllables of conjoining jamo, and nothing of a stop string. Only a mark that
-// combines with what is before it may come later than its base, as nothing tells that it will; terminals
-// put it where it belongs.
+// push() and finish() return whole code points of UTF-8, whole emoji sequences (with
+// their modifiers and joiners, flags) and whole syllables of conjoining jamo, and nothing
+// of a stop string. Only a mark that combines with the character before it may come later
+// than its base, as nothing tells that it will; terminals put it where it belongs.
 class ReplyStream {
  public:
   // Empty stop strings never match.
@@ -20,7 +20,7 @@ class ReplyStream {
 
   // Adds a token's bytes; returns what can be shown by now.
   std::string push(std::string_view bytes);
-  // What was held back, at the end of the reply.
+  // Returns what was held back, at the end of the reply.
   std::string finish();
   // A stop string was found: everything before it has been returned, and nothing more will be.
   bool stopped() const { return stopped_; }

@@ -6,7 +6,7 @@
 
 namespace llamajit::jinja {
 
-// Of add to concatenate.
+// `op` is one of Operator's values from add to concatenate.
 Value arithmetic(Execution& execution, Operator op, const Value& a, const Value& b);
 Value negated(Execution& execution, const Value& value);
 

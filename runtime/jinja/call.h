@@ -1,4 +1,4 @@
-// What a filter, test, method or function is called with, checked.
+// A filter, test, method or function is called with a Call, which checks the arguments.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +48,7 @@ struct NamedFilter {
 Filter find_text_filter(std::string_view name);
 Filter find_sequence_filter(std::string_view name);
 
-// What `value.name` is, where it is a method of strings, lists or dictionaries; else an undefined value.
+// Returns `value.name` where it is a method of strings, lists or dictionaries; else an undefined value.
 Value find_method(const Value& value, const std::string& name);
 
 // The functions that every template has: range, namespace, dict, raise_exception, strftime_now.

@@ -21,7 +21,7 @@ constexpr int kMaxDepth = 200;  // of a tree, which a row of operators makes dee
 constexpr std::string_view kTestsOfTwo[] = {"divisibleby", "sameas", "in", "eq", "equalto",  "ne",
                                             "lt",          "gt",     "le", "ge", "lessthan", "greaterthan"};
 
-// What the token is called in messages.
+// Messages call the token so.
 std::string shown(const Token& token) {
   switch (token.kind) {
     case Token::Kind::end:

@@ -177,7 +177,7 @@ class StatementParser {
     return statement;
   }
 
-  // What marks the model's own words for training; here its body is all.
+  // A `generation` block marks the model's own words for training; here only its body matters.
   Statement generation() {
     Statement statement = made(Statement::Kind::scope);
     end_of_block();

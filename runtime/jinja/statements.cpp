@@ -154,7 +154,7 @@ void Interpreter::store(const Statement& s, const Value& value) {
   space.space()->members.set(s.attribute, value);
 }
 
-// What the block prints, with variables of its own.
+// Returns what the block prints, with variables of its own.
 std::string Interpreter::render_apart(const Block& block, Scope scope) {
   std::string before = std::exchange(out_, {});
   inner_.push_back(std::move(scope));

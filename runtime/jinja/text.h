@@ -11,7 +11,7 @@ namespace llamajit::jinja {
 std::size_t count_characters(std::string_view text);
 std::vector<std::string_view> characters(std::string_view text);
 
-// What str.strip() takes away without arguments, in ASCII.
+// str.strip() without arguments takes these away, in ASCII.
 inline constexpr std::string_view kSpace = " \t\n\v\f\r\x1C\x1D\x1E\x1F";
 
 // Without those of `set` at its ends.

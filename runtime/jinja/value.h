@@ -1,4 +1,4 @@
-// What a template computes with: the values of Python that chat templates know.
+// A template computes with these: the values of Python that chat templates know.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@ namespace llamajit::jinja {
 class Value;
 class Execution;
 
-// What a name stands for that nobody has set. It prints as nothing, and most other uses are errors.
+// A name that nobody has set stands for this. It prints as nothing, and most other uses are errors.
 struct Undefined {
   std::string name;
 };
@@ -94,7 +94,7 @@ struct Dict {
   void set(const std::string& key, Value value);
 };
 
-// What namespace() makes: the one thing whose members can be set from inside a loop.
+// namespace() makes one: it is the only thing whose members can be set from inside a loop.
 struct Namespace {
   Dict members;
 };

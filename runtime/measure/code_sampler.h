@@ -17,7 +17,7 @@ struct CodeSamples {
   std::int64_t outside = 0;  // samples elsewhere: in C++, in the system
   double seconds = 0;        // that it took
 
-  // Of the bytes [begin, end).
+  // Returns how many samples fell on the bytes [begin, end).
   std::int64_t in(std::size_t begin, std::size_t end) const;
 };
 

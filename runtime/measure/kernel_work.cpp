@@ -39,7 +39,7 @@ KernelWork product(const Key& key, const Args& args, std::int64_t vectors) {
           2 * rows * key.cols * matrices * vectors};
 }
 
-// What a position takes in a head's cache: keys, values and their scales.
+// A position takes this many bytes in a head's cache: keys, values and their scales.
 template <class Key>
 std::int64_t position_bytes(const Key& key) {
   const jit::KvLayout layout(key);
@@ -47,7 +47,7 @@ std::int64_t position_bytes(const Key& key) {
   return std::int64_t{2} * key.head_dim * layout.element_bytes() + scales;
 }
 
-// Of the ranges of a part: the last range and every `parts` before it, from part 0 on.
+// Counts the positions in the ranges of a part: the last range and every `parts` before it, from part 0 on.
 std::int64_t positions_of_part(const jit::AttentionRangesArgs& args) {
   const std::int64_t last = args.at->pos / jit::kAttentionRange;
   std::int64_t positions = 0;

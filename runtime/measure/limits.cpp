@@ -67,7 +67,7 @@ double MachineLimits::read_cached() const {
                    [&] { engine_.team().run(read); });
 }
 
-// Of a loop that says how many operations a turn is.
+// Measures a loop that says how many operations a turn is.
 template <class Loop>
 double MachineLimits::rate_of(Loop loop) const {
   const auto operations = static_cast<double>(loop(1));

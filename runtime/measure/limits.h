@@ -1,4 +1,5 @@
-// What this machine allows, measured with an engine's threads on its memory: the yardstick of its kernels.
+// This measures what the machine allows, with an engine's
+// threads on its memory: it is its kernels' yardstick.
 #pragma once
 
 #include "jit/code/limits.h"

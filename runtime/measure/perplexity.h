@@ -29,8 +29,8 @@ void predict(Engine& engine, std::span<const TokenId> tokens, const Windows& win
 
 // Natural logarithms of softmax(logits)[token].
 double log_probability(std::span<const float> logits, TokenId token);
-// Of the distributions softmax(base) and softmax(logits): the sum of p_base * (log p_base - log p), which is
-// the Kullback-Leibler divergence (Annals of Mathematical Statistics 22, 1951), in nats. Both of one size.
+// Returns the Kullback-Leibler divergence (Annals of Mathematical Statistics 22, 1951) of the distributions
+// softmax(base) and softmax(logits), in nats: the sum of p_base * (log p_base - log p). Both have one size.
 double divergence(std::span<const float> base, std::span<const float> logits);
 
 // The mean of numbers, and its standard error.

@@ -19,7 +19,7 @@ double median(std::vector<double>& values) {
   return *middle;
 }
 
-// What lies between two looks at the clock with nothing in between.
+// Measures the time between two looks at the clock with nothing in between.
 double clock_cost() {
   std::vector<double> costs;
   for (int i = 0; i < 1000; ++i) {

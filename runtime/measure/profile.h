@@ -1,5 +1,5 @@
-// What each kernel costs: a token, or a chunk of the prompt,
-// walked call by call on one thread with the clock beside it.
+// A profile says what each kernel costs: a token, or a chunk of the prompt,
+// is walked call by call on one thread with the clock beside it.
 #pragma once
 
 #include <vector>
@@ -28,7 +28,7 @@ struct Profile {
   const KernelProfile* find(const jit::KernelInfo& kernel) const;
 };
 
-// What one token calls, feed and classify, by the plan's first thread.
+// Returns what one token calls, feed and classify, by the plan's first thread.
 std::vector<const Step*> token_steps(const Plan& plan);
 
 // The calls that one token would make, without running them: for tiers that this CPU lacks.

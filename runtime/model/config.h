@@ -1,4 +1,4 @@
-// What describes a model beside its weights.
+// A Config describes a model beside its weights.
 #pragma once
 
 #include <cstdint>

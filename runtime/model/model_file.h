@@ -1,4 +1,4 @@
-// What every model reader produces: views into the mapped file, and the numbers that describe the model.
+// Every model reader produces this: views into the mapped file, and the numbers that describe the model.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +30,7 @@ struct Tensor {
 // As the kernels' packing takes it.
 jit::SourceMatrix source(const Tensor& tensor);
 
-// Of these, what comes behind `up` is there in some families only.
+// Some families only have the tensors that come behind `up`.
 struct LayerTensors {
   Tensor att_norm;  // (1, dim)
   Tensor wq;        // (q_dim, dim)

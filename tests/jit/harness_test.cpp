@@ -31,7 +31,7 @@ class Function {
   ExecutableMemory memory_;
 };
 
-// What abi_call() says of `code` followed by vzeroupper, ret.
+// Returns what abi_call() says of `code` followed by vzeroupper, ret.
 std::string abi_report(Code code) {
   code.insert(code.end(), {0xC5, 0xF8, 0x77, 0xC3});
   return abi_call(Function(code).entry(), nullptr, nullptr);

@@ -9,7 +9,7 @@
 namespace llamajit::test {
 namespace {
 
-// What the thunk reads and writes; it knows the offsets.
+// The thunk reads and writes these; it knows the offsets.
 struct Frame {
   const void* entry;              // 0
   const void* args;               // 8

@@ -19,7 +19,7 @@ double group_value(const jit::FormatTraits& traits, const jit::Group& group, int
 
 namespace llamajit::jit {
 
-// What test listings call a parameter.
+// Test listings call a parameter so.
 inline void PrintTo(const FormatTraits& traits, std::ostream* out) {
   *out << traits.name;
 }

@@ -1,4 +1,4 @@
-// What loading a damaged file may do: fail soon, with one line that names it, or succeed.
+// Loading a damaged file may fail soon, with one line that names it, or succeed; it may do nothing else.
 #pragma once
 
 #include <ctime>

@@ -1,4 +1,4 @@
-// What is in an ELF object, as far as tests ask.
+// An ElfFile says what is in an ELF object, as far as tests ask.
 #pragma once
 
 #include <cstdint>

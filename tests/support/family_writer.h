@@ -11,7 +11,7 @@
 
 namespace llamajit::test {
 
-// What a family's files have that those of others have not, in the words of the files.
+// A family's files have this and those of others do not; the words are those of the files.
 struct FamilyFile {
   std::string_view name;
   bool layer_norm = false;

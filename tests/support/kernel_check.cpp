@@ -135,7 +135,7 @@ std::string run_and_compare(jit::KernelEntry entry, Edge edge, std::uint64_t see
 
 namespace {
 
-// Of a cache that holds one kernel.
+// The cache holds one kernel, whose code this is.
 std::span<const std::byte> code_of(const CodeCache& cache) {
   const jit::KernelInfo& info = cache.kernels().front();
   return {reinterpret_cast<const std::byte*>(reinterpret_cast<std::uintptr_t>(info.entry)), info.size};
@@ -148,7 +148,7 @@ KernelUnderTest::KernelUnderTest(jit::KernelKey key) : key_(key) {
     auto cache = std::make_unique<CodeCache>(jit::Isa{tier});
     std::visit([&](const auto& k) { cache->get(k); }, key);
     cache->publish();
-    // What was run once need not run again under another tier's name.
+    // Code that was run once need not run again under another tier's name.
     const auto same = [&](const OnTier& on) {
       return std::ranges::equal(code_of(*on.cache), code_of(*cache));
     };

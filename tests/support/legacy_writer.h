@@ -30,7 +30,7 @@ struct LegacyBlock {
 };
 LegacyBlock legacy_block(const float* weights, const LegacyOptions& options);
 
-// What a matrix's weights are in the file.
+// Returns the values that a matrix's weights have in the file.
 std::vector<float> legacy_values(const std::vector<float>& matrix, const LegacyOptions& options);
 
 }  // namespace llamajit::test

@@ -6,7 +6,8 @@
 
 namespace llamajit::test {
 
-// What is wrong first, with the text around it; "" if nothing is. The style sheet's content is not looked at.
+// Returns what is wrong first, with the text around it; ""
+// if nothing is. The style sheet's content is not looked at.
 std::string markup_error(std::string_view page);
 
 // The text without tags, its references replaced.

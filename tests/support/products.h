@@ -18,15 +18,15 @@ constexpr jit::Format q8(int group) {
   return {jit::FormatKind::int8, group};
 }
 
-// What becomes of a product's sums.
+// A product's sums go through this before they are stored.
 struct Finish {
   jit::Epilogue epilogue;
   jit::Affine affine{};
 };
-// What every format is tried with.
+// Every format is tried with these.
 inline constexpr Finish kEpilogues[] = {
     {jit::Epilogue::store}, {jit::Epilogue::add}, {jit::Epilogue::swiglu}};
-// What some formats are tried with: these differ from the others behind the sums only.
+// Some formats are tried with these, which differ from the others behind the sums only.
 inline constexpr jit::Affine kScale{true, false}, kBias{false, true}, kScaleAndBias{true, true};
 inline constexpr Finish kFinishes[] = {{jit::Epilogue::store, kScale},
                                        {jit::Epilogue::store, kBias},

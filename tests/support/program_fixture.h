@@ -1,4 +1,4 @@
-// What the tests of the program share: small models in a directory, and how results must look.
+// The tests of the program share these: small models in a directory, and how results must look.
 #pragma once
 
 #include <algorithm>

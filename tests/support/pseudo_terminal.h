@@ -12,7 +12,7 @@ namespace llamajit::test {
 
 class PseudoTerminal {
  public:
-  // Of 24 lines of 80 characters.
+  // The terminal has 24 lines of 80 characters.
   PseudoTerminal(std::vector<std::string> arguments,
                  const std::vector<std::pair<std::string, std::string>>& environment);
   PseudoTerminal(const PseudoTerminal&) = delete;

@@ -50,13 +50,13 @@ class RandomMatrix {
 
   // Exact, but for the float that scale * subscale, or min * submin, is rounded to.
   double value(int row, int col) const { return values_[index(row, col)]; }
-  // Of the parts that a value is added up of.
+  // Returns the magnitude of the parts that a value is added up of.
   double magnitude(int row, int col) const { return magnitudes_[index(row, col)]; }
 
  private:
   bool pairs() const { return format_.kind == jit::FormatKind::bf16_pairs; }
 
-  // What the format makes of it.
+  // Adds the value that the format makes of it.
   void add_float(float value) {
     if (format_.kind == jit::FormatKind::f32) {
       append(data_, value);
@@ -163,7 +163,7 @@ inline std::vector<jit::Format> every_format() {
   for (const jit::FormatTraits& traits : jit::all_format_traits()) {
     formats.push_back({traits.kind, traits.group});
   }
-  // Of the two legacy formats the one that has all that the other has; engines are verified with both.
+  // This one of the two legacy formats has all that the other has; engines are verified with both.
   formats.push_back({jit::FormatKind::q4_1_f32, 32});
   return formats;
 }
@@ -178,7 +178,7 @@ inline std::string name_of(jit::Format format) {
 
 namespace llamajit::jit {
 
-// What test listings call a parameter.
+// Test listings call a parameter so.
 inline void PrintTo(const Format& format, std::ostream* out) {
   *out << to_string(format);
 }

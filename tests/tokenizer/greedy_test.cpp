@@ -38,7 +38,7 @@ TEST(GreedyTokenizer, TakesTheLongestPieceAtEachPlace) {
 TEST(GreedyTokenizer, BytesStandInForWhatNoPieceCovers) {
   const GreedyTokenizer with_bytes(vocab_of({"a", "한"}, true));
   EXPECT_EQ(with_bytes.encode("a한글"), (Ids{1, 3 + ' ', 259, 260, 3 + 0xEA, 3 + 0xB8, 3 + 0x80}));
-  // What has a piece of its own is not a byte.
+  // A character that has a piece of its own is not a byte.
   EXPECT_EQ(with_bytes.encode("aba", {.bos = false}), (Ids{3 + ' ', 259, 3 + 'b', 259}));
   // Where there is none, too, nothing of the text is dropped without a trace.
   const GreedyTokenizer without(vocab_of({" ", "a"}, false));

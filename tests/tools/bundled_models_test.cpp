@@ -94,7 +94,7 @@ TEST(BundledModels, InstalledOnesAreFoundBesideTheProgram) {
   EXPECT_THAT(result.err, HasSubstr(kNoModel + (root / "share/llamajit/models/story.gguf").string() + ")\n"));
 }
 
-// What is copied alone, with no models anywhere, says where it looked.
+// A program that is copied alone, with no models anywhere, says where it looked.
 TEST(BundledModels, ErrorListsTheSearchedFolders) {
   const std::vector<cli::ModelFolder> folders{{"/nowhere/one", "by name"}, {"/nowhere/two", "installed"}};
   EXPECT_TRUE(cli::find_models(folders).empty());

@@ -39,7 +39,7 @@ class ChatTerminal : public ChatTest {
     terminal.type(kCtrlD);
     EXPECT_EQ(terminal.finish(), 0) << terminal.screen();
   }
-  // What was said, from a saved session.
+  // Returns what was said, from a saved session.
   std::string saved() const {
     std::ifstream file(directory_.path() + "/saved");
     return {std::istreambuf_iterator<char>(file), {}};

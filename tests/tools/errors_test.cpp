@@ -1,4 +1,4 @@
-// What goes wrong is said in one line that names the file, the field, what was expected and what was found.
+// An error is said in one line that names the file, the field, what was expected and what was found.
 #include <sys/resource.h>
 
 #include "jit/base/isa.h"

@@ -214,7 +214,7 @@ TEST_F(GdbTest, AttachesLater) {
 
 class CoreFile : public GdbTest {
  protected:
-  // What gdb says of a core file.
+  // Returns what gdb says of a core file.
   ChildResult examine(const std::string& core, const std::vector<std::string>& commands) const {
     std::vector<std::string> all = {find_program("gdb"), "-nx", "-q", "-batch"};
     for (const std::string& command : commands) all.insert(all.end(), {"-ex", command});

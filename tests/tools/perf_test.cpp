@@ -50,7 +50,7 @@ class PerfTest : public ::testing::Test {
   std::string tokenizer_ = directory_.write("tokenizer.bin", tokenizer_file(alphabet()));
 };
 
-// Of the two kernels that take most of the time: small ones may get no sample.
+// The names of the two kernels that take most of the time are looked for: small ones may get no sample.
 TEST_F(PerfTest, SamplesHaveTheKernelsNames) {
   record({});
   if (IsSkipped() || HasFatalFailure()) return;

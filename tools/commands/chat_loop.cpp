@@ -113,7 +113,7 @@ int ChatLoop::run(ChatInput& input) {
   }
 }
 
-// What is wrong with one message is told, and the chat goes on; what is wrong with a script ends it.
+// An error in one message is told, and the chat goes on; an error in a script ends it.
 ChatLoop::Next ChatLoop::take(const std::string& message) {
   if (message.empty()) return Next::go_on;
   try {

@@ -25,7 +25,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// What is shown of a file, whatever its format.
+// The report is the same for every file, whatever its format.
 struct Report {
   std::string path;
   std::string format;

@@ -44,7 +44,7 @@ Windows windows_of(const PerplexityOptions& options, const ModelFile& model, con
   return windows;
 }
 
-// What is done with every prediction.
+// Every prediction is measured in these ways.
 struct Measures {
   Mean loss;  // -log p of the token that came
   Mean kl;

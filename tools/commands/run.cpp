@@ -33,7 +33,7 @@ std::string prompt_of(const RunOptions& options) {
   return isatty(STDIN_FILENO) != 0 ? std::string() : without_last_newline(read_standard_input());
 }
 
-// What KoAlpaca.cpp's -i asks for is a chat.
+// KoAlpaca.cpp's -i asks for a chat.
 int run_chat(const RunOptions& options) {
   ChatOptions chat_options;
   chat_options.request = options.request;

@@ -1,4 +1,4 @@
-// What the subcommands share.
+// The subcommands share these.
 #pragma once
 
 #include <functional>
@@ -18,7 +18,7 @@ inline constexpr int kFailure = 1;
 inline constexpr int kUsage = 2;
 inline constexpr int kInterrupted = 130;  // 128 + SIGINT, as shells have it
 
-// What main() does after parsing: set by the callback of the subcommand that was given.
+// main() calls this after parsing; the callback of the subcommand that was given sets it.
 using Command = std::function<int()>;
 
 // Each adds its subcommand to the program.

@@ -35,7 +35,7 @@ struct TextRequest {
 // stopped and how fast it was go to the log. Returns the exit code. Throws what the library throws.
 int generate_text(const TextRequest& request);
 
-// What of a request is the engine's.
+// Returns the part of a request that is the engine's.
 EngineOptions engine_options(const TextRequest& request, const jit::IsaChoice& choice);
 // Says what was loaded; `why` the tier was chosen.
 void log_loaded(const TextRequest& request, const ModelFile& file, const Engine& engine,

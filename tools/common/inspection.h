@@ -19,7 +19,8 @@ struct InspectionFlags {
 // --gdb[=DIR], --perf[=DIR], --perf-map.
 void add_inspection(CLI::App& sub, InspectionFlags& flags);
 
-// What the flags ask for. Without --gdb, LLAMAJIT_GDB decides, and without that whether a debugger is there.
+// Returns what the flags ask for. Without --gdb, LLAMAJIT_GDB
+// decides, and without that whether a debugger is there.
 jit::inspect::PublicationOptions publication_options(const InspectionFlags& flags);
 
 // Says on standard error where listings and jitdump are.

@@ -1,4 +1,4 @@
-// What the subcommands are given: a model, and the tokenizer that goes with it.
+// The subcommands are given a model, and the tokenizer that goes with it.
 #pragma once
 
 #include <memory>

@@ -17,7 +17,7 @@ class Signals {
 
   // To be polled: readable once a signal has come. Whichever thread the system gives a signal to, this works.
   int fd() const;
-  // What has come since it was last asked for.
+  // Returns whether one has come since it was last asked for.
   bool take_interrupt();
   bool take_resize();
   const std::atomic<bool>& interrupted() const;  // set until it is taken

@@ -6,9 +6,9 @@
 
 namespace llamajit::cli {
 
-// What earlier runs with --tune have found on this CPU, for these threads, from
+// Returns what earlier runs with --tune have found on this CPU, for these threads, from
 // $XDG_CACHE_HOME/llamajit/tuning.json, else ~/.cache/llamajit/tuning.json. A file that is missing says
-// nothing; one that is damaged too, with a warning in the log: the worst it costs is speed.
+// nothing; one that is damaged says nothing either, with a warning in the log: the worst it costs is speed.
 Tuning remembered_tuning(jit::Isa isa, int threads);
 
 // Tunes the engine, and adds what was found to the file. Throws std::runtime_error if it can't be written.

@@ -74,7 +74,7 @@ constexpr LessonWords kKorean = {
     .model_columns = {"티어", "커널", "바이트", "토큰 하나의 틱", "로짓"},
 };
 
-// What the environment asks for; "" where it says nothing.
+// Returns the language that the environment asks for; "" where it says nothing.
 std::string_view locale() {
   for (const char* name : {"LC_ALL", "LC_MESSAGES", "LANG"}) {
     const char* const value = std::getenv(name);

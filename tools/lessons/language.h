@@ -15,7 +15,7 @@ enum class Language : std::uint8_t { en, ko };
 // with "ko". Throws std::invalid_argument for a name that is neither.
 Language choose_language(const std::optional<std::string>& name);
 
-// What stands between the parts of a lesson. Those with {} are formats.
+// These words stand between the parts of a lesson. Those with {} are formats.
 struct LessonWords {
   std::string_view list_head;  // of `lesson` alone
   std::string_view list_foot;
@@ -33,7 +33,7 @@ struct LessonWords {
   std::string_view more;                    // {} lesson
   std::string_view values;                  // {} how many
 
-  // Of the lesson on a model.
+  // These belong to the lesson on a model.
   std::string_view prompt;
   std::string_view steps;          // {} token, {} position, {} tier
   std::string_view begins;         // what comes before the layers

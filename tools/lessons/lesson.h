@@ -1,4 +1,4 @@
-// What the lessons of `llamajit lesson` are asked for.
+// `llamajit lesson` is asked for a lesson with this.
 #pragma once
 
 #include <optional>

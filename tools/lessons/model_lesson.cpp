@@ -20,7 +20,7 @@
 namespace llamajit::cli {
 namespace {
 
-// Of weights, that the scalar twins take no longer over than a reader waits.
+// A model has at most so many weights, that the scalar twins take no longer over it than a reader waits.
 constexpr std::int64_t kLargest = 20'000'000;
 
 std::int64_t weights_of(const ModelFile& file) {
@@ -163,7 +163,7 @@ class ModelLesson {
     std::vector<TokenId> ids(logits.size());
     std::iota(ids.begin(), ids.end(), 0);
     const std::size_t shown = std::min(kShown, ids.size());
-    // Of equal ones the first, as argmax has it.
+    // Where some are equal, the first comes first, as argmax has it.
     std::ranges::partial_sort(
         ids, ids.begin() + static_cast<std::ptrdiff_t>(shown), [&](TokenId a, TokenId b) {
           const float left = logits[static_cast<std::size_t>(a)], right = logits[static_cast<std::size_t>(b)];

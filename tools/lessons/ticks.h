@@ -24,7 +24,7 @@ inline double median(std::vector<double> values) {
   return *middle;
 }
 
-// Of one call(): the median of measurements of a few calls each.
+// Returns the time of one call(): the median of measurements of a few calls each.
 template <class Call>
 double ticks_of(Call call) {
   constexpr int kMeasurements = 201;

@@ -21,7 +21,7 @@ struct Roofs {
   std::string_view dot_type;
 };
 
-// What only a run can tell.
+// Only a run can tell these.
 struct Measurements {
   std::string date;
   double token_seconds = 0;  // a whole token, without clocks between its kernels

@@ -156,7 +156,7 @@ class ListingWriter {
   std::int64_t hottest_ = 0;
 };
 
-// Of a token's time; nullptr where nothing was measured.
+// Returns the kernel that takes most of a token's time; nullptr where nothing was measured.
 const KernelRow* costliest_row(const MeasuredKernels& kernels) {
   if (!kernels.measured) return nullptr;
   return &*std::ranges::max_element(kernels.rows, {},

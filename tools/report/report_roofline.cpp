@@ -51,7 +51,7 @@ struct Point {
   double rate;       // operations/s
 };
 
-// Of kernels that both call, the token's.
+// A kernel that both a token and a chunk call has the token's point.
 std::vector<Point> points_of(const Report& report) {
   std::vector<Point> points;
   for (const KernelRow& row : report.kernels.rows) {

@@ -1,4 +1,4 @@
-// What each kernel costs, as numbers.
+// These tables say what each kernel costs, as numbers.
 #include <cmath>
 
 #include <fmt/format.h>

@@ -152,7 +152,7 @@ class LineEditor : public ChatInput {
       const InputLine::Kind kind = edit_line(text);
       if (kind != InputLine::Kind::text) return {kind};
       if (!pasted_) return {kind, std::move(text)};
-      // What was pasted belongs to the message as it is; the line goes on behind it.
+      // A pasted text belongs to the message as it is; the line goes on behind it.
       const auto lines = std::ranges::count(*pasted_, '\n') + (pasted_->ends_with('\n') ? 0 : 1);
       write_out(fmt::format("[{} lines pasted]\n", lines));
       text += *pasted_;

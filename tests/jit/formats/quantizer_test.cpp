@@ -61,9 +61,9 @@ class Quantizer : public testing::TestWithParam<FormatTraits> {};
 // Formats with subscales fit those anew.
 class QuantizerWithoutSubscales : public Quantizer {};
 
-// What ggml's quantisers lose of normally distributed weights without an importance matrix, RMS error over
-// RMS: measured for the formats up to IQ4_XS. For the others, which ggml scales by the largest weight or not
-// at all, what the best scale for the whole distribution loses.
+// ggml's quantisers lose this much of normally distributed weights without an importance matrix, RMS
+// error over RMS: it was measured for the formats up to IQ4_XS. For the others, which ggml scales by
+// the largest weight or not at all, it is what the best scale for the whole distribution loses.
 double accepted_error(FormatKind kind) {
   switch (kind) {
     case FormatKind::q8_0:
@@ -114,7 +114,7 @@ TEST_P(Quantizer, ZerosStayZeros) {
   for (int i = 0; i < 256; ++i) ASSERT_EQ(back[static_cast<std::size_t>(i)], 0.0F) << i;
 }
 
-// What is on the format's levels stays as it is: quantising twice is quantising once.
+// A value on one of the format's levels stays as it is: quantising twice is quantising once.
 TEST_P(QuantizerWithoutSubscales, LevelsAreKept) {
   const std::vector<float> once = there_and_back(GetParam().kind, normal_weights(0.5F));
   const std::vector<float> twice = there_and_back(GetParam().kind, once);

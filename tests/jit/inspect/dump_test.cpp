@@ -102,7 +102,7 @@ TEST_F(Dump, TheObjectHoldsEachKernelAtItsOffset) {
   }
 }
 
-// Of every instruction of every kernel.
+// The lines are compared for every instruction of every kernel.
 TEST_F(Dump, LinesAreThoseOfTheListings) {
   LLAMAJIT_REQUIRE_PROGRAM("addr2line");
   const ElfFile object = ElfFile::read(path() + "/kernels.o");

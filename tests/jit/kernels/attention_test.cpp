@@ -234,8 +234,8 @@ TEST(Attention, ShortestAndLongCaches) {
   }
 }
 
-// What a token must not see is weighted with zero. Zeros have a sign: here every product rounds to -0, and a
-// later position's adds +0. The contract's last step keeps that from showing.
+// A token that must not be seen is weighted with zero. Zeros have a sign: here every product
+// rounds to -0, and a later position's adds +0. The contract's last step keeps that from showing.
 TEST(Attention, LaterTokensDoNotShowInAZerosSign) {
   constexpr float kTiny = -1e-45F;  // times less than a half: -0
   for (const auto& [group, tokens] : {std::pair{1, 8}, {2, 4}, {4, 2}, {8, 2}}) {

@@ -32,7 +32,7 @@ void check(const EmbedKey& key) {
       return args;
     });
     for (int k = 0; k < key.dim; ++k) {
-      // What a double holds exactly: this is the one right float.
+      // A double holds the value exactly: this is the one right float.
       ASSERT_EQ(result->view<float>("out")[static_cast<std::size_t>(k)],
                 static_cast<float>(table.value(token, k)))
           << kernel_name(key) << ", token " << token << ", column " << k;

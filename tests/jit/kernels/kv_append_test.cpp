@@ -52,7 +52,7 @@ TEST_P(KvAppend, WritesItsPositionOnly) {
   for (int n_heads : {1, 2, 5}) {
     for (int pos : {0, 1, 15, 16, 17, 31, kSeqLen - 1}) {
       const auto values = static_cast<std::size_t>(n_heads * key.head_dim);
-      // What stood there before: a pattern of bytes, so that a stray write shows.
+      // A pattern of bytes stands there before, so that a stray write shows.
       const std::vector<std::byte> k_cache(static_cast<std::size_t>(n_heads * layout.keys_bytes()),
                                            std::byte{0x5A});
       const std::vector<std::byte> v_cache(static_cast<std::size_t>(n_heads * layout.values_bytes()),
@@ -112,8 +112,8 @@ TEST_P(KvAppend, SeveralTokens) {
   }
 }
 
-// What is read back is what was written, but for the type's rounding: half a step of the last place kept, for
-// q8_0 of its block's largest magnitude / 127.
+// A value is read back as it was written, but for the type's rounding: half a
+// step of the last place kept, for q8_0 of its block's largest magnitude / 127.
 TEST_P(KvAppend, IsReadBackWithinARounding) {
   const auto [type, head_dim] = GetParam();
   const KvLayout layout(type, head_dim, kSeqLen);

@@ -25,7 +25,7 @@ using jit::MatmulKey;
 using jit::MatvecKey;
 using jit::row_stride;
 
-// What no kernel may read.
+// No kernel may read these values.
 template <class T>
 T poison() {
   T value;
@@ -142,7 +142,7 @@ class Product {
     return static_cast<std::size_t>(token * row_stride(key_.rows) + row);
   }
   std::size_t out_size(int n_tokens) const { return at(padded(n_tokens) - 1, key_.rows); }
-  // What check() found in the result: a seed's first numbers.
+  // Returns what check() found in the result: a seed's first numbers.
   std::vector<float> before(int n_tokens) const {
     return CallMemory(Edge::back, seed_).random_floats(out_size(n_tokens));
   }

@@ -240,7 +240,8 @@ TEST(MatvecF32, SubnormalAndHugeNumbers) {
   }
 }
 
-// What goes in or comes out below 2^-126 is zero on every tier, whether an instruction makes it so or not.
+// A number below 2^-126 counts as zero on every tier, going in
+// or coming out, whether an instruction makes it so or not.
 TEST(MatvecPairs, SubnormalAndHugeNumbers) {
   constexpr Format kPairs{FormatKind::bf16_pairs, 0};
   const MatvecKey key{kPairs, 33, 44, Epilogue::store};

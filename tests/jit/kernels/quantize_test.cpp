@@ -123,7 +123,7 @@ TEST_P(Quantize, NotANumberAndInfinity) {
     std::vector<float> x = source.random_floats(static_cast<std::size_t>(n));
     for (std::size_t i = 1; i < x.size(); i += 3) x[i] = odd;
     const auto result = check(whole_groups(n, GetParam()), x, fmt::format("every third is {}", odd));
-    // What the dot product without an instruction of its own relies on.
+    // The dot product that has no instruction of its own relies on this.
     for (const std::int8_t code : result->view<std::int8_t>("codes")) EXPECT_GE(code, -127);
   }
 }

@@ -136,7 +136,7 @@ TEST(MappedFile, ThreadsMayMeetTheTruncationTogether) {
   EXPECT_THAT(error_of(file), HasSubstr(temp.path()));
 }
 
-// What of the mapping is in this process's memory, in KiB.
+// Returns how much of the mapping is in this process's memory, in KiB.
 int resident_kib(const MappedFile& file) {
   std::ifstream smaps("/proc/self/smaps");
   const std::string begin = fmt::format("{:x}-", reinterpret_cast<std::uintptr_t>(file.bytes().data()));

@@ -208,7 +208,7 @@ TEST_F(QuantizeModel, FloatsOfEveryWidthAreRead) {
     const Quantization done = quantize(in, choice("Q8_0"));
     EXPECT_EQ(done.tensors.front().from, type == kF16 ? "F16" : "BF16");
     EXPECT_LT(done.tensors.front().relative_error, 0.01);
-    // What is in the format already is copied.
+    // A tensor that has the format already is copied.
     const Quantization copied = quantize(in, choice(type == kF16 ? "F16" : "BF16"));
     EXPECT_EQ(copied.tensors.front().relative_error, 0);
     // And widened exactly.

@@ -45,7 +45,7 @@ std::string write_legacy(const TempDirectory& directory, const LegacyOptions& op
   return write_parts(directory, legacy_files(test::random_weights(kConfig, 5), test::alphabet(), options));
 }
 
-// Of kTokens tokens one by one, then of all of them as a prompt.
+// Returns the logits of kTokens tokens one by one, then of all of them as a prompt.
 std::vector<float> logits_of(const std::string& path, jit::Tier tier, int threads) {
   const ModelFile file = read_model(path);
   Engine engine(file, {{tier}, threads, kConfig.seq_len});

@@ -33,7 +33,7 @@ using ::testing::HasSubstr;
 
 constexpr int kTokens = 19;  // one more than a group of sixteen positions, and some
 
-// Of kTokens tokens one by one, then of all of them as a prompt.
+// Returns the logits of kTokens tokens one by one, then of all of them as a prompt.
 std::vector<float> logits_of(const std::string& content, jit::Tier tier, int threads,
                              const Precision& precision = {}) {
   const TempFile temp(content);

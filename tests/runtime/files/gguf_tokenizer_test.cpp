@@ -231,7 +231,7 @@ std::vector<RealVocabulary> real_vocabularies() {
   return all;
 }
 
-// What decoding gives back of a text.
+// Returns what decoding gives back of a text.
 std::string decoded(const Tokenizer& tokenizer, const Ids& ids) {
   std::string text;
   TokenId previous = tokenizer.vocab().special().bos;

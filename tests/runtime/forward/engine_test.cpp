@@ -282,9 +282,9 @@ TEST(Engine, QuantisedLogitsAreWithinTheBoundOfTheExactOnes) {
   expect_quantised_near(test::random_weights(toy_config(64, 172, 2, 8, 4, 512, 32, true), 5), 4);
 }
 
-// What is kept as `type` is off by at most so much of the root mean square
-// of its block, for q8_0 as above, for 16-bit floats half a step of the last
-// place. Keys and values of a layer are taken to add up, and the layers.
+// A value that is kept as `type` is off by at most so much of the root mean square of its
+// block: for q8_0 as above, for 16-bit floats half a step of the last place. The errors
+// of a layer's keys and values are taken to add up, and so are those of the layers.
 double kv_bound(const Config& config, jit::ElementType type) {
   const double block = std::min(jit::kKvBlock, config.head_dim());
   const double error = type == jit::ElementType::q8_0   ? std::sqrt(block / 3) / 254

@@ -66,7 +66,7 @@ std::vector<float> logits_of(Engine& engine) {
   return {engine.logits().begin(), engine.logits().end()};
 }
 
-// What a model says at every position when it is fed one token at a time.
+// Returns what a model says at every position when it is fed one token at a time.
 std::vector<std::vector<float>> one_by_one(const ModelFile& file, int n, const Precision& precision) {
   Engine engine(file, {{jit::host_tiers().back()}, 1, 0, precision});
   std::vector<std::vector<float>> logits;

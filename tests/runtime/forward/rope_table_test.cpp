@@ -27,7 +27,7 @@ Rotation rotation_of(const RopeTable& table, int pos, int pair) {
   return {std::atan2(s, c), std::hypot(c, s)};
 }
 
-// What each pair turns by from one position to the next.
+// Returns the angle by which each pair turns from one position to the next.
 std::vector<double> turns_of(const RopeConfig& config, double length) {
   const RopeTable table(4, kHead, config);
   std::vector<double> turns;

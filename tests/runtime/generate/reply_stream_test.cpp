@@ -1,4 +1,4 @@
-// What a reader of a reply sees, and when.
+// These tests say what a reader of a reply sees, and when.
 #include "runtime/generate/reply_stream.h"
 
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 namespace llamajit {
 namespace {
 
-// What comes out of a text that is put in this many bytes at a time.
+// Returns what comes out of a text that is put in n bytes at a time.
 std::string pushed_by(std::size_t n, const std::string& text, const std::vector<std::string>& stops = {}) {
   ReplyStream stream(stops);
   std::string out;

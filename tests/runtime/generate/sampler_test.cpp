@@ -109,7 +109,7 @@ TEST(Sampler, KeepsTheSetsThatTheOptionsName) {
   EXPECT_EQ(kept({.temperature = 1, .top_k = 99}, p), (Set{0, 1, 2, 3, 4}));
   EXPECT_EQ(kept({.temperature = 1, .min_p = 0.3F}, p), (Set{1, 3, 4}));
   EXPECT_EQ(kept({.temperature = 1, .min_p = 0.99F}, p), (Set{1}));
-  // Of 0.4 and 0.3, 0.4 is 57%: top_p works on what top_k kept.
+  // 0.4 is 57% of 0.4 + 0.3: top_p works on what top_k kept.
   EXPECT_EQ(kept({.temperature = 1, .top_p = 0.5F, .top_k = 2}, p), (Set{1}));
   EXPECT_EQ(kept({.temperature = 1, .top_p = 0.6F, .top_k = 2}, p), (Set{1, 3}));
   EXPECT_EQ(kept({.temperature = 1, .top_p = 0.999F, .top_k = 4, .min_p = 0.3F}, p), (Set{1, 3, 4}));

@@ -34,7 +34,7 @@ TEST_F(Sampler, CountsEachSampleOnce) {
   EXPECT_GE(samples.seconds, 0.3);
 }
 
-// What a token does not call can't have been seen.
+// A kernel that a token does not call cannot have been seen.
 TEST_F(Sampler, FindsKernelsThatRanAndNoOthers) {
   const CodeSamples samples = sample_code(*engine_, 0.3, [&] { engine_->feed(1, 0, true); });
   std::int64_t matvec = 0;

@@ -45,7 +45,7 @@ std::vector<TokenId> some_tokens(int vocab_size) {
   return tokens;
 }
 
-// Of each token one by one, then of the last one of them as a prompt.
+// Returns the logits of each token one by one, then of the last one of them as a prompt.
 std::vector<std::vector<float>> logits_of(const ModelFile& file, jit::Tier tier, int threads) {
   Engine engine(file, {{tier}, threads, 0, {jit::ElementType::f32}});
   const std::vector<TokenId> tokens = some_tokens(file.config.vocab_size);
