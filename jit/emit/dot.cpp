@@ -32,6 +32,12 @@ class DotByInstruction : public Dot {
            const Run& /*run*/) const override {
     each_part(acc, [&](std::size_t p) { e.vpdpbusd(acc.part[p], w.codes.part[p], x.codes.part[0]); });
   }
+
+  void add_broadcast(const V16& acc, const Weights& w, const RegExp& from, const Inputs& x, const V16& temp,
+                     const Run& run) const override {
+    if (!e.isa().wide()) return Dot::add_broadcast(acc, w, from, x, temp, run);
+    e.vpdpbusd(acc.part[0], w.codes.part[0], e.ptr_b[from]);
+  }
 };
 
 // vpmaddubsw adds two products in 16 bits, where those of codes below 128 have room. Their sums stay there
@@ -178,6 +184,12 @@ void Dot::load(const Weights& to, const RegExp& from) const {
 
 void Dot::broadcast(const Inputs& to, const RegExp& from) const {
   e.vpbroadcastd(to.codes.part[0], e.ptr[from]);
+}
+
+void Dot::add_broadcast(const V16& acc, const Weights& w, const RegExp& from, const Inputs& x,
+                        const V16& temp, const Run& run) const {
+  broadcast(x, from);
+  add(acc, w, x, temp, run);
 }
 
 }  // namespace llamajit::jit

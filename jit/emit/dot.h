@@ -55,6 +55,9 @@ class Dot {
   // acc[lane] += sum of w[lane][j] * x[j], j = 0..3, exact; with runs as they end. Clobbers `temp`.
   virtual void add(const V16& acc, const Weights& w, const Inputs& x, const V16& temp,
                    const Run& run) const = 0;
+  // The same with x in memory. Clobbers `x`, where the way needs it in a register.
+  virtual void add_broadcast(const V16& acc, const Weights& w, const RegExp& from, const Inputs& x,
+                             const V16& temp, const Run& run) const;
   // to = a + b, of sums that add() has added to.
   virtual void combine(const V16& to, const V16& a, const V16& b) const { e.add_i32(to, a, b); }
   // acc = the i32 sum; `offset` is start()'s. Clobbers `temp`.

@@ -16,39 +16,83 @@ class FloatMatvec : public MatvecFrame {
   FloatMatvec(Emitter& emitter, const MatvecKey& matvec_key) : MatvecFrame(emitter, matvec_key) {}
 
  private:
-  void sum(std::span<const V16> sums) override {
+  int most_tokens(int n_tiles) const override {
+    const int once = FloatStep::registers(e.isa(), key.format, n_tiles);
+    return (e.vectors() - once) / (kWays * n_tiles);
+  }
+
+  void sum(const Sums& sums) override {
     Emitter::VectorScope scope(e);
-    const int n = static_cast<int>(sums.size());
-    std::vector<V16> ways(sums.begin(), sums.end());  // way 0, then the others
-    for (const V16& more : e.v16s({kWays - 1, n}, "more[way][tile]")) ways.push_back(more);
-    const auto way = [&](int k, int i) -> const V16& {
-      return ways[static_cast<std::size_t>(k % kWays * n + i)];
-    };
-    const FloatStep step(e, key.format, 1);
-    const int steps = step.steps(key.cols), bytes = step.weight_bytes();
+    const int n = sums.tiles();
+    const Step step(*this, sums);
+    const FloatStep& product = step.product;
+    const int steps = product.steps(key.cols), bytes = product.weight_bytes();
     e.note("{} x 16 rows: sums over {} columns, {} ways", n, key.cols, kWays);
-    for (const V16& sum : ways) e.zero(sum);
-    const auto add_step = [&](int k) {
-      step.load_input(x + k * FloatStep::kInputBytes);
-      for (int i = 0; i < n; ++i) step.add_product(way(k, i), w + i * tile + k * bytes);
-    };
-    constexpr int kUnroll = 16;
-    e.mov(x, e.ptr[e.args() + (input_format(key.format) ? kXq + offsetof(QuantizedArgs, codes)
-                                                        : offsetof(MatvecArgs, x))]);
-    step.begin();
-    e.repeat(count, steps / kUnroll, [&] {
-      for (int k = 0; k < kUnroll; ++k) add_step(k);
-      e.add(x, kUnroll * FloatStep::kInputBytes);
-      e.add(w, kUnroll * bytes);
+    for (const V16& sum : step.ways) e.zero(sum);
+    const int unroll = one_token() ? 16 : 8;
+    input_pointer(x, input ? kXq + offsetof(QuantizedArgs, codes) : offsetof(MatvecArgs, x), x_stride());
+    product.begin();
+    e.repeat(count, steps / unroll, [&] {
+      for (int k = 0; k < unroll; ++k) {
+        if (!one_token()) prefetch_next(k, unroll, share_of_pass(n, unroll * bytes));
+        add_step(step, k);
+      }
+      advance_next(n, unroll * bytes);
+      e.add(x, unroll * FloatStep::kInputBytes);
+      e.add(w, unroll * bytes);
     });
-    for (int k = 0; k < steps % kUnroll; ++k) add_step(k);
-    step.end();
-    e.advance(w, tile - steps / kUnroll * kUnroll * bytes);
+    for (int k = 0; k < steps % unroll; ++k) add_step(step, k);
+    product.end();
+    e.advance(w, tile - steps / unroll * unroll * bytes);
     e.note("the ways' sum");
-    for (int i = 0; i < n; ++i) {
-      e.add(way(0, i), way(0, i), way(1, i));
-      e.add(way(2, i), way(2, i), way(3, i));
-      e.add(way(0, i), way(0, i), way(2, i));
+    for (std::size_t i = 0; i < sums.all.size(); ++i) {
+      e.add(step.way(0, i), step.way(0, i), step.way(1, i));
+      e.add(step.way(2, i), step.way(2, i), step.way(3, i));
+      e.add(step.way(0, i), step.way(0, i), step.way(2, i));
+    }
+  }
+
+  // What the sums are made with: four registers for each of them.
+  struct Step {
+    Step(FloatMatvec& g, const Sums& s)
+        : sums(s),
+          ways(s.all.begin(), s.all.end()),
+          more(g.more_ways(s)),
+          product(g.e, g.key.format, g.one_token() ? 1 : s.tiles(), g.one_token()) {
+      ways.insert(ways.end(), more.begin(), more.end());
+    }
+    const V16& way(int k, std::size_t sum) const {
+      return ways[static_cast<std::size_t>(k % kWays) * sums.all.size() + sum];
+    }
+    Sums sums;
+    std::vector<V16> ways;  // way 0 of all sums, then the others
+    std::vector<V16> more;
+    FloatStep product;
+  };
+  std::vector<V16> more_ways(const Sums& sums) {
+    if (one_token()) return e.v16s({kWays - 1, sums.tiles()}, "more[way][tile]");
+    return e.part16s({kWays - 1, sums.tiles(), sums.tokens}, "more[way][tile][token]");
+  }
+
+  void add_step(const Step& step, int k) {
+    const FloatStep& product = step.product;
+    const int bytes = product.weight_bytes(), n = step.sums.tiles();
+    const RegExp x_k = x + k * FloatStep::kInputBytes;
+    const auto weights = [&](int i) { return w + (i * tile + k * bytes + step.sums.part * bytes / 2); };
+    if (one_token()) {
+      product.load_input(x_k);
+      for (int i = 0; i < n; ++i) product.add_product(step.way(k, step.sums.at(i, 0)), weights(i));
+      return;
+    }
+    for (int i = 0; i < n; ++i) product.load_weights(i, weights(i));
+    for (int t = 0; t < step.sums.tokens; ++t) {
+      const RegExp x_t = x_k + t * x_stride();
+      if (n == 1) {
+        product.add_broadcast_product(step.way(k, step.sums.at(0, t)), 0, x_t);
+        continue;
+      }
+      product.load_input(x_t);
+      for (int i = 0; i < n; ++i) product.add_product(step.way(k, step.sums.at(i, t)), i);
     }
   }
 };
