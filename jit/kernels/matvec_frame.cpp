@@ -111,7 +111,7 @@ void MatvecFrame::input_pointer(const Reg64& to, std::size_t offset, int stride)
 }
 
 void MatvecFrame::prefetch_next(int step, int steps, int bytes) {
-  over_lines(step, steps, bytes, [&](int at) { e.prefetcht1(e.ptr[next_tiles + at]); });
+  over_lines(step, steps, bytes, [&](int at) { e.prefetcht0(e.ptr[next_tiles + at]); });
 }
 
 void MatvecFrame::advance_next(int n_tiles, int bytes) {

@@ -52,9 +52,8 @@ class MatvecFrame {
   bool one_token() const { return key.tokens == 1; }
   // to = the argument at `offset`, of the first token that is being summed
   void input_pointer(const Reg64& to, std::size_t offset, int stride);
-  // While several tokens are multiplied with some tiles, the next ones are fetched into the second-level
-  // cache, at the pace at which all passes use these up: what one of them fetches while it does `bytes` of
-  // each tile.
+  // While several tokens are multiplied with some tiles, the next ones are fetched, at the pace at which all
+  // passes use these up: what one of them fetches while it does `bytes` of each tile.
   int share_of_pass(int n_tiles, int bytes) const { return n_tiles * bytes / (passes() * e.parts()); }
   // Asks for the lines of `bytes` at next_tiles that fall to step `step` of `steps`.
   void prefetch_next(int step, int steps, int bytes);
