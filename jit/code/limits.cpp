@@ -1,7 +1,9 @@
 #include "jit/code/limits.h"
 
+#include <memory>
 #include <vector>
 
+#include "jit/emit/dot.h"
 #include "jit/emit/emitter.h"
 #include "jit/kernels/kernels.h"
 
@@ -70,24 +72,25 @@ void emit_dot_bf16(Emitter& e) {
 
 void emit_dot(Emitter& e, Sums16 sums16) {
   const Reg64 turns = e.gpr();
-  const Emitter::Inputs4 x = e.inputs4(sums16 != Sums16::none);
-  const Emitter::Weights4 w = e.weights4(sums16, true);
-  const V16 temp = e.isa().has_dot() ? w.codes : e.v16();
+  const std::unique_ptr<const Dot> dot = Dot::choose(e, sums16, true);
+  const Dot::Inputs x = dot->inputs({});
+  const Dot::Weights w = dot->weights(0, {});
+  const V16 temp = dot->needs_temp() ? e.v16() : V16();
   const std::vector<V16> sums = e.v16s(dot_chains(e.isa()));
-  const V16 run = w.run > 0 ? e.v16() : V16();
+  const V16 run = dot->needs_run() ? e.v16() : V16();
   e.enter();
   e.mov(turns, e.rsi);
   for (const V16& v : {w.codes, w.signs, x.codes, x.negated}) e.broadcast(v, Const{0x01010101});
-  if (e.isa().wide() && !w.unsigned_codes) e.vpmovb2m(w.negative, w.codes.part[0]);
+  if (x.negated.parts > 0) e.vpmovb2m(w.negative, w.codes.part[0]);
   for (const V16& sum : sums) e.zero(sum);
   e.repeat(turns, [&] {
-    if (w.run == 0) {
+    if (!dot->needs_run()) {
       for (int i = 0; i < kDotSteps; ++i) {
-        for (const V16& sum : sums) e.dot(sum, w, x, temp, Emitter::Run16());
+        for (const V16& sum : sums) dot->add(sum, w, x, temp, Dot::Run());
       }
     } else {
       for (const V16& sum : sums) {
-        for (int step = 0; step < kDotSteps; ++step) e.dot(sum, w, x, temp, {run, step, kDotSteps});
+        for (int step = 0; step < kDotSteps; ++step) dot->add(sum, w, x, temp, {run, step, kDotSteps});
       }
     }
   });

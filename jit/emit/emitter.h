@@ -202,49 +202,11 @@ class Emitter : public Xbyak::CodeGenerator {
   // Two bytes to the two i16 of a lane, each shifted right by `bits`.
   void load_u8_pairs(const V16& to, const RegExp& from, int bits);
 
-  // --- the dot product of 4 bytes a lane
-  // Weights are unsigned codes, activations codes -127..127. Sums start at the correction for the weights'
-  // zero point that a quantised vector brings along. Without the instruction, vpmaddubsw adds two products in
-  // 16 bits, which hold those of codes below 128; sums stay there (`narrow`) where all of a subgroup fits,
-  // and on 256-bit tiers for a run of steps, where these do. Others, with 128 for zero, are made signed: |w|
-  // times the activation that has taken w's sign is at most 128 * 127 * 2, and nothing needs correction.
-  struct Weights4 {
-    V16 codes;               // unsigned, or magnitudes
-    V16 signs;               // of the magnitudes: on 256-bit tiers the signed codes
-    Xbyak::Opmask negative;  // on 512-bit ones a bit for each byte
-    bool unsigned_codes;
-    bool narrow;  // sums are of 16 bits until finish_dot()
-    int run = 0;  // steps
-  };
-  // A run's sum has lanes of 16 bits; `step` of `steps` is the one that is being added.
-  struct Run16 {
-    V16 sum;
-    int step = 0, steps = 0;
-  };
-  struct Inputs4 {
-    V16 codes;
-    V16 negated;  // where Weights4 has `negative`
-  };
-  // The next free registers, for sixteen lanes (`whole`) or a part16(). Up to three that are alive together
-  // take different numbers.
-  Weights4 weights4(Sums16 sums, bool whole, int index = 0, std::string_view role = {});
-  Inputs4 inputs4(bool small, std::string_view role = {});
-  void load_weights4(const Weights4& to, const RegExp& from);
-  void make_ready(const Weights4& w);  // codes that came into their register in another way
-  void broadcast_inputs4(const Inputs4& to, const RegExp& from);
-  // acc = what a sum starts from; `offset` is the address of the correction, where there is one.
-  void start_dot(const V16& acc, const Weights4& w, const std::optional<RegExp>& offset);
-  // acc[lane] += sum of w[lane][j] * x[j], j = 0..3, exact; with runs as they end. Clobbers `temp`, which
-  // has_dot() does not need.
-  void dot(const V16& acc, const Weights4& w, const Inputs4& x, const V16& temp, const Run16& run);
-  // to = a + b, of sums that dot() has added to.
-  void add_dots(const V16& to, const V16& a, const V16& b, const Weights4& w);
-  // acc = the i32 sum; `offset` is start_dot()'s. Clobbers `temp`, as dot() does.
-  void finish_dot(const V16& acc, const Weights4& w, const std::optional<RegExp>& offset, const V16& temp);
-
-  // acc[lane] += sum of w[lane][j] * x[j] of pairs of i16, j = 0,
-  // 1, exact. Clobbers `temp`, which has_dot() does not need.
+  // acc[lane] += sum of w[lane][j] * x[j] of pairs of i16, j = 0, 1, exact. Clobbers `temp`, which has_dot()
+  // does not need.
   void dot_i16(const V16& acc, const V16& w, const V16& x, const V16& temp);
+  // Dot's masks, which stay clear of those that prepare_tail() takes.
+  static Xbyak::Opmask dot_mask(int index) { return Xbyak::Opmask(kLastMask - index); }
 
   // --- control
   // Runs body `count` times, with `counter` counting down;
@@ -328,7 +290,6 @@ class Emitter : public Xbyak::CodeGenerator {
   void record(What what) {
     if (annotations_ != nullptr) what(*annotations_, static_cast<std::uint32_t>(getSize()));
   }
-  void dot_in_run(const V16& acc, const Weights4& w, const Inputs4& x, const V16& temp, const Run16& run);
   void lay_down_constants();
   void name_lanes(const Xbyak::Opmask& mask, int first, int end);
   void record_role(Annotations::File file, int first, int registers_each, std::initializer_list<int> shape,
@@ -338,7 +299,7 @@ class Emitter : public Xbyak::CodeGenerator {
 
   static constexpr int kPartBytes = 32;  // of a ymm
   static constexpr int kMaskLanes = 8;
-  static constexpr int kLastMask = 7;  // weights4() takes masks from here down, prepare_tail() from 2 up
+  static constexpr int kLastMask = 7;  // dot_mask() takes masks from here down, prepare_tail() from 2 up
 
   Isa isa_;
   Annotations* annotations_;

@@ -1,6 +1,5 @@
-// Integer codes: taking them apart, and their dot products.
+// Integer codes: taking them apart, and the dot product of pairs.
 #include <algorithm>
-#include <string>
 
 #include "jit/emit/emitter.h"
 
@@ -76,135 +75,8 @@ void Emitter::load_u8_pairs(const V16& to, const RegExp& from, int bits) {
   }
 }
 
-// --- the dot product of 4 bytes a lane
-// ---------------------------------------------------------------------------------
-
-namespace {
-
-// A member's role, where the whole has one.
-std::string part_of(std::string_view role, std::string_view part) {
-  return role.empty() ? "" : std::string(role).append(part);
-}
-
-}  // namespace
-
-Emitter::Weights4 Emitter::weights4(Sums16 sums, bool whole, int index, std::string_view role) {
-  const auto lanes = [&](std::string_view part) {
-    return whole ? v16(part_of(role, part)) : part16(part_of(role, part));
-  };
-  Weights4 w{lanes(""), V16(), Xbyak::Opmask(kLastMask - index), sums != Sums16::none || isa_.has_dot(),
-             sums == Sums16::subgroup && !isa_.has_dot()};
-  if (!isa_.has_dot() && !isa_.wide())
-    w.run = sums == Sums16::two_steps ? 2 : sums == Sums16::four_steps ? 4 : 0;
-  if (w.unsigned_codes) return w;
-  if (isa_.wide()) {
-    name(w.negative, part_of(role, ".negative"));
-  } else {
-    w.signs = lanes(".signed");
-  }
-  return w;
-}
-
-Emitter::Inputs4 Emitter::inputs4(bool small, std::string_view role) {
-  Inputs4 x{uniform16(role), V16()};
-  if (!small && !isa_.has_dot() && isa_.wide()) x.negated = uniform16(part_of(role, ".negated"));
-  return x;
-}
-
-void Emitter::load_weights4(const Weights4& to, const RegExp& from) {
-  load(to.codes, from);
-  make_ready(to);
-}
-
-void Emitter::make_ready(const Weights4& w) {
-  if (w.unsigned_codes) return;
-  const Const zero_point{0x80808080};
-  for (std::size_t p = 0; p < static_cast<std::size_t>(w.codes.parts); ++p) {
-    const Vec& codes = w.codes.part[p];
-    if (isa_.wide()) {
-      vpxord(codes, codes, constant(zero_point));
-      vpmovb2m(w.negative, codes);
-      vpabsb(codes, codes);
-    } else {
-      vpxor(w.signs.part[p], codes, constant(zero_point));
-      vpabsb(codes, w.signs.part[p]);
-    }
-  }
-}
-
-void Emitter::broadcast_inputs4(const Inputs4& to, const RegExp& from) {
-  const Vec& codes = to.codes.part[0];
-  vpbroadcastd(codes, ptr[from]);
-  if (to.negated.parts == 0) return;
-  const Vec& negated = to.negated.part[0];
-  vpxord(negated, negated, negated);
-  vpsubb(negated, negated, codes);
-}
-
-void Emitter::start_dot(const V16& acc, const Weights4& w, const std::optional<RegExp>& offset) {
-  offset&& w.unsigned_codes && !w.narrow ? broadcast(acc, *offset) : zero(acc);
-}
-
-void Emitter::dot(const V16& acc, const Weights4& w, const Inputs4& x, const V16& temp, const Run16& run) {
-  if (w.run > 0) return dot_in_run(acc, w, x, temp, run);
-  for (std::size_t p = 0; p < static_cast<std::size_t>(acc.parts); ++p) {
-    const Vec& codes = w.codes.part[p];
-    const Vec& sum = acc.part[p];
-    if (isa_.has_dot()) {
-      vpdpbusd(sum, codes, x.codes.part[0]);
-      continue;
-    }
-    const Vec& products = temp.part[p];
-    if (w.unsigned_codes) {
-      vpmaddubsw(products, codes, x.codes.part[0]);
-      if (w.narrow) {
-        vpaddw(sum, sum, products);
-        continue;
-      }
-    } else {
-      if (isa_.wide()) {
-        vpblendmb(products | w.negative, x.codes.part[0], x.negated.part[0]);
-      } else {
-        vpsignb(products, x.codes.part[0], w.signs.part[p]);
-      }
-      vpmaddubsw(products, codes, products);
-    }
-    vpmaddwd(products, products, constant({0x00010001}));
-    vpaddd(sum, sum, products);
-  }
-}
-
-void Emitter::dot_in_run(const V16& acc, const Weights4& w, const Inputs4& x, const V16& temp,
-                         const Run16& run) {
-  const bool first = run.step % w.run == 0;
-  const bool last = run.step % w.run == w.run - 1 || run.step == run.steps - 1;
-  for (std::size_t p = 0; p < static_cast<std::size_t>(acc.parts); ++p) {
-    const Vec& sum = run.sum.part[p];
-    vpmaddubsw(first ? sum : temp.part[p], w.codes.part[p], x.codes.part[0]);
-    if (!first) vpaddw(sum, sum, temp.part[p]);
-    if (!last) continue;
-    vpmaddwd(sum, sum, constant({0x00010001}));
-    vpaddd(acc.part[p], acc.part[p], sum);
-  }
-}
-
-void Emitter::add_dots(const V16& to, const V16& a, const V16& b, const Weights4& w) {
-  if (!w.narrow) return add_i32(to, a, b);
-  for (std::size_t p = 0; p < static_cast<std::size_t>(to.parts); ++p) {
-    vpaddw(to.part[p], a.part[p], b.part[p]);
-  }
-}
-
-void Emitter::finish_dot(const V16& acc, const Weights4& w, const std::optional<RegExp>& offset,
-                         const V16& temp) {
-  if (!w.narrow) return;
-  for (std::size_t p = 0; p < static_cast<std::size_t>(acc.parts); ++p) {
-    vpmaddwd(acc.part[p], acc.part[p], constant({0x00010001}));
-  }
-  if (!offset) return;
-  broadcast(temp, *offset);
-  add_i32(acc, acc, temp);
-}
+// --- pairs of i16
+// ----------------------------------------------------------------------------------------------------
 
 void Emitter::dot_i16(const V16& acc, const V16& w, const V16& x, const V16& temp) {
   for (std::size_t p = 0; p < static_cast<std::size_t>(acc.parts); ++p) {

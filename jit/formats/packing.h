@@ -101,7 +101,6 @@ struct CodesLayout {
   bool sums_inputs() const { return mins != Mins::none; }
   Subnumbers numbers_of_x() const { return subnumbers(group, subgroup, zero); }
   Sums16 sums16() const;
-  bool small() const { return sums16() != Sums16::none; }
   std::span<const Plane> planes() const { return {all_planes, static_cast<std::size_t>(n_planes)}; }
 
   int group = 0, subgroup = 0, padded = 0;  // padded: group rounded up to 4

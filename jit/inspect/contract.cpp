@@ -50,7 +50,9 @@ struct Formula {
         "for each group: scale = max|x| / 127, codes = round(x / scale); for each subgroup: {}", of_codes);
   }
   std::string operator()(const RoundKey&) const { return "out.codes = x, rounded to bf16"; }
-  std::string operator()(const MatvecKey& k) const { return product(k, "x", "out"); }
+  std::string operator()(const MatvecKey& k) const {
+    return k.tokens == 1 ? product(k, "x", "out") : "for each token t: " + product(k, "x[t]", "out[t]");
+  }
   std::string operator()(const MatmulKey& k) const {
     return "for each token t: " + product(k, "x[t]", "out[t]");
   }
@@ -107,6 +109,7 @@ struct KeyFields {
   Fields operator()(const MatvecKey& k) const {
     Fields fields = matrix(k);
     fields.emplace_back("streams", k.streams);
+    fields.emplace_back("tokens", k.tokens);
     return fields;
   }
   Fields operator()(const MatmulKey& k) const { return matrix(k); }

@@ -11,15 +11,16 @@ constexpr int kCallers = -4, kOurs = -8;
 
 }  // namespace
 
-FloatStep::FloatStep(Emitter& emitter, Format format, int n_tiles)
+FloatStep::FloatStep(Emitter& emitter, Format format, int n_tiles, bool whole)
     : e_(emitter),
       format_(format),
       is_pair_(format.kind == FormatKind::bf16_pairs),
       x_(emitter.uniform16("x_k")),
-      weights_(emitter.v16s(n_tiles, "weights[tile]")) {
+      weights_(whole ? emitter.v16s(n_tiles, "weights[tile]") : emitter.part16s(n_tiles, "weights[tile]")) {
   if (!apart()) return;
   x_odd_ = emitter.uniform16("x_k_odd");
-  odd_weights_ = emitter.v16s(n_tiles, "odd_weights[tile]");
+  odd_weights_ =
+      whole ? emitter.v16s(n_tiles, "odd_weights[tile]") : emitter.part16s(n_tiles, "odd_weights[tile]");
 }
 
 void FloatStep::begin() const {
@@ -62,6 +63,18 @@ void FloatStep::add_product(const V16& sum, int tile) const {
   }
   if (apart()) e_.fma(sum, x_odd_, odd_weights_[i]);
   e_.fma(sum, x_, weights_[i]);
+}
+
+void FloatStep::add_broadcast_product(const V16& sum, int tile, const RegExp& input) const {
+  const V16& weights = weights_[static_cast<std::size_t>(tile)];
+  if (by_instruction()) {
+    e_.vdpbf16ps(sum.part[0], weights.part[0], e_.ptr_b[input]);
+  } else if (apart()) {
+    load_input(input);
+    add_product(sum, tile);
+  } else {
+    e_.fma_broadcast(sum, weights, input, x_);
+  }
 }
 
 void FloatStep::add_product(const V16& sum, const RegExp& weights) const {

@@ -36,8 +36,9 @@ struct Name {
   }
   std::string operator()(const RoundKey& k) const { return fmt::format("round_bf16_{}", k.n); }
   std::string operator()(const MatvecKey& k) const {
-    return fmt::format("matvec_{}_{}x{}{}{}{}", identifier(k.format), k.rows, k.cols, suffix(k.affine),
-                       suffix(k.epilogue), k.streams == 1 ? "" : fmt::format("_streams{}", k.streams));
+    return fmt::format("matvec_{}_{}x{}{}{}{}{}", identifier(k.format), k.rows, k.cols, suffix(k.affine),
+                       suffix(k.epilogue), k.tokens == 1 ? "" : fmt::format("_{}tokens", k.tokens),
+                       k.streams == 1 ? "" : fmt::format("_streams{}", k.streams));
   }
   std::string operator()(const MatmulKey& k) const {
     return fmt::format("matmul_{}_{}x{}{}{}", identifier(k.format), k.rows, k.cols, suffix(k.affine),

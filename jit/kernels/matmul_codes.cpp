@@ -1,8 +1,10 @@
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "jit/emit/dot.h"
 #include "jit/formats/packing.h"
 #include "jit/kernels/generators.h"
 #include "jit/kernels/matmul_frame.h"
@@ -22,17 +24,17 @@ class CodedMatmul : public MatmulFrame {
   // Of n tiles, or of parts of them: (tokens, tiles). With subscales `sums` are a group's integers, and those
   // of the rows lie in scratch.
   struct Registers {
-    Registers(Emitter& e, const CodesLayout& layout, int n_tiles, int n_tokens)
+    Registers(Emitter& e, const CodesLayout& layout, const Dot& dot, int n_tiles, int n_tokens)
         : n(n_tiles),
           isums(e.part16s({n_tokens, n_tiles}, "isums[token][tile]")),
           sums(
               e.part16s({n_tokens, n_tiles}, layout.subscales ? "totals[token][tile]" : "sums[token][tile]")),
-          x(e.inputs4(layout.small(), "x4")) {
+          x(dot.inputs("x4")) {
       for (int i = 0; i < n; ++i) {
-        weights.push_back(e.weights4(layout.sums16(), false, i, fmt::format("w4_tile{}", i)));
+        weights.push_back(dot.weights(i, fmt::format("w4_tile{}", i)));
       }
-      if (!e.isa().has_dot()) temp = e.part16("temp");
-      if (weights.front().run > 0) runs = e.part16s({n_tokens, n_tiles}, "runs[token][tile]");
+      if (dot.needs_temp()) temp = e.part16("temp");
+      if (dot.needs_run()) runs = e.part16s({n_tokens, n_tiles}, "runs[token][tile]");
     }
     std::size_t at(int t, int i) const { return static_cast<std::size_t>(t * n + i); }
     const V16& row(int i) const { return weights[static_cast<std::size_t>(i)].codes; }
@@ -40,8 +42,8 @@ class CodedMatmul : public MatmulFrame {
     int n;
     std::vector<V16> isums, sums;
     std::vector<V16> runs;  // of weights that have them
-    Emitter::Inputs4 x;
-    std::vector<Emitter::Weights4> weights;
+    Dot::Inputs x;
+    std::vector<Dot::Weights> weights;
     V16 temp;
   };
 
@@ -75,7 +77,7 @@ class CodedMatmul : public MatmulFrame {
   // `part` is the part of each tile's rows that one register holds.
   void sum_part(int first_tile, int n, int part) {
     Emitter::VectorScope scope(e);
-    const Registers r(e, layout, n, tokens_at_once);
+    const Registers r(e, layout, *dot, n, tokens_at_once);
     token_pointer(at_x, kXq + offsetof(QuantizedArgs, codes), x_stride());
     token_pointer(x_scales, kXq + offsetof(QuantizedArgs, scales), scales_stride());
     token_pointer(x_numbers, kXq + numbers.at, numbers_stride());
@@ -109,7 +111,7 @@ class CodedMatmul : public MatmulFrame {
 
   // Moves at_w and at_x past it, and x_numbers, but for what add_group() needs of them.
   void add_subgroup(const Registers& r, int part) {
-    over_sums(r, [&](int t, int i) { e.start_dot(r.isums[r.at(t, i)], r.weights.front(), offset(t)); });
+    over_sums(r, [&](int t, int i) { dot->start(r.isums[r.at(t, i)], offset(t)); });
     e.repeat(count, plain.steps / kStraightSteps, [&] {
       for (int step = 0; step < kStraightSteps; ++step) add_step(r, step, part);
       e.add(at_x, kStraightSteps * 4);
@@ -119,8 +121,7 @@ class CodedMatmul : public MatmulFrame {
     for (int step = 0; step < rest; ++step) add_step(r, step, part);
     if (part == 0) prefetch(r.n * layout.group_bytes / layout.subgroups());
     const int looped = (plain.steps - rest) * PlainLayout::kRow;  // by which at_w has moved
-    over_sums(r,
-              [&](int t, int i) { e.finish_dot(r.isums[r.at(t, i)], r.weights.front(), offset(t), r.temp); });
+    over_sums(r, [&](int t, int i) { dot->finish(r.isums[r.at(t, i)], offset(t), r.temp); });
     layout.subscales ? add_subscaled(r, part) : add_scaled(r, part, looped);
     e.advance(at_x, std::int64_t{4} * rest);
     e.add(at_w, plain.subgroup_bytes - looped);
@@ -130,15 +131,15 @@ class CodedMatmul : public MatmulFrame {
   void add_step(const Registers& r, int step, int part) {
     e.note("columns {} to {}: {} tiles, {} tokens", 4 * step, 4 * step + 3, r.n, tokens_at_once);
     for (int i = 0; i < r.n; ++i) {
-      e.load_weights4(r.weights[static_cast<std::size_t>(i)],
-                      at_w + i * plain_tile() + step * PlainLayout::kRow + part * kPartBytes);
+      dot->load(r.weights[static_cast<std::size_t>(i)],
+                at_w + i * plain_tile() + step * PlainLayout::kRow + part * kPartBytes);
     }
     for (int t = 0; t < tokens_at_once; ++t) {
-      e.broadcast_inputs4(r.x, at_x + t * x_stride() + step * 4);
+      dot->broadcast(r.x, at_x + t * x_stride() + step * 4);
       for (int i = 0; i < r.n; ++i) {
         const V16 run = r.runs.empty() ? V16() : r.runs[r.at(t, i)];
-        e.dot(r.isums[r.at(t, i)], r.weights[static_cast<std::size_t>(i)], r.x, r.temp,
-              {run, step, plain.steps});
+        dot->add(r.isums[r.at(t, i)], r.weights[static_cast<std::size_t>(i)], r.x, r.temp,
+                 {run, step, plain.steps});
       }
     }
   }
@@ -248,6 +249,7 @@ class CodedMatmul : public MatmulFrame {
   const std::optional<InputFormat> input = input_format(key.format);
   const CodesLayout layout{key.format};
   const PlainLayout plain{layout};
+  const std::unique_ptr<const Dot> dot = Dot::choose(e, layout.sums16(), false);
   const Subnumbers numbers = layout.numbers_of_x();
   const Reg64 groups = e.gpr("groups"), x_scales = e.gpr("x_scales");
   const Reg64 x_numbers = e.gpr(fmt::format("x_{}", numbers.name));

@@ -1,342 +1,110 @@
-#include <algorithm>
-#include <optional>
 #include <span>
-#include <string>
-#include <string_view>
 #include <vector>
 
-#include <fmt/format.h>
-
-#include "jit/formats/packing.h"
-#include "jit/kernels/epilogue_emitter.h"
 #include "jit/kernels/float_step.h"
 #include "jit/kernels/generators.h"
-#include "jit/kernels/unit_range.h"
-#include "jit/kernels/unpacker.h"
+#include "jit/kernels/matvec_frame.h"
 
 namespace llamajit::jit {
 namespace {
 
-constexpr int kFloatWays = 4;
+constexpr int kWays = 4;
 
-// Tiles are read side by side, as many as the Key says: more share each broadcast of x, fewer are fewer
-// streams of memory. What is faster depends on where the weights lie (docs/performance.md).
-class MatvecGenerator {
+// Floats: a column or a pair of them a step.
+class FloatMatvec : public MatvecFrame {
  public:
-  MatvecGenerator(Emitter& emitter, const MatvecKey& matvec_key) : e(emitter), key(matvec_key) {}
-
-  void generate() {
-    e.enter();
-    over_units<MatvecArgs>(e, {w, out, units}, key.rows, unit_bytes(), units_at_once(),
-                           [&](int n_units, int rows) { emit_units(n_units, rows); });
-    e.leave();
-  }
+  FloatMatvec(Emitter& emitter, const MatvecKey& matvec_key) : MatvecFrame(emitter, matvec_key) {}
 
  private:
-  int tiles_per_unit() const { return is_gated(key.epilogue) ? 2 : 1; }
-  int unit_bytes() const { return tiles_per_unit() * tile; }
-  // The 256-bit tiers have registers for one tile's sums.
-  int streams() const { return e.isa().wide() ? key.streams : 1; }
-  int units_at_once() const { return std::max(1, streams() / tiles_per_unit()); }
-
-  // Sums and finishes the units at w, storing `rows` of each; moves w and out past them.
-  void emit_units(int n_units, int rows) {
-    Emitter::VectorScope scope(e);
-    const int n_tiles = n_units * tiles_per_unit();
-    const std::vector<V16> sums = e.v16s(n_tiles, "sums[tile]");
-    for (int first = 0; first < n_tiles; first += streams()) {
-      const int n = std::min(streams(), n_tiles - first);
-      const std::span<const V16> run =
-          std::span(sums).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n));
-      has_codes(key.format) ? sum_codes(run) : sum_floats(run);
-      e.advance(w, (n - 1) * tile);
-    }
-    if (key.affine.bias) emit_bias_address<MatvecArgs>(e, x, out);
-    for (int unit = 0; unit < n_units; ++unit) {
-      finish(&sums[static_cast<std::size_t>(unit * tiles_per_unit())], unit * kLanes * 4, rows);
-    }
-    if (key.affine.bias) e.name(x, "x");
-    e.add(out, n_units * kLanes * 4);
+  int most_tokens(int n_tiles) const override {
+    const int once = FloatStep::registers(e.isa(), key.format, n_tiles);
+    return (e.vectors() - once) / (kWays * n_tiles);
   }
 
-  // --- floats: a column or a pair of them a step, 4 ways
-  // ------------------------------------------------------------------------------
-  // Moves w past the first tile.
-  void sum_floats(std::span<const V16> sums) {
+  void sum(const Sums& sums) override {
     Emitter::VectorScope scope(e);
-    const int n = static_cast<int>(sums.size());
-    std::vector<V16> ways(sums.begin(), sums.end());  // way 0, then the others
-    for (const V16& more : e.v16s({kFloatWays - 1, n}, "more[way][tile]")) ways.push_back(more);
-    const auto way = [&](int k, int i) -> const V16& {
-      return ways[static_cast<std::size_t>(k % kFloatWays * n + i)];
-    };
-    const FloatStep step(e, key.format, 1);
-    const int steps = step.steps(key.cols), bytes = step.weight_bytes();
-    e.note("{} x 16 rows: sums over {} columns, {} ways", n, key.cols, kFloatWays);
-    for (const V16& sum : ways) e.zero(sum);
-    const auto add_step = [&](int k) {
-      step.load_input(x + k * FloatStep::kInputBytes);
-      for (int i = 0; i < n; ++i) step.add_product(way(k, i), w + i * tile + k * bytes);
-    };
-    constexpr int kUnroll = 16;
-    e.mov(x, e.ptr[e.args() + (input_format(key.format) ? kXq + offsetof(QuantizedArgs, codes)
-                                                        : offsetof(MatvecArgs, x))]);
-    step.begin();
-    e.repeat(count, steps / kUnroll, [&] {
-      for (int k = 0; k < kUnroll; ++k) add_step(k);
-      e.add(x, kUnroll * FloatStep::kInputBytes);
-      e.add(w, kUnroll * bytes);
+    const int n = sums.tiles();
+    const Step step(*this, sums);
+    const FloatStep& product = step.product;
+    const int steps = product.steps(key.cols), bytes = product.weight_bytes();
+    e.note("{} x 16 rows: sums over {} columns, {} ways", n, key.cols, kWays);
+    for (const V16& sum : step.ways) e.zero(sum);
+    const int unroll = one_token() ? 16 : 8;
+    input_pointer(x, input ? kXq + offsetof(QuantizedArgs, codes) : offsetof(MatvecArgs, x), x_stride());
+    product.begin();
+    e.repeat(count, steps / unroll, [&] {
+      for (int k = 0; k < unroll; ++k) {
+        if (!one_token()) prefetch_next(k, unroll, share_of_pass(n, unroll * bytes));
+        add_step(step, k);
+      }
+      advance_next(n, unroll * bytes);
+      e.add(x, unroll * FloatStep::kInputBytes);
+      e.add(w, unroll * bytes);
     });
-    for (int k = 0; k < steps % kUnroll; ++k) add_step(k);
-    step.end();
-    e.advance(w, tile - steps / kUnroll * kUnroll * bytes);
+    for (int k = 0; k < steps % unroll; ++k) add_step(step, k);
+    product.end();
+    e.advance(w, tile - steps / unroll * unroll * bytes);
     e.note("the ways' sum");
-    for (int i = 0; i < n; ++i) {
-      e.add(way(0, i), way(0, i), way(1, i));
-      e.add(way(2, i), way(2, i), way(3, i));
-      e.add(way(0, i), way(0, i), way(2, i));
+    for (std::size_t i = 0; i < sums.all.size(); ++i) {
+      e.add(step.way(0, i), step.way(0, i), step.way(1, i));
+      e.add(step.way(2, i), step.way(2, i), step.way(3, i));
+      e.add(step.way(0, i), step.way(0, i), step.way(2, i));
     }
   }
 
-  // --- codes: four columns a step, a group at a time
-  // ---------------------------------------------------------------
-  // On the 256-bit tiers, codes that must be taken apart want registers: one half of a tile goes after the
-  // other.
-  bool by_halves() const { return !e.isa().wide() && layout.bits < 8; }
-  // Integer sums are exact in any order. Short subgroups with codes to take apart have one way: the processor
-  // begins the next one's sum while it waits for the last.
-  int integer_ways(int n) const {
-    const int most = e.isa().wide() ? std::max(1, 4 / n) : 2;
-    if (layout.bits == 8) return most;
-    constexpr int kShort = 8;
-    const int steps = layout.subgroup_steps();
-    int ways = 1;
-    while (ways < most && 2 * ways * kShort <= steps) ways *= 2;
-    return ways;
-  }
-
-  // What the sums of some tiles, or of half a one, are made with.
-  struct Codes {
-    Codes(MatvecGenerator& g, int n_tiles)
-        : weights(g.e.weights4(g.layout.sums16(), !g.by_halves(), 0, "w4")),
-          x(g.e.inputs4(g.layout.small(), "x4")),
-          temp(g.e.isa().has_dot() ? weights.codes : g.take("temp")),
-          unpacker(g.e, g.layout, !g.by_halves()) {
-      for (int i = 0; i < n_tiles; ++i) {
-        const std::string role = fmt::format("isums{}[way]", i);
-        const int n_ways = g.integer_ways(n_tiles);
-        isums.push_back(g.by_halves() ? g.e.part16s(n_ways, role) : g.e.v16s(n_ways, role));
-        if (g.layout.subscales) totals.push_back(g.take(fmt::format("total{}", i)));
-      }
-      scale = g.layout.bits == 8 ? weights.codes : g.take("scale");
-      if (weights.run > 0) run = g.take("run");  // such subgroups are short and have one way
+  // What the sums are made with: four registers for each of them.
+  struct Step {
+    Step(FloatMatvec& g, const Sums& s)
+        : sums(s),
+          ways(s.all.begin(), s.all.end()),
+          more(g.more_ways(s)),
+          product(g.e, g.key.format, g.one_token() ? 1 : s.tiles(), g.one_token()) {
+      ways.insert(ways.end(), more.begin(), more.end());
     }
-    Emitter::Weights4 weights;
-    Emitter::Inputs4 x;
-    V16 temp;
-    Unpacker unpacker;
-    V16 scale, run;
-    std::vector<std::vector<V16>> isums;  // of each tile
-    std::vector<V16> totals;              // of each tile's group, with subscales
+    const V16& way(int k, std::size_t sum) const {
+      return ways[static_cast<std::size_t>(k % kWays) * sums.all.size() + sum];
+    }
+    Sums sums;
+    std::vector<V16> ways;  // way 0 of all sums, then the others
+    std::vector<V16> more;
+    FloatStep product;
   };
-  V16 take(std::string_view role) { return by_halves() ? e.part16(role) : e.v16(role); }
+  std::vector<V16> more_ways(const Sums& sums) {
+    if (one_token()) return e.v16s({kWays - 1, sums.tiles()}, "more[way][tile]");
+    return e.part16s({kWays - 1, sums.tiles(), sums.tokens}, "more[way][tile][token]");
+  }
 
-  // Moves w past the first tile.
-  void sum_codes(std::span<const V16> sums) {
-    Emitter::VectorScope scope(e);
-    const Codes c(*this, static_cast<int>(sums.size()));
-    e.mov(x, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, codes)]);
-    e.mov(x_scales, e.ptr[e.args() + kXq + offsetof(QuantizedArgs, scales)]);
-    e.mov(x_numbers, e.ptr[e.args() + kXq + numbers.at]);
-    e.note("{} x 16 rows: sums over {} groups of {}", sums.size(), key.cols / layout.group, layout.group);
-    c.unpacker.begin();
-    for (const V16& sum : sums) e.zero(sum);
-    const int n_groups = key.cols / layout.group;
-    e.repeat(groups, n_groups, [&] {
-      if (by_halves()) {
-        for (int half = 0; half < 2; ++half) {
-          const V16 sum = half_of(sums[0], half);
-          add_group(c, {&sum, 1}, half);
-        }
-      } else {
-        add_group(c, sums, 0);
+  void add_step(const Step& step, int k) {
+    const FloatStep& product = step.product;
+    const int bytes = product.weight_bytes(), n = step.sums.tiles();
+    const RegExp x_k = x + k * FloatStep::kInputBytes;
+    const auto weights = [&](int i) { return w + (i * tile + k * bytes + step.sums.part * bytes / 2); };
+    if (one_token()) {
+      product.load_input(x_k);
+      for (int i = 0; i < n; ++i) product.add_product(step.way(k, step.sums.at(i, 0)), weights(i));
+      return;
+    }
+    for (int i = 0; i < n; ++i) product.load_weights(i, weights(i));
+    for (int t = 0; t < step.sums.tokens; ++t) {
+      const RegExp x_t = x_k + t * x_stride();
+      if (n == 1) {
+        product.add_broadcast_product(step.way(k, step.sums.at(0, t)), 0, x_t);
+        continue;
       }
-      e.add(x, layout.padded);
-      e.add(w, layout.group_bytes);
-      e.add(x_scales, 4);
-      e.add(x_numbers, layout.subgroups() * numbers.bytes);
-    });
-    e.advance(w, tile - n_groups * layout.group_bytes);
-  }
-
-  // Taking codes apart fills the processor's window with instructions before it sees the loads that it will
-  // have to wait for (docs/performance.md). Asks for its share of `bytes` at step `step` of `steps`: all
-  // lines at once would fill the queue of misses.
-  void prefetch(int step, int steps, int bytes) {
-    if (layout.bits == 8) return;
-    const int n_lines = static_cast<int>(divide_up(bytes, kCacheLine));
-    for (int line = step * n_lines / steps; line < (step + 1) * n_lines / steps; ++line) {
-      e.prefetcht0(e.ptr[w + (ahead() + line * kCacheLine)]);
+      product.load_input(x_t);
+      for (int i = 0; i < n; ++i) product.add_product(step.way(k, step.sums.at(i, t)), i);
     }
   }
-  // Far enough for memory; in a small matrix, not so far that most of it is behind the end.
-  int ahead() const {
-    const std::int64_t matrix = packed_bytes(key.format, key.rows, key.cols) * tiles_per_unit();
-    return static_cast<int>(std::clamp<std::int64_t>(round_up(matrix / 32, kCacheLine), 4096, 32768));
-  }
-
-  static V16 half_of(const V16& v, int half) { return {{v.part[static_cast<std::size_t>(half)], Vec()}, 1}; }
-
-  // The group at w and x, `half` of its rows, or all.
-  void add_group(const Codes& c, std::span<const V16> sums, int half) {
-    if (layout.steps() > kStraightSteps && !layout.subscales && !by_halves()) {
-      add_long_steps(c);
-    } else {
-      const int steps = layout.subgroup_steps();
-      for (int s = 0; s < layout.subgroups(); ++s) {
-        start(c, s);
-        for (int step = s * steps; step < (s + 1) * steps; ++step) {
-          if (half == 0) prefetch(step, layout.steps(), layout.group_bytes);
-          add_step(c, step, half * kPartBytes);
-        }
-        if (layout.subscales) add_subscaled(c, s, half);
-      }
-    }
-    add_scaled(c, sums, half);
-  }
-
-  // A group's steps, where they take a loop.
-  void add_long_steps(const Codes& c) {
-    const int looped = layout.steps() / kStraightSteps;
-    const int loop_bytes = kStraightSteps * 4 * kLanes * layout.bits / 8;
-    start(c, 0);
-    e.repeat(count, looped, [&] {
-      for (int step = 0; step < kStraightSteps; ++step) {
-        prefetch(step, kStraightSteps, loop_bytes);
-        add_step(c, step, 0);
-      }
-      e.add(x, kStraightSteps * 4);
-      e.add(w, loop_bytes);
-    });
-    for (int step = 0; step < layout.steps() % kStraightSteps; ++step) add_step(c, step, 0);
-    e.sub(w, looped * loop_bytes);
-    e.sub(x, looped * kStraightSteps * 4);
-  }
-
-  // Of subgroup `s`, to correct its sum by.
-  std::optional<RegExp> offset(int s) const {
-    return layout.zero > 0 ? std::optional(x_numbers + s * numbers.bytes) : std::nullopt;
-  }
-
-  void start(const Codes& c, int s) {
-    for (const std::vector<V16>& ways : c.isums) {
-      e.start_dot(ways[0], c.weights, offset(s));
-      for (std::size_t way = 1; way < ways.size(); ++way) e.zero(ways[way]);
-    }
-  }
-
-  void add_step(const Codes& c, int step, int offset) {
-    e.note("columns {} to {} of the group: 4 codes of x, 16 rows x 4 codes of W", 4 * step, 4 * step + 3);
-    e.broadcast_inputs4(c.x, x + step * 4);
-    const int steps = layout.subgroup_steps();
-    for (std::size_t i = 0; i < c.isums.size(); ++i) {
-      const std::vector<V16>& ways = c.isums[i];
-      c.unpacker.emit_step(c.weights.codes, w + (static_cast<int>(i) * tile + offset), step);
-      e.make_ready(c.weights);
-      e.dot(ways[static_cast<std::size_t>(step) % ways.size()], c.weights, c.x, c.temp,
-            {c.run, step % steps, steps});
-    }
-  }
-
-  // All ways' isum of subgroup `s`.
-  V16 finished_isum(const Codes& c, std::size_t i, int s) {
-    const std::vector<V16>& isums = c.isums[i];
-    for (std::size_t step = 1; step < isums.size(); step *= 2) {
-      for (std::size_t j = 0; j < isums.size(); j += 2 * step)
-        e.add_dots(isums[j], isums[j], isums[j + step], c.weights);
-    }
-    e.finish_dot(isums[0], c.weights, offset(s), c.temp);
-    return isums[0];
-  }
-
-  RegExp tile_at(std::size_t i) const { return w + static_cast<int>(i) * tile; }
-
-  // total += isum * subscale
-  void add_subscaled(const Codes& c, int s, int half) {
-    e.note("the subgroup's sum: total += isum * subscale");
-    for (std::size_t i = 0; i < c.isums.size(); ++i) {
-      const V16 isum = finished_isum(c, i, s), &total = c.totals[i];
-      emit_subscale(e, layout, c.scale, tile_at(i), s, half);
-      e.mul_i32(s == 0 ? total : isum, isum, c.scale);
-      if (s > 0) e.add_i32(total, total, isum);
-    }
-  }
-
-  // sum += (float(isum or total) * scale_w + sum of (submin *) x * min) * scale_x
-  void add_scaled(const Codes& c, std::span<const V16> sums, int half) {
-    const std::string_view isum = layout.subscales ? "total" : "isum";
-    e.note("the group's sum: sum += {} * scale_x",
-           layout.sums_inputs() ? fmt::format("(float({}) * scale_w + float(sum of x) * min)", isum)
-                                : fmt::format("float({}) * scale_w", isum));
-    for (std::size_t i = 0; i < sums.size(); ++i) {
-      const V16 value = layout.subscales ? c.totals[i] : finished_isum(c, i, 0);
-      emit_scale(e, layout, c.scale, tile_at(i), half);
-      e.to_float(value, value);
-      e.mul(value, value, c.scale);
-      if (layout.submins) {
-        add_minima(c, value, i, half);
-      } else if (layout.sums_inputs()) {
-        emit_min(e, layout, c.scale, tile_at(i), half);
-        e.fma_broadcast(value, c.scale, x_numbers, c.temp);
-      }
-      e.fma_broadcast(sums[i], value, x_scales, c.scale);
-    }
-  }
-
-  // value += float(sum of submin * subsum of x) * min
-  void add_minima(const Codes& c, const V16& value, std::size_t i, int half) {
-    const V16& isum = c.isums[i].front();
-    e.zero(isum);
-    for (int s = 0; s < layout.subgroups(); s += 2) {
-      emit_submins(e, layout, c.scale, tile_at(i), s, half);
-      e.broadcast(c.x.codes, x_numbers + s * numbers.bytes);
-      e.dot_i16(isum, c.scale, c.x.codes, c.temp);
-    }
-    e.to_float(isum, isum);
-    emit_min(e, layout, c.scale, tile_at(i), half);
-    e.fma(value, isum, c.scale);
-  }
-
-  // --- epilogue
-  // -----------------------------------------------------------------------------------------------------
-  // Stores `rows` of the unit whose sums begin at `sums`, `offset` behind the first unit's.
-  void finish(const V16* sums, int offset, int rows) {
-    e.note("epilogue: {} rows of the result", rows);
-    const bool gated = is_gated(key.epilogue);
-    if (key.affine.scale) emit_scales<MatvecArgs>(e, sums[0], gated ? &sums[1] : nullptr);
-    emit_epilogue(e, key.epilogue, key.affine.bias,
-                  {sums[0], gated ? sums[1] : V16(), out + offset, x + offset, rows});
-  }
-
-  static constexpr auto kXq = offsetof(MatvecArgs, xq);
-  static constexpr int kStraightSteps = 32;
-  static constexpr int kPartBytes = 32;  // of a 256-bit register
-  static constexpr int kCacheLine = 64;
-
-  Emitter& e;
-  const MatvecKey& key;
-  const int tile = static_cast<int>(tile_bytes(key.format, key.cols));
-  const CodesLayout layout{key.format};
-  const Reg64 w = e.gpr("w"), out = e.gpr("out"), units = e.gpr("units"), x = e.gpr("x");
-  const Reg64 count = e.gpr("count"), groups = e.gpr("groups"), x_scales = e.gpr("x_scales");
-  const Subnumbers numbers = layout.numbers_of_x();
-  const Reg64 x_numbers = e.gpr(fmt::format("x_{}", numbers.name));
 };
 
 }  // namespace
 
 void generate(Emitter& e, const MatvecKey& key) {
-  MatvecGenerator(e, key).generate();
+  if (has_codes(key.format)) {
+    generate_coded_matvec(e, key);
+  } else {
+    FloatMatvec(e, key).generate();
+  }
 }
 
 }  // namespace llamajit::jit

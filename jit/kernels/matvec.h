@@ -11,21 +11,25 @@
 
 namespace llamajit::jit {
 
-// out = W x for the units [unit_begin, unit_end) of a packed matrix. A unit is a tile of 16 rows, where gated
-// a tile of gate and one of up; the last one may be partly padding, whose rows are not stored. See
-// formats/packing.h. Floats: sum over columns, 4 ways, each step rounded once (fma). bf16_pairs: sum over
-// pairs of columns, 4 ways, of each pair the odd column first and then the even one, as VDPBF16PS does: each
-// step rounded once, and subnormal numbers are zeros, those that come in as those that come out. Codes: each
-// group's integer sum of (code - zero) * code of x, times the subscale where there are any, is exact; then
-// over groups in order, each step rounded once:
+// out[t] = W x[t] for tokens t < tokens and the units [unit_begin, unit_end) of a packed matrix. A unit is a
+// tile of 16 rows, where gated a tile of gate and one of up; the last one may be partly padding, whose rows
+// are not stored. See formats/packing.h. Floats: sum over columns, 4 ways, each step rounded once (fma).
+// bf16_pairs: sum over pairs of columns, 4 ways, of each pair the odd column first and then the even one, as
+// VDPBF16PS does: each step rounded once, and subnormal numbers are zeros, those that come in as those that
+// come out. Codes: each group's integer sum of (code - zero) * code of x, times the subscale where there are
+// any, is exact; then over groups in order, each step rounded once:
 //   v = float(isum) * scale
 //   v = fma(float(msum), min, v), with minima; msum is the exact sum of (submin *) codes of x
 //   acc = fma(v, scale of x, acc)
+// Several tokens' x are multiplied side by side, so that the weights are read once for all: each has the
+// sums, and the bits, that it has alone. Their rows of x and out lie as far apart as a prompt chunk's
+// (formats/activations.h).
+inline constexpr int kMostMatvecTokens = 16;
 struct MatvecArgs {
   const std::byte* w;
-  const float* x;    // (cols), where nothing prepares it (input_format())
-  QuantizedArgs xq;  // (cols), where something does; read
-  float* out;        // (rows)
+  const float* x;    // (tokens, cols), where nothing prepares it (input_format())
+  QuantizedArgs xq;  // (tokens, cols), where something does; read
+  float* out;        // (tokens, rows)
   std::int64_t unit_begin;
   std::int64_t unit_end;
   const float* scales = nullptr;  // (1), where gated (2): gate's and up's
@@ -39,6 +43,7 @@ struct MatvecKey {
   Epilogue epilogue;
   int streams = 1;  // tiles read side by side: 1, 2 or 4; changes no bit
   Affine affine{};
+  int tokens = 1;  // 1..kMostMatvecTokens
   auto operator<=>(const MatvecKey&) const = default;
 };
 

@@ -10,8 +10,8 @@ namespace llamajit::jit {
 
 class Unpacker {
  public:
-  // Takes the registers that it needs for as long as the caller's VectorScope lives; `whole` as in
-  // weights4().
+  // Takes the registers that it needs for as long as the caller's VectorScope lives; `whole` as
+  // in Dot.
   Unpacker(Emitter& emitter, const CodesLayout& codes_layout, bool whole);
 
   // Fills registers with constants: before the first step.

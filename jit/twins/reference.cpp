@@ -86,6 +86,56 @@ float dot(const MatvecKey& key, const MatvecArgs& args, std::int64_t row, int ti
   return sum;
 }
 
+// The product with one token's x.
+void multiply_token(const MatvecKey& key, const MatvecArgs& args) {
+  const std::int64_t end = std::min<std::int64_t>(args.unit_end * kLanes, key.rows);
+  for (std::int64_t row = args.unit_begin * kLanes; row < end; ++row) {
+    float& out = args.out[row];
+    const float sum = dot(key, args, row, 0);
+    switch (key.epilogue) {
+      case Epilogue::store:
+        out = sum;
+        break;
+      case Epilogue::add:
+        out = out + sum;
+        break;
+      case Epilogue::swiglu:
+        out = silu(sum) * dot(key, args, row, 1);
+        break;
+      case Epilogue::relu2glu:
+        out = squared_relu(sum) * dot(key, args, row, 1);
+        break;
+      case Epilogue::gelu:
+        out = gelu(sum);
+        break;
+    }
+  }
+}
+
+// Of a product's Args, what concerns token `t`.
+template <class Key, class Args>
+MatvecArgs token_args(const Key& key, const Args& args, std::int64_t t) {
+  MatvecArgs one{args.w,          nullptr,       {},          args.out + t * row_stride(key.rows),
+                 args.unit_begin, args.unit_end, args.scales, args.bias};
+  const std::optional<InputFormat> input = input_format(key.format);
+  if (!input) {
+    one.x = args.x + t * row_stride(key.cols);
+    return one;
+  }
+  one.xq.codes = args.xq.codes + t * row_stride(input->codes_bytes(key.cols));
+  if (!has_codes(key.format)) return one;
+  const CodesLayout layout(key.format);
+  const std::int64_t subgroups = t * (key.cols / layout.subgroup);
+  one.xq.scales = args.xq.scales + t * (key.cols / layout.group);
+  if (layout.zero > 0) one.xq.offsets = args.xq.offsets + subgroups;
+  if (layout.submins) {
+    one.xq.subsums = args.xq.subsums + subgroups;
+  } else if (layout.sums_inputs()) {
+    one.xq.sums = args.xq.sums + subgroups;
+  }
+  return one;
+}
+
 // The sum of n terms, sixteen lanes, 4 ways; add(i, sum) is the sum with term i.
 template <class Add>
 float sum_4_ways(int n, Add add) {
@@ -160,53 +210,13 @@ void reference(const RoundKey& key, const QuantizeArgs& args) {
 }
 
 void reference(const MatvecKey& key, const MatvecArgs& args) {
-  const std::int64_t end = std::min<std::int64_t>(args.unit_end * kLanes, key.rows);
-  for (std::int64_t row = args.unit_begin * kLanes; row < end; ++row) {
-    float& out = args.out[row];
-    const float sum = dot(key, args, row, 0);
-    switch (key.epilogue) {
-      case Epilogue::store:
-        out = sum;
-        break;
-      case Epilogue::add:
-        out = out + sum;
-        break;
-      case Epilogue::swiglu:
-        out = silu(sum) * dot(key, args, row, 1);
-        break;
-      case Epilogue::relu2glu:
-        out = squared_relu(sum) * dot(key, args, row, 1);
-        break;
-      case Epilogue::gelu:
-        out = gelu(sum);
-        break;
-    }
-  }
+  for (std::int64_t t = 0; t < key.tokens; ++t) multiply_token(key, token_args(key, args, t));
 }
 
 void reference(const MatmulKey& key, const MatmulArgs& args) {
-  const MatvecKey row{key.format, key.rows, key.cols, key.epilogue, 1, key.affine};
-  const std::optional<InputFormat> input = input_format(key.format);
-  const CodesLayout layout(key.format);
+  const MatvecKey product{key.format, key.rows, key.cols, key.epilogue, 1, key.affine};
   for (std::int64_t t = 0; t < round_up(args.n_tokens, kTokenBlock); ++t) {
-    MatvecArgs one{args.w,          nullptr,       {},          args.out + t * row_stride(key.rows),
-                   args.unit_begin, args.unit_end, args.scales, args.bias};
-    if (input) {
-      one.xq.codes = args.xq.codes + t * row_stride(input->codes_bytes(key.cols));
-    } else {
-      one.x = args.x + t * row_stride(key.cols);
-    }
-    if (has_codes(key.format)) {
-      const std::int64_t subgroups = t * (key.cols / layout.subgroup);
-      one.xq.scales = args.xq.scales + t * (key.cols / layout.group);
-      if (layout.zero > 0) one.xq.offsets = args.xq.offsets + subgroups;
-      if (layout.submins) {
-        one.xq.subsums = args.xq.subsums + subgroups;
-      } else if (layout.sums_inputs()) {
-        one.xq.sums = args.xq.sums + subgroups;
-      }
-    }
-    reference(row, one);
+    multiply_token(product, token_args(key, args, t));
   }
 }
 

@@ -72,7 +72,7 @@ struct WorkOf {
     return {k.n * kFloat + jit::rounded_bytes(k.n), k.n};
   }
   KernelWork operator()(const jit::MatvecKey& k, const jit::MatvecArgs& args) const {
-    return product(k, args, 1);
+    return product(k, args, k.tokens);
   }
   KernelWork operator()(const jit::MatmulKey& k, const jit::MatmulArgs& args) const {
     return product(k, args, args.n_tokens);

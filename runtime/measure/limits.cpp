@@ -42,29 +42,27 @@ double best_rate(double units, Work work) {
 }  // namespace
 
 double MachineLimits::read_weights() const {
-  const std::int64_t blocks = static_cast<std::int64_t>(engine_.weights().bytes()) / kBlock;
-  // Small footprints are read several times between two
-  // meetings of the threads: it is reading that is measured.
+  const std::int64_t blocks = static_cast<std::int64_t>(weights_.size()) / kBlock;
+  // Small footprints are read several times between two meetings of the threads: it is reading that is
+  // measured.
   const int rounds = static_cast<int>(std::max<std::int64_t>(1, kRoundBytes / (blocks * kBlock + 1)));
   auto read = [&](int thread) {
-    const auto [begin, end] = share_of(blocks, thread, engine_.threads());
+    const auto [begin, end] = share_of(blocks, thread, team_.size());
     for (int i = 0; i < rounds; ++i) {
-      kernels_.read(engine_.weights().data() + begin * kBlock, (end - begin) * kBlock);
+      kernels_.read(weights_.data() + begin * kBlock, (end - begin) * kBlock);
     }
   };
-  return best_rate(static_cast<double>(blocks * kBlock) * rounds, [&] { engine_.team().run(read); });
+  return best_rate(static_cast<double>(blocks * kBlock) * rounds, [&] { team_.run(read); });
 }
 
 double MachineLimits::read_cached() const {
   constexpr std::int64_t kCached = 16 << 10;  // half of the smallest first-level caches
-  const std::int64_t bytes =
-      std::min(kCached, static_cast<std::int64_t>(engine_.weights().bytes()) / kBlock * kBlock);
+  const std::int64_t bytes = std::min(kCached, static_cast<std::int64_t>(weights_.size()) / kBlock * kBlock);
   constexpr int kRounds = 256;
   auto read = [&](int) {
-    for (int i = 0; i < kRounds; ++i) kernels_.read(engine_.weights().data(), bytes);
+    for (int i = 0; i < kRounds; ++i) kernels_.read(weights_.data(), bytes);
   };
-  return best_rate(static_cast<double>(bytes) * kRounds * engine_.threads(),
-                   [&] { engine_.team().run(read); });
+  return best_rate(static_cast<double>(bytes) * kRounds * team_.size(), [&] { team_.run(read); });
 }
 
 // Measures a loop that says how many operations a turn is.
@@ -72,7 +70,7 @@ template <class Loop>
 double MachineLimits::rate_of(Loop loop) const {
   const auto operations = static_cast<double>(loop(1));
   auto multiply = [&](int) { (void)loop(kTurns); };
-  return best_rate(operations * kTurns * engine_.threads(), [&] { engine_.team().run(multiply); });
+  return best_rate(operations * kTurns * team_.size(), [&] { team_.run(multiply); });
 }
 
 double MachineLimits::dot_u8s8(jit::Sums16 sums) const {

@@ -1,6 +1,9 @@
-// This measures what the machine allows, with an engine's
-// threads on its memory: it is its kernels' yardstick.
+// What this machine allows, measured with the threads that run kernels on their memory: the yardstick of the
+// kernels.
 #pragma once
+
+#include <cstddef>
+#include <span>
 
 #include "jit/code/limits.h"
 #include "runtime/forward/engine.h"
@@ -9,8 +12,13 @@ namespace llamajit {
 
 class MachineLimits {
  public:
-  // For an engine whose tier generates code.
-  explicit MachineLimits(Engine& engine) : engine_(engine), kernels_(engine.code().isa()) {}
+  // Of a tier that generates code, with a team's threads.
+  MachineLimits(jit::Isa isa, Team& team, std::span<const std::byte> weights)
+      : team_(team), weights_(weights), kernels_(isa) {}
+  // Those of an engine, whose tier generates code.
+  explicit MachineLimits(Engine& engine)
+      : MachineLimits(engine.code().isa(), engine.team(),
+                      {engine.weights().data(), engine.weights().bytes()}) {}
 
   // Reading all weights, in bytes/s.
   double read_weights() const;
@@ -27,7 +35,8 @@ class MachineLimits {
   template <class Loop>
   double rate_of(Loop loop) const;
 
-  Engine& engine_;
+  Team& team_;
+  std::span<const std::byte> weights_;
   jit::LimitKernels kernels_;
 };
 

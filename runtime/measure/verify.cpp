@@ -46,16 +46,18 @@ struct Outputs {
     return {{Output::Type::u16, args.out.codes, jit::rounded_bytes(key.n) / 2}};
   }
   std::vector<Output> operator()(const jit::MatvecKey& key, const jit::MatvecArgs& args) const {
-    const std::int64_t begin = args.unit_begin * kLanes;
-    return {{Output::Type::f32, args.out + begin,
-             std::min<std::int64_t>(args.unit_end * kLanes, key.rows) - begin}};
+    return product(key, args, key.tokens);
   }
   std::vector<Output> operator()(const jit::MatmulKey& key, const jit::MatmulArgs& args) const {
+    return product(key, args, args.n_tokens);
+  }
+  template <class Key, class Args>
+  static std::vector<Output> product(const Key& key, const Args& args, std::int64_t n_tokens) {
+    const std::int64_t begin = args.unit_begin * kLanes;
+    const std::int64_t rows = std::min<std::int64_t>(args.unit_end * kLanes, key.rows) - begin;
     std::vector<Output> outputs;
-    for (std::int64_t t = 0; t < args.n_tokens; ++t) {
-      const std::int64_t begin = args.unit_begin * kLanes;
-      outputs.push_back({Output::Type::f32, args.out + t * jit::row_stride(key.rows) + begin,
-                         std::min<std::int64_t>(args.unit_end * kLanes, key.rows) - begin});
+    for (std::int64_t t = 0; t < n_tokens; ++t) {
+      outputs.push_back({Output::Type::f32, args.out + t * jit::row_stride(key.rows) + begin, rows});
     }
     return outputs;
   }

@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numbers>
 
 #include <fmt/format.h>
 
 #include "jit/base/scalar_math.h"
-#include "tests/support/kernel_check.h"
 
 namespace llamajit::test {
 
@@ -61,6 +59,13 @@ Activations random_activations(Format format, int cols, std::uint64_t seed) {
     }
   }
   return a;
+}
+
+TokenActivations::TokenActivations(Format format, int cols, int n_tokens, std::uint64_t seed)
+    : format_(format), cols_(cols) {
+  for (int t = 0; t < n_tokens; ++t) {
+    tokens_.push_back(random_activations(format, cols, seed + static_cast<std::uint64_t>(t)));
+  }
 }
 
 ProductMatrix::ProductMatrix(Format format, int rows, int cols, const Finish& finish, std::uint64_t seed)

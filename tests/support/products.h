@@ -2,13 +2,17 @@
 // them and as plain numbers; and the sums that must come out.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "jit/kernels/kernels.h"
+#include "tests/support/kernel_check.h"
 #include "tests/support/random_matrix.h"
 
 namespace llamajit::test {
@@ -41,6 +45,28 @@ inline constexpr Finish kFinishes[] = {{jit::Epilogue::store, kScale},
 // "bias_swiglu_int8_64": a test's name.
 std::string product_name(const Finish& finish, jit::Format format);
 
+// What no kernel may read.
+template <class T>
+T poison() {
+  T value;
+  std::memset(&value, 0xFF, sizeof value);
+  return value;
+}
+
+// Rows one after another, `stride` values apart, with poison between them.
+template <class T>
+std::vector<T> matrix_of(const std::vector<const std::vector<T>*>& rows, std::int64_t stride) {
+  std::vector<T> out;
+  for (const std::vector<T>* row : rows) {
+    const std::size_t gap = out.size();
+    out.resize(gap == 0 ? 0
+                        : static_cast<std::size_t>(jit::round_up(static_cast<std::int64_t>(gap), stride)));
+    std::fill(out.begin() + static_cast<std::ptrdiff_t>(gap), out.end(), poison<T>());
+    out.insert(out.end(), row->begin(), row->end());
+  }
+  return out;
+}
+
 // One token's input of a product.
 struct Activations {
   std::vector<float> x;            // of floats
@@ -56,6 +82,46 @@ struct Activations {
 void round_to_pairs(Activations& a);
 // The same for the same seed.
 Activations random_activations(jit::Format format, int cols, std::uint64_t seed);
+
+// Several tokens' input, as rows that lie as far apart as kernels take them. What keeps them apart holds
+// NaNs, or codes -1, and ends with the last row's last value: no kernel may touch it.
+class TokenActivations {
+ public:
+  TokenActivations(jit::Format format, int cols, int n_tokens, std::uint64_t seed);
+
+  Activations& operator[](int token) { return tokens_[static_cast<std::size_t>(token)]; }
+  const Activations& operator[](int token) const { return tokens_[static_cast<std::size_t>(token)]; }
+
+  // The first `n_tokens` as the x or xq of a kernel's Args.
+  template <class Args>
+  void copy_to(CallMemory& memory, int n_tokens, Args& args) const {
+    const std::optional<jit::InputFormat> input = input_format(format_);
+    if (!input) {
+      args.x = memory.copy_of("x", rows(n_tokens, &Activations::x, jit::row_stride(cols_)));
+      return;
+    }
+    const std::int64_t groups = input->groups(cols_), subgroups = input->subgroups(cols_);
+    const std::int64_t codes = jit::row_stride(input->codes_bytes(cols_));
+    args.xq = {memory.copy_of("codes", rows(n_tokens, &Activations::codes, codes)),
+               memory.copy_of("scales", rows(n_tokens, &Activations::scales, groups)),
+               memory.copy_of("offsets", rows(n_tokens, &Activations::offsets, subgroups)),
+               memory.copy_of("sums", rows(n_tokens, &Activations::sums, subgroups)),
+               memory.copy_of("subsums", rows(n_tokens, &Activations::subsums, subgroups))};
+  }
+
+ private:
+  // One member of the tokens' activations.
+  template <class T>
+  std::vector<T> rows(int n_tokens, std::vector<T> Activations::*member, std::int64_t stride) const {
+    std::vector<const std::vector<T>*> rows;
+    for (int t = 0; t < n_tokens; ++t) rows.push_back(&((*this)[t].*member));
+    return matrix_of(rows, stride);
+  }
+
+  jit::Format format_;
+  int cols_;
+  std::vector<Activations> tokens_;
+};
 
 // A sum and how far a kernel's may be from it.
 struct Sum {

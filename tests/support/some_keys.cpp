@@ -78,12 +78,14 @@ std::vector<KernelKey> some_keys() {
   for (const FormatKind kind : {FormatKind::f16, FormatKind::bf16, FormatKind::bf16_pairs}) {
     keys.emplace_back(jit::EmbedKey{{kind, 0}, 71});
     keys.emplace_back(jit::MatvecKey{{kind, 0}, 50, 71, Epilogue::add, 2});
+    keys.emplace_back(jit::MatvecKey{{kind, 0}, 50, 71, Epilogue::add, 2, {}, 9});
     keys.emplace_back(jit::MatmulKey{{kind, 0}, 50, 71, Epilogue::add});
   }
   for (const jit::FormatTraits& traits : jit::all_format_traits()) {
     const Format format{traits.kind, traits.group};
     keys.emplace_back(jit::EmbedKey{format, traits.group});
     keys.emplace_back(jit::MatvecKey{format, 50, 2 * traits.group, Epilogue::swiglu, 1});
+    keys.emplace_back(jit::MatvecKey{format, 50, 2 * traits.group, Epilogue::swiglu, 1, {}, 9});
     keys.emplace_back(jit::MatmulKey{format, 50, 2 * traits.group, Epilogue::swiglu});
   }
   return keys;

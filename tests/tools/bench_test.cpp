@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "jit/base/isa.h"
+#include "jit/formats/packing.h"
 #include "tests/support/program_fixture.h"
 
 namespace llamajit::test {
@@ -101,6 +102,89 @@ TEST_F(BenchCommand, TheTableHasALineForEachTest) {
   EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 4) << result.out;
   for (const char* part : {"tok/s", "\npp4 ", "\ntg6 ", "GB/s", "GOP/s", "%\n"})
     EXPECT_THAT(result.out, HasSubstr(part));
+}
+
+// A kernel alone needs no model.
+json kernel_report(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {"bench", "--json", "--weights-mib", "1", "-r", "1", "--kernel"});
+  const ChildResult result = run_program(std::move(arguments));
+  expect_success(result);
+  EXPECT_EQ(result.err, "");
+  return json::parse(result.out, nullptr, false);
+}
+
+TEST(BenchKernel, JsonHasAllFieldsOfEachKernel) {
+  const json found = kernel_report({"Q4_K:48x512:3", "-t", "1,2"});
+  ASSERT_TRUE(found.is_object());
+  EXPECT_EQ(found["kernel"], "Q4_K:48x512:3");
+  EXPECT_EQ(found["isa"], to_string(jit::host_tiers().back()));
+  ASSERT_TRUE(found["tests"].is_array());
+  std::vector<std::pair<std::string, int>> names;
+  for (const json& test : found["tests"]) {
+    SCOPED_TRACE(test.dump());
+    names.emplace_back(test["name"], test["threads"]);
+    for (const char* field :
+         {"us_per_call", "gb_per_second", "read_limit", "gop_per_second", "multiply_limit"}) {
+      ASSERT_TRUE(test[field].is_number()) << field;
+      EXPECT_GT(test[field], 0) << field;
+    }
+    // As many matrices as are more than a MiB.
+    EXPECT_EQ(test["matrix_bytes"], jit::packed_bytes({jit::FormatKind::q4_k, 256}, 48, 512));
+    EXPECT_GT(test["matrices"].get<int>() * test["matrix_bytes"].get<int>(), 1 << 20);
+    EXPECT_LE((test["matrices"].get<int>() - 1) * test["matrix_bytes"].get<int>(), 1 << 20);
+    EXPECT_NEAR(test["gop_per_second"].get<double>() * test["us_per_call"].get<double>() * 1e3,
+                2.0 * 48 * 512 * 3, 1);
+    EXPECT_NEAR(test["read_share"].get<double>(),
+                test["gb_per_second"].get<double>() / test["read_limit"].get<double>(), 1e-9);
+    EXPECT_NEAR(test["multiply_share"].get<double>(),
+                test["gop_per_second"].get<double>() / test["multiply_limit"].get<double>(), 1e-9);
+  }
+  EXPECT_THAT(names, ::testing::ElementsAre(
+                         std::pair("matvec_q4_k_48x512_3tokens", 1), std::pair("matmul_q4_k_48x512", 1),
+                         std::pair("matvec_q4_k_48x512_3tokens", 2), std::pair("matmul_q4_k_48x512", 2)));
+}
+
+TEST(BenchKernel, EveryFormatAndTierCanBeAskedFor) {
+  for (const jit::Format format : jit::ggml_formats()) {
+    const json found = kernel_report({std::string(ggml_name(format.kind)) + ":33x512:2", "-t", "1"});
+    EXPECT_EQ(found["tests"].size(), 2U) << ggml_name(format.kind);
+  }
+  for (const jit::Tier tier : jit::host_tiers()) {
+    const json found = kernel_report({"Q4_0:33x64:2", "-t", "1", "--isa", std::string(to_string(tier))});
+    EXPECT_EQ(found["isa"], to_string(tier));
+    for (const json& test : found["tests"]) {
+      EXPECT_EQ(test["read_limit"] == 0.0, tier == jit::Tier::scalar);
+      EXPECT_EQ(test["read_share"] == 0.0, tier == jit::Tier::scalar);
+    }
+  }
+}
+
+TEST(BenchKernel, OneTokenHasMatvecAloneAndManyHaveMatmulAlone) {
+  const json one = kernel_report({"Q8_0:16x32", "-t", "1"});
+  ASSERT_EQ(one["tests"].size(), 1U);
+  EXPECT_EQ(one["tests"][0]["name"], "matvec_q8_0_16x32");
+  const json many = kernel_report({"BF16:16x32:17", "-t", "1"});
+  ASSERT_EQ(many["tests"].size(), 1U);
+  EXPECT_EQ(many["tests"][0]["name"], "matmul_bf16_pairs_16x32");
+}
+
+TEST(BenchKernel, TheTableHasALineForEachKernel) {
+  const ChildResult result =
+      run_program({"bench", "--kernel", "Q4_0:16x32:2", "--weights-mib", "1", "-t", "1", "-r", "1"});
+  expect_success(result);
+  EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 4) << result.out;
+  for (const char* part : {"us a call", "\nmatvec_q4_0_16x32_2tokens ", "\nmatmul_q4_0_16x32 ", "%\n"})
+    EXPECT_THAT(result.out, HasSubstr(part));
+}
+
+TEST(BenchKernel, SaysWhatItExpected) {
+  const auto bench = [](const char* kernel) { return run_program({"bench", "--kernel", kernel}); };
+  expect_error(bench("Q9:16x32"), 1, {"Q9:16x32: expected a format, found Q9"});
+  expect_error(bench("Q4_K:16x300"), 1, {"columns in groups of 256, found 300"});
+  for (const char* wrong : {"Q4_0", "Q4_0:16", "Q4_0:0x32", "Q4_0:16x-32", "Q4_0:16x32:0", "Q4_0:16x32:2:2",
+                            "Q4_0:16x32x2", "Q4_0:16x99999999999"}) {
+    expect_error(bench(wrong), 1, {wrong, "expected FORMAT:ROWSxCOLS"});
+  }
 }
 
 TEST_F(BenchCommand, SaysWhatDoesNotFit) {

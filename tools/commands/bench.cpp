@@ -1,4 +1,4 @@
-// llamajit bench: how fast a model runs here, and how fast it could.
+// llamajit bench: how fast a model, or a kernel alone, runs here, and how fast it could.
 #include "runtime/measure/bench.h"
 
 #include <chrono>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "runtime/files/model_reader.h"
+#include "runtime/measure/kernel_bench.h"
 #include "tools/common/bundled_models.h"
 #include "tools/common/cli.h"
 #include "tools/common/generation.h"
@@ -32,6 +33,8 @@ struct BenchOptions {
   InspectionFlags inspection;
   bool tune = false;
   bool json = false;
+  std::optional<std::string> kernel;  // instead of a model
+  int weights_mib = 256;              // for it
 };
 
 struct Loaded {
@@ -159,8 +162,71 @@ std::string as_table(const BenchOptions& options, const Report& report) {
   return out;
 }
 
+// --- a kernel
+// ----------------------------------------------------------------------------------------------------
+
+std::vector<KernelBench> measure_kernel(const BenchOptions& options, jit::Isa isa) {
+  const ProductShape shape = parse_product_shape(*options.kernel);
+  std::vector<KernelBench> results;
+  Progress progress;
+  for (const int threads : options.threads) {
+    progress.begin(fmt::format("{} on {} threads", *options.kernel, threads));
+    results.push_back(
+        run_kernel_bench(shape, {isa, threads, options.repeats, std::int64_t{options.weights_mib} << 20},
+                         [&] { progress.step(); }));
+  }
+  return results;
+}
+
+std::string as_json(const BenchOptions& options, jit::Isa isa, const std::vector<KernelBench>& results) {
+  nlohmann::ordered_json json = {{"kernel", *options.kernel}, {"isa", to_string(isa.tier)}};
+  json["tests"] = nlohmann::ordered_json::array();
+  for (const KernelBench& r : results) {
+    for (const KernelResult& kernel : r.kernels) {
+      json["tests"].push_back({{"name", kernel.name},
+                               {"threads", r.threads},
+                               {"matrices", r.matrices},
+                               {"matrix_bytes", r.matrix_bytes},
+                               {"us_per_call", kernel.seconds * 1e6},
+                               {"gb_per_second", kernel.bytes_per_second() / 1e9},
+                               {"read_limit", r.read_limit / 1e9},
+                               {"read_share", kernel.read_share},
+                               {"gop_per_second", kernel.operations_per_second() / 1e9},
+                               {"multiply_limit", r.multiply_limit / 1e9},
+                               {"multiply_share", kernel.multiply_share}});
+    }
+  }
+  return json.dump(2) + "\n";
+}
+
+std::string as_table(const BenchOptions& options, jit::Isa isa, const std::vector<KernelBench>& results) {
+  std::string out;
+  for (const KernelBench& r : results) {
+    out += fmt::format(
+        "{}: tier {}, threads {}, {} matrices of {:.1f} MiB; limits: {:.1f} GB/s, {:.1f} GOP/s\n",
+        *options.kernel, to_string(isa.tier), r.threads, r.matrices,
+        static_cast<double>(r.matrix_bytes) / (1 << 20), r.read_limit / 1e9, r.multiply_limit / 1e9);
+    out += fmt::format("{:<40} {:>10} {:>9} {:>7} {:>9} {:>7}\n", "kernel", "us a call", "GB/s", "share",
+                       "GOP/s", "share");
+    for (const KernelResult& kernel : r.kernels) {
+      out += fmt::format("{:<40} {:>10.1f} {:>9.1f} {:>6.1f}% {:>9.1f} {:>6.1f}%\n", kernel.name,
+                         kernel.seconds * 1e6, kernel.bytes_per_second() / 1e9, 100 * kernel.read_share,
+                         kernel.operations_per_second() / 1e9, 100 * kernel.multiply_share);
+    }
+  }
+  return out;
+}
+
+int bench_kernel(const BenchOptions& options) {
+  const jit::Isa isa = jit::choose_isa(options.isa).isa;
+  const std::vector<KernelBench> results = measure_kernel(options, isa);
+  write_out(options.json ? as_json(options, isa, results) : as_table(options, isa, results));
+  return kOk;
+}
+
 int bench(BenchOptions& options) {
   if (options.threads.empty()) options.threads = {default_threads()};
+  if (options.kernel) return bench_kernel(options);
   const Report report = measure(options);
   write_out(options.json ? as_json(options, report) : as_table(options, report));
   return kOk;
@@ -171,7 +237,18 @@ int bench(BenchOptions& options) {
 void add_bench(CLI::App& app, Command& command) {
   auto o = std::make_shared<BenchOptions>();
   CLI::App* sub = app.add_subcommand("bench", "Measure prefill and decode, beside the machine's limits");
-  sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint; default: the bundled one");
+  CLI::Option* const model =
+      sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint; default: the bundled one");
+  CLI::Option* const kernel =
+      sub->add_option("--kernel", o->kernel,
+                      "FORMAT:ROWSxCOLS[:TOKENS]: instead of a model, its kernels of one matrix alone, on "
+                      "random weights; of several tokens, matvec and matmul")
+          ->excludes(model);
+  sub->add_option("--weights-mib", o->weights_mib,
+                  "With --kernel: MiB that its matrices, multiplied in turns, take together")
+      ->check(CLI::Range(1, 1 << 20))
+      ->needs(kernel)
+      ->capture_default_str();
   sub->add_option("-p,--n-prompt", o->prefill, "Tokens of a prefill run; 0: none")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -194,7 +271,7 @@ void add_bench(CLI::App& app, Command& command) {
   sub->add_flag("--json", o->json, "Print JSON");
   sub->callback([o, &command] {
     command = [o] {
-      o->model = named_or_bundled(o->model);
+      if (!o->kernel) o->model = named_or_bundled(o->model);
       return bench(*o);
     };
   });

@@ -78,10 +78,12 @@ TEST_F(Dump, KeysAreWrittenOut) {
   const auto manifest = nlohmann::json::parse(read_file(path() + "/manifest.json"));
   for (const auto& kernel : manifest["kernels"]) {
     if (kernel["name"] != "matvec_int8_43_50x172_swiglu_streams2") continue;
-    EXPECT_EQ(
-        kernel["key"],
-        (nlohmann::json{
-            {"format", "int8/43"}, {"rows", 50}, {"cols", 172}, {"epilogue", "swiglu"}, {"streams", 2}}));
+    EXPECT_EQ(kernel["key"], (nlohmann::json{{"format", "int8/43"},
+                                             {"rows", 50},
+                                             {"cols", 172},
+                                             {"epilogue", "swiglu"},
+                                             {"streams", 2},
+                                             {"tokens", 1}}));
     return;
   }
   ADD_FAILURE() << "no such kernel";

@@ -1,7 +1,5 @@
 #include <algorithm>
-#include <cstring>
 #include <memory>
-#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -25,29 +23,6 @@ using jit::MatmulKey;
 using jit::MatvecKey;
 using jit::row_stride;
 
-// No kernel may read these values.
-template <class T>
-T poison() {
-  T value;
-  std::memset(&value, 0xFF, sizeof value);
-  return value;
-}
-
-// Rows one after another, `stride` values apart. It ends with the last row's last value, as kernels must not
-// touch what keeps rows apart; there stand NaNs, or -1 codes, in case they do.
-template <class T>
-std::vector<T> matrix_of(const std::vector<const std::vector<T>*>& rows, std::int64_t stride) {
-  std::vector<T> out;
-  for (const std::vector<T>* row : rows) {
-    const std::size_t gap = out.size();
-    out.resize(gap == 0 ? 0
-                        : static_cast<std::size_t>(jit::round_up(static_cast<std::int64_t>(gap), stride)));
-    std::fill(out.begin() + static_cast<std::ptrdiff_t>(gap), out.end(), poison<T>());
-    out.insert(out.end(), row->begin(), row->end());
-  }
-  return out;
-}
-
 // A chunk's tokens times one matrix.
 class Product {
  public:
@@ -55,11 +30,8 @@ class Product {
       : key_(key),
         seed_(seed),
         matrix_(key.format, key.rows, key.cols, {key.epilogue, key.affine}, seed),
-        kernels_(key) {
-    for (int t = 0; t < padded(most_tokens); ++t) {
-      tokens_.push_back(random_activations(key.format, key.cols, seed + 1 + static_cast<std::uint64_t>(t)));
-    }
-  }
+        tokens_(key.format, key.cols, padded(most_tokens), seed + 1),
+        kernels_(key) {}
 
   int units() const { return matrix_.units(); }
 
@@ -69,18 +41,7 @@ class Product {
     return kernels_.check(seed_, what, [&](CallMemory& memory) {
       MatmulArgs args{};
       args.w = memory.copy_of("w", matrix_.packed());
-      const std::optional<jit::InputFormat> input = input_format(key_.format);
-      if (!input) {
-        args.x = memory.copy_of("x", rows_of(n_tokens, &Activations::x, row_stride(key_.cols)));
-      } else {
-        const std::int64_t groups = input->groups(key_.cols), subgroups = input->subgroups(key_.cols);
-        const std::int64_t codes = row_stride(input->codes_bytes(key_.cols));
-        args.xq = {memory.copy_of("codes", rows_of(n_tokens, &Activations::codes, codes)),
-                   memory.copy_of("scales", rows_of(n_tokens, &Activations::scales, groups)),
-                   memory.copy_of("offsets", rows_of(n_tokens, &Activations::offsets, subgroups)),
-                   memory.copy_of("sums", rows_of(n_tokens, &Activations::sums, subgroups)),
-                   memory.copy_of("subsums", rows_of(n_tokens, &Activations::subsums, subgroups))};
-      }
+      tokens_.copy_to(memory, padded(n_tokens), args);
       args.scratch =
           memory.scratch<std::byte>("scratch", static_cast<std::size_t>(matmul_scratch_bytes(key_)));
       args.out = memory.uniform("out", out_size(n_tokens));
@@ -101,7 +62,7 @@ class Product {
     for (int t = 0; t < padded(n_tokens); ++t) {
       std::vector<double> expected, bounds;
       for (int row = 0; row < key_.rows; ++row) {
-        const Sum sum = matrix_.result(tokens_[static_cast<std::size_t>(t)], row, old[at(t, row)]);
+        const Sum sum = matrix_.result(tokens_[t], row, old[at(t, row)]);
         expected.push_back(sum.value);
         bounds.push_back(sum.bound);
       }
@@ -120,7 +81,7 @@ class Product {
       code.publish();
       std::vector<float> out = before(n_tokens);
       for (int t = 0; t < padded(n_tokens); ++t) {
-        Activations& x = tokens_[static_cast<std::size_t>(t)];
+        Activations& x = tokens_[t];
         matvec({matrix_.packed().data(),
                 x.x.data(),
                 {x.codes.data(), x.scales.data(), x.offsets.data(), x.sums.data(), x.subsums.data()},
@@ -147,19 +108,10 @@ class Product {
     return CallMemory(Edge::back, seed_).random_floats(out_size(n_tokens));
   }
 
-  // One member of all tokens' activations.
-  template <class T>
-  std::vector<T> rows_of(int n_tokens, std::vector<T> Activations::*member, std::int64_t stride) const {
-    std::vector<const std::vector<T>*> rows;
-    for (int t = 0; t < padded(n_tokens); ++t)
-      rows.push_back(&(tokens_[static_cast<std::size_t>(t)].*member));
-    return matrix_of(rows, stride);
-  }
-
   MatmulKey key_;
   std::uint64_t seed_;
   ProductMatrix matrix_;
-  std::vector<Activations> tokens_;
+  TokenActivations tokens_;
   Kernels<MatmulKey> kernels_;
 };
 

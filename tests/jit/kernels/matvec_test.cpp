@@ -19,58 +19,61 @@ using jit::FormatKind;
 using jit::MatvecArgs;
 using jit::MatvecKey;
 
-// One matrix product: its operands, its kernels, and its result in plain mathematics.
+// The product of a matrix with one or several tokens: its operands, its kernels, and its result in plain
+// mathematics.
 class Product {
  public:
   Product(const MatvecKey& key, std::uint64_t seed)
       : key_(key),
         seed_(seed),
         matrix_(key.format, key.rows, key.cols, {key.epilogue, key.affine}, seed),
-        x_(random_activations(key.format, key.cols, seed)),
+        x_(key.format, key.cols, key.tokens, seed),
         kernels_(key) {}
 
   int units() const { return matrix_.units(); }
 
   std::unique_ptr<CallMemory> check(int unit_begin, int unit_end) {
-    return kernels_.check(
-        seed_, fmt::format("units [{}, {})", unit_begin, unit_end), [&](CallMemory& memory) {
-          MatvecArgs args{};
-          args.w = memory.copy_of("w", matrix_.packed());
-          if (!input_format(key_.format)) {
-            args.x = memory.copy_of("x", x_.x);
-          } else {
-            args.xq = {memory.copy_of("codes", x_.codes), memory.copy_of("scales", x_.scales),
-                       memory.copy_of("offsets", x_.offsets), memory.copy_of("sums", x_.sums),
-                       memory.copy_of("subsums", x_.subsums)};
-          }
-          args.out = memory.uniform("out", static_cast<std::size_t>(key_.rows));
-          args.unit_begin = unit_begin;
-          args.unit_end = unit_end;
-          if (key_.affine.scale) args.scales = memory.copy_of("scales of W", matrix_.scales());
-          if (key_.affine.bias) args.bias = memory.copy_of("bias", matrix_.bias());
-          return args;
-        });
+    return kernels_.check(seed_, fmt::format("units [{}, {})", unit_begin, unit_end),
+                          [&](CallMemory& memory) {
+                            MatvecArgs args{};
+                            args.w = memory.copy_of("w", matrix_.packed());
+                            x_.copy_to(memory, key_.tokens, args);
+                            args.out = memory.uniform("out", out_size());
+                            args.unit_begin = unit_begin;
+                            args.unit_end = unit_end;
+                            if (key_.affine.scale)
+                              args.scales = memory.copy_of("scales of W", matrix_.scales());
+                            if (key_.affine.bias) args.bias = memory.copy_of("bias", matrix_.bias());
+                            return args;
+                          });
   }
 
   // The twin's result against sums in double.
   void expect_is_right(const CallMemory& result) const {
-    CallMemory before(Edge::back, seed_);
-    const std::vector<float> old = before.random_floats(static_cast<std::size_t>(key_.rows));
-    std::vector<double> expected, bounds;
-    for (int row = 0; row < key_.rows; ++row) {
-      const Sum sum = matrix_.result(x_, row, old[static_cast<std::size_t>(row)]);
-      expected.push_back(sum.value);
-      bounds.push_back(sum.bound);
+    const std::vector<float> old = CallMemory(Edge::back, seed_).random_floats(out_size());
+    for (int t = 0; t < key_.tokens; ++t) {
+      std::vector<double> expected, bounds;
+      for (int row = 0; row < key_.rows; ++row) {
+        const Sum sum = matrix_.result(x_[t], row, old[at(t, row)]);
+        expected.push_back(sum.value);
+        bounds.push_back(sum.bound);
+      }
+      expect_within(fmt::format("{}, seed {}, token {}", kernel_name(key_), seed_, t),
+                    result.view<float>("out").subspan(at(t, 0), static_cast<std::size_t>(key_.rows)),
+                    expected, bounds);
     }
-    expect_within(fmt::format("{}, seed {}", kernel_name(key_), seed_), result.view<float>("out"), expected,
-                  bounds);
   }
 
  private:
+  std::size_t at(int token, int row) const {
+    return static_cast<std::size_t>(token * jit::row_stride(key_.rows) + row);
+  }
+  std::size_t out_size() const { return at(key_.tokens - 1, key_.rows); }
+
   MatvecKey key_;
   std::uint64_t seed_;
   ProductMatrix matrix_;
-  Activations x_;
+  TokenActivations x_;
   Kernels<MatvecKey> kernels_;
 };
 
@@ -117,6 +120,52 @@ TEST_P(Matvec, AnySplitOfTheUnitsGivesTheSameAndTouchesItsRowsOnly) {
   for (int rows : {75, 80}) {
     Product product(key(rows, cols(40)), 99);
     // The twin leaves other rows as they were, and so must the kernel: all of `out` is compared.
+    for (int begin = 0; begin <= product.units(); ++begin) {
+      for (int end = begin; end <= product.units(); ++end) product.check(begin, end);
+    }
+  }
+}
+
+// Every number of tokens, with tails of rows and columns and more than one unit.
+class MatvecTokens : public testing::TestWithParam<Case> {
+ protected:
+  MatvecKey key(int rows, int groups, int tokens) const {
+    const auto& [finish, format, streams] = GetParam();
+    return {format,        rows,  groups * std::max(format.group, 1), finish.epilogue, streams,
+            finish.affine, tokens};
+  }
+  // A number of columns near n, in groups.
+  int groups(int n) const {
+    return static_cast<int>(jit::divide_up(n, std::max(std::get<1>(GetParam()).group, 1)));
+  }
+};
+
+TEST_P(MatvecTokens, EveryNumberOfTokens) {
+  for (int tokens = 1; tokens <= jit::kMostMatvecTokens; ++tokens) check_whole(key(53, groups(44), tokens));
+}
+
+TEST_P(MatvecTokens, RowTails) {
+  for (int rows : {1, 15, 16, 17, 32, 64, 81}) {
+    for (int tokens : {2, 7}) check_whole(key(rows, groups(1), tokens));
+  }
+}
+
+TEST_P(MatvecTokens, ColumnTails) {
+  for (int n = 1; n <= 18; ++n) {
+    if (key(1, n, 1).cols <= 1200) check_whole(key(21, n, 3));
+  }
+}
+
+TEST_P(MatvecTokens, RealSizes) {
+  for (int n : {288, 2048}) {
+    if (kSanitized && n > 288) continue;
+    for (int tokens : {4, 16}) check_whole(key(17, groups(n), tokens));
+  }
+}
+
+TEST_P(MatvecTokens, AnySplitOfTheUnitsGivesTheSameAndTouchesItsRowsOnly) {
+  for (int rows : {75, 80}) {
+    Product product(key(rows, groups(20), 5), 99);
     for (int begin = 0; begin <= product.units(); ++begin) {
       for (int end = begin; end <= product.units(); ++end) product.check(begin, end);
     }
@@ -273,6 +322,15 @@ INSTANTIATE_TEST_SUITE_P(Grid, Matvec,
                                           testing::Values(1, 2, 4)),
                          case_name);
 INSTANTIATE_TEST_SUITE_P(Finishes, Matvec,
+                         testing::Combine(testing::ValuesIn(kFinishes), testing::Values(kF32, q8(64)),
+                                          testing::Values(1, 4)),
+                         case_name);
+
+INSTANTIATE_TEST_SUITE_P(Grid, MatvecTokens,
+                         testing::Combine(testing::ValuesIn(kEpilogues), testing::ValuesIn(every_format()),
+                                          testing::Values(1, 2, 4)),
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(Finishes, MatvecTokens,
                          testing::Combine(testing::ValuesIn(kFinishes), testing::Values(kF32, q8(64)),
                                           testing::Values(1, 4)),
                          case_name);
