@@ -171,6 +171,8 @@ class Emitter : public Xbyak::CodeGenerator {
   void fill_tail(const V16& to, int n, Const fill);
   // The same for a number of lanes, 0..16, that a register holds. Clobbers a mask.
   void fill_tail(const V16& to, const Reg64& n, Const fill);
+  // As that one, but lanes 0..n-1.
+  void fill_head(const V16& to, const Reg64& n, Const fill);
   // Lane i changes its sign where bit i of the 16 bits in memory is set. Clobbers a mask.
   void flip_signs(const V16& to, const RegExp& bits);
   // Bit i of `to` = a[i] == b[i]; the other bits become 0. Clobbers `temp`, a and a mask.
@@ -265,6 +267,8 @@ class Emitter : public Xbyak::CodeGenerator {
   Xbyak::Xmm packed_s8(const V16& from);  // saturated; in a register of the caller's VectorScope
   // Lanes to 16-bit floats, in the lower half of their own registers. Clobbers a register of its own.
   void narrow(const V16& lanes, ElementType type);
+  enum class Side : std::uint8_t { head, tail };
+  void fill_lanes(const V16& to, const Reg64& n, Const fill, Side side);
   Vec half_of(const Vec& v) const { return isa_.wide() ? Vec(ymm_of(v)) : Vec(xmm_of(v)); }
   void extract_piece(const Xbyak::Xmm& to, const Vec& from, int index);  // 16 bytes, index >= 1
   void store_element(const RegExp& to, const Xbyak::Xmm& from, int index, int size);

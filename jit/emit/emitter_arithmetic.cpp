@@ -76,26 +76,39 @@ void Emitter::fill_tail(const V16& to, int n, Const fill) {
 }
 
 void Emitter::fill_tail(const V16& to, const Reg64& n, Const fill) {
+  fill_lanes(to, n, fill, Side::tail);
+}
+
+void Emitter::fill_head(const V16& to, const Reg64& n, Const fill) {
+  fill_lanes(to, n, fill, Side::head);
+}
+
+void Emitter::fill_lanes(const V16& to, const Reg64& n, Const fill, Side side) {
   uses_lane_numbers_ = true;
   VectorScope scope(*this);
   const Vec limit = next_vector("n");
   if (isa_.wide()) {
-    name(k1, "lanes_from_n");
+    name(k1, side == Side::tail ? "lanes_from_n" : "lanes_to_n");
     vpbroadcastd(limit, n.cvt32());
-    constexpr std::uint8_t kLessOrEqual = 2;
-    vpcmpd(k1, limit, ptr[rip + lane_numbers_], kLessOrEqual);
+    constexpr std::uint8_t kLessOrEqual = 2, kGreater = 6;
+    vpcmpd(k1, limit, ptr[rip + lane_numbers_], side == Side::tail ? kLessOrEqual : kGreater);
     vmovaps(to.part[0] | k1, constant(fill));
     return;
   }
-  const Vec kept = next_vector("kept");
+  const Vec below = next_vector("below_n");
   vmovd(xmm_of(limit), n.cvt32());
   vpbroadcastd(limit, xmm_of(limit));
   for (int p = 0; p < 2; ++p) {
     const Vec& v = to.part[static_cast<std::size_t>(p)];
-    vpcmpgtd(kept, limit, ptr[rip + lane_numbers_ + kPartBytes * p]);
-    vandps(v, v, kept);
-    vandnps(kept, kept, constant(fill));
-    vorps(v, v, kept);
+    vpcmpgtd(below, limit, ptr[rip + lane_numbers_ + kPartBytes * p]);
+    if (side == Side::tail) {
+      vandps(v, v, below);
+      vandnps(below, below, constant(fill));
+    } else {
+      vandnps(v, below, v);
+      vandps(below, below, constant(fill));
+    }
+    vorps(v, v, below);
   }
 }
 

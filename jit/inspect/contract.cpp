@@ -60,13 +60,14 @@ struct Formula {
     return "for each token, head and pair: (a, b) = (a cos - b sin, b cos + a sin) of the position's angle";
   }
   std::string operator()(const KvAppendKey& k) const {
-    return fmt::format("for each token t and head: k_cache[pos + t] = k, v_cache[pos + t] = v, as {}",
+    return fmt::format("for each token t and head: keys[at[t].pos] = k, values[at[t].pos] = v, as {}",
                        to_string(k.type));
   }
   std::string operator()(const AttentionKey& k) const {
     return fmt::format(
-        "for {}each head: out = sum over p <= pos{} of softmax(q.k[p] / sqrt(head_dim))[p] * v[p]",
-        k.tokens > 1 ? "each token t, for " : "", k.tokens > 1 ? " + t" : "");
+        "for {}each head: out = sum over {}p <= pos{} of softmax(q.k[p] / sqrt(head_dim))[p] * v[p]",
+        k.tokens > 1 ? "each token t, for " : "", k.window > 0 ? fmt::format("pos - {} < ", k.window) : "",
+        k.tokens > 1 ? " + t" : "");
   }
   std::string operator()(const AttentionRangesKey&) const {
     return "for each of a part's ranges, for each head: its record = sum of w * v, max s, sum of w; "
@@ -115,17 +116,22 @@ struct KeyFields {
   Fields operator()(const MatmulKey& k) const { return matrix(k); }
   Fields operator()(const RopeKey& k) const { return {{"head_dim", k.head_dim}}; }
   Fields operator()(const KvAppendKey& k) const {
-    return {{"type", std::string(to_string(k.type))}, {"head_dim", k.head_dim}, {"seq_len", k.seq_len}};
+    return {{"type", std::string(to_string(k.type))}, {"head_dim", k.head_dim}};
   }
   Fields operator()(const AttentionKey& k) const {
     Fields fields = attention(k);
+    fields.emplace_back("one_range", std::int64_t{k.one_range});
     fields.emplace_back("tokens", k.tokens);
     fields.emplace_back("token_stride", k.token_stride);
     return fields;
   }
-  Fields operator()(const AttentionRangesKey& k) const { return attention(k); }
+  Fields operator()(const AttentionRangesKey& k) const {
+    Fields fields = attention(k);
+    fields.emplace_back("ranges", k.ranges);
+    return fields;
+  }
   Fields operator()(const AttentionMergeKey& k) const {
-    return {{"head_dim", k.head_dim}, {"seq_len", k.seq_len}};
+    return {{"head_dim", k.head_dim}, {"ranges", k.ranges}, {"window", k.window}};
   }
   Fields operator()(const SoftmaxKey& k) const { return {{"n", k.n}}; }
   Fields operator()(const ArgmaxKey& k) const { return {{"n", k.n}}; }
@@ -139,7 +145,7 @@ struct KeyFields {
     return {{"type", std::string(to_string(k.type))},
             {"head_dim", k.head_dim},
             {"group", k.group},
-            {"seq_len", k.seq_len}};
+            {"window", k.window}};
   }
   template <class Key>
   static Fields matrix(const Key& k) {
@@ -209,25 +215,25 @@ constexpr ArgsField kRope[] = {{offsetof(RopeArgs, x), "x"},
                                {offsetof(RopeArgs, token_stride), "token_stride"}};
 constexpr ArgsField kKvAppend[] = {{offsetof(KvAppendArgs, k), "k"},
                                    {offsetof(KvAppendArgs, v), "v"},
-                                   {offsetof(KvAppendArgs, k_cache), "k_cache"},
-                                   {offsetof(KvAppendArgs, v_cache), "v_cache"},
                                    {offsetof(KvAppendArgs, at), "at"},
+                                   {offsetof(KvAppendArgs, keys_at), "keys_at"},
+                                   {offsetof(KvAppendArgs, values_at), "values_at"},
                                    {offsetof(KvAppendArgs, n_kv_heads), "n_kv_heads"},
                                    {offsetof(KvAppendArgs, n_tokens), "n_tokens"},
                                    {offsetof(KvAppendArgs, token_stride), "token_stride"}};
 constexpr ArgsField kAttention[] = {{offsetof(AttentionArgs, q), "q"},
-                                    {offsetof(AttentionArgs, k_cache), "k_cache"},
-                                    {offsetof(AttentionArgs, v_cache), "v_cache"},
                                     {offsetof(AttentionArgs, out), "out"},
                                     {offsetof(AttentionArgs, scratch), "scratch"},
                                     {offsetof(AttentionArgs, at), "at"},
+                                    {offsetof(AttentionArgs, keys_at), "keys_at"},
+                                    {offsetof(AttentionArgs, values_at), "values_at"},
                                     {offsetof(AttentionArgs, n_kv_heads), "n_kv_heads"}};
 constexpr ArgsField kAttentionRanges[] = {{offsetof(AttentionRangesArgs, q), "q"},
-                                          {offsetof(AttentionRangesArgs, k_cache), "k_cache"},
-                                          {offsetof(AttentionRangesArgs, v_cache), "v_cache"},
                                           {offsetof(AttentionRangesArgs, records), "records"},
                                           {offsetof(AttentionRangesArgs, scratch), "scratch"},
                                           {offsetof(AttentionRangesArgs, at), "at"},
+                                          {offsetof(AttentionRangesArgs, keys_at), "keys_at"},
+                                          {offsetof(AttentionRangesArgs, values_at), "values_at"},
                                           {offsetof(AttentionRangesArgs, part), "part"},
                                           {offsetof(AttentionRangesArgs, parts), "parts"}};
 constexpr ArgsField kAttentionMerge[] = {{offsetof(AttentionMergeArgs, records), "records"},

@@ -155,9 +155,9 @@ class Writer {
   }
 
   std::string comparison() const {
-    constexpr std::string_view kPredicates[] = {"==", "<", "<="};
+    constexpr std::string_view kPredicates[] = {"==", "<", "<=", "", "", "", ">"};
     const std::uint64_t predicate = operands_[3].imm.value.u;
-    if (predicate >= std::size(kPredicates)) return "";
+    if (predicate >= std::size(kPredicates) || kPredicates[predicate].empty()) return "";
     return fmt::format("{} = {} {} {}", operand(0), operand(1), kPredicates[predicate], operand(2));
   }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <cstddef>
 #include <utility>
 
@@ -8,8 +9,10 @@
 
 namespace llamajit::jit {
 
-AttentionFrame::AttentionFrame(Emitter& emitter, const AttentionKey& attention_key, RangeResult range_result)
-    : e(emitter), key(attention_key), result(range_result), layout(attention_key) {
+AttentionFrame::AttentionFrame(Emitter& emitter, const AttentionKey& attention_key, RangeResult range_result,
+                               int ranges)
+    : e(emitter), key(attention_key), result(range_result), n_ranges(ranges), layout(attention_key) {
+  assert(key.window == 0 || key.tokens == 1);
   for (const auto& [slot, name] : {std::pair{Slot::heads_left, "heads_left"},
                                    {Slot::heads_now, "heads_now"},
                                    {Slot::positions, "positions"},
@@ -18,12 +21,17 @@ AttentionFrame::AttentionFrame(Emitter& emitter, const AttentionKey& attention_k
                                    {Slot::later, "later"},
                                    {Slot::q, "q"},
                                    {Slot::out, "out"},
-                                   {Slot::keys, "keys"},
-                                   {Slot::values, "values"},
+                                   {Slot::keys_at, "keys_at"},
+                                   {Slot::values_at, "values_at"},
+                                   {Slot::page, "page"},
+                                   {Slot::keys_begin, "keys_begin"},
+                                   {Slot::values_begin, "values_begin"},
                                    {Slot::first_token, "first_token"},
-                                   {Slot::keys_done, "keys_done"},
-                                   {Slot::values_done, "values_done"},
-                                   {Slot::scales_done, "scales_done"}}) {
+                                   {Slot::first, "first"},
+                                   {Slot::range_first, "range_first"},
+                                   {Slot::first_range, "first_range"},
+                                   {Slot::unseen, "unseen"},
+                                   {Slot::scales_skipped, "scales_skipped"}}) {
     e.name_stack(8 * static_cast<int>(slot), name);
   }
 }
@@ -42,14 +50,39 @@ void AttentionFrame::count_all_positions(int n) const {
   e.shr(count, std::countr_zero(static_cast<unsigned>(n)));
 }
 
+void AttentionFrame::skip_to_window() const {
+  e.note("from the group of the window's first position on");
+  e.mov(row, at);
+  e.and_(row, kLanes - 1);
+  e.mov(slot(Slot::unseen), row);
+  e.and_(at, kAttentionRange - kLanes);
+  e.sub(positions, at);
+  e.imul(row, at, layout.value_row_bytes());
+  e.add(values, row);
+  if (layout.scaled()) {
+    e.neg(row);
+    e.lea(row, e.ptr[row + at * 4]);
+    e.mov(slot(Slot::scales_skipped), row);
+  }
+  e.shr(at, std::countr_zero(unsigned{kLanes}));
+  e.imul(at, at, layout.key_group_bytes());
+  e.add(keys, at);
+}
+
+void emit_first_seen(Emitter& e, const Reg64& pos, int window) {
+  e.note("the window's first position");
+  e.xor_(e.scratch(), e.scratch());
+  e.sub(pos, window - 1);
+  e.cmovl(pos, e.scratch());
+}
+
 namespace {
 
 // The walk: K/V heads, some at a time; their ranges; in each range the three steps.
 class AttentionGenerator {
  public:
   AttentionGenerator(Emitter& emitter, const AttentionKey& key)
-      : e(emitter),
-        f(emitter, key, key.seq_len > kAttentionRange ? RangeResult::merged : RangeResult::whole) {}
+      : e(emitter), f(emitter, key, key.one_range ? RangeResult::whole : RangeResult::merged) {}
 
   void generate() {
     e.enter(f.stack_bytes());
@@ -75,20 +108,31 @@ class AttentionGenerator {
 
   void load_args() {
     e.mov(f.q, arg(offsetof(AttentionArgs, q)));
-    e.mov(f.keys, arg(offsetof(AttentionArgs, k_cache)));
-    e.mov(f.values, arg(offsetof(AttentionArgs, v_cache)));
     e.mov(f.out, arg(offsetof(AttentionArgs, out)));
     e.mov(f.heads, arg(offsetof(AttentionArgs, n_kv_heads)));
     e.mov(f.slot(Slot::heads_left), f.heads);
-    e.mov(f.positions, arg(offsetof(AttentionArgs, at)));
-    e.mov(f.positions.cvt32(), e.ptr[f.positions + offsetof(Cursor, pos)]);
+    e.mov(f.at, arg(offsetof(AttentionArgs, at)));
+    e.mov(f.positions.cvt32(), e.ptr[f.at + offsetof(Cursor, pos)]);
+    e.mov(f.row, e.ptr[f.at + offsetof(Cursor, pages)]);
+    if (f.key.window > 0) {
+      e.mov(f.at, f.positions);
+      emit_first_seen(e, f.at, f.key.window);
+    }
     e.inc(f.positions);
-    if (!merges()) return;
+    e.mov(f.keys, arg(offsetof(AttentionArgs, keys_at)));
+    e.mov(f.values, arg(offsetof(AttentionArgs, values_at)));
+    if (!merges()) {
+      e.add(f.keys, e.ptr[f.row]);
+      e.add(f.values, e.ptr[f.row]);
+      if (f.key.window > 0) f.skip_to_window();
+      return;
+    }
+    if (f.key.window > 0) e.mov(f.slot(Slot::first), f.at);
     e.mov(f.slot(Slot::positions), f.positions);
     e.mov(f.slot(Slot::q), f.q);
     e.mov(f.slot(Slot::out), f.out);
-    e.mov(f.slot(Slot::keys), f.keys);
-    e.mov(f.slot(Slot::values), f.values);
+    e.mov(f.slot(Slot::keys_at), f.keys);
+    e.mov(f.slot(Slot::values_at), f.values);
   }
 
   void choose_heads() {
@@ -108,12 +152,7 @@ class AttentionGenerator {
   void emit_ranges() {
     Xbyak::Label next, last;
     e.note("ranges of {} positions", kAttentionRange);
-    e.mov(e.scratch(), f.slot(Slot::positions));
-    e.mov(f.slot(Slot::left), e.scratch());
-    e.xor_(e.scratch(), e.scratch());
-    for (const auto zero : {Slot::later, Slot::keys_done, Slot::values_done, Slot::scales_done}) {
-      e.mov(f.slot(zero), e.scratch());
-    }
+    find_first_range();
     e.L(next, "next_range");
     begin_range();
     emit_range();
@@ -122,13 +161,30 @@ class AttentionGenerator {
     end_range();
     e.jmp(next, Emitter::T_NEAR);
     e.L(last, "last_range");
-    // The pointers are at the next heads, but within a range.
+    // The pointers are at the next heads, but within a page.
     e.mov(f.slot(Slot::q), f.q);
     e.mov(f.slot(Slot::out), f.out);
-    e.sub(f.keys, f.slot(Slot::keys_done));
-    e.mov(f.slot(Slot::keys), f.keys);
-    e.sub(f.values, f.slot(Slot::values_done));
-    e.mov(f.slot(Slot::values), f.values);
+    e.sub(f.keys, f.slot(Slot::keys_begin));
+    e.mov(f.slot(Slot::keys_at), f.keys);
+    e.sub(f.values, f.slot(Slot::values_begin));
+    e.mov(f.slot(Slot::values_at), f.values);
+  }
+
+  void find_first_range() {
+    e.mov(f.at, arg(offsetof(AttentionArgs, at)));
+    e.mov(f.at, e.ptr[f.at + offsetof(Cursor, pages)]);
+    e.mov(e.scratch(), f.slot(Slot::positions));
+    if (f.key.window > 0) {
+      e.mov(f.row, f.slot(Slot::first));
+      e.mov(f.slot(Slot::range_first), f.row);
+      e.shr(f.row, kLog2AttentionRange);
+      e.lea(f.at, e.ptr[f.at + f.row * 8]);
+      e.shl(f.row, kLog2AttentionRange);
+      e.sub(e.scratch(), f.row);
+    }
+    e.mov(f.slot(Slot::page), f.at);
+    e.mov(f.slot(Slot::left), e.scratch());
+    e.mov(f.slot(Slot::later), 0);
   }
 
   void begin_range() {
@@ -139,20 +195,25 @@ class AttentionGenerator {
     e.cmovg(f.positions, e.scratch());
     e.mov(f.q, f.slot(Slot::q));
     e.mov(f.out, f.slot(Slot::out));
-    e.mov(f.keys, f.slot(Slot::keys));
-    e.add(f.keys, f.slot(Slot::keys_done));
-    e.mov(f.values, f.slot(Slot::values));
-    e.add(f.values, f.slot(Slot::values_done));
+    e.mov(f.keys, f.slot(Slot::page));
+    e.mov(f.keys, e.ptr[f.keys]);
+    e.mov(f.values, f.keys);
+    if (f.key.window > 0) {
+      e.mov(f.at, f.slot(Slot::range_first));
+      f.skip_to_window();
+    }
+    e.mov(f.slot(Slot::keys_begin), f.keys);
+    e.mov(f.slot(Slot::values_begin), f.values);
+    e.add(f.keys, f.slot(Slot::keys_at));
+    e.add(f.values, f.slot(Slot::values_at));
   }
 
   void end_range() {
     e.note("on to the next range");
-    const int values = kAttentionRange * f.layout.value_row_bytes();
     e.sub(f.slot(Slot::left), kAttentionRange);
     e.mov(f.slot(Slot::later), 1);
-    e.add(f.slot(Slot::keys_done), kAttentionRange / kLanes * f.layout.key_group_bytes());
-    e.add(f.slot(Slot::values_done), values);
-    if (f.layout.scaled()) e.add(f.slot(Slot::scales_done), kAttentionRange * 4 - values);
+    e.add(f.slot(Slot::page), 8);
+    if (f.key.window > 0) e.mov(f.slot(Slot::range_first), 0);
   }
 
   void emit_range() {

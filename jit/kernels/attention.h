@@ -11,9 +11,11 @@
 
 namespace llamajit::jit {
 
-// For each query head: out = sum over positions p <= at->pos of softmax(q.k[p] / sqrt(head_dim))[p] * v[p].
-// Query heads of one K/V head are adjacent (GQA, arXiv:2305.13245). Later positions of the cache must be
-// finite. Works through ranges of kAttentionRange positions from 0 on. In each:
+// For each query head: out = sum over positions p <= at->pos, with a window p > at->pos - window, of
+// softmax(q.k[p] / sqrt(head_dim))[p] * v[p]. Query heads of one K/V head are adjacent (GQA,
+// arXiv:2305.13245). The values of up to fifteen positions behind at->pos, to the next multiple of 16, must
+// be finite, and with a window those of so many before its first. Works through ranges of kAttentionRange
+// positions, each a page of the cache, from that of the first position on. In each:
 //
 //   s = q.k[p] / sqrt(head_dim): sum over head_dim, 2 ways; q8_0: such a sum over the codes of each block,
 //   then
@@ -22,24 +24,30 @@ namespace llamajit::jit {
 //   l = sum of w: sixteen lanes in order, folded in halves
 //   o = sum of w * v[p]: over positions, value_ways() ways; q8_0: w * scale, rounded, times code
 //
-// The first range is copied; every other one is merged, in ascending order (arXiv:1805.02867): with
-// m' = max(m, m_r), a = exp(m - m'), b = exp(m_r - m'): l = fma(l_r, b, l * a), o = fma(o_r, b, o * a).
-// In the end out = fma(o, 1 / l, +0).
+// Positions of the first range that lie before the window take part as multiples of 16 allow: those before
+// the window's first, rounded down to 16, do not; the rest have s = -infinity, and w = 0 in o. The first
+// range is copied; every other one is merged, in ascending order (arXiv:1805.02867): with m' = max(m, m_r),
+// a = exp(m - m'), b = exp(m_r - m'): l = fma(l_r, b, l * a), o = fma(o_r, b, o * a). In the end
+// out = fma(o, 1 / l, +0).
 //
 // With `tokens` > 1, so many tokens of a prompt at once: token t stands at position at->pos + t and sees no
 // later ones. Each vector of keys and values is then read once for all of them. at->pos must be a multiple of
 // `tokens`, so that all stand in one range and one group of sixteen positions.
-inline constexpr int kAttentionRange = 256;
+inline constexpr int kAttentionRange = kKvPage;
+// The first position that a token at `pos` sees; without a window that is 0.
+constexpr std::int32_t first_seen(std::int32_t pos, int window) {
+  return window > 0 && pos >= window ? pos - window + 1 : 0;
+}
 // Of scratch: a query's scores of a range, and sixteen floats more.
 inline constexpr int kScoreRow = kAttentionRange + kLanes;
 
 struct AttentionArgs {
-  const float* q;            // (tokens, n_kv_heads * group, head_dim)
-  const std::byte* k_cache;  // of the first K/V head
-  const std::byte* v_cache;
+  const float* q;  // (tokens, n_kv_heads * group, head_dim)
   float* out;      // as q
   float* scratch;  // scratch_floats() of the key
   const Cursor* at;
+  std::int64_t keys_at;  // of the first K/V head in a page, as KvAppendArgs has them
+  std::int64_t values_at;
   std::int64_t n_kv_heads;  // >= 1
 };
 struct AttentionKey {
@@ -47,9 +55,10 @@ struct AttentionKey {
   ElementType type;
   int head_dim;
   int group;             // query heads for each K/V head
-  int seq_len;           // a multiple of 16
+  bool one_range;        // no position is beyond the first range
   int tokens = 1;        // 1, 2, 4, 8 or 16
   int token_stride = 0;  // floats from a token's first head to the next one's, in q and in out
+  int window = 0;        // positions that a token sees, itself included; 0: all. Only with one token
   auto operator<=>(const AttentionKey&) const = default;
 
   // Few short heads leave too few independent sums to hide an fma's latency; their positions are summed in
@@ -84,11 +93,11 @@ struct AttentionKey {
 // the row's padding m and l.
 struct AttentionRangesArgs {
   const float* q;  // (group, head_dim)
-  const std::byte* k_cache;
-  const std::byte* v_cache;
   float* records;  // (group, ranges of the context, attention_record(head_dim))
   float* scratch;  // scratch_floats() of whole()
   const Cursor* at;
+  std::int64_t keys_at;  // of the K/V head in a page
+  std::int64_t values_at;
   std::int64_t part;
   std::int64_t parts;
 };
@@ -97,13 +106,17 @@ struct AttentionRangesKey {
   ElementType type;
   int head_dim;
   int group;
-  int seq_len;  // a multiple of 16
+  int ranges;      // that records have places for: those of the context
+  int window = 0;  // as AttentionKey's
   auto operator<=>(const AttentionRangesKey&) const = default;
 
-  AttentionKey whole() const { return {type, head_dim, group, seq_len}; }
+  AttentionKey whole() const {
+    return {.type = type, .head_dim = head_dim, .group = group, .one_range = false, .window = window};
+  }
 };
-constexpr std::int64_t attention_ranges(int seq_len) {
-  return divide_up(seq_len, kAttentionRange);
+// Of so many positions.
+constexpr int attention_ranges(int positions) {
+  return static_cast<int>(divide_up(positions, kAttentionRange));
 }
 constexpr std::int64_t attention_record(int head_dim) {  // floats
   return round_up(head_dim, kLanes) + kLanes;
@@ -119,7 +132,8 @@ struct AttentionMergeArgs {
 struct AttentionMergeKey {
   using Args = AttentionMergeArgs;
   int head_dim;
-  int seq_len;
+  int ranges;      // as AttentionRangesKey has them
+  int window = 0;  // the same
   auto operator<=>(const AttentionMergeKey&) const = default;
 };
 

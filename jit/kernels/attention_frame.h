@@ -33,7 +33,9 @@ enum class RangeResult : std::uint8_t {
 
 // The queries of a K/V head, `group` of each token, are the rows of its scores.
 struct AttentionFrame {
-  AttentionFrame(Emitter& emitter, const AttentionKey& attention_key, RangeResult range_result);
+  // Records have places for so many ranges.
+  AttentionFrame(Emitter& emitter, const AttentionKey& attention_key, RangeResult range_result,
+                 int ranges = 0);
 
   int rows() const { return key.rows(); }
   // K/V heads that are walked side by side.
@@ -44,7 +46,7 @@ struct AttentionFrame {
     return query_row / key.group * key.token_stride * 4 + query_row % key.group * head_bytes();
   }
   int out_at(int out_row) const {
-    const std::int64_t records = attention_ranges(key.seq_len) * attention_record(key.head_dim);
+    const std::int64_t records = n_ranges * attention_record(key.head_dim);
     return result == RangeResult::record ? out_row * static_cast<int>(records) * 4 : query_at(out_row);
   }
   int next_head() const { return key.group * head_bytes(); }
@@ -53,23 +55,31 @@ struct AttentionFrame {
   void count_positions(int n) const;
   // The same for those of the last token.
   void count_all_positions(int n) const;
+  // `at` is where the range begins in its page, but for its first group's positions before the window: has
+  // keys, values and positions, those of the page from its first on, begin with that group. Clobbers at, row.
+  void skip_to_window() const;
 
   // On the stack.
   enum class Slot : std::uint8_t {
     heads_left,  // K/V heads from the first of these on
     heads_now,   // that are walked side by side
     positions,   // in all
-    left,        // positions from the range's first on
+    left,        // positions from the range's page's first on
     last,        // the number of the last range
     later,       // not 0 from the second range on
     q,           // of the first of the heads, like the next three
     out,
-    keys,
-    values,
-    first_token,  // positions of the range that the first token sees
-    keys_done,    // bytes of a head's keys before the range
-    values_done,
-    scales_done,  // the same of its values' scales, less values_done
+    keys_at,  // from a page's first byte on
+    values_at,
+    page,            // the range's, in the page table
+    keys_begin,      // what keys_at was added to
+    values_begin,    // the same for values_at
+    first_token,     // positions of the range that the first token sees
+    first,           // position of the window
+    range_first,     // that of the range that it begins in, 0 in later ones
+    first_range,     // the number of that range
+    unseen,          // positions of the range's first group that lie before the window
+    scales_skipped,  // bytes of a block's scales of values before that group, less those of values
     count
   };
   static constexpr int kSlotsBytes = static_cast<int>(round_up(static_cast<int>(Slot::count) * 8, 64));
@@ -81,6 +91,7 @@ struct AttentionFrame {
   Emitter& e;
   const AttentionKey key;
   const RangeResult result;
+  const int n_ranges;
   const KvLayout layout;
   // Of the head at hand: its queries, results and scores, and its keys and values of the range.
   const Reg64 q = e.gpr("q"), keys = e.gpr("keys"), values = e.gpr("values"), out = e.gpr("out");
@@ -98,6 +109,9 @@ void emit_scores(const AttentionFrame& f);
 void emit_softmax(const AttentionFrame& f);
 // Of the head at hand: out from weights and values; all move on.
 void emit_values(const AttentionFrame& f);
+
+// pos becomes the first position that is seen from there.
+void emit_first_seen(Emitter& e, const Reg64& pos, int window);
 
 // m, l: maximum and sum of what came before; a, b: those of the range that follows, all in all lanes.
 // Afterwards m, l are those of both, a the factor of what came before and b that of the range.

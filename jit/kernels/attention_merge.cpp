@@ -21,7 +21,16 @@ class AttentionMergeGenerator {
     e.mov(heads, e.ptr[e.args() + offsetof(AttentionMergeArgs, n_heads)]);
     e.mov(more, e.ptr[e.args() + offsetof(AttentionMergeArgs, at)]);
     e.mov(more.cvt32(), e.ptr[more + offsetof(Cursor, pos)]);
+    if (key.window > 0) {
+      e.mov(first, more);
+      emit_first_seen(e, first, key.window);
+      e.shr(first, kLog2AttentionRange);
+    }
     e.shr(more, kLog2AttentionRange);
+    if (key.window > 0) {
+      e.sub(more, first);
+      e.imul(first, first, record_bytes);
+    }
     e.repeat(heads, [&] { merge_head(); });
     e.leave();
   }
@@ -30,6 +39,7 @@ class AttentionMergeGenerator {
   void merge_head() {
     e.note("the first range's record");
     e.mov(at, records);
+    if (key.window > 0) e.add(at, first);
     load_maximum_and_sum(m, l);
     over_out([&](int d, int lanes) {
       e.load_tail(value, at + d * 4, lanes);
@@ -57,7 +67,7 @@ class AttentionMergeGenerator {
       e.muladd(value, a, f32(0.0F));
       e.store_tail(out + d * 4, value, lanes);
     });
-    e.add(records, static_cast<int>(attention_ranges(key.seq_len)) * record_bytes);
+    e.add(records, key.ranges * record_bytes);
     e.add(out, key.head_dim * 4);
   }
 
@@ -76,7 +86,9 @@ class AttentionMergeGenerator {
   const AttentionMergeKey& key;
   const int record_bytes = static_cast<int>(attention_record(key.head_dim)) * 4;
   const Reg64 records = e.gpr("records"), out = e.gpr("out"), heads = e.gpr("heads"), at = e.gpr("at");
-  const Reg64 count = e.gpr("count"), more = e.gpr("more");  // more: ranges behind the first
+  const Reg64 count = e.gpr("count");
+  const Reg64 more = e.gpr("more");    // ranges behind the first
+  const Reg64 first = e.gpr("first");  // bytes of the records before that of the window's first range
   const V16 m = e.uniform16("m"), l = e.uniform16("l"), a = e.uniform16("a"), b = e.uniform16("b");
   const V16 value = e.v16("value"), before = e.v16("before");
 };

@@ -10,7 +10,7 @@ namespace {
 class AttentionRangesGenerator {
  public:
   AttentionRangesGenerator(Emitter& emitter, const AttentionRangesKey& key)
-      : e(emitter), f(emitter, key.whole(), RangeResult::record) {}
+      : e(emitter), f(emitter, key.whole(), RangeResult::record, key.ranges) {}
 
   void generate() {
     e.enter(f.stack_bytes());
@@ -18,11 +18,13 @@ class AttentionRangesGenerator {
     Xbyak::Label next, done;
     find_last();
     e.sub(range, arg(offsetof(AttentionRangesArgs, part)));
+    if (f.key.window > 0) e.cmp(range, f.slot(Slot::first_range));
     e.jl(done, Emitter::T_NEAR);
     e.L(next, "next_range");
     begin_range();
     emit_range();
     e.sub(range, arg(offsetof(AttentionRangesArgs, parts)));
+    if (f.key.window > 0) e.cmp(range, f.slot(Slot::first_range));
     e.jge(next, Emitter::T_NEAR);
     e.L(done, "done");
     e.leave();
@@ -31,11 +33,19 @@ class AttentionRangesGenerator {
  private:
   Xbyak::Address arg(std::size_t offset) const { return e.ptr[e.args() + offset]; }
 
-  // range = the number of the last one; slots: that number too, and the positions of it
+  // range = the number of the last one; slots: that number too, and the positions of it; with a window its
+  // first position, and the number of that one's range
   void find_last() {
     e.note("the last range: its number, and how many positions it has");
     e.mov(range, arg(offsetof(AttentionRangesArgs, at)));
     e.mov(range.cvt32(), e.ptr[range + offsetof(Cursor, pos)]);
+    if (f.key.window > 0) {
+      e.mov(f.at, range);
+      emit_first_seen(e, f.at, f.key.window);
+      e.mov(f.slot(Slot::first), f.at);
+      e.shr(f.at, kLog2AttentionRange);
+      e.mov(f.slot(Slot::first_range), f.at);
+    }
     e.lea(f.positions, e.ptr[range + 1]);
     e.shr(range, kLog2AttentionRange);
     e.mov(f.slot(Slot::last), range);
@@ -45,24 +55,24 @@ class AttentionRangesGenerator {
   }
 
   void begin_range() {
-    const int values = kAttentionRange * f.layout.value_row_bytes();
     e.note("a range's positions, and where it and its record lie");
-    const auto place = [&](const Reg64& to, int bytes_per_range, std::size_t base) {
-      e.imul(to, range, bytes_per_range);
-      e.add(to, arg(base));
-    };
-    if (f.layout.scaled()) {
-      e.imul(f.at, range, kAttentionRange * 4 - values);
-      e.mov(f.slot(Slot::scales_done), f.at);
-    }
     e.mov(f.positions, kAttentionRange);
     e.cmp(range, f.slot(Slot::last));
     e.cmove(f.positions, f.slot(Slot::positions));
-    place(f.keys, kAttentionRange / kLanes * f.layout.key_group_bytes(),
-          offsetof(AttentionRangesArgs, k_cache));
-    place(f.values, values, offsetof(AttentionRangesArgs, v_cache));
-    place(f.out, static_cast<int>(attention_record(f.key.head_dim)) * 4,
-          offsetof(AttentionRangesArgs, records));
+    e.mov(f.keys, arg(offsetof(AttentionRangesArgs, at)));
+    e.mov(f.keys, e.ptr[f.keys + offsetof(Cursor, pages)]);
+    e.mov(f.keys, e.ptr[f.keys + range * 8]);
+    e.mov(f.values, f.keys);
+    e.add(f.keys, arg(offsetof(AttentionRangesArgs, keys_at)));
+    e.add(f.values, arg(offsetof(AttentionRangesArgs, values_at)));
+    if (f.key.window > 0) {
+      e.xor_(f.at, f.at);
+      e.cmp(range, f.slot(Slot::first_range));
+      e.cmove(f.at, f.slot(Slot::first));
+      f.skip_to_window();
+    }
+    e.imul(f.out, range, static_cast<int>(attention_record(f.key.head_dim)) * 4);
+    e.add(f.out, arg(offsetof(AttentionRangesArgs, records)));
     e.mov(f.q, arg(offsetof(AttentionRangesArgs, q)));
     e.mov(f.scores, arg(offsetof(AttentionRangesArgs, scratch)));
   }

@@ -38,6 +38,7 @@ class Softmax {
   // zero. That group is changed as a whole: a store of its tail alone would keep what reads it next waiting.
   void find_maximum() {
     const Reg64& lanes = f.inner;  // of the last group
+    if (f.key.window > 0) fill_unseen(f32(-kInfinity));
     e.note("the maximum of a row's scores; -inf behind the last position");
     e.lea(lanes, e.ptr[f.positions - 1]);
     e.mov(f.count, lanes);
@@ -57,6 +58,15 @@ class Softmax {
     e.broadcast_lane0(maximum, e.fold_max(acc, t0));
   }
 
+  // The same for places of the first group that lie before the window.
+  void fill_unseen(Const fill) {
+    e.note("{} before the window", fill.bits == 0 ? "0" : "-inf");
+    e.load(value, f.row);
+    e.mov(e.scratch(), f.slot(Slot::unseen));
+    e.fill_head(value, e.scratch(), fill);
+    e.store(f.row, value);
+  }
+
   void exponentials() {
     e.note("weight = exp(score - maximum), and their sum");
     e.zero(acc);
@@ -72,6 +82,7 @@ class Softmax {
     });
     e.fill_tail(value, f.inner, f32(0.0F));
     e.store(f.at - kLanes * 4, value);
+    if (f.key.window > 0) fill_unseen(f32(0.0F));
     e.broadcast_lane0(sum, e.fold_add(acc, t0));
   }
 

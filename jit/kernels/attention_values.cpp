@@ -69,7 +69,7 @@ class Values {
     e.mov(f.row, f.scores);
     e.mov(f.at, f.values);
     e.advance(f.at, f.layout.value_scale_at(0, block));
-    if (f.result != RangeResult::whole) e.add(f.at, f.slot(Slot::scales_done));
+    if (f.key.window > 0) e.add(f.at, f.slot(Slot::scales_skipped));
     e.repeat(f.count, [&] {
       e.load(scales, f.at);
       for (int i = 0; i < f.rows(); ++i) {

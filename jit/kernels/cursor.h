@@ -1,15 +1,20 @@
-// Where a row of a step stands: its token, and its position in the text.
+// Where a row of a step stands: its token, its position in the text, and what it looks back on.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace llamajit::jit {
 
-// Where the text stands. Kernels that depend on it hold a pointer, so that a plan's Args never change after
-// load.
+// Positions of a page of the KV cache (kv_layout.h).
+inline constexpr int kKvPage = 256;
+
+// Kernels that depend on it hold a pointer, so that a plan's Args never change after load.
 struct Cursor {
   std::int32_t token = 0;  // the token that is fed
   std::int32_t pos = 0;    // its position, from 0
+  // Of its sequence: page p holds the positions [p * kKvPage, (p + 1) * kKvPage) of all layers.
+  std::byte* const* pages = nullptr;
 };
 
 }  // namespace llamajit::jit

@@ -11,6 +11,11 @@ std::string suffix(Epilogue epilogue) {
   return epilogue == Epilogue::store ? "" : fmt::format("_{}", to_string(epilogue));
 }
 
+// Of an attention's window.
+std::string window_suffix(int window) {
+  return window > 0 ? fmt::format("_window{}", window) : "";
+}
+
 std::string suffix(Affine affine) {
   return fmt::format("{}{}", affine.scale ? "_scaled" : "", affine.bias ? "_bias" : "");
 }
@@ -46,18 +51,19 @@ struct Name {
   }
   std::string operator()(const RopeKey& k) const { return fmt::format("rope_{}", k.head_dim); }
   std::string operator()(const KvAppendKey& k) const {
-    return fmt::format("kv_append_{}_{}x{}", to_string(k.type), k.seq_len, k.head_dim);
+    return fmt::format("kv_append_{}_{}", to_string(k.type), k.head_dim);
   }
   std::string operator()(const AttentionKey& k) const {
     const std::string tokens = k.tokens > 1 ? fmt::format("_{}tokens", k.tokens) : "";
-    return fmt::format("attention_{}_{}x{}_gqa{}{}", to_string(k.type), k.seq_len, k.head_dim, k.group,
-                       tokens);
+    return fmt::format("attention_{}_{}_gqa{}{}{}{}", to_string(k.type), k.head_dim, k.group,
+                       k.one_range ? "_one_range" : "", window_suffix(k.window), tokens);
   }
   std::string operator()(const AttentionRangesKey& k) const {
-    return fmt::format("attention_ranges_{}_{}x{}_gqa{}", to_string(k.type), k.seq_len, k.head_dim, k.group);
+    return fmt::format("attention_ranges_{}_{}x{}_gqa{}{}", to_string(k.type), k.ranges, k.head_dim, k.group,
+                       window_suffix(k.window));
   }
   std::string operator()(const AttentionMergeKey& k) const {
-    return fmt::format("attention_merge_{}x{}", k.seq_len, k.head_dim);
+    return fmt::format("attention_merge_{}x{}{}", k.ranges, k.head_dim, window_suffix(k.window));
   }
   std::string operator()(const SoftmaxKey& k) const { return fmt::format("softmax_{}", k.n); }
   std::string operator()(const ArgmaxKey& k) const { return fmt::format("argmax_{}", k.n); }
@@ -76,17 +82,15 @@ struct Shape {
   std::string operator()(const MatvecKey& k) const { return fmt::format("({}, {})", k.rows, k.cols); }
   std::string operator()(const MatmulKey& k) const { return fmt::format("({}, {}, tokens)", k.rows, k.cols); }
   std::string operator()(const RopeKey& k) const { return fmt::format("(heads, {})", k.head_dim); }
-  std::string operator()(const KvAppendKey& k) const {
-    return fmt::format("(heads, {}, {})", k.seq_len, k.head_dim);
-  }
+  std::string operator()(const KvAppendKey& k) const { return fmt::format("(heads, {})", k.head_dim); }
   std::string operator()(const AttentionKey& k) const {
-    return fmt::format("(heads x {}, {}, {})", k.rows(), k.seq_len, k.head_dim);
+    return fmt::format("(heads x {}, positions, {})", k.rows(), k.head_dim);
   }
   std::string operator()(const AttentionRangesKey& k) const {
-    return fmt::format("({}, {}, {})", k.group, k.seq_len, k.head_dim);
+    return fmt::format("({}, {}, {})", k.group, k.ranges, k.head_dim);
   }
   std::string operator()(const AttentionMergeKey& k) const {
-    return fmt::format("(heads, {}, {})", attention_ranges(k.seq_len), k.head_dim);
+    return fmt::format("(heads, {}, {})", k.ranges, k.head_dim);
   }
   std::string operator()(const SoftmaxKey& k) const { return fmt::format("({})", k.n); }
   std::string operator()(const ArgmaxKey& k) const { return fmt::format("({})", k.n); }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <vector>
 
@@ -51,26 +52,37 @@ class KvAppendGenerator {
 
   // k_cache and v_cache = where the position's first elements lie, k_scales and v_scales its first scales
   void find_position() {
-    const Reg64& lane = e.scratch();
+    const Reg64 &page = k_scales, &lane = e.scratch();
+    e.note("the position's page, and its place in there");
+    e.name(page, "page");
+    e.imul(position, token, sizeof(Cursor));
+    e.add(position, e.ptr[e.args() + offsetof(KvAppendArgs, at)]);
+    e.mov(page, e.ptr[position + offsetof(Cursor, pages)]);
+    e.mov(position.cvt32(), e.ptr[position + offsetof(Cursor, pos)]);
+    e.mov(k_cache, position);
+    e.shr(k_cache, std::countr_zero(unsigned{kKvPage}));
+    e.mov(page, e.ptr[page + k_cache * 8]);
+    e.and_(position, kKvPage - 1);
+
     e.note("where the position's first elements lie");
-    e.mov(v_cache, e.ptr[e.args() + offsetof(KvAppendArgs, at)]);
-    e.mov(v_cache.cvt32(), e.ptr[v_cache + offsetof(Cursor, pos)]);
-    e.add(v_cache, token);
-    e.mov(k_cache, v_cache);
-    e.mov(lane, v_cache);
+    e.imul(v_cache, position, layout.value_row_bytes());
+    e.add(v_cache, page);
+    e.add(v_cache, e.ptr[e.args() + offsetof(KvAppendArgs, values_at)]);
+    if (layout.scaled()) {
+      e.lea(v_scales, e.ptr[page + position * 4]);
+      e.add(v_scales, e.ptr[e.args() + offsetof(KvAppendArgs, values_at)]);
+      e.advance(v_scales, layout.value_scale_at(0, 0));
+    }
+    e.mov(k_cache, position);
     e.shr(k_cache, 4);
     e.imul(k_cache, k_cache, layout.key_group_bytes());
-    e.add(k_cache, e.ptr[e.args() + offsetof(KvAppendArgs, k_cache)]);
+    e.add(k_cache, page);
+    e.add(k_cache, e.ptr[e.args() + offsetof(KvAppendArgs, keys_at)]);
+    e.mov(lane, position);
     e.and_(lane, kLanes - 1);
-    if (layout.scaled()) {
-      e.lea(k_scales, e.ptr[k_cache + lane * 4]);
-      e.lea(v_scales, e.ptr[v_cache * 4]);
-      e.add(v_scales, e.ptr[e.args() + offsetof(KvAppendArgs, v_cache)]);
-    }
+    e.name(page, "k_scales");
+    if (layout.scaled()) e.lea(k_scales, e.ptr[k_cache + lane * 4]);
     e.lea(k_cache, e.ptr[k_cache + lane * layout.element_bytes()]);
-    e.imul(v_cache, v_cache, layout.value_row_bytes());
-    e.add(v_cache, e.ptr[e.args() + offsetof(KvAppendArgs, v_cache)]);
-    if (layout.scaled()) e.advance(v_scales, layout.value_scale_at(0, 0));
   }
 
   // The dimensions of one block. A position is a lane of the keys, so that each element goes into another
@@ -122,7 +134,7 @@ class KvAppendGenerator {
   const KvLayout layout{key};
   const Reg64 k = e.gpr("k"), v = e.gpr("v"), k_cache = e.gpr("k_cache"), v_cache = e.gpr("v_cache");
   const Reg64 heads = e.gpr("heads"), k_scales = e.gpr("k_scales"), v_scales = e.gpr("v_scales");
-  const Reg64 token = e.gpr("token");
+  const Reg64 token = e.gpr("token"), position = e.gpr("position");
 };
 
 }  // namespace

@@ -10,14 +10,15 @@
 
 namespace llamajit::jit {
 
-// Writes k and v of token t into the cache at position at->pos + t, rounded to the cache's type; values'
-// padding is written too. q8_0: each block's scale and codes are those of QuantizeKey.
+// Writes k and v of token t into its sequence's page at position at[t].pos, rounded to the cache's type;
+// values' padding is written too. q8_0: each block's scale and codes are those of QuantizeKey.
 struct KvAppendArgs {
-  const float* k;      // (n_tokens, n_kv_heads, head_dim)
-  const float* v;      // the same
-  std::byte* k_cache;  // of the first head; the others follow
-  std::byte* v_cache;
-  const Cursor* at;
+  const float* k;    // (n_tokens, n_kv_heads, head_dim)
+  const float* v;    // the same
+  const Cursor* at;  // (n_tokens)
+  // Bytes from a page's first to those of this layer's first head's keys, and values; the others follow.
+  std::int64_t keys_at;
+  std::int64_t values_at;
   std::int64_t n_kv_heads;        // >= 1
   std::int64_t n_tokens = 1;      // >= 1
   std::int64_t token_stride = 0;  // floats from a token's first head to the next one's
@@ -26,7 +27,6 @@ struct KvAppendKey {
   using Args = KvAppendArgs;
   ElementType type;
   int head_dim;
-  int seq_len;  // a multiple of 16
   auto operator<=>(const KvAppendKey&) const = default;
 };
 

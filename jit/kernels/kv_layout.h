@@ -1,16 +1,18 @@
-// How a K/V head's cache lies in memory: the specification that kernels, twins and the runtime share.
+// How a K/V head's part of a page lies in memory, kKvPage positions of one layer: the specification that
+// kernels, twins and the runtime share.
 //
 //   f32, f16, bf16
-//     keys    (seq_len / 16, head_dim, 16): sixteen positions a vector, so that scores need no horizontal
-//     sums values  (seq_len, head_dim rounded up to 16): a row a position, its padding zeros
+//     keys    (kKvPage / 16, head_dim, 16): sixteen positions a vector: scores need no horizontal sums
+//     values  (kKvPage, head_dim rounded up to 16): a row a position, its padding zeros
 //
 //   q8_0, in blocks of 32 dimensions, the last one shorter where these don't divide head_dim
-//     keys    (seq_len / 16, blocks): a block is its codes (dimensions, 16), then sixteen positions' scales
-//     values  codes as the rows above, then scales (blocks, seq_len): sixteen positions' are one vector, so
+//     keys    (kKvPage / 16, blocks): a block is its codes (dimensions, 16), then sixteen positions' scales
+//     values  codes as the rows above, then scales (blocks, kKvPage): sixteen positions' are one vector, so
 //             that as many weights are multiplied by them at once
 //
-// From the head's first byte on, sixteen codes lie at a multiple of 16 bytes, and, where head_dim is a
-// multiple of 4, sixteen elements of the other types and sixteen scales at a multiple of their own size.
+// Positions here count from the page's first. From the head's first byte on, sixteen codes lie at a multiple
+// of 16 bytes, and, where head_dim is a multiple of 4, sixteen elements of the other types and sixteen scales
+// at a multiple of their own size.
 #pragma once
 
 #include <algorithm>
@@ -19,17 +21,17 @@
 
 #include "jit/base/element_type.h"
 #include "jit/base/lanes.h"
+#include "jit/kernels/cursor.h"
 
 namespace llamajit::jit {
 
 struct KvLayout {
-  KvLayout(ElementType kv_type, int dim, int positions) : type(kv_type), head_dim(dim), seq_len(positions) {}
+  KvLayout(ElementType kv_type, int dim) : type(kv_type), head_dim(dim) {}
   template <class Key>
-  explicit KvLayout(const Key& key) : KvLayout(key.type, key.head_dim, key.seq_len) {}
+  explicit KvLayout(const Key& key) : KvLayout(key.type, key.head_dim) {}
 
   ElementType type;
   int head_dim;
-  int seq_len;  // a multiple of 16
 
   // Whether elements are codes that a block's scale multiplies.
   bool scaled() const { return type == ElementType::q8_0; }
@@ -44,10 +46,10 @@ struct KvLayout {
   int key_group_bytes() const { return head_dim * vector_bytes() + blocks() * scales_bytes(); }
   int value_row_bytes() const { return static_cast<int>(round_up(head_dim, kLanes)) * element_bytes(); }
   // One head's keys; its values' rows; all its values.
-  std::int64_t keys_bytes() const { return std::int64_t{seq_len / kLanes} * key_group_bytes(); }
-  std::int64_t value_rows_bytes() const { return std::int64_t{seq_len} * value_row_bytes(); }
+  std::int64_t keys_bytes() const { return std::int64_t{kKvPage / kLanes} * key_group_bytes(); }
+  std::int64_t value_rows_bytes() const { return std::int64_t{kKvPage} * value_row_bytes(); }
   std::int64_t values_bytes() const {
-    return value_rows_bytes() + std::int64_t{seq_len / kLanes} * blocks() * scales_bytes();
+    return value_rows_bytes() + std::int64_t{kKvPage / kLanes} * blocks() * scales_bytes();
   }
 
   // Where an element, or the scale of a block, lies from the head's first byte on.
@@ -64,7 +66,7 @@ struct KvLayout {
     return pos * value_row_bytes() + std::int64_t{d} * element_bytes();
   }
   std::int64_t value_scale_at(std::int64_t pos, int block) const {
-    return value_rows_bytes() + (std::int64_t{block} * seq_len + pos) * 4;
+    return value_rows_bytes() + (std::int64_t{block} * kKvPage + pos) * 4;
   }
 
   // An element as it is stored, without its block's scale.

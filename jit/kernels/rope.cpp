@@ -34,9 +34,9 @@ class RopeGenerator {
     e.add(x, e.ptr[e.args() + offsetof(RopeArgs, x)]);
     e.add(out, e.ptr[e.args() + offsetof(RopeArgs, out)]);
     e.mov(heads, e.ptr[e.args() + offsetof(RopeArgs, n_heads)]);
-    e.mov(cosine, e.ptr[e.args() + offsetof(RopeArgs, at)]);
+    e.imul(cosine, token, sizeof(Cursor));
+    e.add(cosine, e.ptr[e.args() + offsetof(RopeArgs, at)]);
     e.mov(cosine.cvt32(), e.ptr[cosine + offsetof(Cursor, pos)]);
-    e.add(cosine, token);
     e.imul(cosine, cosine, 2 * key.head_dim * 4);
     e.add(cosine, e.ptr[e.args() + offsetof(RopeArgs, table)]);
   }

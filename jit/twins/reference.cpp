@@ -223,7 +223,7 @@ void reference(const MatmulKey& key, const MatmulArgs& args) {
 void reference(const RopeKey& key, const RopeArgs& args) {
   for (std::int64_t i = 0; i < args.n_tokens * args.n_heads; ++i) {
     const std::int64_t token = i / args.n_heads;
-    const float* cosine = args.table + (args.at->pos + token) * 2 * key.head_dim;
+    const float* cosine = args.table + std::int64_t{args.at[token].pos} * 2 * key.head_dim;
     const float* sine = cosine + key.head_dim;
     const std::int64_t head = token * args.token_stride + i % args.n_heads * key.head_dim;
     const float* x = args.x + head;
@@ -243,8 +243,12 @@ void reference(const KvAppendKey& key, const KvAppendArgs& args) {
     const std::int64_t token = i / args.n_kv_heads;
     const std::int64_t head = i % args.n_kv_heads;
     const std::int64_t from = token * args.token_stride + head * key.head_dim;
-    layout.write_key(args.k_cache + head * layout.keys_bytes(), args.at->pos + token, args.k + from);
-    layout.write_value(args.v_cache + head * layout.values_bytes(), args.at->pos + token, args.v + from);
+    const Cursor& at = args.at[token];
+    std::byte* const page = at.pages[at.pos / kKvPage];
+    std::byte* const keys = page + args.keys_at + head * layout.keys_bytes();
+    std::byte* const values = page + args.values_at + head * layout.values_bytes();
+    layout.write_key(keys, at.pos % kKvPage, args.k + from);
+    layout.write_value(values, at.pos % kKvPage, args.v + from);
   }
 }
 

@@ -1,6 +1,8 @@
 // The twins of the attention kernels.
 #include <algorithm>
+#include <cassert>
 #include <cmath>
+#include <limits>
 
 #include "jit/base/scalar_math.h"
 #include "jit/base/unaligned.h"
@@ -27,36 +29,61 @@ float score(const KvLayout& layout, const float* q, const std::byte* keys, std::
   return sum * (1.0F / std::sqrt(static_cast<float>(layout.head_dim)));
 }
 
-// The positions [first, first + n) of a range: their weights, of which sixteen zeros lie behind the last.
-struct Range {
-  const AttentionKey& key;
-  const KvLayout layout{key};
-  const std::byte* keys;
-  const std::byte* values;
-  float* weights;
-  std::int64_t first = 0;
-  int n = 0;
+// Bytes from a page's first to a K/V head's keys and values.
+struct Head {
+  std::int64_t keys_at, values_at;
+};
 
-  Exponentials begin(const float* q, std::int64_t first_pos, int n_positions) {
-    first = first_pos;
-    n = n_positions;
-    for (int i = 0; i < round_up(n, kLanes); ++i) weights[i] = score(layout, q, keys, first + i);
-    return exponentials(weights, n);
+// One range of a K/V head as a token at `pos` sees it, and the weights of the positions that take part,
+// [first, first + n) of the page; sixteen zeros lie behind them.
+class Range {
+ public:
+  Range(const AttentionKey& attention_key, const Cursor& at, const Head& head, std::int64_t range,
+        std::int64_t pos, float* scratch)
+      : key_(attention_key),
+        keys_(at.pages[range] + head.keys_at),
+        values_(at.pages[range] + head.values_at),
+        weights_(scratch) {
+    const std::int64_t begin = range * kAttentionRange;
+    const auto end = static_cast<int>(std::min<std::int64_t>(pos + 1 - begin, kAttentionRange));
+    const auto seen = static_cast<int>(
+        std::max<std::int64_t>(first_seen(static_cast<std::int32_t>(pos), key_.window) - begin, 0));
+    unseen_ = seen % kLanes;
+    first_ = seen - unseen_;
+    n_ = end - first_;
+  }
+
+  Exponentials begin(const float* q) {
+    for (int i = 0; i < round_up(n_, kLanes); ++i) weights_[i] = score(layout_, q, keys_, first_ + i);
+    std::fill_n(weights_, unseen_, -std::numeric_limits<float>::infinity());
+    const Exponentials result = exponentials(weights_, n_);
+    std::fill_n(weights_, unseen_, 0.0F);
+    return result;
   }
 
   // o[d] of the contract
   float weighted_sum(int d) const {
-    const int ways = key.value_ways();
+    const int ways = key_.value_ways();
     float acc[4] = {};
-    for (int i = 0; i < round_up(n, ways); ++i) {
-      float weight = weights[i];
-      if (layout.scaled()) {
-        weight *= read_at<float>(values + layout.value_scale_at(first + i, d / layout.block_dims()));
+    for (int i = 0; i < round_up(n_, ways); ++i) {
+      float weight = weights_[i];
+      if (layout_.scaled()) {
+        weight *= read_at<float>(values_ + layout_.value_scale_at(first_ + i, d / layout_.block_dims()));
       }
-      acc[i % ways] = fused(weight, layout.element(values + layout.value_at(first + i, d)), acc[i % ways]);
+      acc[i % ways] =
+          fused(weight, layout_.element(values_ + layout_.value_at(first_ + i, d)), acc[i % ways]);
     }
     return tree_sum(acc, ways);
   }
+
+ private:
+  const AttentionKey& key_;
+  const KvLayout layout_{key_};
+  const std::byte* keys_;
+  const std::byte* values_;
+  float* weights_;
+  int first_ = 0, n_ = 0;
+  int unseen_ = 0;  // so many of these lie before the window
 };
 
 // One query head's out, in which ranges come together in ascending order.
@@ -92,24 +119,37 @@ class Merged {
   Exponentials all_{};  // m and l
 };
 
+// The numbers of the ranges that a token at `pos` sees.
+std::int64_t first_range(std::int64_t pos, int window) {
+  return first_seen(static_cast<int>(pos), window) / kAttentionRange;
+}
+std::int64_t last_range(std::int64_t pos) {
+  return pos / kAttentionRange;
+}
+
+// Of range r of a query head.
+template <class Float>
+Float* record_at(Float* records, std::int64_t head, std::int64_t r, int ranges, int head_dim) {
+  return records + (head * ranges + r) * attention_record(head_dim);
+}
+
 }  // namespace
 
 void reference(const AttentionKey& key, const AttentionArgs& args) {
+  assert(key.window == 0 || key.tokens == 1);
   const KvLayout layout(key);
   const std::int64_t heads = args.n_kv_heads * key.group;
   for (std::int64_t i = 0; i < key.tokens * heads; ++i) {
     const std::int64_t token = i / heads;
     const std::int64_t kv_head = i % heads / key.group;
     const std::int64_t query = token * key.token_stride + i % heads * key.head_dim;
-    Range range{.key = key,
-                .keys = args.k_cache + kv_head * layout.keys_bytes(),
-                .values = args.v_cache + kv_head * layout.values_bytes(),
-                .weights = args.scratch};
+    const std::int64_t pos = args.at->pos + token;
+    const Head head{args.keys_at + kv_head * layout.keys_bytes(),
+                    args.values_at + kv_head * layout.values_bytes()};
     Merged out(key.head_dim, args.out + query);
-    const int n_positions = args.at->pos + static_cast<int>(token) + 1;
-    for (int first = 0; first < n_positions; first += kAttentionRange) {
-      const int n = std::min(kAttentionRange, n_positions - first);
-      const Exponentials here = range.begin(args.q + query, first, n);
+    for (std::int64_t r = first_range(pos, key.window); r <= last_range(pos); ++r) {
+      Range range(key, *args.at, head, r, pos, args.scratch);
+      const Exponentials here = range.begin(args.q + query);
       out.add(here, [&](int d) { return range.weighted_sum(d); });
     }
     out.finish();
@@ -118,14 +158,12 @@ void reference(const AttentionKey& key, const AttentionArgs& args) {
 
 void reference(const AttentionRangesKey& key, const AttentionRangesArgs& args) {
   const AttentionKey whole = key.whole();
-  Range range{.key = whole, .keys = args.k_cache, .values = args.v_cache, .weights = args.scratch};
-  const std::int64_t last = args.at->pos / kAttentionRange;
-  for (std::int64_t r = last - args.part; r >= 0; r -= args.parts) {
-    const int n = r == last ? args.at->pos % kAttentionRange + 1 : kAttentionRange;
+  const std::int64_t pos = args.at->pos;
+  for (std::int64_t r = last_range(pos) - args.part; r >= first_range(pos, key.window); r -= args.parts) {
+    Range range(whole, *args.at, {args.keys_at, args.values_at}, r, pos, args.scratch);
     for (int head = 0; head < key.group; ++head) {
-      float* const out =
-          args.records + (head * attention_ranges(key.seq_len) + r) * attention_record(key.head_dim);
-      const Exponentials here = range.begin(args.q + head * key.head_dim, r * kAttentionRange, n);
+      float* const out = record_at(args.records, head, r, key.ranges, key.head_dim);
+      const Exponentials here = range.begin(args.q + head * key.head_dim);
       for (int d = 0; d < key.head_dim; ++d) out[d] = range.weighted_sum(d);
       float* const behind = out + round_up(key.head_dim, kLanes);
       behind[0] = here.maximum;
@@ -135,11 +173,11 @@ void reference(const AttentionRangesKey& key, const AttentionRangesArgs& args) {
 }
 
 void reference(const AttentionMergeKey& key, const AttentionMergeArgs& args) {
+  const std::int64_t pos = args.at->pos;
   for (std::int64_t head = 0; head < args.n_heads; ++head) {
     Merged out(key.head_dim, args.out + head * key.head_dim);
-    for (std::int64_t r = 0; r <= args.at->pos / kAttentionRange; ++r) {
-      const float* record =
-          args.records + (head * attention_ranges(key.seq_len) + r) * attention_record(key.head_dim);
+    for (std::int64_t r = first_range(pos, key.window); r <= last_range(pos); ++r) {
+      const float* record = record_at(args.records, head, r, key.ranges, key.head_dim);
       const float* behind = record + round_up(key.head_dim, kLanes);
       out.add({behind[0], behind[1]}, [&](int d) { return record[d]; });
     }

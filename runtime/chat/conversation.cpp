@@ -111,22 +111,13 @@ void Conversation::generate_from(const std::vector<TokenId>& prompt, Speech& spe
   options.complete = [&] { return speech.stopped(); };
   if (options_.max_tokens >= 0)
     options.max_tokens = options_.max_tokens - static_cast<int>(speech.tokens().size());
-  const auto same = std::ranges::mismatch(cached_, prompt).in1 - cached_.begin();
-  options.in_cache =
-      static_cast<int>(std::min(same, std::ssize(prompt) - 1));  // the last one gives the logits
-
-  std::vector<TokenId> all = prompt;
-  const auto keep = [&](int in_cache) { cached_.assign(all.begin(), all.begin() + in_cache); };
-  keep(options.in_cache);
+  TokenId previous = prompt.back();
   const Generation generation = generate(engine_, sampler_, prompt, options, [&](TokenId token) {
-    const TokenId previous = all.back();
-    all.push_back(token);
-    speech.add(previous, token);
+    speech.add(std::exchange(previous, token), token);
   });
-  keep(generation.in_cache);
   result.reason = generation.reason;
   result.prompt_tokens = generation.prompt_tokens;
-  result.fed_tokens += generation.prompt_tokens - options.in_cache;
+  result.fed_tokens += generation.fed_tokens;
   result.prompt_seconds += generation.prompt_seconds;
   result.generation_seconds += generation.generation_seconds;
 }

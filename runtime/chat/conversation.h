@@ -10,8 +10,8 @@
 
 #include "runtime/chat/chat_template.h"
 #include "runtime/forward/engine.h"
+#include "runtime/generate/generate.h"
 #include "runtime/generate/sampler.h"
-#include "runtime/generate/scheduler.h"
 #include "tokenizer/tokenizer.h"
 
 namespace llamajit {
@@ -46,7 +46,7 @@ class Conversation {
   const std::vector<Message>& messages() const { return messages_; }
   const ChatTemplate& chat_template() const { return template_; }
   int context() const { return engine_.context(); }  // in tokens
-  std::size_t tokens_in_cache() const { return cached_.size(); }
+  std::size_t tokens_in_cache() const { return engine_.sequence().tokens().size(); }
 
   // Begins anew, with this system message; empty: none.
   void set_system(std::string text);
@@ -74,7 +74,6 @@ class Conversation {
   ChatTemplate template_;
   ConversationOptions options_;
   std::vector<Message> messages_;
-  std::vector<TokenId> cached_;  // whose keys and values the engine has, from position 0
 };
 
 }  // namespace llamajit

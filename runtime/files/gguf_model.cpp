@@ -200,19 +200,19 @@ class ModelReader {
 
   LayerTensors bind_layer(int layer) {
     LayerTensors tensors;
+    const LayerShape& shape = config_.layer(static_cast<std::size_t>(layer));
     const auto name = [&](std::string_view part) { return fmt::format("blk.{}.{}", layer, part); };
-    bind_attention(tensors, name);
-    bind_feed_forward(tensors, name);
+    bind_attention(shape, tensors, name);
+    bind_feed_forward(shape, tensors, name);
     return tensors;
   }
 
   template <class NameOf>
-  void bind_attention(LayerTensors& to, NameOf name) {
-    const Config& c = config_;
+  void bind_attention(const LayerShape& c, LayerTensors& to, NameOf name) {
     to.att_norm = vector(name("attn_norm.weight"), c.dim);
     if (layer_norm()) to.att_norm_bias = vector(name("attn_norm.bias"), c.dim);
     if (family_.fused_qkv) {
-      bind_fused_qkv(to, name("attn_qkv"));
+      bind_fused_qkv(c, to, name("attn_qkv"));
     } else {
       to.wq = matrix(name("attn_q"), c.q_dim(), c.dim, family_.qkv_bias, to.wq_scale, to.wq_bias);
       to.wk = matrix(name("attn_k"), c.kv_dim(), c.dim, family_.qkv_bias, to.wk_scale, to.wk_bias);
@@ -225,8 +225,7 @@ class ModelReader {
   }
 
   template <class NameOf>
-  void bind_feed_forward(LayerTensors& to, NameOf name) {
-    const Config& c = config_;
+  void bind_feed_forward(const LayerShape& c, LayerTensors& to, NameOf name) {
     to.ffn_norm = vector(name("ffn_norm.weight"), c.dim);
     if (layer_norm()) to.ffn_norm_bias = vector(name("ffn_norm.bias"), c.dim);
     to.up = matrix(name("ffn_up"), c.hidden_dim, c.dim, family_.ffn_bias, to.up_scale, to.up_bias);
@@ -242,8 +241,7 @@ class ModelReader {
   }
 
   // The rows of q, k and v one after the other.
-  void bind_fused_qkv(LayerTensors& to, const std::string& name) {
-    const Config& c = config_;
+  void bind_fused_qkv(const LayerShape& c, LayerTensors& to, const std::string& name) {
     const std::int64_t q = c.q_dim(), kv = c.kv_dim();
     const Tensor all = matrix(name + ".weight", q + 2 * kv, c.dim);
     to.wq = rows_of(all, "q", 0, q);

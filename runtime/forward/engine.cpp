@@ -3,22 +3,19 @@
 #include <algorithm>
 #include <cassert>
 #include <chrono>
-#include <cstring>
+#include <iterator>
+#include <map>
 #include <stdexcept>
+#include <utility>
 
 #include <fmt/format.h>
 
 namespace llamajit {
 namespace {
 
-// Tokens of a prompt that go through a matrix together: enough to hide reading it from memory behind the
-// arithmetic.
-constexpr int kChunk = 128;
-
-// A chunk is padded to whole blocks of tokens, but reads the weights once: two tokens of a model that lies in
-// memory take 32 ms as a chunk and 50 ms one by one (1.1B Q8_0), of one in the third-level cache about the
-// same time.
-constexpr int kWorthAChunk = 2;
+// The numbers of rows that matvec is generated for, to read weights as it does for one; more take matmul,
+// which takes fewer instructions for each row and more for all (docs/performance.md).
+constexpr int kRowCounts[] = {4, 8, 16};
 
 jit::ElementType chosen_kv_type(const ModelFile& file, const EngineOptions& options) {
   const jit::Format format = file.layers.front().wq.format;
@@ -34,16 +31,6 @@ Weights pack(const ModelFile& file, Team& team, Bf16Products bf16, double& ms) {
   return weights;
 }
 
-// What the KV cache and the table of angles take. A file's numbers may be huge: 64 bits throughout.
-std::size_t context_bytes(const Config& config, int context, jit::ElementType type) {
-  const jit::KvLayout sixteen(type, config.head_dim(), jit::kLanes);  // positions of one head
-  const std::int64_t heads = std::int64_t{config.n_layers} * config.n_kv_heads;
-  const std::int64_t cache =
-      heads * (sixteen.keys_bytes() + sixteen.values_bytes()) * jit::divide_up(context, jit::kLanes);
-  const std::int64_t angles = std::int64_t{2} * config.head_dim() * context;
-  return static_cast<std::size_t>(cache) + static_cast<std::size_t>(angles) * sizeof(float);
-}
-
 int chosen_context(const ModelFile& file, const EngineOptions& options) {
   const int asked = options.context;
   const Config& config = file.config;
@@ -53,7 +40,7 @@ int chosen_context(const ModelFile& file, const EngineOptions& options) {
                     config.seq_len, asked));
   }
   const int context = asked > 0 ? asked : config.seq_len;
-  const std::size_t needed = context_bytes(config, context, chosen_kv_type(file, options));
+  const auto needed = static_cast<std::size_t>(context_bytes(config, context, chosen_kv_type(file, options)));
   if (needed > physical_memory()) {
     throw std::runtime_error(
         fmt::format("{}: context: {} tokens need {} MiB for their KV cache, this machine has {} "
@@ -71,75 +58,163 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
       context_(chosen_context(file, options)),
       team_(options.threads),
       weights_(pack(file, team_, options.precision.bf16, pack_ms_)),
-      kv_cache_(config_, context_, chosen_kv_type(file, options)),
-      rope_(context_, config_.head_dim(), config_.rope),
+      kv_cache_(config_, context_, options.sequences, chosen_kv_type(file, options)),
+      rope_(context_, config_),
       tuning_(options.tuning),
       publication_(options.publication),
-      program_(std::make_unique<Program>(*this)) {}
+      sequence_(kv_cache_),
+      program_(std::make_unique<Kernels>(*this)) {}
 
-Engine::Program::Program(const Engine& e)
+Engine::Kernels::Kernels(const Engine& e)
     : code(e.isa_),
-      plan(e.config_, e.weights_, e.kv_cache_, e.rope_, e.tuning_, code, e.threads()),
-      prefill(e.config_, e.weights_, e.kv_cache_, e.rope_, code, e.threads(), kChunk) {
+      model{e.config_, e.weights_, e.kv_cache_, e.rope_, e.tuning_, code, e.threads()},
+      token(model),
+      row_state(model, kChunk) {
+  for (const int tokens : kRowCounts) rows.push_back(std::make_unique<RowsProgram>(model, row_state, tokens));
+  rows.push_back(std::make_unique<RowsProgram>(model, row_state, 0));
   code.publish(e.publication_.gdb);
   publication.emplace(code, e.publication_);
-  plan.link();
+  token.link();
+  for (const auto& program : rows) program->link();
 }
 
 void Engine::use(const Tuning& tuning) {
   tuning_ = tuning;
-  program_ = std::make_unique<Program>(*this);
+  program_ = std::make_unique<Kernels>(*this);
 }
 
-void Engine::feed(TokenId token, int pos, bool logits) {
-  assert(token >= 0 && token < config_.vocab_size && pos >= 0 && pos < context_);
-  Plan& plan = program_->plan;
+RowsProgram& Engine::rows_program(std::int64_t n) {
+  const auto* const count = std::ranges::find_if(kRowCounts, [&](int tokens) { return tokens >= n; });
+  return *program_->rows[static_cast<std::size_t>(count - std::begin(kRowCounts))];
+}
+
+void Engine::check_fits(const Batch& batch) const {
+  std::map<const Sequence*, int> added;
+  for (const Batch::Row& row : batch.rows()) ++added[row.sequence];
+  int pages = 0;
+  for (const auto& [sequence, n] : added) {
+    if (sequence->length() + n > context_) {
+      throw std::runtime_error(fmt::format("sequence: expected at most {} tokens (the context), found {}",
+                                           context_, sequence->length() + n));
+    }
+    pages += sequence->pages_needed(n);
+  }
+  if (pages > kv_cache_.free_pages()) {
+    throw std::runtime_error(fmt::format("KV cache: expected {} free pages, found {} of {}", pages,
+                                         kv_cache_.free_pages(), kv_cache_.pages()));
+  }
+}
+
+void Engine::place(const Batch::Row& row) {
+  assert(row.token >= 0 && row.token < config_.vocab_size);
+  const int pos = row.sequence->length();
+  row.sequence->append({&row.token, 1});
   rope_.reach(pos + 1);
-  plan.cursor() = {token, pos};
-  auto walk = [&](int thread) {
-    plan.feed(thread, team_);
-    if (logits) plan.classify(thread, team_);
+  program_->token.cursor() = {row.token, pos, row.sequence->pages()};
+}
+
+Rows Engine::place(std::span<const Batch::Row> rows) {
+  std::vector<TokenId> tokens;
+  runs_.clear();
+  for (std::size_t i = 0; i < rows.size();) {
+    Sequence& sequence = *rows[i].sequence;
+    const std::size_t first = i;
+    tokens.clear();
+    for (; i < rows.size() && rows[i].sequence == &sequence; ++i) tokens.push_back(rows[i].token);
+    const int pos = sequence.length();
+    sequence.append(tokens);
+    rope_.reach(sequence.length());
+    runs_.push_back({static_cast<std::int64_t>(first), std::ssize(tokens), pos});
+    for (std::size_t t = 0; t < tokens.size(); ++t) {
+      program_->row_state.at[first + t] = {tokens[t], pos + static_cast<int>(t), sequence.pages()};
+    }
+  }
+  return {std::ssize(rows), runs_};
+}
+
+void Engine::step(const Batch& batch, const SeeRow& see) {
+  check_fits(batch);
+  const std::span<const Batch::Row> rows = batch.rows();
+  for (std::size_t first = 0; first < rows.size(); first += kChunk) {
+    step_rows(rows.subspan(first, std::min(rows.size() - first, std::size_t{kChunk})), first, see);
+  }
+}
+
+void Engine::step_rows(std::span<const Batch::Row> rows, std::size_t first, const SeeRow& see) {
+  if (rows.size() == 1) {
+    place(rows.front());
+    run_token(rows.front().wants_logits);
+    if (rows.front().wants_logits) see(first, {logits(), argmax()});
+    return;
+  }
+  run(rows_program(std::ssize(rows)).feed, place(rows), team_);
+  std::vector<std::size_t> wanted;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].wants_logits) wanted.push_back(i);
+  }
+  classify_rows(wanted, first, see);
+}
+
+// `wanted` are rows of the step at hand, which begins with row `first` of its batch.
+void Engine::classify_rows(const std::vector<std::size_t>& wanted, std::size_t first, const SeeRow& see) {
+  RowState& state = program_->row_state;
+  const auto residual = [&](std::size_t row) {
+    return state.x + static_cast<std::int64_t>(row) * jit::row_stride(config_.dim);
   };
-  team_.run(walk);
-}
-
-void Engine::classify() {
-  auto walk = [&](int thread) { program_->plan.classify(thread, team_); };
-  team_.run(walk);
-}
-
-void Engine::feed_each(std::span<const TokenId> tokens, int pos, std::size_t first, const SeeLogits& see) {
-  assert(pos + std::ssize(tokens) <= context_);
-  rope_.reach(pos + static_cast<int>(tokens.size()));
-  Prefill& prefill = program_->prefill;
-  for (std::size_t begin = 0; begin < tokens.size(); begin += kChunk) {
-    const std::span<const TokenId> chunk =
-        tokens.subspan(begin, std::min(tokens.size() - begin, std::size_t{kChunk}));
-    prefill.feed(chunk, pos + static_cast<int>(begin), program_->plan.residual(), team_);
-    const std::int64_t n = std::ssize(chunk);
-    const auto unseen = static_cast<std::int64_t>(first - std::min(first, begin));
-    for (std::int64_t t = unseen; t < n; t += Prefill::kClassified) {
-      const std::int64_t classified = std::min<std::int64_t>(n - t, Prefill::kClassified);
-      prefill.classify(t, classified, team_);
-      for (std::int64_t i = 0; i < classified; ++i) {
-        see(begin + static_cast<std::size_t>(t + i), prefill.logits(i));
-      }
+  for (std::size_t begin = 0; begin < wanted.size(); begin += RowState::kClassified) {
+    const std::size_t n = std::min(wanted.size() - begin, std::size_t{RowState::kClassified});
+    if (n == 1) {
+      classify_token(residual(wanted[begin]));
+      see(first + wanted[begin], {logits(), argmax()});
+      continue;
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      std::copy_n(residual(wanted[begin + i]), config_.dim,
+                  state.classified + static_cast<std::int64_t>(i) * jit::row_stride(config_.dim));
+    }
+    run(rows_program(static_cast<std::int64_t>(n)).classify, {static_cast<std::int64_t>(n), {}}, team_);
+    for (std::size_t i = 0; i < n; ++i) {
+      float* const row = state.logits + static_cast<std::int64_t>(i) * jit::row_stride(config_.vocab_size);
+      see(first + wanted[begin + i],
+          {{row, static_cast<std::size_t>(config_.vocab_size)}, state.best[i].index});
     }
   }
 }
 
+void Engine::run_token(bool logits) {
+  TokenProgram& token = program_->token;
+  auto job = [&](int thread) {
+    run(std::as_const(token.feed), {}, thread, team_);
+    if (logits) run(std::as_const(token.classify), {}, thread, team_);
+  };
+  team_.run(job);
+  ++token.feed.walks;
+  if (logits) ++token.classify.walks;
+}
+
+void Engine::classify_token(const float* residual) {
+  std::copy_n(residual, config_.dim, program_->token.residual());
+  run(program_->token.classify, {}, team_);
+}
+
+void Engine::feed(TokenId token, int pos, bool logits) {
+  assert(pos >= 0 && pos <= sequence_.length() && pos < context_);
+  sequence_.cut(pos);
+  place(Batch::Row{&sequence_, token, logits});
+  run_token(logits);
+}
+
+void Engine::feed_each(std::span<const TokenId> tokens, int pos, std::size_t first, const SeeLogits& see) {
+  assert(pos >= 0 && pos <= sequence_.length());
+  sequence_.cut(pos);
+  Batch batch;
+  batch.add(sequence_, tokens, first);
+  step(batch, [&](std::size_t row, const RowLogits& row_logits) { see(row, row_logits.logits); });
+}
+
 void Engine::feed_all(std::span<const TokenId> tokens, int pos) {
-  assert(!tokens.empty() && pos + std::ssize(tokens) <= context_);
-  rope_.reach(pos + static_cast<int>(tokens.size()));
-  while (tokens.size() >= static_cast<std::size_t>(kWorthAChunk)) {
-    const std::span<const TokenId> chunk =
-        tokens.first(std::min(tokens.size(), static_cast<std::size_t>(kChunk)));
-    program_->prefill.feed(chunk, pos, program_->plan.residual(), team_);
-    tokens = tokens.subspan(chunk.size());
-    pos += static_cast<int>(chunk.size());
-    if (tokens.empty()) return classify();
-  }
-  for (; !tokens.empty(); tokens = tokens.subspan(1)) feed(tokens.front(), pos++, tokens.size() == 1);
+  assert(!tokens.empty());
+  feed_each(tokens, pos, tokens.size() - 1, [](std::size_t, std::span<const float>) {});
 }
 
 }  // namespace llamajit

@@ -11,10 +11,12 @@
 #include "jit/code/code_cache.h"
 #include "jit/inspect/publication.h"
 #include "runtime/base/team.h"
+#include "runtime/forward/batch.h"
 #include "runtime/forward/kv_cache.h"
-#include "runtime/forward/plan.h"
-#include "runtime/forward/prefill.h"
 #include "runtime/forward/rope_table.h"
+#include "runtime/forward/rows_program.h"
+#include "runtime/forward/sequence.h"
+#include "runtime/forward/token_program.h"
 #include "runtime/forward/tuning.h"
 #include "runtime/forward/weights.h"
 #include "runtime/model/model_file.h"
@@ -35,6 +37,15 @@ struct EngineOptions {
   Precision precision{};
   Tuning tuning{};
   jit::inspect::PublicationOptions publication{};  // whom to tell of the kernels: nobody
+  int sequences =
+      1;  // whose pages there is room for, of `context` positions each; the engine's own among them
+};
+
+// Of a row of a step: its logits (vocab_size), which the receiver may overwrite, and the first of their
+// maxima.
+struct RowLogits {
+  std::span<float> logits;
+  TokenId best;
 };
 
 class Engine {
@@ -46,21 +57,38 @@ class Engine {
   int context() const { return context_; }  // positions that fit, in tokens
   int threads() const { return team_.size(); }
 
-  // Takes `token` at position `pos` (0 <= pos < context(), all before it fed) through the layers. With
-  // `logits`, its logits are computed too.
+  // Takes all rows of a batch through the layers, a chunk of at most kChunk rows at a time, and shows `see`
+  // the logits of those that want them, in their order. Every row's logits have the bits that it has alone,
+  // whatever else is in the step. Throws std::runtime_error, with nothing changed, if a sequence would
+  // outgrow the context or the cache has too few pages.
+  using SeeRow = std::function<void(std::size_t row, const RowLogits& logits)>;
+  void step(const Batch& batch, const SeeRow& see);
+  // Tokens of a prompt, or of several sequences, that go through a matrix together: enough to hide reading it
+  // from memory behind the arithmetic.
+  static constexpr int kChunk = 128;
+
+  // An empty one in this engine's cache, which must outlive it.
+  Sequence new_sequence() { return Sequence(kv_cache_); }
+
+  // --- the engine's own sequence, for those who need just one
+  Sequence& sequence() { return sequence_; }
+  const Sequence& sequence() const { return sequence_; }
+  // Takes `token` at position `pos` (0 <= pos < context(), all before it fed) through the layers; what stood
+  // there and behind is forgotten. With `logits`, its logits are computed too.
   void feed(TokenId token, int pos, bool logits);
-  // Takes a whole prompt (or any run of tokens) at positions `pos` and up through the layers, a chunk at a
-  // time; the logits are those of its last token. Gives the same bits as feeding the tokens one by one.
+  // Takes a whole prompt (or any run of tokens) at positions `pos` and up through the layers; the logits are
+  // those of its last token. Gives the same bits as feeding the tokens one by one.
   void feed_all(std::span<const TokenId> tokens, int pos);
   // The same, showing `see` the logits of each token from tokens[first] on, with its index.
   using SeeLogits = std::function<void(std::size_t index, std::span<const float> logits)>;
   void feed_each(std::span<const TokenId> tokens, int pos, std::size_t first, const SeeLogits& see);
+
   // Of the last token fed with logits: (vocab_size). The sampler may overwrite them.
-  std::span<float> logits() { return program_->plan.logits(); }
+  std::span<float> logits() { return program_->token.logits(); }
   // The first maximum of the logits as they were computed.
-  TokenId argmax() const { return program_->plan.argmax(); }
+  TokenId argmax() const { return program_->token.argmax(); }
   // x = softmax(x * scale), x of vocab_size values.
-  void softmax(std::span<float> x, float scale) const { program_->plan.softmax(x, scale); }
+  void softmax(std::span<float> x, float scale) const { program_->token.softmax(x, scale); }
 
   // Generates all kernels anew, as chosen; the KV cache stays as it is.
   void use(const Tuning& tuning);
@@ -71,21 +99,36 @@ class Engine {
   const jit::inspect::Publication& publication() const { return *program_->publication; }
   const Weights& weights() const { return weights_; }
   const KvCache& kv_cache() const { return kv_cache_; }
-  const RopeTable& rope() const { return rope_; }
+  const RopeTables& rope() const { return rope_; }
   Team& team() { return team_; }
-  Prefill& prefill() { return program_->prefill; }
-  Plan& plan() { return program_->plan; }
-  const Plan& plan() const { return program_->plan; }
+
+  // --- for those who walk the programs themselves, to measure or to verify
+  TokenProgram& token_program() { return program_->token; }
+  const TokenProgram& token_program() const { return program_->token; }
+  // What takes n rows, or computes n rows' logits.
+  RowsProgram& rows_program(std::int64_t n);
+  RowState& rows() { return program_->row_state; }
+  // Appends rows (at most kChunk) to their sequences and places them where the rows' programs find them. The
+  // pieces live until the next call.
+  Rows place(std::span<const Batch::Row> rows);
+  // The same for a token, which the token's program finds.
+  void place(const Batch::Row& row);
 
  private:
-  void classify();
+  void check_fits(const Batch& batch) const;
+  void step_rows(std::span<const Batch::Row> rows, std::size_t first, const SeeRow& see);
+  void classify_rows(const std::vector<std::size_t>& wanted, std::size_t first, const SeeRow& see);
+  void run_token(bool logits);
+  void classify_token(const float* residual);
 
   // All kernels and what calls them.
-  struct Program {
-    explicit Program(const Engine& engine);
+  struct Kernels {
+    explicit Kernels(const Engine& engine);
     jit::CodeCache code;
-    Plan plan;
-    Prefill prefill;
+    Model model;
+    TokenProgram token;
+    RowState row_state;
+    std::vector<std::unique_ptr<RowsProgram>> rows;  // for kRowCounts, then for any number
     std::optional<jit::inspect::Publication> publication;
   };
 
@@ -96,10 +139,12 @@ class Engine {
   Team team_;
   Weights weights_;
   KvCache kv_cache_;
-  RopeTable rope_;
+  RopeTables rope_;
   Tuning tuning_;
   jit::inspect::PublicationOptions publication_;
-  std::unique_ptr<Program> program_;
+  Sequence sequence_;
+  std::vector<RowRun> runs_;
+  std::unique_ptr<Kernels> program_;
 };
 
 }  // namespace llamajit

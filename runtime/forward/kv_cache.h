@@ -1,65 +1,87 @@
-// What attention remembers: the keys and values of every position so far, in the layout that its kernels
-// read.
+// What attention remembers: a pool of pages, each of which holds the keys and values of kKvPage positions of
+// all layers, in the layout that the kernels read. Sequences take pages, share them and give them back.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
+#include "jit/kernels/attention.h"
+#include "jit/kernels/kv_append.h"
 #include "jit/kernels/kv_layout.h"
 #include "runtime/base/memory.h"
-#include "runtime/model/model_file.h"
+#include "runtime/model/config.h"
 
 namespace llamajit {
 
 class KvCache {
  public:
-  // Room for `context` positions, rounded up to whole groups of sixteen; zeros, and no memory used before it
-  // is.
-  KvCache(const Config& config, int context, jit::ElementType type)
-      : layout_(type, config.head_dim(), static_cast<int>(jit::round_up(context, jit::kLanes))),
-        n_kv_heads_(config.n_kv_heads),
-        group_(config.n_heads / config.n_kv_heads),
-        keys_bytes_(layout_.keys_bytes() * n_kv_heads_ * config.n_layers),
-        memory_(static_cast<std::size_t>((layout_.keys_bytes() + layout_.values_bytes()) * n_kv_heads_ *
-                                         config.n_layers),
-                "KV cache") {}
+  // Room for `sequences` sequences of `context` positions each; zeros, and no memory used before it is.
+  // Throws std::runtime_error if it can't be reserved.
+  KvCache(const Config& config, int context, int sequences, jit::ElementType type);
 
-  const jit::KvLayout& layout() const { return layout_; }
-  int positions() const { return layout_.seq_len; }
-  // The kernels that write and read it.
-  jit::KvAppendKey append_key() const { return {layout_.type, layout_.head_dim, layout_.seq_len}; }
-  jit::AttentionKey attention_key() const {
-    return {layout_.type, layout_.head_dim, group_, layout_.seq_len};
-  }
-  // The same for as many tokens at once as go well together, their queries `token_stride` floats apart.
-  jit::AttentionKey tile_key(std::int64_t token_stride) const {
-    jit::AttentionKey key = attention_key();
-    key.tokens = jit::AttentionKey::best_tokens(group_);
-    if (key.tokens > 1) key.token_stride = static_cast<int>(token_stride);
-    return key;
-  }
-  jit::AttentionRangesKey ranges_key() const {
-    return {layout_.type, layout_.head_dim, group_, layout_.seq_len};
-  }
-  jit::AttentionMergeKey merge_key() const { return {layout_.head_dim, layout_.seq_len}; }
-  // A head's keys and values; those of the layer's next heads follow.
-  std::byte* keys(std::ptrdiff_t layer, std::int64_t head) const {
-    return memory_.data() + (layer * n_kv_heads_ + head) * layout_.keys_bytes();
-  }
-  std::byte* values(std::ptrdiff_t layer, std::int64_t head) const {
-    return memory_.data() + keys_bytes_ + (layer * n_kv_heads_ + head) * layout_.values_bytes();
-  }
+  jit::ElementType type() const { return type_; }
+  int context() const { return context_; }  // positions of a sequence, at the most
+  std::size_t n_layers() const { return layers_.size(); }
+  const jit::KvLayout& layout(std::size_t layer) const { return layers_[layer].layout; }
+  std::int64_t bytes() const { return static_cast<std::int64_t>(memory_.size()); }
   // What a position's keys and values take in all layers.
-  std::int64_t bytes_per_position() const {
-    return static_cast<std::int64_t>(memory_.size()) / layout_.seq_len;
+  std::int64_t bytes_per_position() const { return page_bytes_ / jit::kKvPage; }
+  // The same of what a token at `pos` reads, itself included: windows end what a layer looks back on.
+  std::int64_t bytes_read_at(std::int64_t pos) const;
+
+  // The kernels that write and read it.
+  jit::KvAppendKey append_key(std::size_t layer) const;
+  jit::AttentionKey attention_key(std::size_t layer) const;
+  // The same for as many tokens at once as go well together, their queries `token_stride` floats apart.
+  jit::AttentionKey tile_key(std::size_t layer, std::int64_t token_stride) const;
+  jit::AttentionRangesKey ranges_key(std::size_t layer) const;
+  jit::AttentionMergeKey merge_key(std::size_t layer) const;
+  // From a page's first byte on, where a head's keys and values lie; those of the layer's next heads follow.
+  std::int64_t keys_at(std::size_t layer, std::int64_t head) const {
+    return layers_[layer].keys_at + head * layers_[layer].layout.keys_bytes();
   }
+  std::int64_t values_at(std::size_t layer, std::int64_t head) const {
+    return layers_[layer].values_at + head * layers_[layer].layout.values_bytes();
+  }
+
+  int free_pages() const { return static_cast<int>(free_.size()); }
+  int pages() const { return static_cast<int>(holders_.size()); }
+  // A page that nobody holds, whose contents mean nothing. There must be one.
+  std::byte* take_page();
+  void share_page(const std::byte* page) { ++holders_[index(page)]; }
+  void give_page_back(std::byte* page);
+  bool is_shared(const std::byte* page) const { return holders_[index(page)] > 1; }
+  // The first `positions` of a page.
+  void copy_page(std::byte* to, const std::byte* from, int positions) const;
+  // Makes the values of positions [first, end) of a page zeros: attention reads up to the next multiple of
+  // sixteen.
+  void clear_values(std::byte* page, int first, int end) const;
 
  private:
-  jit::KvLayout layout_;
-  std::int64_t n_kv_heads_;
-  int group_;                // query heads for each K/V head
-  std::int64_t keys_bytes_;  // of all heads of all layers
+  struct Layer {
+    jit::KvLayout layout;
+    int n_kv_heads;
+    int group;
+    int window;
+    std::int64_t keys_at;
+    std::int64_t values_at;
+  };
+  std::size_t index(const std::byte* page) const {
+    return static_cast<std::size_t>((page - memory_.data()) / page_bytes_);
+  }
+
+  jit::ElementType type_;
+  int context_;
+  std::vector<Layer> layers_;
+  std::int64_t page_bytes_ = 0;
   PagedMemory memory_;
+  std::vector<int> holders_;      // of each page: how many sequences hold it
+  std::vector<std::byte*> free_;  // the last one is taken next
 };
+
+// What a cache and a table of angles for one sequence of `context` positions would take. A file's numbers may
+// be huge: 64 bits throughout.
+std::int64_t context_bytes(const Config& config, int context, jit::ElementType type);
 
 }  // namespace llamajit

@@ -80,4 +80,18 @@ void RopeTable::fill(int positions) {
   filled_ = end;
 }
 
+RopeTables::RopeTables(int positions, const Config& config) {
+  std::vector<const LayerShape*> shapes;  // of each table
+  for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
+    const LayerShape& shape = config.layer(i);
+    const auto known = std::ranges::find_if(shapes, [&](const LayerShape* other) {
+      return other->head_dim() == shape.head_dim() && other->rope == shape.rope;
+    });
+    of_layer_.push_back(static_cast<std::size_t>(known - shapes.begin()));
+    if (known != shapes.end()) continue;
+    shapes.push_back(&shape);
+    tables_.emplace_back(positions, shape.head_dim(), shape.rope);
+  }
+}
+
 }  // namespace llamajit

@@ -1,6 +1,7 @@
 // The cosines and sines of every position's rotations, computed once, as the text gets there.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "runtime/base/memory.h"
@@ -33,6 +34,21 @@ class RopeTable {
   std::vector<double> angles_;  // of each pair that is rotated, from one position to the next
   double magnitude_;            // what the rotated values are multiplied by
   int filled_ = 0;              // positions
+};
+
+// The tables of a model's layers, one for all that rotate alike.
+class RopeTables {
+ public:
+  RopeTables(int positions, const Config& config);
+
+  void reach(int positions) {
+    for (RopeTable& table : tables_) table.reach(positions);
+  }
+  const float* data(std::size_t layer) const { return tables_[of_layer_[layer]].data(); }
+
+ private:
+  std::vector<RopeTable> tables_;
+  std::vector<std::size_t> of_layer_;
 };
 
 }  // namespace llamajit

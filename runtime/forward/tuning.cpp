@@ -28,7 +28,8 @@ std::string name_of(MatvecKey key) {
 std::vector<MatvecKey> matvecs_of(const Engine& engine) {
   std::vector<MatvecKey> keys;
   for (const jit::KernelInfo& kernel : engine.code().kernels()) {
-    if (const auto* key = std::get_if<MatvecKey>(&kernel.key)) keys.push_back(*key);
+    const auto* const key = std::get_if<MatvecKey>(&kernel.key);
+    if (key != nullptr && key->tokens == 1) keys.push_back(*key);
   }
   return keys;
 }

@@ -4,8 +4,6 @@
 
 namespace llamajit {
 
-// What a thread has to do for a matrix: pack tensor `from` into every tiles_per_unit'th tile from
-// `first_tile` on.
 bool as_pairs(jit::Format format, Bf16Products which) {
   switch (which) {
     case Bf16Products::stored_so:
@@ -18,34 +16,36 @@ bool as_pairs(jit::Format format, Bf16Products which) {
   return false;
 }
 
+// What a thread has to do for a matrix: pack tensor `from` into every tiles_per_unit'th tile from
+// `first_tile` on.
 struct Weights::PackJob {
   const Tensor* from;
   PackedMatrix to;
   int first_tile = 0;
-  bool rotated = false;  // its rows are taken in the order of rotated_row()
+  const LayerShape* rotated = nullptr;  // whose rotated_row() says in which order its rows are taken
 };
 
 // Places weights one after the other. Without memory it learns the size; with it, vectors are filled at once.
 class Weights::Layout {
  public:
-  Layout(const Config& config, Carver& carver, Bf16Products bf16)
-      : config_(config), carver_(carver), bf16_(bf16) {}
+  Layout(Carver& carver, Bf16Products bf16) : carver_(carver), bf16_(bf16) {}
 
   // One whose rows are only copied.
-  PackedMatrix table(const Tensor& tensor) { return place({&tensor}, false, tensor.format); }
-  PackedMatrix matrix(const Tensor& tensor) { return place({&tensor}, false); }
-  PackedMatrix matrix(const Tensor& tensor, const Tensor& scale, const Tensor& bias, bool rotated = false) {
+  PackedMatrix table(const Tensor& tensor) { return place({&tensor}, nullptr, tensor.format); }
+  PackedMatrix matrix(const Tensor& tensor) { return place({&tensor}, nullptr); }
+  PackedMatrix matrix(const Tensor& tensor, const Tensor& scale, const Tensor& bias,
+                      const LayerShape* rotated = nullptr) {
     return with({&scale}, bias, place({&tensor}, rotated), rotated);
   }
   PackedMatrix pair(const Tensor& gate, const Tensor& up, const Tensor& gate_scale, const Tensor& up_scale) {
-    return with({&gate_scale, &up_scale}, {}, place({&gate, &up}, false), false);
+    return with({&gate_scale, &up_scale}, {}, place({&gate, &up}, nullptr), nullptr);
   }
   // nullptr where there is no such tensor.
-  const float* vector(const Tensor& tensor, bool rotated = false) {
+  const float* vector(const Tensor& tensor, const LayerShape* rotated = nullptr) {
     if (!tensor.exists()) return nullptr;
     float* const to = carver_.take<float>(tensor.cols);
     for (std::int64_t i = 0; to != nullptr && i < tensor.cols; ++i) {
-      to[i] = source_value(source(tensor), 0, rotated ? rotated_row(config_, i) : i);
+      to[i] = source_value(source(tensor), 0, rotated != nullptr ? rotated_row(*rotated, i) : i);
     }
     return to;
   }
@@ -53,12 +53,13 @@ class Weights::Layout {
   std::vector<PackJob> jobs;
 
  private:
-  PackedMatrix place(std::initializer_list<const Tensor*> tensors, bool rotated) {
+  PackedMatrix place(std::initializer_list<const Tensor*> tensors, const LayerShape* rotated) {
     constexpr jit::Format kPairs{jit::FormatKind::bf16_pairs, 0};
     const jit::Format format = (*tensors.begin())->format;
     return place(tensors, rotated, as_pairs(format, bf16_) ? kPairs : format);
   }
-  PackedMatrix place(std::initializer_list<const Tensor*> tensors, bool rotated, jit::Format format) {
+  PackedMatrix place(std::initializer_list<const Tensor*> tensors, const LayerShape* rotated,
+                     jit::Format format) {
     const Tensor& first = **tensors.begin();
     PackedMatrix m{.format = format,
                    .rows = static_cast<int>(first.rows),
@@ -70,7 +71,7 @@ class Weights::Layout {
     return m;
   }
   PackedMatrix with(std::initializer_list<const Tensor*> scales, const Tensor& bias, PackedMatrix m,
-                    bool rotated) {
+                    const LayerShape* rotated) {
     m.bias = vector(bias, rotated);
     if (std::ranges::none_of(scales, &Tensor::exists)) return m;
     auto* const to = carver_.take<float>(m.tiles_per_unit);
@@ -82,14 +83,13 @@ class Weights::Layout {
     return m;
   }
 
-  const Config& config_;
   Carver& carver_;
   Bf16Products bf16_;
 };
 
 // Places everything: called once without memory to learn the size, and once with it.
 std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16) {
-  Layout layout(file.config, carver, bf16);
+  Layout layout(carver, bf16);
   const auto norm = [&](const Tensor& weight, const Tensor& bias) {
     return NormWeights{layout.vector(weight), layout.vector(bias)};
   };
@@ -98,20 +98,22 @@ std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& ca
   classifier = shared ? embedding : layout.matrix(file.classifier);
   final_norm = norm(file.final_norm, file.final_norm_bias);
   layers.clear();
-  for (const LayerTensors& from : file.layers) {
+  for (std::size_t i = 0; i < file.layers.size(); ++i) {
+    const LayerTensors& from = file.layers[i];
+    const LayerShape& shape = file.config.layer(i);
     LayerWeights to{};
     to.att_norm = norm(from.att_norm, from.att_norm_bias);
     to.ffn_norm = norm(from.ffn_norm, from.ffn_norm_bias);
-    to.q_norm = layout.vector(from.q_norm, true);
-    to.k_norm = layout.vector(from.k_norm, true);
+    to.q_norm = layout.vector(from.q_norm, &shape);
+    to.k_norm = layout.vector(from.k_norm, &shape);
     to.att_sub_norm = layout.vector(from.att_sub_norm);
     to.ffn_sub_norm = layout.vector(from.ffn_sub_norm);
-    to.wq = layout.matrix(from.wq, from.wq_scale, from.wq_bias, true);
-    to.wk = layout.matrix(from.wk, from.wk_scale, from.wk_bias, true);
+    to.wq = layout.matrix(from.wq, from.wq_scale, from.wq_bias, &shape);
+    to.wk = layout.matrix(from.wk, from.wk_scale, from.wk_bias, &shape);
     to.wv = layout.matrix(from.wv, from.wv_scale, from.wv_bias);
     to.wo = layout.matrix(from.wo, from.wo_scale, from.wo_bias);
-    to.gate_up = file.config.gated() ? layout.pair(from.gate, from.up, from.gate_scale, from.up_scale)
-                                     : layout.matrix(from.up, from.up_scale, from.up_bias);
+    to.gate_up = shape.gated() ? layout.pair(from.gate, from.up, from.gate_scale, from.up_scale)
+                               : layout.matrix(from.up, from.up_scale, from.up_bias);
     to.down = layout.matrix(from.down, from.down_scale, from.down_bias);
     layers.push_back(to);
   }
@@ -125,14 +127,14 @@ void pack_tile(const jit::SourceMatrix& from, jit::Format as, std::int64_t tile,
 }
 
 // A tile whose rows stand in another order in the file.
-void pack_rotated_tile(const Config& config, const Tensor& from, jit::Format as, std::int64_t tile,
+void pack_rotated_tile(const LayerShape& shape, const Tensor& from, jit::Format as, std::int64_t tile,
                        std::byte* to) {
   const std::int64_t first = tile * jit::kLanes;
   const std::int64_t n_rows = std::clamp<std::int64_t>(from.rows - first, 0, jit::kLanes);
   const auto row_bytes = from.data.size() / static_cast<std::size_t>(from.rows);
   std::vector<std::byte> rows;
   for (std::int64_t row = first; row < first + n_rows; ++row) {
-    const auto at = static_cast<std::size_t>(rotated_row(config, row));
+    const auto at = static_cast<std::size_t>(rotated_row(shape, row));
     const std::span<const std::byte> bytes = from.data.subspan(at * row_bytes, row_bytes);
     rows.insert(rows.end(), bytes.begin(), bytes.end());
   }
@@ -147,15 +149,14 @@ Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16) {
   memory_ = PagedMemory(sizing.size(), "weights");
   Carver carver(memory_.data());
   const std::vector<PackJob> jobs = lay_out(file, carver, bf16);
-  const bool reorders = file.config.rope.pairs != RopeConfig::Pairs::adjacent;
   auto pack = [&](int thread) {
     for (const PackJob& job : jobs) {
       const std::int64_t bytes = jit::tile_bytes(job.to.format, job.to.cols);
       const auto [begin, end] = share_of(job.to.units(), thread, team.size());
       for (std::int64_t unit = begin; unit < end; ++unit) {
         std::byte* const to = job.to.data + (unit * job.to.tiles_per_unit + job.first_tile) * bytes;
-        if (job.rotated && reorders) {
-          pack_rotated_tile(file.config, *job.from, job.to.format, unit, to);
+        if (job.rotated != nullptr && job.rotated->rope.pairs != RopeConfig::Pairs::adjacent) {
+          pack_rotated_tile(*job.rotated, *job.from, job.to.format, unit, to);
         } else {
           pack_tile(source(*job.from), job.to.format, unit, to);
         }

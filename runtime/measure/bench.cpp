@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/measure/kernel_work.h"
 #include "runtime/measure/limits.h"
 #include "runtime/measure/some_tokens.h"
 
@@ -21,11 +22,23 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-void run_once(Engine& engine, const BenchTest& test, const std::vector<TokenId>& tokens) {
-  if (test.kind == BenchTest::Kind::prefill) {
-    engine.feed_all(tokens, test.depth);
-    return;
+// Sequences that begin alike and go on together.
+void decode_together(Engine& engine, const BenchTest& test, const std::vector<TokenId>& tokens) {
+  std::vector<Sequence> sequences;
+  for (int i = 0; i < test.batch; ++i) sequences.push_back(engine.sequence().fork(test.depth));
+  Batch batch;
+  for (int i = 0; i < test.tokens; ++i) {
+    batch.clear();
+    for (std::size_t s = 0; s < sequences.size(); ++s) {
+      batch.add(sequences[s], tokens[(static_cast<std::size_t>(i) + s) % tokens.size()], true);
+    }
+    engine.step(batch, [](std::size_t, const RowLogits&) {});
   }
+}
+
+void run_once(Engine& engine, const BenchTest& test, const std::vector<TokenId>& tokens) {
+  if (test.kind == BenchTest::Kind::prefill) return engine.feed_all(tokens, test.depth);
+  if (test.batch > 1) return decode_together(engine, test, tokens);
   for (int i = 0; i < test.tokens; ++i)
     engine.feed(tokens[static_cast<std::size_t>(i)], test.depth + i, true);
 }
@@ -60,20 +73,36 @@ double deviation(const std::vector<double>& values) {
   return std::sqrt(squares / static_cast<double>(values.size() - 1));
 }
 
+// What matrices and attention have to do for a token at `pos`, by the steps of a program.
+double operations_at(Engine& engine, const Program& program, int pos) {
+  engine.token_program().cursor().pos = pos;
+  double operations = 0;
+  for (const std::vector<Step>& steps : program.threads) {
+    for (const Step& step : steps) {
+      if (step.is_barrier() || !is_product_or_attention(step.role)) continue;
+      operations += static_cast<double>(work_of(step.target.kernel->key, step.args).operations);
+    }
+  }
+  return operations;
+}
+
 void count_work(Engine& engine, BenchResult& result) {
-  const Config& c = engine.config();
-  const double layer_weights =
-      2.0 * c.dim * c.q_dim() + 2.0 * c.dim * c.kv_dim() + 3.0 * static_cast<double>(c.dim) * c.hidden_dim;
-  // On average half of the test's own tokens stand before one of them.
-  const double positions = result.test.depth + (result.test.tokens + 1) / 2.0;
-  result.operations_per_token = 2 * c.n_layers * layer_weights + 4.0 * c.n_layers * c.q_dim() * positions;
-  const double all_weights = static_cast<double>(engine.weights().bytes_per_token());
-  if (result.test.kind == BenchTest::Kind::decode) {
-    const double cached = static_cast<double>(engine.kv_cache().bytes_per_position()) * positions;
-    result.bytes_per_token = all_weights + cached;
-    result.operations_per_token += 2.0 * c.vocab_size * c.dim;
+  const BenchTest& test = result.test;
+  const TokenProgram& token = engine.token_program();
+  const int first = test.depth, last = test.depth + test.tokens - 1;
+  const auto mean_operations = [&](const Program& program) {
+    return (operations_at(engine, program, first) + operations_at(engine, program, last)) / 2;
+  };
+  result.operations_per_token = mean_operations(token.feed);
+  const auto all_weights = static_cast<double>(engine.weights().bytes_per_token());
+  if (test.kind == BenchTest::Kind::decode) {
+    const auto cached =
+        static_cast<double>(engine.kv_cache().bytes_read_at(first) + engine.kv_cache().bytes_read_at(last)) /
+        2;
+    result.bytes_per_token = all_weights / test.batch + cached;
+    result.operations_per_token += mean_operations(token.classify);
   } else {
-    result.bytes_per_token = all_weights / std::min(result.test.tokens, engine.prefill().chunk());
+    result.bytes_per_token = all_weights / std::min(test.tokens, Engine::kChunk);
   }
 }
 
@@ -93,6 +122,7 @@ BenchResult run_bench(Engine& engine, const BenchTest& test, int repeats,
                                          test.name(), engine.context(), positions));
   }
   const std::vector<TokenId> tokens = some_tokens(test.tokens, engine.config().vocab_size);
+  engine.sequence().cut(0);
   if (test.depth > 0) engine.feed_all(some_tokens(test.depth, engine.config().vocab_size), 0);
   run_once(engine, test, tokens);
   progress();
@@ -107,7 +137,7 @@ BenchResult run_bench(Engine& engine, const BenchTest& test, int repeats,
   for (int i = 0; i < repeats; ++i) {
     const auto start = Clock::now();
     run_once(engine, test, tokens);
-    rates.push_back(test.tokens / seconds_since(start));
+    rates.push_back(test.tokens * test.batch / seconds_since(start));
     limits.push_back(limit.measure());
     shares.push_back(limits.back() > 0 ? rates.back() * work / limits.back() : 0);
     progress();

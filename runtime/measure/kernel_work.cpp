@@ -43,16 +43,23 @@ KernelWork product(const Key& key, const Args& args, std::int64_t vectors) {
 template <class Key>
 std::int64_t position_bytes(const Key& key) {
   const jit::KvLayout layout(key);
-  const std::int64_t scales = 2 * layout.blocks() * layout.scales_bytes() / kLanes;
+  const std::int64_t scales = std::int64_t{2} * layout.blocks() * layout.scales_bytes() / kLanes;
   return std::int64_t{2} * key.head_dim * layout.element_bytes() + scales;
 }
 
-// Counts the positions in the ranges of a part: the last range and every `parts` before it, from part 0 on.
-std::int64_t positions_of_part(const jit::AttentionRangesArgs& args) {
-  const std::int64_t last = args.at->pos / jit::kAttentionRange;
+// The first position that a token at `pos` sees.
+std::int64_t first_seen(std::int64_t pos, int window) {
+  return window > 0 ? std::max<std::int64_t>(0, pos - window + 1) : 0;
+}
+
+// Of the ranges of a part: the last range and every `parts` before it, from part 0 on.
+std::int64_t positions_of_part(const jit::AttentionRangesKey& key, const jit::AttentionRangesArgs& args) {
+  const std::int64_t first = first_seen(args.at->pos, key.window), end = args.at->pos + 1;
   std::int64_t positions = 0;
-  for (std::int64_t range = last - args.part; range >= 0; range -= args.parts) {
-    positions += range == last ? args.at->pos % jit::kAttentionRange + 1 : jit::kAttentionRange;
+  for (std::int64_t range = args.at->pos / jit::kAttentionRange - args.part;
+       range >= first / jit::kAttentionRange; range -= args.parts) {
+    const std::int64_t begin = range * jit::kAttentionRange;
+    positions += std::min(end, begin + jit::kAttentionRange) - std::max(begin, first);
   }
   return positions;
 }
@@ -85,21 +92,23 @@ struct WorkOf {
     return {args.n_tokens * args.n_kv_heads * (2 * k.head_dim * kFloat + position_bytes(k)), 0};
   }
   KernelWork operator()(const jit::AttentionKey& k, const jit::AttentionArgs& args) const {
-    const std::int64_t read = args.at->pos + k.tokens;
+    const std::int64_t before = args.at->pos - first_seen(args.at->pos, k.window);
+    const std::int64_t read = before + k.tokens;
     // Each token sees one position more than the one before it.
-    const std::int64_t seen = k.tokens * args.at->pos + std::int64_t{k.tokens} * (k.tokens + 1) / 2;
+    const std::int64_t seen = k.tokens * before + std::int64_t{k.tokens} * (k.tokens + 1) / 2;
     return {args.n_kv_heads * (read * position_bytes(k) + 2 * k.rows() * k.head_dim * kFloat),
             args.n_kv_heads * k.group * seen * (std::int64_t{4} * k.head_dim + 5)};
   }
   KernelWork operator()(const jit::AttentionRangesKey& k, const jit::AttentionRangesArgs& args) const {
-    const std::int64_t positions = positions_of_part(args);
+    const std::int64_t positions = positions_of_part(k, args);
     const std::int64_t ranges = jit::divide_up(positions, jit::kAttentionRange);
     const std::int64_t moved = k.head_dim + ranges * jit::attention_record(k.head_dim);
     return {positions * position_bytes(k) + k.group * moved * kFloat,
             k.group * positions * (std::int64_t{4} * k.head_dim + 5)};
   }
   KernelWork operator()(const jit::AttentionMergeKey& k, const jit::AttentionMergeArgs& args) const {
-    const std::int64_t ranges = args.at->pos / jit::kAttentionRange + 1;
+    const std::int64_t ranges =
+        args.at->pos / jit::kAttentionRange - first_seen(args.at->pos, k.window) / jit::kAttentionRange + 1;
     const std::int64_t moved = k.head_dim + ranges * jit::attention_record(k.head_dim);
     return {args.n_heads * moved * kFloat, args.n_heads * ranges * std::int64_t{3} * k.head_dim};
   }

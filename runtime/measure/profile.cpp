@@ -43,24 +43,6 @@ void add_call(Profile& profile, const jit::KernelInfo& kernel, const void* args,
   profile.seconds += seconds;
 }
 
-// Adds up the time of each call of a chunk.
-class Timer : public KernelObserver {
- public:
-  explicit Timer(double clock_cost) : clock_cost_(clock_cost) {}
-
-  void call(const jit::KernelInfo& kernel, const void* args) override {
-    const auto start = Clock::now();
-    kernel.entry(args, kernel.key_address());
-    const double seconds = Seconds(Clock::now() - start).count() - clock_cost_;
-    add_call(profile, kernel, args, std::max(seconds, 0.0));
-  }
-
-  Profile profile;
-
- private:
-  double clock_cost_;
-};
-
 }  // namespace
 
 double Profile::share(const jit::KernelInfo& kernel) const {
@@ -73,10 +55,12 @@ const KernelProfile* Profile::find(const jit::KernelInfo& kernel) const {
   return found == kernels.end() ? nullptr : &*found;
 }
 
-std::vector<const Step*> token_steps(const Plan& plan) {
+std::vector<const Step*> token_steps(const TokenProgram& program) {
   std::vector<const Step*> steps;
-  for (const auto* program : {&plan.feed_steps(0), &plan.classify_steps(0)}) {
-    for (const Step& step : *program) steps.push_back(&step);
+  for (const Program* part : {&program.feed, &program.classify}) {
+    for (const Step& step : part->threads.front()) {
+      if (!step.is_barrier()) steps.push_back(&step);
+    }
   }
   return steps;
 }
@@ -84,7 +68,9 @@ std::vector<const Step*> token_steps(const Plan& plan) {
 Profile count_token(Engine& engine) {
   Profile profile;
   profile.tokens = 1;
-  for (const Step* step : token_steps(engine.plan())) add_call(profile, *step->kernel, step->args, 0);
+  for (const Step* step : token_steps(engine.token_program())) {
+    add_call(profile, *step->target.kernel, step->args, 0);
+  }
   return profile;
 }
 
@@ -95,9 +81,10 @@ Profile profile_token(Engine& engine, int position) {
   constexpr int kMost = 1000;
   const std::vector<TokenId> tokens = some_tokens(position + 1, engine.config().vocab_size);
   if (position > 0) engine.feed_all(std::span(tokens).first(static_cast<std::size_t>(position)), 0);
-  engine.plan().cursor() = {tokens.back(), position};
+  engine.sequence().cut(position);
+  engine.place({&engine.sequence(), tokens.back(), true});
 
-  const std::vector<const Step*> steps = token_steps(engine.plan());
+  const std::vector<const Step*> steps = token_steps(engine.token_program());
   std::vector<std::vector<double>> times(steps.size());
   for (std::vector<double>& of_step : times) of_step.reserve(kMost);
   const double cost = clock_cost();
@@ -106,7 +93,7 @@ Profile profile_token(Engine& engine, int position) {
        ++turn) {
     auto before = Clock::now();
     for (std::size_t i = 0; i < steps.size(); ++i) {
-      steps[i]->entry(steps[i]->args, steps[i]->key);
+      steps[i]->target.call(steps[i]->args);
       const auto after = Clock::now();
       times[i].push_back(Seconds(after - before).count());
       before = after;
@@ -117,7 +104,7 @@ Profile profile_token(Engine& engine, int position) {
   profile.position = position;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     profile.steps.push_back(std::max(median(times[i]) - cost, 0.0));
-    add_call(profile, *steps[i]->kernel, steps[i]->args, profile.steps.back());
+    add_call(profile, *steps[i]->target.kernel, steps[i]->args, profile.steps.back());
   }
   return profile;
 }
@@ -140,15 +127,25 @@ double token_seconds(Engine& engine, int position) {
 }
 
 Profile profile_prompt(Engine& engine, int n_tokens) {
-  assert(engine.threads() == 1 && n_tokens <= engine.prefill().chunk());
+  assert(engine.threads() == 1 && n_tokens <= Engine::kChunk);
   constexpr int kRepeats = 5;
-  const std::vector<TokenId> tokens = some_tokens(n_tokens, engine.config().vocab_size);
   const double cost = clock_cost();
   Profile best;
   for (int i = 0; i < kRepeats; ++i) {
-    Timer timer(cost);
-    engine.prefill().feed_observed(tokens, 0, engine.plan().residual(), engine.team(), timer);
-    if (best.tokens == 0 || timer.profile.seconds < best.seconds) best = std::move(timer.profile);
+    engine.sequence().cut(0);
+    Batch batch;
+    batch.add(engine.sequence(), some_tokens(n_tokens, engine.config().vocab_size),
+              static_cast<std::size_t>(n_tokens));
+    const Rows rows = engine.place(batch.rows());
+    Profile profile;
+    walk_alone(engine.rows_program(n_tokens).feed, rows,
+               [&](const Step&, const Target& target, const void* args) {
+                 const auto start = Clock::now();
+                 target.call(args);
+                 const double seconds = Seconds(Clock::now() - start).count() - cost;
+                 add_call(profile, *target.kernel, args, std::max(seconds, 0.0));
+               });
+    if (best.tokens == 0 || profile.seconds < best.seconds) best = std::move(profile);
     best.tokens = n_tokens;
   }
   return best;

@@ -28,8 +28,8 @@ struct Profile {
   const KernelProfile* find(const jit::KernelInfo& kernel) const;
 };
 
-// Returns what one token calls, feed and classify, by the plan's first thread.
-std::vector<const Step*> token_steps(const Plan& plan);
+// What one token calls, feed and classify, by the first thread.
+std::vector<const Step*> token_steps(const TokenProgram& program);
 
 // The calls that one token would make, without running them: for tiers that this CPU lacks.
 Profile count_token(Engine& engine);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <set>
 
 #include "jit/base/scalar_math.h"
 #include "jit/kernels/kv_layout.h"
@@ -46,20 +47,10 @@ struct Outputs {
     return {{Output::Type::u16, args.out.codes, jit::rounded_bytes(key.n) / 2}};
   }
   std::vector<Output> operator()(const jit::MatvecKey& key, const jit::MatvecArgs& args) const {
-    return product(key, args, key.tokens);
+    return products(key, args, key.tokens);
   }
   std::vector<Output> operator()(const jit::MatmulKey& key, const jit::MatmulArgs& args) const {
-    return product(key, args, args.n_tokens);
-  }
-  template <class Key, class Args>
-  static std::vector<Output> product(const Key& key, const Args& args, std::int64_t n_tokens) {
-    const std::int64_t begin = args.unit_begin * kLanes;
-    const std::int64_t rows = std::min<std::int64_t>(args.unit_end * kLanes, key.rows) - begin;
-    std::vector<Output> outputs;
-    for (std::int64_t t = 0; t < n_tokens; ++t) {
-      outputs.push_back({Output::Type::f32, args.out + t * jit::row_stride(key.rows) + begin, rows});
-    }
-    return outputs;
+    return products(key, args, args.n_tokens);
   }
   std::vector<Output> operator()(const jit::RopeKey& key, const jit::RopeArgs& args) const {
     std::vector<Output> outputs;
@@ -71,13 +62,16 @@ struct Outputs {
   std::vector<Output> operator()(const jit::KvAppendKey& key, const jit::KvAppendArgs& args) const {
     const jit::KvLayout layout(key);
     std::vector<Output> outputs;
-    for (std::int64_t head = 0; head < args.n_kv_heads; ++head) {
-      std::byte* const keys = args.k_cache + head * layout.keys_bytes();
-      std::byte* const values = args.v_cache + head * layout.values_bytes();
-      const std::int64_t end = args.at->pos + args.n_tokens;
-      for (std::int64_t pos = args.at->pos; pos < end; ++pos) add_value(layout, values, pos, outputs);
-      for (std::int64_t pos = args.at->pos / kLanes * kLanes; pos < end; pos += kLanes) {
-        add_keys(layout, keys, pos, outputs);
+    std::set<const std::byte*> seen;  // sixteen positions' keys that several tokens write to
+    for (std::int64_t t = 0; t < args.n_tokens; ++t) {
+      const jit::Cursor& at = args.at[t];
+      std::byte* const page = at.pages[at.pos / jit::kKvPage];
+      const std::int64_t pos = at.pos % jit::kKvPage;
+      for (std::int64_t head = 0; head < args.n_kv_heads; ++head) {
+        std::byte* const keys = page + args.keys_at + head * layout.keys_bytes();
+        add_value(layout, page + args.values_at + head * layout.values_bytes(), pos, outputs);
+        const std::int64_t group = pos / kLanes * kLanes;
+        if (seen.insert(keys + layout.key_at(group, 0)).second) add_keys(layout, keys, group, outputs);
       }
     }
     return outputs;
@@ -96,9 +90,10 @@ struct Outputs {
     const std::int64_t record = jit::attention_record(key.head_dim);
     std::vector<Output> outputs;
     for (int head = 0; head < key.group; ++head) {
-      for (std::int64_t range = args.at->pos / jit::kAttentionRange - args.part; range >= 0;
-           range -= args.parts) {
-        float* const at = args.records + (head * jit::attention_ranges(key.seq_len) + range) * record;
+      const std::int64_t first = key.window > 0 ? std::max(0, args.at->pos - key.window + 1) : 0;
+      for (std::int64_t range = args.at->pos / jit::kAttentionRange - args.part;
+           range >= first / jit::kAttentionRange; range -= args.parts) {
+        float* const at = args.records + (std::int64_t{head} * key.ranges + range) * record;
         outputs.push_back({Output::Type::f32, at, key.head_dim});
         outputs.push_back({Output::Type::f32, at + jit::round_up(key.head_dim, kLanes), 2});
       }
@@ -122,6 +117,17 @@ struct Outputs {
   }
 
  private:
+  // Of units of a matrix and so many tokens.
+  template <class Key, class Args>
+  static std::vector<Output> products(const Key& key, const Args& args, std::int64_t tokens) {
+    const std::int64_t begin = args.unit_begin * kLanes;
+    std::vector<Output> outputs;
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      outputs.push_back({Output::Type::f32, args.out + t * jit::row_stride(key.rows) + begin,
+                         std::min<std::int64_t>(args.unit_end * kLanes, key.rows) - begin});
+    }
+    return outputs;
+  }
   static Output::Type element(const jit::KvLayout& layout) {
     switch (layout.type) {
       case jit::ElementType::f32:
@@ -218,9 +224,9 @@ void compare(const Output& output, const std::byte* generated, VerifyRow& row) {
 }
 
 // Runs each call twice, as generated and as its twin, whose results stand.
-class Verifier : public KernelObserver {
+class Verifier {
  public:
-  void call(const jit::KernelInfo& kernel, const void* args) override {
+  void call(const jit::KernelInfo& kernel, const void* args) {
     const std::vector<Output> outputs = outputs_of(kernel.key, args);
     const std::vector<std::byte> before = save(outputs);
     kernel.entry(args, kernel.key_address());
@@ -235,6 +241,16 @@ class Verifier : public KernelObserver {
       compare(output, at, row);
       at += output.bytes();
     }
+  }
+
+  // All calls of a program.
+  void walk(Program& program, const Rows& rows_at_hand) {
+    walk_alone(program, rows_at_hand,
+               [&](const Step&, const Target& target, const void* args) { call(*target.kernel, args); });
+  }
+  void walk(TokenProgram& program) {
+    walk(program.feed, {});
+    walk(program.classify, {});
   }
 
   std::vector<VerifyRow> rows;
@@ -272,59 +288,56 @@ std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int f
   return count_wrong(tensor, packed, first_tile, [](std::int64_t row) { return row; });
 }
 
-// Compares every call of a token that the plan's threads would make, on this thread alone: what lies between
-// two barriers may run in any order.
-void verify_token(Plan& plan, int threads, jit::Cursor at, Verifier& verifier) {
-  plan.cursor() = at;
-  const auto walk = [&](auto steps_of) {
-    std::vector<std::span<const Step>> left;
-    left.reserve(static_cast<std::size_t>(threads));
-    for (int t = 0; t < threads; ++t) left.emplace_back(steps_of(t));
-    while (std::ranges::any_of(left, [](const auto& steps) { return !steps.empty(); })) {
-      for (std::span<const Step>& steps : left) {
-        for (; !steps.empty() && steps.front().kernel != nullptr; steps = steps.subspan(1)) {
-          verifier.call(*steps.front().kernel, steps.front().args);
-        }
-        if (!steps.empty()) steps = steps.subspan(1);
-      }
-    }
-  };
-  walk([&](int t) -> const std::vector<Step>& { return plan.feed_steps(t); });
-  walk([&](int t) -> const std::vector<Step>& { return plan.classify_steps(t); });
+// Rows of the engine's own sequence from `begin` to `end` of these tokens, all of which want logits.
+void verify_rows(Engine& engine, std::span<const TokenId> tokens, Verifier& verifier) {
+  Batch batch;
+  batch.add(engine.sequence(), tokens, 0);
+  const std::int64_t n = std::ssize(tokens);
+  verifier.walk(engine.rows_program(n).feed, engine.place(batch.rows()));
+  const std::int64_t classified = std::min<std::int64_t>(n, RowState::kClassified);
+  std::copy_n(engine.rows().x, classified * jit::row_stride(engine.config().dim), engine.rows().classified);
+  verifier.walk(engine.rows_program(classified).classify, {classified, {}});
 }
 
 }  // namespace
 
 std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa, const Precision& precision) {
   Engine engine(file, {.isa = isa, .precision = precision});
-  // A chunk, then a token: together far enough to reach the second group of sixteen positions, where the
-  // context allows, and across the end of attention's first range. The chunk is no whole number of token
-  // blocks. Positions before it are zeros.
-  const int n_chunk = std::min(engine.context() - 1, kLanes + 3);
-  const int start = std::clamp(engine.context() - 1 - n_chunk, 0, jit::kAttentionRange - 10);
+  // Steps of different numbers of rows, then a token: together far enough to reach the second group of sixteen
+  // positions, where the context allows, and across the end of attention's first range. The first step's rows are no
+  // whole number of token blocks; the others' are as many as their kernels are made for, since rows that fill up a
+  // step hold anything.
+  constexpr std::int64_t kSteps[] = {kLanes + 3, 4, 8, 16};
+  constexpr int kAll = kLanes + 3 + 4 + 8 + 16 + 1;
+  const int start = std::clamp(engine.context() - kAll, 0, jit::kAttentionRange - 30);
   std::vector<TokenId> tokens;
-  for (int pos = 0; pos <= n_chunk; ++pos) tokens.push_back((pos * 7919 + 1) % engine.config().vocab_size);
-
-  Verifier verifier;
-  Plan& plan = engine.plan();
-  if (n_chunk > 0) {
-    const auto chunk = std::span(tokens).first(static_cast<std::size_t>(n_chunk));
-    engine.prefill().feed_observed(chunk, start, plan.residual(), engine.team(), verifier);
-    engine.prefill().classify_observed(0, n_chunk, engine.team(), verifier);
+  for (int pos = 0; pos < std::min(start + kAll, engine.context()); ++pos) {
+    tokens.push_back((pos * 7919 + 1) % engine.config().vocab_size);
   }
-  const jit::Cursor last{tokens.back(), start + n_chunk};
-  verify_token(plan, 1, last, verifier);
-  verifier.call(*plan.softmax_step().kernel, plan.softmax_step().args);
+  Verifier verifier;
+  const auto all = std::span<const TokenId>(tokens);
+  auto at = static_cast<std::size_t>(start);
+  if (start > 0) engine.feed_all(all.first(at), 0);
+  for (const std::int64_t n : kSteps) {
+    if (at + static_cast<std::size_t>(n) + 1 > all.size()) continue;
+    verify_rows(engine, all.subspan(at, static_cast<std::size_t>(n)), verifier);
+    at += static_cast<std::size_t>(n);
+  }
+  engine.place({&engine.sequence(), all[at], true});
+  const jit::Cursor last = engine.token_program().cursor();
+  verifier.walk(engine.token_program());
+  const Step& softmax = engine.token_program().softmax_step;
+  verifier.call(*softmax.target.kernel, softmax.args);
 
-  if (engine.kv_cache().positions() <= jit::kAttentionRange) return verifier.rows;
+  if (engine.kv_cache().context() <= jit::kAttentionRange) return verifier.rows;
   // The same token once more, by so many threads that they share heads.
-  const int threads = engine.config().n_kv_heads + 1;
   jit::CodeCache code(isa);
-  Plan shared(engine.config(), engine.weights(), engine.kv_cache(), engine.rope(), engine.tuning(), code,
-              threads);
+  TokenProgram shared({engine.config(), engine.weights(), engine.kv_cache(), engine.rope(), engine.tuning(),
+                       code, engine.config().most(&LayerShape::n_kv_heads) + 1});
   code.publish();
   shared.link();
-  verify_token(shared, threads, last, verifier);
+  shared.cursor() = last;
+  verifier.walk(shared);
   return verifier.rows;
 }
 
@@ -336,12 +349,12 @@ std::int64_t verify_packing(const ModelFile& file, const Precision& precision) {
   for (std::size_t i = 0; i < file.layers.size(); ++i) {
     const LayerTensors& from = file.layers[i];
     const LayerWeights& to = weights.layers[i];
-    const auto rotated = [&](std::int64_t row) { return rotated_row(file.config, row); };
+    const LayerShape& shape = file.config.layer(i);
+    const auto rotated = [&](std::int64_t row) { return rotated_row(shape, row); };
     wrong += count_wrong(from.wq, to.wq, 0, rotated) + count_wrong(from.wk, to.wk, 0, rotated) +
              count_wrong(from.wv, to.wv, 0) + count_wrong(from.wo, to.wo, 0) +
-             count_wrong(from.up, to.gate_up, file.config.gated() ? 1 : 0) +
-             count_wrong(from.down, to.down, 0);
-    if (file.config.gated()) wrong += count_wrong(from.gate, to.gate_up, 0);
+             count_wrong(from.up, to.gate_up, shape.gated() ? 1 : 0) + count_wrong(from.down, to.down, 0);
+    if (shape.gated()) wrong += count_wrong(from.gate, to.gate_up, 0);
   }
   return wrong;
 }

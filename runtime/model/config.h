@@ -1,7 +1,10 @@
 // A Config describes a model beside its weights.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "jit/kernels/epilogue.h"
@@ -34,20 +37,19 @@ struct RopeConfig {
   float magnitude = 1.0F;         // rotated values are multiplied by this, and with YaRN by
                                   // 1 + ln(factor) / 10
   std::vector<float> divisors{};  // (dims / 2) of each pair's frequency, as Llama 3.1 has them; empty: none
+
+  bool operator==(const RopeConfig&) const = default;
 };
 
-// The model's numbers. Readers guarantee: all counts > 0, head_dim even, n_heads % n_kv_heads == 0, and every
-// tensor's shape follows from these.
-struct Config {
-  int dim = 0;
+// One layer's numbers. Readers guarantee: all counts > 0, head_dim even, n_heads % n_kv_heads == 0, and the
+// shapes of the layer's tensors follow from these.
+struct LayerShape {
+  int dim = 0;  // of the residual stream: the same in all layers
   int hidden_dim = 0;
-  int n_layers = 0;
   int n_heads = 0;
   int n_kv_heads = 0;
-  int vocab_size = 0;
-  int seq_len = 0;                 // the longest context the model was made for, in tokens
-  int head_size = 0;               // 0: dim / n_heads, which divides then
-  bool shared_classifier = false;  // the classifier is the embedding
+  int head_size = 0;  // 0: dim / n_heads, which divides then
+  int window = 0;     // positions that a token attends to, its own included; 0: all
   float norm_eps = 1e-5F;
   jit::NormKind norm = jit::NormKind::rms;           // of the residual stream
   jit::Epilogue activation = jit::Epilogue::swiglu;  // what the feed-forward's first half ends with
@@ -57,8 +59,28 @@ struct Config {
   bool gated() const { return is_gated(activation); }
   int rotated_dims() const { return rope.dims > 0 ? rope.dims : head_dim(); }
   int head_dim() const { return head_size > 0 ? head_size : dim / n_heads; }
+  int group() const { return n_heads / n_kv_heads; }  // query heads for each K/V head
   int q_dim() const { return head_dim() * n_heads; }
   int kv_dim() const { return head_dim() * n_kv_heads; }
+};
+
+// The model's numbers: its layers' shape, which most models have in common, and what stands around the
+// layers, whose norm is that of the common shape, too.
+struct Config : LayerShape {
+  int n_layers = 0;
+  int vocab_size = 0;
+  int seq_len = 0;                   // the longest context the model was made for, in tokens
+  bool shared_classifier = false;    // the classifier is the embedding
+  std::vector<LayerShape> layers{};  // (n_layers), where they differ; empty: all have the common shape
+
+  const LayerShape& layer(std::size_t i) const { return layers.empty() ? *this : layers[i]; }
+  // The largest that a layer has, by a function or a member: config.most(&LayerShape::q_dim).
+  template <class Number>
+  int most(Number number) const {
+    int largest = std::invoke(number, static_cast<const LayerShape&>(layer(0)));
+    for (const LayerShape& shape : layers) largest = std::max(largest, std::invoke(number, shape));
+    return largest;
+  }
 };
 
 }  // namespace llamajit

@@ -9,11 +9,11 @@ jit::SourceMatrix source(const Tensor& tensor) {
   return {tensor.format, tensor.rows, tensor.cols, tensor.data, tensor.scales};
 }
 
-std::int64_t rotated_row(const Config& config, std::int64_t row) {
-  if (config.rope.pairs == RopeConfig::Pairs::adjacent) return row;
-  const std::int64_t at = row % config.head_dim();
-  if (at >= config.rotated_dims()) return row;
-  return row - at + at / 2 + at % 2 * (config.rotated_dims() / 2);
+std::int64_t rotated_row(const LayerShape& shape, std::int64_t row) {
+  if (shape.rope.pairs == RopeConfig::Pairs::adjacent) return row;
+  const std::int64_t at = row % shape.head_dim();
+  if (at >= shape.rotated_dims()) return row;
+  return row - at + at / 2 + at % 2 * (shape.rotated_dims() / 2);
 }
 
 void ModelFile::check_intact() const {

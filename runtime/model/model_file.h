@@ -54,7 +54,7 @@ struct LayerTensors {
 // The row of a query's or key's matrix in the file, or the value of a vector that goes with it, that is
 // number `row` of the packed one, where the two of each rotated pair stand side by side: attention's scores
 // are the same for every order of a head's dimensions that queries and keys share.
-std::int64_t rotated_row(const Config& config, std::int64_t row);
+std::int64_t rotated_row(const LayerShape& shape, std::int64_t row);
 
 struct ModelFile {
   std::vector<MappedFile> parts;  // one, or those of a split file; own the bytes that views point into,

@@ -1,10 +1,12 @@
 // Keys and values of a cache as plain numbers, and caches of random ones.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -38,28 +40,49 @@ inline double value_value(const jit::KvLayout& layout, const std::byte* values, 
                          : element;
 }
 
-// Every position of `n_heads` heads holds numbers from [-magnitude, magnitude).
-inline std::vector<std::byte> random_keys(const jit::KvLayout& layout, int n_heads, CallMemory& memory,
-                                          float magnitude = 1) {
-  std::vector<std::byte> keys(static_cast<std::size_t>(n_heads * layout.keys_bytes()));
-  for (int head = 0; head < n_heads; ++head) {
-    for (int pos = 0; pos < layout.seq_len; ++pos) {
-      const auto x = memory.random_floats(static_cast<std::size_t>(layout.head_dim), -magnitude, magnitude);
-      layout.write_key(keys.data() + head * layout.keys_bytes(), pos, x.data());
+// A sequence's pages of one layer: the heads' keys, behind them their values.
+struct PagesOfLayer {
+  jit::KvLayout layout;
+  int n_heads;
+  std::vector<std::vector<std::byte>> pages;
+
+  std::int64_t values_at() const { return n_heads * layout.keys_bytes(); }
+  std::byte* keys(int page, int head) { return data(page) + head * layout.keys_bytes(); }
+  std::byte* values(int page, int head) { return data(page) + values_at() + head * layout.values_bytes(); }
+  std::byte* data(int page) { return pages[static_cast<std::size_t>(page)].data(); }
+};
+
+// So many positions hold numbers from [-magnitude, magnitude), the others of the last page zeros.
+inline PagesOfLayer random_pages(const jit::KvLayout& layout, int n_heads, int positions, CallMemory& memory,
+                                 float magnitude = 1) {
+  const auto page_bytes = static_cast<std::size_t>(n_heads * (layout.keys_bytes() + layout.values_bytes()));
+  const auto n_pages = static_cast<std::size_t>(jit::divide_up(positions, jit::kKvPage));
+  PagesOfLayer result{layout, n_heads, {n_pages, std::vector<std::byte>(page_bytes)}};
+  const auto x = [&] {
+    return memory.random_floats(static_cast<std::size_t>(layout.head_dim), -magnitude, magnitude);
+  };
+  for (int pos = 0; pos < positions; ++pos) {
+    const int page = pos / jit::kKvPage;
+    for (int head = 0; head < n_heads; ++head) {
+      layout.write_key(result.keys(page, head), pos % jit::kKvPage, x().data());
+      layout.write_value(result.values(page, head), pos % jit::kKvPage, x().data());
     }
   }
-  return keys;
+  return result;
 }
-inline std::vector<std::byte> random_values(const jit::KvLayout& layout, int n_heads, CallMemory& memory,
-                                            float magnitude = 1) {
-  std::vector<std::byte> values(static_cast<std::size_t>(n_heads * layout.values_bytes()));
-  for (int head = 0; head < n_heads; ++head) {
-    for (int pos = 0; pos < layout.seq_len; ++pos) {
-      const auto x = memory.random_floats(static_cast<std::size_t>(layout.head_dim), -magnitude, magnitude);
-      layout.write_value(values.data() + head * layout.values_bytes(), pos, x.data());
-    }
-  }
-  return values;
+
+// The pages in a call's memory as "page0", "page1" …, the last one first, so that they do not follow each
+// other, and their table. Pointers differ from run to run, so that nobody compares them.
+inline std::byte** table_of(const std::vector<std::vector<std::byte>>& pages, CallMemory& memory,
+                            const std::string& name = "page") {
+  std::byte** const table = memory.scratch<std::byte*>(name + "s", pages.size());
+  for (std::size_t i = pages.size(); i-- > 0;) table[i] = memory.copy_of(name + std::to_string(i), pages[i]);
+  return table;
+}
+inline const jit::Cursor* cursors(const std::vector<jit::Cursor>& at, CallMemory& memory) {
+  jit::Cursor* const to = memory.scratch<jit::Cursor>("at", at.size());
+  std::copy(at.begin(), at.end(), to);
+  return to;
 }
 
 }  // namespace llamajit::test

@@ -71,8 +71,9 @@ class Reference {
     }
     for (std::size_t layer = 0; layer < file_.layers.size(); ++layer) {
       const LayerTensors& l = file_.layers[layer];
+      shape_ = &c_.layer(layer);
       const Vector att = attention(l, layer, normed(x, l.att_norm, l.att_norm_bias));
-      if (c_.parallel_residual) {
+      if (shape_->parallel_residual) {
         const Vector ffn = feed_forward(l, normed(x, l.ffn_norm, l.ffn_norm_bias));
         add(x, att);
         add(x, ffn);
@@ -93,19 +94,19 @@ class Reference {
     normalise(x, c_.norm, double{c_.norm_eps}, weight, bias);
     return x;
   }
-  std::size_t head_dim() const { return static_cast<std::size_t>(c_.head_dim()); }
+  std::size_t head_dim() const { return static_cast<std::size_t>(shape_->head_dim()); }
 
   void rotate_heads(Vector& x, const Tensor& norm) const {
-    const std::size_t dims = static_cast<std::size_t>(c_.rotated_dims());
+    const std::size_t dims = static_cast<std::size_t>(shape_->rotated_dims());
     for (std::size_t first = 0; first < x.size(); first += head_dim()) {
       const std::span<double> head(&x[first], head_dim());
-      if (norm.exists()) normalise(head, jit::NormKind::rms, double{c_.norm_eps}, norm, {});
+      if (norm.exists()) normalise(head, jit::NormKind::rms, double{shape_->norm_eps}, norm, {});
       for (std::size_t i = 0; i < dims / 2; ++i) {
-        const bool halves = c_.rope.pairs == RopeConfig::Pairs::halves;
+        const bool halves = shape_->rope.pairs == RopeConfig::Pairs::halves;
         double& a = head[halves ? i : 2 * i];
         double& b = head[halves ? i + dims / 2 : 2 * i + 1];
-        const double angle =
-            position_ * std::pow(c_.rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(dims));
+        const double angle = position_ * std::pow(shape_->rope.theta,
+                                                  -2.0 * static_cast<double>(i) / static_cast<double>(dims));
         const double turned = a * std::cos(angle) - b * std::sin(angle);
         b = b * std::cos(angle) + a * std::sin(angle);
         a = turned;
@@ -122,17 +123,21 @@ class Reference {
     Vector out(q.size());
     for (std::size_t head = 0; head < q.size() / head_dim(); ++head) attend(q, head, layer, out);
     if (l.att_sub_norm.exists()) {
-      normalise(out, jit::NormKind::rms, double{c_.norm_eps}, l.att_sub_norm, {});
+      normalise(out, jit::NormKind::rms, double{shape_->norm_eps}, l.att_sub_norm, {});
     }
     return multiply(l.wo, l.wo_scale, l.wo_bias, out);
   }
 
   void attend(const Vector& q, std::size_t head, std::size_t layer, Vector& out) const {
-    const auto group = static_cast<std::size_t>(c_.n_heads / c_.n_kv_heads);
+    const auto group = static_cast<std::size_t>(shape_->n_heads / shape_->n_kv_heads);
     const std::size_t at = head * head_dim(), at_kv = head / group * head_dim();
     Vector weights;
     double sum = 0;
-    for (const Vector& key : keys_[layer]) {
+    const std::vector<Vector>& keys = keys_[layer];
+    const std::size_t window = shape_->window > 0 ? static_cast<std::size_t>(shape_->window) : keys.size();
+    const std::size_t first = keys.size() - std::min(window, keys.size());
+    for (std::size_t p = first; p < keys.size(); ++p) {
+      const Vector& key = keys[p];
       double score = 0;
       for (std::size_t i = 0; i < head_dim(); ++i) score += q[at + i] * key[at_kv + i];
       weights.push_back(std::exp(score / std::sqrt(static_cast<double>(head_dim()))));
@@ -140,22 +145,23 @@ class Reference {
     }
     for (std::size_t p = 0; p < weights.size(); ++p) {
       for (std::size_t i = 0; i < head_dim(); ++i) {
-        out[at + i] += weights[p] / sum * values_[layer][p][at_kv + i];
+        out[at + i] += weights[p] / sum * values_[layer][first + p][at_kv + i];
       }
     }
   }
 
   Vector feed_forward(const LayerTensors& l, const Vector& x) const {
-    const Vector gate = c_.gated() ? multiply(l.gate, l.gate_scale, {}, x) : Vector();
-    Vector hidden = activated(c_.activation, gate, multiply(l.up, l.up_scale, l.up_bias, x));
+    const Vector gate = shape_->gated() ? multiply(l.gate, l.gate_scale, {}, x) : Vector();
+    Vector hidden = activated(shape_->activation, gate, multiply(l.up, l.up_scale, l.up_bias, x));
     if (l.ffn_sub_norm.exists()) {
-      normalise(hidden, jit::NormKind::rms, double{c_.norm_eps}, l.ffn_sub_norm, {});
+      normalise(hidden, jit::NormKind::rms, double{shape_->norm_eps}, l.ffn_sub_norm, {});
     }
     return multiply(l.down, l.down_scale, l.down_bias, hidden);
   }
 
   const ModelFile& file_;
   const Config& c_;
+  const LayerShape* shape_ = nullptr;               // of the layer at hand
   std::vector<std::vector<Vector>> keys_, values_;  // of each layer and position
   double position_ = 0;
 };

@@ -12,17 +12,20 @@ using jit::KernelKey;
 void add_attention(std::vector<KernelKey>& keys) {
   for (const ElementType type : {ElementType::f32, ElementType::f16, ElementType::bf16, ElementType::q8_0}) {
     for (const int head_dim : {8, 48}) {
-      keys.emplace_back(jit::KvAppendKey{type, head_dim, 256});
+      keys.emplace_back(jit::KvAppendKey{type, head_dim});
       for (const int group : {1, 2, 7}) {
-        keys.emplace_back(jit::AttentionKey{type, head_dim, group, 256});
-        keys.emplace_back(jit::AttentionKey{type, head_dim, group, 1024});
-        keys.emplace_back(jit::AttentionRangesKey{type, head_dim, group, 1024});
-        keys.emplace_back(jit::AttentionKey{type, head_dim, group, 1024, 4, 512});
+        keys.emplace_back(jit::AttentionKey{type, head_dim, group, true});
+        keys.emplace_back(jit::AttentionKey{type, head_dim, group, false});
+        keys.emplace_back(jit::AttentionKey{type, head_dim, group, false, 1, 0, 300});
+        keys.emplace_back(jit::AttentionRangesKey{type, head_dim, group, 4});
+        keys.emplace_back(jit::AttentionRangesKey{type, head_dim, group, 4, 300});
+        keys.emplace_back(jit::AttentionKey{type, head_dim, group, false, 4, 512});
       }
     }
   }
-  keys.emplace_back(jit::KvAppendKey{ElementType::f32, 256, 48});
-  for (const int head_dim : {8, 48}) keys.emplace_back(jit::AttentionMergeKey{head_dim, 1024});
+  keys.emplace_back(jit::KvAppendKey{ElementType::f32, 256});
+  for (const int head_dim : {8, 48}) keys.emplace_back(jit::AttentionMergeKey{head_dim, 4});
+  keys.emplace_back(jit::AttentionMergeKey{8, 4, 300});
 }
 
 void add_products(std::vector<KernelKey>& keys, Format format, int cols) {

@@ -1,6 +1,7 @@
 // llamajit bench: how fast a model, or a kernel alone, runs here, and how fast it could.
 #include "runtime/measure/bench.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -23,9 +24,10 @@ namespace {
 
 struct BenchOptions {
   std::string model;
-  int prefill = 128;
-  int decode = 128;
-  int depth = 0;
+  std::vector<int> prefill{128};
+  std::vector<int> decode{128};
+  std::vector<int> depth{0};
+  std::vector<int> batch{1};
   std::vector<int> threads;
   int repeats = 3;
   std::optional<std::string> isa;
@@ -86,10 +88,19 @@ class Progress {
   int run_ = 0;
 };
 
+// Each prefill and each decode at each depth, decodes with each number of sequences.
 std::vector<BenchTest> tests_of(const BenchOptions& options) {
   std::vector<BenchTest> tests;
-  if (options.prefill > 0) tests.push_back({BenchTest::Kind::prefill, options.prefill, options.depth});
-  if (options.decode > 0) tests.push_back({BenchTest::Kind::decode, options.decode, options.depth});
+  for (const int depth : options.depth) {
+    for (const int tokens : options.prefill) {
+      if (tokens > 0) tests.push_back({BenchTest::Kind::prefill, tokens, depth});
+    }
+    for (const int tokens : options.decode) {
+      for (const int batch : options.batch) {
+        if (tokens > 0) tests.push_back({BenchTest::Kind::decode, tokens, depth, batch});
+      }
+    }
+  }
   return tests;
 }
 
@@ -102,8 +113,13 @@ Report measure(const BenchOptions& options) {
   for (const int threads : options.threads) {
     const auto start = Clock::now();
     const ModelFile file = read_model(options.model);
-    Engine engine(file, {isa, threads, 0, options.precision, remembered_tuning(isa, threads),
-                         publication_options(options.inspection)});
+    const int most = std::ranges::max(options.batch);
+    Engine engine(file, {.isa = isa,
+                         .threads = threads,
+                         .precision = options.precision,
+                         .tuning = remembered_tuning(isa, threads),
+                         .publication = publication_options(options.inspection),
+                         .sequences = most > 1 ? most + 1 : 1});
     log_publication(engine.publication());
     engine.feed(1, 0, true);
     if (report.results.empty()) {
@@ -131,6 +147,8 @@ std::string as_json(const BenchOptions& options, const Report& report) {
     const bool decode = r.test.kind == BenchTest::Kind::decode;
     json["tests"].push_back({{"name", r.test.name()},
                              {"threads", r.threads},
+                             {"depth", r.test.depth},
+                             {"batch", r.test.batch},
                              {"tokens_per_second", r.tokens_per_second},
                              {"stddev", r.deviation},
                              {"bytes_per_token", r.bytes_per_token},
@@ -150,20 +168,21 @@ std::string as_table(const BenchOptions& options, const Report& report) {
       "MiB\n",
       options.model, report.tier, report.loaded.load_ms, report.loaded.pack_ms, report.loaded.kernels,
       report.loaded.code_bytes, report.loaded.emit_ms, static_cast<double>(peak_memory()) / (1 << 20));
-  out += fmt::format("{:<14} {:>7} {:>20} {:>12} {:>16} {:>7}\n", "test", "threads", "tok/s", "reached",
-                     "limit", "share");
+  out += fmt::format("{:<14} {:>7} {:>5} {:>20} {:>12} {:>16} {:>7}\n", "test", "threads", "batch", "tok/s",
+                     "reached", "limit", "share");
   for (const BenchResult& r : report.results) {
     const bool decode = r.test.kind == BenchTest::Kind::decode;
     const double reached = decode ? r.bytes_per_second() : r.operations_per_token * r.tokens_per_second;
-    out += fmt::format("{:<14} {:>7} {:>11.1f} ± {:>6.1f} {:>12.1f} {:>10.1f} {:>5} {:>6.1f}%\n",
-                       r.test.name(), r.threads, r.tokens_per_second, r.deviation, reached / 1e9,
-                       r.limit / 1e9, decode ? "GB/s" : "GOP/s", 100 * r.limit_share);
+    out += fmt::format(
+        "{:<14} {:>7} {:>5} {:>11.1f} ± {:>6.1f} {:>12.1f} {:>10.1f} {:>5} {:>6.1f}%{}\n", r.test.name(),
+        r.threads, r.test.batch, r.tokens_per_second, r.deviation, reached / 1e9, r.limit / 1e9,
+        decode ? "GB/s" : "GOP/s", 100 * r.limit_share,
+        r.test.batch > 1 ? fmt::format(", each {:.1f} tok/s", r.tokens_per_second / r.test.batch) : "");
   }
   return out;
 }
 
 // --- a kernel
-// ----------------------------------------------------------------------------------------------------
 
 std::vector<KernelBench> measure_kernel(const BenchOptions& options, jit::Isa isa) {
   const ProductShape shape = parse_product_shape(*options.kernel);
@@ -249,14 +268,21 @@ void add_bench(CLI::App& app, Command& command) {
       ->check(CLI::Range(1, 1 << 20))
       ->needs(kernel)
       ->capture_default_str();
-  sub->add_option("-p,--n-prompt", o->prefill, "Tokens of a prefill run; 0: none")
+  sub->add_option("-p,--n-prompt", o->prefill, "Tokens of a prefill run, as in 128,512; 0: none")
+      ->delimiter(',')
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  sub->add_option("-n,--n-gen", o->decode, "Tokens of a decode run; 0: none")
+  sub->add_option("-n,--n-gen", o->decode, "Tokens of a decode run, as in 16,64; 0: none")
+      ->delimiter(',')
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  sub->add_option("-d,--n-depth", o->depth, "Positions in the cache before the run")
+  sub->add_option("-d,--n-depth", o->depth, "Positions in the cache before the run, as in 0,1024")
+      ->delimiter(',')
       ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  sub->add_option("--batch", o->batch, "Sequences that decode together, as in 1,2,4,8")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   sub->add_option("-t,--threads", o->threads, "Numbers of threads, as in 1,2")
       ->delimiter(',')

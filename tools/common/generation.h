@@ -7,8 +7,8 @@
 
 #include "jit/base/isa.h"
 #include "runtime/forward/engine.h"
+#include "runtime/generate/generate.h"
 #include "runtime/generate/sampler.h"
-#include "runtime/generate/scheduler.h"
 #include "tools/common/inspection.h"
 
 namespace llamajit::cli {

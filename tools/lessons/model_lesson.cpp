@@ -41,7 +41,7 @@ std::vector<double> ticks_of_steps(const std::vector<const Step*>& steps) {
          (of_the_clock.size() < kMost && std::chrono::steady_clock::now() - begin < kLongest)) {
     for (std::size_t i = 0; i < steps.size(); ++i) {
       const std::uint64_t start = ticks_now();
-      steps[i]->entry(steps[i]->args, steps[i]->key);
+      steps[i]->target.call(steps[i]->args);
       ticks[i].push_back(static_cast<double>(ticks_now() - start));
     }
     const std::uint64_t start = ticks_now();
@@ -68,8 +68,9 @@ struct Walk {
 Walk walk(Engine& engine, const std::vector<TokenId>& tokens) {
   engine.feed_all(tokens, 0);
   const std::span<const float> logits = engine.logits();
-  Walk walk{token_steps(engine.plan()), {}, {logits.begin(), logits.end()}};
-  engine.plan().cursor() = {tokens.back(), static_cast<std::int32_t>(tokens.size()) - 1};
+  Walk walk{token_steps(engine.token_program()), {}, {logits.begin(), logits.end()}};
+  engine.sequence().cut(static_cast<int>(tokens.size()) - 1);
+  engine.place({&engine.sequence(), tokens.back(), true});
   walk.ticks = ticks_of_steps(walk.steps);
   return walk;
 }
@@ -113,11 +114,11 @@ class ModelLesson {
   // How many steps each layer has, if all layers call the same kernels; otherwise 0.
   std::size_t steps_of_layer() const {
     const auto layers = static_cast<std::size_t>(engine_.config().n_layers);
-    const std::size_t in_layers = engine_.plan().feed_steps(0).size() - 1;
+    const std::size_t in_layers = engine_.token_program().feed.threads.front().size() - 1;
     if (in_layers % layers != 0) return 0;
     const std::size_t each = in_layers / layers;
     for (std::size_t i = 1; i + each < 1 + in_layers; ++i) {
-      if (walk_.steps[i]->kernel != walk_.steps[i + each]->kernel) return 0;
+      if (walk_.steps[i]->target.kernel != walk_.steps[i + each]->target.kernel) return 0;
     }
     return each;
   }
@@ -126,7 +127,7 @@ class ModelLesson {
     heading(fmt::format(fmt::runtime(words_.steps), text_of(tokens_.back()), tokens_.size() - 1,
                         to_string(isa_.tier)));
     TextTable table({words_.step_columns.begin(), words_.step_columns.end()}, "llrrl");
-    const std::size_t fed = engine_.plan().feed_steps(0).size();
+    const std::size_t fed = engine_.token_program().feed.threads.front().size();
     const std::size_t each = steps_of_layer();
     const auto layers = static_cast<std::size_t>(engine_.config().n_layers);
     add_steps(table, words_.begins, 0, 1, 1);
@@ -148,7 +149,7 @@ class ModelLesson {
     for (std::size_t i = begin; i < begin + count; ++i) {
       double ticks = 0;
       for (std::size_t turn = 0; turn < turns; ++turn) ticks += walk_.ticks[i + turn * count];
-      const jit::KernelInfo& kernel = *walk_.steps[i]->kernel;
+      const jit::KernelInfo& kernel = *walk_.steps[i]->target.kernel;
       table.add({fmt::format("  {}", kernel.name), kernel_shape(kernel.key), fmt::format("{:.0f}", ticks),
                  fmt::format("{:.1f}%", 100 * ticks / walk_.sum()),
                  jit::inspect::kernel_formula(kernel.key)});

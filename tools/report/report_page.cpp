@@ -35,7 +35,7 @@ Facts model_facts(const Report& report) {
           {"Context", grouped(engine.context()) + " tokens"},
           {"Classifier", c.shared_classifier ? "the embedding's matrix" : "its own matrix"},
           {"Weights, packed", grouped(static_cast<std::int64_t>(engine.weights().bytes())) + " bytes"},
-          {"Keys and values", std::string(jit::to_string(engine.kv_cache().layout().type))}};
+          {"Keys and values", std::string(jit::to_string(engine.kv_cache().type()))}};
 }
 
 Facts machine_facts(const Report& report) {

@@ -13,7 +13,7 @@ namespace {
 
 // A kernel's place in a branch, in all layers together.
 struct Box {
-  std::string_view role;
+  Role role;
   const jit::KernelInfo* kernel;
   double seconds = 0;
   int calls = 0;
@@ -25,50 +25,6 @@ struct Path {
   std::vector<Branch> layer;  // those of one layer, one after the other
   Branch classify;
 };
-
-bool adds_to_stream(const jit::KernelKey& key) {
-  const auto* matvec = std::get_if<jit::MatvecKey>(&key);
-  return matvec != nullptr && matvec->epilogue == jit::Epilogue::add;
-}
-
-bool attends(const Branch& branch) {
-  return std::ranges::any_of(
-      branch, [](const Box& box) { return std::holds_alternative<jit::AttentionKey>(box.kernel->key); });
-}
-
-std::string_view matvec_role(const jit::MatvecKey& key, const Branch& branch, std::ptrdiff_t products) {
-  constexpr std::string_view kProjections[] = {"q", "k", "v"};
-  if (is_gated(key.epilogue)) return "gate, up";
-  if (key.epilogue == jit::Epilogue::gelu) return "up";
-  if (key.epilogue == jit::Epilogue::add) return attends(branch) ? "o" : "down";
-  if (!attends(branch)) return "classifier";
-  return products < std::ssize(kProjections) ? kProjections[products] : "product";
-}
-
-// Says what each kernel is for, once the whole branch is known.
-void name_roles(Branch& branch) {
-  std::ptrdiff_t products = 0;
-  std::ptrdiff_t ropes = 0;
-  for (Box& box : branch) {
-    if (const auto* key = std::get_if<jit::MatvecKey>(&box.kernel->key)) {
-      box.role = matvec_role(*key, branch, products++);
-    } else if (std::holds_alternative<jit::RopeKey>(box.kernel->key)) {
-      box.role = ropes++ == 0 ? "rope of q" : "rope of k";
-    } else if (std::holds_alternative<jit::NormKey>(box.kernel->key)) {
-      box.role = "norm";
-    } else if (std::holds_alternative<jit::QuantizeKey>(box.kernel->key)) {
-      box.role = "quantize";
-    } else if (std::holds_alternative<jit::KvAppendKey>(box.kernel->key)) {
-      box.role = "append k, v";
-    } else if (std::holds_alternative<jit::AttentionKey>(box.kernel->key)) {
-      box.role = "attention";
-    } else if (std::holds_alternative<jit::ArgmaxKey>(box.kernel->key)) {
-      box.role = "argmax";
-    } else {
-      box.role = "embed";
-    }
-  }
-}
 
 // Layers that call the same kernels in the same order are drawn as one; what differs stands beside it.
 void add_branch(std::vector<Branch>& branches, const Branch& added) {
@@ -88,14 +44,13 @@ void add_branch(std::vector<Branch>& branches, const Branch& added) {
 Path path_of(const Report& report) {
   Path path;
   Branch branch;
-  const std::vector<const Step*> steps = token_steps(report.engine.plan());
+  const std::vector<const Step*> steps = token_steps(report.engine.token_program());
   const std::vector<double>& seconds = report.kernels.token.steps;
   for (std::size_t i = 0; i < steps.size(); ++i) {
-    const jit::KernelInfo* kernel = steps[i]->kernel;
-    branch.push_back({"", kernel, seconds.empty() ? 0 : seconds[i], 1});
-    const bool embeds = std::holds_alternative<jit::EmbedKey>(kernel->key);
-    if (!embeds && !adds_to_stream(kernel->key)) continue;
-    if (embeds) {
+    const Role role = steps[i]->role;
+    branch.push_back({role, steps[i]->target.kernel, seconds.empty() ? 0 : seconds[i], 1});
+    if (role != Role::embed && !adds_to_stream(role)) continue;
+    if (role == Role::embed) {
       path.embed = std::move(branch);
     } else {
       add_branch(path.layer, branch);
@@ -103,9 +58,6 @@ Path path_of(const Report& report) {
     branch.clear();
   }
   path.classify = std::move(branch);
-  name_roles(path.embed);
-  std::ranges::for_each(path.layer, name_roles);
-  name_roles(path.classify);
   return path;
 }
 
@@ -154,13 +106,15 @@ class PathWriter {
     html_.close();
   }
 
-  static bool is_projection(const Box& box) { return box.role == "q" || box.role == "k" || box.role == "v"; }
+  static bool is_projection(const Box& box) {
+    return box.role == Role::q || box.role == Role::k || box.role == Role::v;
+  }
 
   void box(const Box& box) {
     const double share = report_.measurements ? box.seconds / report_.kernels.token.seconds : 0;
     // The eye sees areas: the root lets small shares still differ.
     html_.open("div", {{"class", "box"}, {"style", heat(std::sqrt(share))}});
-    html_.open("p").element("b", box.role);
+    html_.open("p").element("b", to_string(box.role));
     if (report_.measurements) html_.element("span", percent(share), {{"class", "share"}});
     html_.close();
     html_.open("p", {{"class", "name"}});

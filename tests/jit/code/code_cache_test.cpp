@@ -179,7 +179,7 @@ TEST(GenerateCode, IsTheSameAtAnotherAddress) {
 }
 
 TEST(GenerateCode, AKernelTooLongIsNamed) {
-  const KernelKey key = jit::KvAppendKey{jit::ElementType::f32, 1'000'000, 16};
+  const KernelKey key = jit::KvAppendKey{jit::ElementType::f32, 1'000'000};
   EXPECT_THAT([&] { generate_code(Isa{Tier::avx2}, key); },
               testing::ThrowsMessage<std::runtime_error>(
                   testing::AllOf(testing::HasSubstr(kernel_name(key)), testing::HasSubstr("avx2"))));

@@ -30,35 +30,38 @@ using jit::KvLayout;
 
 constexpr int kSeqLen = 1040;  // five ranges, the last of sixteen positions
 
+constexpr int kRanges = jit::attention_ranges(kSeqLen);
+
 struct Inputs {
   std::vector<float> q;
-  std::vector<std::byte> keys, values;
+  PagesOfLayer cache;
 };
 
 Inputs random_inputs(const AttentionRangesKey& key, float magnitude) {
   CallMemory source(Edge::back, static_cast<std::uint64_t>(key.head_dim));
-  const KvLayout layout(key);
   return {source.random_floats(static_cast<std::size_t>(key.group * key.head_dim), -magnitude, magnitude),
-          random_keys(layout, 1, source), random_values(layout, 1, source)};
+          random_pages(KvLayout(key), 1, kSeqLen, source)};
 }
 
-std::size_t records_floats(int n_heads, int head_dim, int seq_len) {
-  return static_cast<std::size_t>(n_heads * jit::attention_ranges(seq_len) * jit::attention_record(head_dim));
+std::size_t records_floats(int n_heads, int head_dim, int ranges) {
+  return static_cast<std::size_t>(n_heads * ranges * jit::attention_record(head_dim));
 }
 
 // The twins, one after the other, as threads would; then what one thread makes of the same.
-void expect_parts_make_the_whole(const AttentionRangesKey& key, const Inputs& in, int position, int parts) {
+void expect_parts_make_the_whole(const AttentionRangesKey& key, Inputs& in, int position, int parts) {
   std::vector<float> scratch(static_cast<std::size_t>(key.whole().scratch_floats()));
   std::vector<float> whole(in.q.size()), merged(in.q.size());
-  const Cursor at{-1, position};
-  reference(key.whole(), AttentionArgs{in.q.data(), in.keys.data(), in.values.data(), whole.data(),
-                                       scratch.data(), &at, 1});
-  std::vector<float> records(records_floats(key.group, key.head_dim, key.seq_len), -1e30F);
+  std::vector<std::byte*> table;
+  for (std::vector<std::byte>& page : in.cache.pages) table.push_back(page.data());
+  const Cursor at{-1, position, table.data()};
+  reference(key.whole(),
+            AttentionArgs{in.q.data(), whole.data(), scratch.data(), &at, 0, in.cache.values_at(), 1});
+  std::vector<float> records(records_floats(key.group, key.head_dim, key.ranges), -1e30F);
   for (int part = 0; part < parts; ++part) {
-    reference(key, AttentionRangesArgs{in.q.data(), in.keys.data(), in.values.data(), records.data(),
-                                       scratch.data(), &at, part, parts});
+    reference(key, AttentionRangesArgs{in.q.data(), records.data(), scratch.data(), &at, 0,
+                                       in.cache.values_at(), part, parts});
   }
-  reference(AttentionMergeKey{key.head_dim, key.seq_len},
+  reference(AttentionMergeKey{key.head_dim, key.ranges, key.window},
             AttentionMergeArgs{records.data(), merged.data(), &at, key.group});
   for (std::size_t i = 0; i < whole.size(); ++i) {
     ASSERT_EQ(std::bit_cast<std::uint32_t>(whole[i]), std::bit_cast<std::uint32_t>(merged[i]))
@@ -68,43 +71,43 @@ void expect_parts_make_the_whole(const AttentionRangesKey& key, const Inputs& in
 
 class AttentionSplit : public testing::TestWithParam<std::tuple<ElementType, int>> {
  protected:
-  AttentionRangesKey key(int group) const {
-    return {std::get<0>(GetParam()), std::get<1>(GetParam()), group, kSeqLen};
+  AttentionRangesKey key(int group, int window = 0) const {
+    return {std::get<0>(GetParam()), std::get<1>(GetParam()), group, kRanges, window};
   }
 };
 
 TEST_P(AttentionSplit, PartsAreTheirTwins) {
-  for (const int group : {1, 3, 8}) {
+  for (const auto& [group, window] : {std::pair{1, 0}, {3, 0}, {8, 0}, {1, 1}, {3, 300}, {8, 512}}) {
     if (kSanitized && group != 3) continue;
-    const AttentionRangesKey shape = key(group);
+    const AttentionRangesKey shape = key(group, window);
     const Inputs in = random_inputs(shape, 3);
     Kernels kernels(shape);
     for (const auto& [position, parts] : {std::pair{0, 2}, {255, 1}, {256, 2}, {700, 2}, {1039, 4}}) {
       for (int part = 0; part < parts; part += std::max(1, parts - 1)) {
-        kernels.check(
-            1, fmt::format("position {}, part {} of {}", position, part, parts), [&](CallMemory& memory) {
-              AttentionRangesArgs args{};
-              args.q = memory.copy_of("q", in.q);
-              args.k_cache = memory.copy_of("k_cache", in.keys);
-              args.v_cache = memory.copy_of("v_cache", in.values);
-              args.records =
-                  memory.allocate<float>("records", records_floats(group, shape.head_dim, kSeqLen));
-              args.scratch =
-                  memory.scratch("scratch", static_cast<std::size_t>(shape.whole().scratch_floats()));
-              args.at = memory.copy_of("at", std::vector<Cursor>{{-1, position}});
-              args.part = part;
-              args.parts = parts;
-              return args;
-            });
+        kernels.check(1, fmt::format("position {}, part {} of {}", position, part, parts),
+                      [&, position = position, parts = parts](CallMemory& memory) {
+                        AttentionRangesArgs args{};
+                        args.q = memory.copy_of("q", in.q);
+                        args.values_at = in.cache.values_at();
+                        args.records = memory.allocate<float>(
+                            "records", records_floats(shape.group, shape.head_dim, kRanges));
+                        args.scratch = memory.scratch(
+                            "scratch", static_cast<std::size_t>(shape.whole().scratch_floats()));
+                        args.at = cursors({{-1, position, table_of(in.cache.pages, memory)}}, memory);
+                        args.part = part;
+                        args.parts = parts;
+                        return args;
+                      });
       }
     }
   }
 }
 
 TEST_P(AttentionSplit, PartsMakeTheWhole) {
-  for (const auto& [group, magnitude] : {std::pair{1, 1.0F}, {2, 30.0F}}) {
-    const AttentionRangesKey shape = key(group);
-    const Inputs in = random_inputs(shape, magnitude);
+  for (const auto& [group, magnitude, window] :
+       {std::tuple{1, 1.0F, 0}, {2, 30.0F, 0}, {2, 1.0F, 16}, {1, 1.0F, 257}, {2, 3.0F, 600}}) {
+    const AttentionRangesKey shape = key(group, window);
+    Inputs in = random_inputs(shape, magnitude);
     for (const int position : {0, 255, 256, 511, 512, 1039}) {
       if (kSanitized && position != 512) continue;
       for (const int parts : {1, 2, 3, 7}) expect_parts_make_the_whole(shape, in, position, parts);
@@ -128,8 +131,9 @@ class AttentionMerge : public testing::TestWithParam<int> {};
 // Records as ranges leave them, of weights that are alike and of weights that are worlds apart.
 TEST_P(AttentionMerge, IsItsTwin) {
   const int head_dim = GetParam();
-  for (const int seq_len : {272, 512, 2048}) {
-    const AttentionMergeKey key{head_dim, seq_len};
+  for (const auto& [seq_len, window] : {std::pair{272, 0}, {512, 0}, {2048, 0}, {2048, 300}}) {
+    const int ranges = jit::attention_ranges(seq_len);
+    const AttentionMergeKey key{head_dim, ranges, window};
     Kernels kernels(key);
     for (const int n_heads : {1, 2, 5}) {
       for (const int position : {0, 255, 256, seq_len - 1}) {
@@ -138,7 +142,7 @@ TEST_P(AttentionMerge, IsItsTwin) {
                         [&](CallMemory& memory) {
                           const auto record = static_cast<std::size_t>(jit::attention_record(head_dim));
                           const auto behind = static_cast<std::size_t>(jit::round_up(head_dim, jit::kLanes));
-                          auto records = memory.random_floats(records_floats(n_heads, head_dim, seq_len));
+                          auto records = memory.random_floats(records_floats(n_heads, head_dim, ranges));
                           for (std::size_t at = behind; at < records.size(); at += record) {
                             records[at] *= spread;
                             records[at + 1] = 1 + records[at + 1] * records[at + 1] * 100;
@@ -147,7 +151,7 @@ TEST_P(AttentionMerge, IsItsTwin) {
                           args.records = memory.copy_of("records", records);
                           args.out =
                               memory.allocate<float>("out", static_cast<std::size_t>(n_heads * head_dim));
-                          args.at = memory.copy_of("at", std::vector<Cursor>{{-1, position}});
+                          args.at = cursors({{-1, position}}, memory);
                           args.n_heads = n_heads;
                           return args;
                         });

@@ -2,6 +2,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -34,44 +35,46 @@ struct Call {
 // anew; they must not count.
 struct Inputs {
   std::vector<float> q;
-  std::vector<std::byte> keys, values;
+  PagesOfLayer cache;
 };
-Inputs random_inputs(const AttentionKey& key, const Call& call) {
+Inputs random_inputs(const AttentionKey& key, const Call& call, int positions) {
   CallMemory source(Edge::back, static_cast<std::uint64_t>(call.position));
-  const KvLayout layout(key);
   const int n_floats = (key.tokens - 1) * key.token_stride + call.n_kv_heads * key.group * key.head_dim;
   return {source.random_floats(static_cast<std::size_t>(n_floats), -call.magnitude, call.magnitude),
-          random_keys(layout, call.n_kv_heads, source), random_values(layout, call.n_kv_heads, source)};
+          random_pages(KvLayout(key), call.n_kv_heads, positions, source)};
 }
 
 AttentionArgs make(const AttentionKey& key, const Call& call, const Inputs& inputs, CallMemory& memory) {
   AttentionArgs args{};
   args.q = memory.copy_of("q", inputs.q);
-  args.k_cache = memory.copy_of("k_cache", inputs.keys);
-  args.v_cache = memory.copy_of("v_cache", inputs.values);
   args.out = memory.allocate<float>("out", inputs.q.size());
   args.scratch = memory.scratch("scratch", static_cast<std::size_t>(key.scratch_floats()));
-  args.at = memory.copy_of("at", std::vector<Cursor>{{-1, call.position}});
+  args.at = cursors({{-1, call.position, table_of(inputs.cache.pages, memory)}}, memory);
+  args.keys_at = 0;
+  args.values_at = inputs.cache.values_at();
   args.n_kv_heads = call.n_kv_heads;
   return args;
 }
 
 // One query head in double precision.
-void expect_head_is_right(const AttentionKey& key, const Call& call, const CallMemory& result, int head) {
+void expect_head_is_right(const AttentionKey& key, const Call& call, Inputs& inputs, const CallMemory& result,
+                          int head) {
   const auto dim = static_cast<std::size_t>(key.head_dim);
   const KvLayout layout(key);
   const auto q = result.view<float>("q").subspan(static_cast<std::size_t>(head) * dim, dim);
-  const std::byte* const keys =
-      result.view<std::byte>("k_cache").data() + head / key.group * layout.keys_bytes();
-  const std::byte* const values =
-      result.view<std::byte>("v_cache").data() + head / key.group * layout.values_bytes();
-  const auto k = [&](std::size_t p, std::size_t d) {
-    return key_value(layout, keys, static_cast<std::int64_t>(p), static_cast<int>(d));
+  const int kv_head = head / key.group;
+  const auto first = static_cast<std::size_t>(jit::first_seen(call.position, key.window));
+  const auto k = [&](std::size_t i, std::size_t d) {
+    const auto pos = static_cast<int>(first + i);
+    return key_value(layout, inputs.cache.keys(pos / jit::kKvPage, kv_head), pos % jit::kKvPage,
+                     static_cast<int>(d));
   };
-  const auto v = [&](std::size_t p, std::size_t d) {
-    return value_value(layout, values, static_cast<std::int64_t>(p), static_cast<int>(d));
+  const auto v = [&](std::size_t i, std::size_t d) {
+    const auto pos = static_cast<int>(first + i);
+    return value_value(layout, inputs.cache.values(pos / jit::kKvPage, kv_head), pos % jit::kKvPage,
+                       static_cast<int>(d));
   };
-  const auto n = static_cast<std::size_t>(call.position) + 1;
+  const auto n = static_cast<std::size_t>(call.position) + 1 - first;
   std::vector<double> weights(n);
   double score_error = 0, largest = -1e300, sum = 0;
   for (std::size_t p = 0; p < n; ++p) {
@@ -108,16 +111,18 @@ std::unique_ptr<CallMemory> check_against_twin(Kernels<AttentionKey>& kernels, c
       [&](CallMemory& memory) { return make(key, call, inputs, memory); });
 }
 
-void check(Kernels<AttentionKey>& kernels, const AttentionKey& key, const Call& call) {
-  const auto result = check_against_twin(kernels, key, call, random_inputs(key, call));
+void check(Kernels<AttentionKey>& kernels, const AttentionKey& key, const Call& call, int positions) {
+  Inputs inputs = random_inputs(key, call, positions);
+  const auto result = check_against_twin(kernels, key, call, inputs);
   for (int head = 0; head < call.n_kv_heads * key.group; ++head)
-    expect_head_is_right(key, call, *result, head);
+    expect_head_is_right(key, call, inputs, *result, head);
 }
 
 // Several tokens at once: each tier gives what the twin gives, and the twin what it gives token by token.
-void check_tokens(Kernels<AttentionKey>& kernels, const AttentionKey& key, const Call& call,
-                  const Inputs& inputs) {
+void check_tokens(Kernels<AttentionKey>& kernels, const AttentionKey& key, const Call& call, Inputs& inputs) {
   const auto result = check_against_twin(kernels, key, call, inputs);
+  std::vector<std::byte*> table;
+  for (std::vector<std::byte>& page : inputs.cache.pages) table.push_back(page.data());
   const auto together = result->view<float>("out");
   AttentionKey one = key;
   one.tokens = 1;
@@ -125,10 +130,10 @@ void check_tokens(Kernels<AttentionKey>& kernels, const AttentionKey& key, const
   std::vector<float> out(inputs.q.size());
   std::vector<float> scratch(static_cast<std::size_t>(one.scratch_floats()));
   for (int t = 0; t < key.tokens; ++t) {
-    const Cursor at{-1, call.position + t};
+    const Cursor at{-1, call.position + t, table.data()};
     const int from = t * key.token_stride;
-    reference(one, AttentionArgs{inputs.q.data() + from, inputs.keys.data(), inputs.values.data(),
-                                 out.data() + from, scratch.data(), &at, call.n_kv_heads});
+    reference(one, AttentionArgs{inputs.q.data() + from, out.data() + from, scratch.data(), &at, 0,
+                                 inputs.cache.values_at(), call.n_kv_heads});
     for (int i = from; i < from + call.n_kv_heads * key.group * key.head_dim; ++i) {
       const auto index = static_cast<std::size_t>(i);
       ASSERT_EQ(std::bit_cast<std::uint32_t>(together[index]), std::bit_cast<std::uint32_t>(out[index]))
@@ -139,8 +144,11 @@ void check_tokens(Kernels<AttentionKey>& kernels, const AttentionKey& key, const
 
 class Attention : public testing::TestWithParam<std::tuple<ElementType, int>> {
  protected:
-  AttentionKey key(int group, int seq_len) const {
-    return {std::get<0>(GetParam()), std::get<1>(GetParam()), group, seq_len};
+  AttentionKey key(int group, int positions) const {
+    return {.type = std::get<0>(GetParam()),
+            .head_dim = std::get<1>(GetParam()),
+            .group = group,
+            .one_range = positions <= jit::kAttentionRange};
   }
 };
 
@@ -150,7 +158,7 @@ TEST_P(Attention, EveryGroupAndPosition) {
     Kernels kernels(shape);
     for (int position : {0, 1, 2, 15, 16, 17, 31, 100, 111}) {
       if (kSanitized && position > 40 && group % 4 != 1) continue;
-      check(kernels, shape, {2, position});
+      check(kernels, shape, {2, position}, 112);
     }
   }
 }
@@ -158,8 +166,8 @@ TEST_P(Attention, EveryGroupAndPosition) {
 TEST_P(Attention, KvHeadsAndSharpness) {
   const AttentionKey shape = key(2, 112);
   Kernels kernels(shape);
-  for (int n_kv_heads : {1, 3, 4, 5, 9}) check(kernels, shape, {n_kv_heads, 33});
-  for (float magnitude : {0.0F, 1e-6F, 30.0F, 1000.0F}) check(kernels, shape, {1, 40, magnitude});
+  for (int n_kv_heads : {1, 3, 4, 5, 9}) check(kernels, shape, {n_kv_heads, 33}, 112);
+  for (float magnitude : {0.0F, 1e-6F, 30.0F, 1000.0F}) check(kernels, shape, {1, 40, magnitude}, 112);
 }
 
 // The longer texts take their time in the twins: fewer lengths of heads.
@@ -172,9 +180,9 @@ TEST_P(AttentionRanges, EveryGroupAndPosition) {
     Kernels kernels(shape);
     for (int position : {254, 255, 256, 257, 511, 512, 513, 527}) {
       if (kSanitized && group != 1 && position != 513) continue;
-      check(kernels, shape, {1, position});
+      check(kernels, shape, {1, position}, 528);
     }
-    for (float magnitude : {0.0F, 30.0F, 1000.0F}) check(kernels, shape, {2, 516, magnitude});
+    for (float magnitude : {0.0F, 30.0F, 1000.0F}) check(kernels, shape, {2, 516, magnitude}, 528);
   }
 }
 
@@ -194,7 +202,8 @@ TEST_P(AttentionRanges, SeveralTokens) {
     for (const int position : {0, 32 - tokens, 256 - tokens, 256, 528 - tokens}) {
       if (kSanitized && position != 256) continue;
       const Call call{1, position};
-      check_tokens(kernels, shape, call, random_inputs(shape, call));
+      Inputs inputs = random_inputs(shape, call, 528);
+      check_tokens(kernels, shape, call, inputs);
       if (HasFatalFailure()) return;
     }
   }
@@ -205,7 +214,8 @@ TEST_P(Attention, SeveralTokensAndKvHeads) {
   Kernels kernels(shape);
   for (const int position : {0, 12, 16, 60}) {
     const Call call{3, position};
-    check_tokens(kernels, shape, call, random_inputs(shape, call));
+    Inputs inputs = random_inputs(shape, call, 64);
+    check_tokens(kernels, shape, call, inputs);
     if (HasFatalFailure()) return;
   }
 }
@@ -227,10 +237,10 @@ INSTANTIATE_TEST_SUITE_P(Grid, AttentionRanges,
                          case_name);
 
 TEST(Attention, ShortestAndLongCaches) {
-  for (int seq_len : {16, 32, 240, 256, 272, 1024}) {
-    const AttentionKey key{ElementType::f32, 32, 3, seq_len};
+  for (int positions : {16, 32, 240, 256, 272, 1024}) {
+    const AttentionKey key{ElementType::f32, 32, 3, positions <= jit::kAttentionRange};
     Kernels kernels(key);
-    for (int position : {0, seq_len / 2, seq_len - 1}) check(kernels, key, {2, position});
+    for (int position : {0, positions / 2, positions - 1}) check(kernels, key, {2, position}, positions);
   }
 }
 
@@ -239,18 +249,52 @@ TEST(Attention, ShortestAndLongCaches) {
 TEST(Attention, LaterTokensDoNotShowInAZerosSign) {
   constexpr float kTiny = -1e-45F;  // times less than a half: -0
   for (const auto& [group, tokens] : {std::pair{1, 8}, {2, 4}, {4, 2}, {8, 2}}) {
-    const AttentionKey key = with_tokens({ElementType::f32, 20, group, 528}, tokens, 1);
+    const AttentionKey key = with_tokens({ElementType::f32, 20, group, false}, tokens, 1);
     Kernels kernels(key);
     for (const int position : {16, 256, 512}) {
       const Call call{1, position, 0};
-      Inputs inputs = random_inputs(key, call);
+      Inputs inputs = random_inputs(key, call, 528);
       const KvLayout layout(key);
-      for (int pos = 0; pos < key.seq_len; ++pos) {
+      for (int pos = 0; pos < 528; ++pos) {
         const std::vector<float> values(20, pos < position + tokens - 1 ? kTiny : 1.0F);
-        layout.write_value(inputs.values.data(), pos, values.data());
+        layout.write_value(inputs.cache.values(pos / jit::kKvPage, 0), pos % jit::kKvPage, values.data());
       }
       check_tokens(kernels, key, call, inputs);
       if (HasFatalFailure()) return;
+    }
+  }
+}
+
+// A window, around the ends of groups of sixteen and of ranges. What lies before its group of sixteen is not
+// even read: it is no number here, as are the keys behind the token's position.
+TEST_P(AttentionRanges, Windows) {
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+  for (const int window : {1, 15, 16, 17, 100, 256, 257, 400}) {
+    for (const bool one_range : {true, false}) {
+      AttentionKey shape = key(2, one_range ? 256 : 528);
+      shape.window = window;
+      Kernels kernels(shape);
+      const std::vector<int> positions =
+          one_range ? std::vector{0, 15, 100, 255} : std::vector{31, 256, 272, 411, 527};
+      for (const int position : positions) {
+        if (kSanitized && position % 16 == 15) continue;
+        const Call call{2, position};
+        Inputs inputs = random_inputs(shape, call, one_range ? 256 : 528);
+        check_against_twin(kernels, shape, call, inputs);
+        const std::vector<float> none(static_cast<std::size_t>(shape.head_dim), kNaN);
+        if (shape.type != ElementType::q8_0) {
+          for (int pos = 0; pos < jit::first_seen(position, window) / jit::kLanes * jit::kLanes; ++pos) {
+            for (int head = 0; head < 2; ++head) {
+              inputs.cache.layout.write_key(inputs.cache.keys(pos / jit::kKvPage, head), pos % jit::kKvPage,
+                                            none.data());
+              inputs.cache.layout.write_value(inputs.cache.values(pos / jit::kKvPage, head),
+                                              pos % jit::kKvPage, none.data());
+            }
+          }
+        }
+        const auto result = check_against_twin(kernels, shape, call, inputs);
+        for (int head = 0; head < 4; ++head) expect_head_is_right(shape, call, inputs, *result, head);
+      }
     }
   }
 }

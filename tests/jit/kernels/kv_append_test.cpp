@@ -20,103 +20,88 @@ using jit::Cursor;
 using jit::KvAppendArgs;
 using jit::KvAppendKey;
 
-constexpr int kSeqLen = 48;
-
 using jit::ElementType;
 using jit::KvLayout;
 
-// Position `pos` of each head holds k and v, rounded, and the row's padding zeros; all else is as it was.
-void expect_is_right(const KvAppendKey& key, int n_heads, int pos, const CallMemory& result,
-                     std::vector<std::byte> k_cache, std::vector<std::byte> v_cache) {
+// Pages with a pattern of bytes, so that a stray write shows.
+PagesOfLayer patterned(const KvAppendKey& key, int n_heads, std::size_t n_pages) {
   const KvLayout layout(key);
-  const auto k = result.view<float>("k"), v = result.view<float>("v");
-  for (int head = 0; head < n_heads; ++head) {
-    layout.write_key(k_cache.data() + head * layout.keys_bytes(), pos,
-                     &k[static_cast<std::size_t>(head * key.head_dim)]);
-    layout.write_value(v_cache.data() + head * layout.values_bytes(), pos,
-                       &v[static_cast<std::size_t>(head * key.head_dim)]);
+  const auto bytes = static_cast<std::size_t>(n_heads * (layout.keys_bytes() + layout.values_bytes()));
+  return {layout, n_heads, {n_pages, std::vector<std::byte>(bytes, std::byte{0x5A})}};
+}
+
+// Rows of two sequences: each token at a position of its own, with other things between the rows.
+void check_rows(Kernels<KvAppendKey>& kernels, const KvAppendKey& key, int n_heads,
+                const std::vector<std::pair<int, int>>& places, const std::string& what) {
+  const int stride = n_heads * key.head_dim + 3;
+  const auto n = static_cast<int>(places.size());
+  std::vector<PagesOfLayer> sequences(2, patterned(key, n_heads, 2));
+  const auto result = kernels.check(6, what, [&](CallMemory& memory) {
+    KvAppendArgs args{};
+    const auto values = static_cast<std::size_t>(n * stride);
+    args.k = memory.uniform("k", values);
+    args.v = memory.uniform("v", values);
+    std::byte** const tables[] = {table_of(sequences[0].pages, memory, "a"),
+                                  table_of(sequences[1].pages, memory, "b")};
+    std::vector<Cursor> at;
+    for (const auto& [sequence, pos] : places) at.push_back({-1, pos, tables[sequence]});
+    args.at = cursors(at, memory);
+    args.values_at = sequences[0].values_at();
+    args.n_kv_heads = n_heads;
+    args.n_tokens = n;
+    args.token_stride = stride;
+    return args;
+  });
+  const auto k = result->view<float>("k"), v = result->view<float>("v");
+  for (int t = 0; t < n; ++t) {
+    const auto& [sequence, pos] = places[static_cast<std::size_t>(t)];
+    PagesOfLayer& cache = sequences[static_cast<std::size_t>(sequence)];
+    for (int head = 0; head < n_heads; ++head) {
+      const auto from = static_cast<std::size_t>(t * stride + head * key.head_dim);
+      cache.layout.write_key(cache.keys(pos / jit::kKvPage, head), pos % jit::kKvPage, &k[from]);
+      cache.layout.write_value(cache.values(pos / jit::kKvPage, head), pos % jit::kKvPage, &v[from]);
+    }
   }
-  EXPECT_TRUE(std::ranges::equal(result.view<std::byte>("k_cache"), k_cache))
-      << kernel_name(key) << " at " << pos;
-  EXPECT_TRUE(std::ranges::equal(result.view<std::byte>("v_cache"), v_cache))
-      << kernel_name(key) << " at " << pos;
+  for (const auto& [name, page] : {std::pair{"a0", &sequences[0].pages[0]},
+                                   {"a1", &sequences[0].pages[1]},
+                                   {"b0", &sequences[1].pages[0]},
+                                   {"b1", &sequences[1].pages[1]}}) {
+    EXPECT_TRUE(std::ranges::equal(result->view<std::byte>(name), *page))
+        << kernel_name(key) << ", " << what << name;
+  }
 }
 
 class KvAppend : public testing::TestWithParam<std::tuple<ElementType, int>> {};
 
 TEST_P(KvAppend, WritesItsPositionOnly) {
   const auto [type, head_dim] = GetParam();
-  const KvAppendKey key{type, head_dim, kSeqLen};
-  const KvLayout layout(key);
+  const KvAppendKey key{type, head_dim};
   Kernels kernels(key);
-  for (int n_heads : {1, 2, 5}) {
-    for (int pos : {0, 1, 15, 16, 17, 31, kSeqLen - 1}) {
-      const auto values = static_cast<std::size_t>(n_heads * key.head_dim);
-      // A pattern of bytes stands there before, so that a stray write shows.
-      const std::vector<std::byte> k_cache(static_cast<std::size_t>(n_heads * layout.keys_bytes()),
-                                           std::byte{0x5A});
-      const std::vector<std::byte> v_cache(static_cast<std::size_t>(n_heads * layout.values_bytes()),
-                                           std::byte{0xA5});
-      const auto result =
-          kernels.check(4, fmt::format("{} heads, position {}", n_heads, pos), [&](CallMemory& memory) {
-            KvAppendArgs args{};
-            args.k = memory.uniform("k", values);
-            args.v = memory.uniform("v", values);
-            args.k_cache = memory.copy_of("k_cache", k_cache);
-            args.v_cache = memory.copy_of("v_cache", v_cache);
-            args.at = memory.copy_of("at", std::vector<Cursor>{{-1, pos}});
-            args.n_kv_heads = n_heads;
-            return args;
-          });
-      expect_is_right(key, n_heads, pos, *result, k_cache, v_cache);
+  for (const int n_heads : {1, 2, 5}) {
+    for (const int pos : {0, 1, 15, 16, 17, 31, 255, 256, 300}) {
+      check_rows(kernels, key, n_heads, {{0, pos}}, fmt::format("{} heads, position {}", n_heads, pos));
     }
   }
 }
 
-// Tokens at positions one after the other, with other things between their rows, across groups of sixteen.
+// Tokens at positions one after the other, across groups of sixteen and pages, and tokens of several
+// sequences.
 TEST_P(KvAppend, SeveralTokens) {
   const auto [type, head_dim] = GetParam();
-  const KvAppendKey key{type, head_dim, kSeqLen};
-  const KvLayout layout(key);
+  const KvAppendKey key{type, head_dim};
   Kernels kernels(key);
-  constexpr int kHeads = 2;
-  const int stride = kHeads * head_dim + 3;
-  for (const auto& [pos, n_tokens] : {std::pair{0, 2}, {13, 5}, {0, kSeqLen}}) {
-    std::vector<std::byte> k_cache(static_cast<std::size_t>(kHeads * layout.keys_bytes()), std::byte{0x5A});
-    std::vector<std::byte> v_cache(static_cast<std::size_t>(kHeads * layout.values_bytes()), std::byte{0xA5});
-    const auto values = static_cast<std::size_t>(n_tokens * stride);
-    const auto result =
-        kernels.check(6, fmt::format("{} tokens from position {}", n_tokens, pos), [&](CallMemory& memory) {
-          KvAppendArgs args{};
-          args.k = memory.uniform("k", values);
-          args.v = memory.uniform("v", values);
-          args.k_cache = memory.copy_of("k_cache", k_cache);
-          args.v_cache = memory.copy_of("v_cache", v_cache);
-          args.at = memory.copy_of("at", std::vector<Cursor>{{-1, pos}});
-          args.n_kv_heads = kHeads;
-          args.n_tokens = n_tokens;
-          args.token_stride = stride;
-          return args;
-        });
-    for (int t = 0; t < n_tokens; ++t) {
-      for (int head = 0; head < kHeads; ++head) {
-        const auto from = static_cast<std::size_t>(t * stride + head * head_dim);
-        layout.write_key(k_cache.data() + head * layout.keys_bytes(), pos + t,
-                         &result->view<float>("k")[from]);
-        layout.write_value(v_cache.data() + head * layout.values_bytes(), pos + t,
-                           &result->view<float>("v")[from]);
-      }
-    }
-    EXPECT_TRUE(std::ranges::equal(result->view<std::byte>("k_cache"), k_cache)) << kernel_name(key);
-    EXPECT_TRUE(std::ranges::equal(result->view<std::byte>("v_cache"), v_cache)) << kernel_name(key);
-  }
+  std::vector<std::pair<int, int>> run;
+  for (int pos = 240; pos < 275; ++pos) run.emplace_back(0, pos);
+  check_rows(kernels, key, 2, {{0, 0}, {0, 1}}, "two tokens");
+  check_rows(kernels, key, 2, run, "across pages");
+  check_rows(kernels, key, 2, {{1, 17}, {0, 300}, {1, 18}, {0, 3}, {1, 256}}, "two sequences");
 }
 
 // A value is read back as it was written, but for the type's rounding: half a
 // step of the last place kept, for q8_0 of its block's largest magnitude / 127.
 TEST_P(KvAppend, IsReadBackWithinARounding) {
   const auto [type, head_dim] = GetParam();
-  const KvLayout layout(type, head_dim, kSeqLen);
+  const KvLayout layout(type, head_dim);
   constexpr int kPos = 21;
   CallMemory memory(Edge::back, 9);
   const std::vector<float> x = memory.random_floats(static_cast<std::size_t>(head_dim), -3, 3);
@@ -149,16 +134,15 @@ TEST(KvAppend, RoundsToNearestEven) {
                                       6e-8F,        2.9e-8F,  5.96e-8F,    6.1e-5F,        6.09e-5F,
                                       3.38e38F,     1e-40F,   1.01171875F, 2047.99F,       0.33333F};
   for (ElementType type : kKvTypes) {
-    const KvAppendKey key{type, static_cast<int>(special.size()), 16};
+    const KvAppendKey key{type, static_cast<int>(special.size())};
     const KvLayout layout(key);
     Kernels kernels(key);
     kernels.check(0, "special values", [&](CallMemory& memory) {
       KvAppendArgs args{};
       args.k = memory.copy_of("k", special);
       args.v = memory.copy_of("v", special);
-      args.k_cache = memory.allocate<std::byte>("k_cache", static_cast<std::size_t>(layout.keys_bytes()));
-      args.v_cache = memory.allocate<std::byte>("v_cache", static_cast<std::size_t>(layout.values_bytes()));
-      args.at = memory.copy_of("at", std::vector<Cursor>{{-1, 3}});
+      args.at = cursors({{-1, 3, table_of(patterned(key, 1, 1).pages, memory)}}, memory);
+      args.values_at = layout.keys_bytes();
       args.n_kv_heads = 1;
       return args;
     });
@@ -170,7 +154,7 @@ TEST(KvAppend, UnusualBlocks) {
   constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (const int head_dim : {4, 32, 44, 64}) {
-    const KvAppendKey key{ElementType::q8_0, head_dim, 16};
+    const KvAppendKey key{ElementType::q8_0, head_dim};
     const KvLayout layout(key);
     Kernels kernels(key);
     for (const float odd : {0.0F, -0.0F, 1e-37F, 1e-31F, -3e38F, kNaN, -kNaN, kInfinity, -kInfinity}) {
@@ -181,10 +165,8 @@ TEST(KvAppend, UnusualBlocks) {
           KvAppendArgs args{};
           args.k = memory.copy_of("k", x);
           args.v = memory.copy_of("v", x);
-          args.k_cache = memory.allocate<std::byte>("k_cache", static_cast<std::size_t>(layout.keys_bytes()));
-          args.v_cache =
-              memory.allocate<std::byte>("v_cache", static_cast<std::size_t>(layout.values_bytes()));
-          args.at = memory.copy_of("at", std::vector<Cursor>{{-1, 3}});
+          args.at = cursors({{-1, 3, table_of(patterned(key, 1, 1).pages, memory)}}, memory);
+          args.values_at = layout.keys_bytes();
           args.n_kv_heads = 1;
           return args;
         });

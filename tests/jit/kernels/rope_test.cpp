@@ -72,13 +72,14 @@ TEST_P(Rope, TurnsEachPair) {
   }
 }
 
-// Tokens at positions one after the other, with other things between their rows.
+// Tokens at positions of their own, with other things between their rows.
 TEST_P(Rope, SeveralTokens) {
   const RopeKey key{GetParam()};
   const std::vector<float> angles = table(key.head_dim);
   Kernels kernels(key);
   for (const int n_tokens : {2, 3, 9}) {
-    const int n_heads = 3, position = 7;
+    const int n_heads = 3;
+    const auto place = [](int t) { return (7 + t * t) % kPositions; };
     const int stride = n_heads * key.head_dim + 6;
     std::vector<float> before;
     const auto result = kernels.check(5, fmt::format("{} tokens", n_tokens), [&](CallMemory& memory) {
@@ -87,7 +88,9 @@ TEST_P(Rope, SeveralTokens) {
       args.x = memory.copy_of("x", before);
       args.out = memory.allocate<float>("out", before.size());
       args.table = memory.copy_of("table", angles);
-      args.at = memory.copy_of("at", std::vector<Cursor>{{-1, position}});
+      std::vector<Cursor> at;
+      for (int t = 0; t < n_tokens; ++t) at.push_back({-1, place(t)});
+      args.at = memory.copy_of("at", at);
       args.n_heads = n_heads;
       args.n_tokens = n_tokens;
       args.token_stride = stride;
@@ -98,7 +101,7 @@ TEST_P(Rope, SeveralTokens) {
       const auto first = static_cast<std::size_t>(t * stride);
       const std::vector<float> token(before.begin() + t * stride,
                                      before.begin() + t * stride + n_heads * key.head_dim);
-      expect_is_right(key, token, position + t, result->view<float>("out").subspan(first, count));
+      expect_is_right(key, token, place(t), result->view<float>("out").subspan(first, count));
     }
   }
 }

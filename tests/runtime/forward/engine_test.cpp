@@ -122,8 +122,8 @@ TEST(Engine, DealtRowsGiveTheSameBitsHoweverTheyFall) {
   for (const int threads : {2, 3, 4}) {
     Engine engine(file, {{best}, threads, 0});
     const auto dealt = [](const Step& step) { return step.deal != nullptr; };
-    EXPECT_TRUE(std::ranges::any_of(engine.plan().feed_steps(0), dealt));
-    EXPECT_TRUE(std::ranges::any_of(engine.plan().classify_steps(0), dealt));
+    EXPECT_TRUE(std::ranges::any_of(engine.token_program().feed.threads[0], dealt));
+    EXPECT_TRUE(std::ranges::any_of(engine.token_program().classify.threads[0], dealt));
     for (int pos = 0; pos < 16; ++pos) {
       const bool logits = pos % 3 != 1;  // not every token is classified
       alone.feed(pos * 5, pos, logits);
@@ -144,7 +144,8 @@ TEST(Engine, AnEarlierPositionIsFedAgainAsIfForTheFirstTime) {
     engine.feed(pos * 2, pos, true);
     first.emplace_back(engine.logits().begin(), engine.logits().end());
   }
-  for (const int pos : {3, 4, 17}) {
+  // What stood behind is forgotten: the next position is that behind the one fed.
+  for (const int pos : {17, 3, 4, 5}) {
     engine.feed(pos * 2, pos, true);
     expect_same_bits({engine.logits().begin(), engine.logits().end()}, first[static_cast<std::size_t>(pos)]);
   }
@@ -194,7 +195,7 @@ TEST(Engine, HeadsAndThreadsAreDealtEvenly) {
       config.n_kv_heads = heads;
       std::vector<int> parts_of(static_cast<std::size_t>(heads));
       for (int t = 0; t < threads; ++t) {
-        const HeadShare share = heads_of(config, t, threads);
+        const HeadShare share = HeadDeal(config, threads).of(t);
         ASSERT_LT(share.begin, share.end);
         if (threads > heads) {
           ASSERT_EQ(share.end, share.begin + 1);
@@ -207,7 +208,7 @@ TEST(Engine, HeadsAndThreadsAreDealtEvenly) {
         }
       }
       for (int t = 0; t < threads; ++t) {
-        const HeadShare share = heads_of(config, t, threads);
+        const HeadShare share = HeadDeal(config, threads).of(t);
         ASSERT_EQ(share.parts, parts_of[static_cast<std::size_t>(share.begin)]);
       }
     }

@@ -1,6 +1,4 @@
 // A prompt's chunks against its tokens one by one: the same logits and the same text after them, bit for bit.
-#include "runtime/forward/prefill.h"
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -13,6 +11,7 @@
 
 #include "runtime/files/llama2c.h"
 #include "runtime/forward/engine.h"
+#include "runtime/forward/rows_program.h"
 #include "tests/support/checkpoint_writer.h"
 #include "tests/support/sanitized.h"
 #include "tests/support/temp_file.h"
@@ -242,40 +241,40 @@ TEST(Prefill, ArgmaxIsThatOfTheLastToken) {
   }
 }
 
-// Every call that a chunk makes, in order, on one thread; run as it comes, so that the results can be held
-// against those without an observer.
-class Recorder : public KernelObserver {
- public:
-  void call(const jit::KernelInfo& kernel, const void* args) override {
-    names.push_back(kernel.name);
-    kernel.entry(args, kernel.key_address());
-  }
-  std::vector<std::string> names;
-};
-
-TEST(Prefill, TheObserverSeesAllCalls) {
+TEST(Prefill, AWalkAloneSeesAllCalls) {
   const Config c = toy_config(64, 96, 2, 4, 2, 100, 64, false);
   const TempFile temp(write_v2(test::random_weights(c, 15), 32));
   const ModelFile file = read_llama2c(temp.path());
   Engine engine(file, {{jit::host_tiers().back()}, 1, 0});
-  const std::vector<TokenId> tokens = tokens_from(0, 11, c);
-  std::vector<float> observed(64), plain(64);
-  Recorder recorder;
-  engine.prefill().feed_observed(tokens, 0, observed.data(), engine.team(), recorder);
-  engine.prefill().feed(tokens, 0, plain.data(), engine.team());
-  EXPECT_TRUE(same_bits(observed, plain));
-  const auto count = [&](const std::string& prefix) {
-    return std::ranges::count_if(recorder.names, [&](const auto& name) { return name.starts_with(prefix); });
+  const std::vector<TokenId> tokens = tokens_from(0, 19, c);
+  const auto row = [&] {
+    const float* const last = engine.rows().x + 18 * jit::row_stride(64);
+    return std::vector<float>(last, last + 64);
   };
-  EXPECT_EQ(count("embed"), 11);
-  EXPECT_EQ(count("rmsnorm"), 2 * 2 * 11);
-  EXPECT_EQ(count("quantize"), 2 * 4 * 11);
+  Batch batch;
+  batch.add(engine.sequence(), tokens, 19);
+  std::vector<std::string> names;
+  walk_alone(engine.rows_program(19).feed, engine.place(batch.rows()),
+             [&](const Step&, const Target& target, const void* args) {
+               names.push_back(target.kernel->name);
+               target.call(args);
+             });
+  const std::vector<float> observed = row();
+  engine.sequence().cut(0);
+  engine.step(batch, [](std::size_t, const RowLogits&) { ADD_FAILURE() << "nobody wanted logits"; });
+  EXPECT_TRUE(same_bits(observed, row()));
+  const auto count = [&](const std::string& prefix) {
+    return std::ranges::count_if(names, [&](const auto& name) { return name.starts_with(prefix); });
+  };
+  EXPECT_EQ(count("embed"), 19);
+  EXPECT_EQ(count("rmsnorm"), 2 * 2 * 19);
+  EXPECT_EQ(count("quantize"), 2 * 4 * 19);
   EXPECT_EQ(count("matmul"), 2 * 6);
   EXPECT_EQ(count("rope"), 2 * 2);
   EXPECT_EQ(count("kv_append"), 2);
-  // Two K/V heads, each with two tiles of four tokens and three single tokens.
-  EXPECT_EQ(count("attention"), 2 * 2 * (2 + 3));
-  EXPECT_EQ(std::ssize(recorder.names), 11 * (1 + 2 * (2 + 4)) + 2 * (6 + 2 + 1 + 2 * (2 + 3)));
+  // Two K/V heads, each with four tiles of four tokens and three single tokens.
+  EXPECT_EQ(count("attention"), 2 * 2 * (4 + 3));
+  EXPECT_EQ(std::ssize(names), 19 * (1 + 2 * (2 + 4)) + 2 * (6 + 2 + 1 + 2 * (4 + 3)));
 }
 
 }  // namespace

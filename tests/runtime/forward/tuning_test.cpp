@@ -58,11 +58,11 @@ class TuningOf : public ::testing::TestWithParam<int> {
   Engine engine(const Tuning& tuning = {}) const {
     return Engine(*file_, {{jit::host_tiers().back()}, 2, 0, {}, tuning});
   }
-  // A tuning of all matvecs.
+  // A tuning of all matvecs of one token.
   static Tuning all(Engine& engine, int streams) {
     Tuning tuning;
     for (const jit::KernelInfo& kernel : engine.code().kernels()) {
-      if (const auto* key = std::get_if<MatvecKey>(&kernel.key)) {
+      if (const auto* key = std::get_if<MatvecKey>(&kernel.key); key != nullptr && key->tokens == 1) {
         MatvecKey plain = *key;
         plain.streams = 1;
         tuning.streams[kernel_name(plain)] = streams;

@@ -46,6 +46,7 @@ TEST_F(Bench, NamesTests) {
   EXPECT_EQ((BenchTest{Kind::decode, 1}.name()), "tg1");
   EXPECT_EQ((BenchTest{Kind::decode, 128, 2048}.name()), "tg128@d2048");
   EXPECT_EQ((BenchTest{Kind::prefill, 7, 1}.name()), "pp7@d1");
+  EXPECT_EQ((BenchTest{Kind::decode, 16, 0, 8}.name()), "tg16");
 }
 
 TEST_F(Bench, RunsOnceToWarmUpAndThenForTheRecord) {
@@ -89,7 +90,9 @@ TEST_F(Bench, CountsBytesAndOperations) {
   const BenchResult decode = run_bench(*on, {Kind::decode, 9, 10}, 1, [] {});
   // On average the token at hand sees the ten, itself, and four of the other eight.
   const double seen = 15;
-  EXPECT_DOUBLE_EQ(decode.operations_per_token, 2 * (layers + classifier) + 4.0 * c.n_layers * c.dim * seen);
+  // For each head and position two products with a head's numbers, and five operations of the softmax.
+  const double attention = c.n_layers * (4.0 * c.dim + 5 * c.n_heads) * seen;
+  EXPECT_DOUBLE_EQ(decode.operations_per_token, 2 * (layers + classifier) + attention);
   // 300 rows are packed as 304.
   EXPECT_DOUBLE_EQ(decode.bytes_per_token,
                    4 * (layers + 304.0 * 96) + 2.0 * c.n_layers * c.kv_dim() * seen * 4);
@@ -99,8 +102,22 @@ TEST_F(Bench, CountsBytesAndOperations) {
   EXPECT_DOUBLE_EQ(run_bench(q8_cache, {Kind::decode, 9, 10}, 1, [] {}).bytes_per_token,
                    4 * (layers + 304.0 * 96) + 2.0 * c.n_layers * (c.kv_dim() + c.n_kv_heads * 4) * seen);
   const BenchResult prefill = run_bench(*on, {Kind::prefill, 9, 10}, 1, [] {});
-  EXPECT_DOUBLE_EQ(prefill.operations_per_token, 2 * layers + 4.0 * c.n_layers * c.dim * seen);
+  EXPECT_DOUBLE_EQ(prefill.operations_per_token, 2 * layers + attention);
   EXPECT_DOUBLE_EQ(prefill.bytes_per_token, 4 * (layers + 304.0 * 96) / 9);
+}
+
+// Sequences that decode together share the reading of the weights.
+TEST_F(Bench, CountsSequencesTogether) {
+  Engine on(read_llama2c(f32_.path()), {.isa = {jit::host_tiers().back()}, .sequences = 5});
+  const BenchResult alone = run_bench(on, {Kind::decode, 9, 10}, 1, [] {});
+  const BenchResult four = run_bench(on, {Kind::decode, 9, 10, 4}, 1, [] {});
+  const double weights = static_cast<double>(on.weights().bytes_per_token());
+  EXPECT_DOUBLE_EQ(four.bytes_per_token, alone.bytes_per_token - weights + weights / 4);
+  EXPECT_DOUBLE_EQ(four.operations_per_token, alone.operations_per_token);
+  EXPECT_GT(four.tokens_per_second, 0);
+  EXPECT_EQ(on.kv_cache().free_pages(), on.kv_cache().pages() - 1)
+      << "the engine's own sequence keeps a page";
+  EXPECT_THROW(run_bench(on, {Kind::decode, 9, 10, 5}, 1, [] {}), std::runtime_error);
 }
 
 TEST_F(Bench, TheScalarTierHasNoLimit) {

@@ -224,5 +224,35 @@ TEST(FamilyTable, WrongShapesAndKeysAreNamed) {
          "blk.0.attn_q_norm.weight: expected tensors that a model of the family gptneox has, found another");
 }
 
+// Layers of one model that differ in their heads, window and RoPE.
+TEST(Families, LayersMayDiffer) {
+  const FamilyFile llama{.name = "llama"};
+  Config c = test::toy_config(96, 112, 3, 4, 2, 50, 300, false);
+  const TempFile temp(test::family_gguf(llama, c, 17).content());
+  ModelFile file = read_model(temp.path());
+  file.config.layers.assign(3, file.config);
+  file.config.layers[0].window = 5;
+  file.config.layers[0].rope.theta = 500.0F;
+  file.config.layers[1].n_heads = 8;  // of 12 values, where the other layers' have 24
+  file.config.layers[1].n_kv_heads = 4;
+  file.config.layers[1].head_size = 12;
+  file.config.layers[1].rope.dims = 12;
+  file.config.layers[2].window = 17;
+  expect_logits_of_plain_mathematics(file);
+  const auto expected = logits_of(file, jit::Tier::scalar, 1);
+  for (const jit::Tier tier : jit::host_tiers()) {
+    for (const int threads : {1, 2, 3}) {
+      SCOPED_TRACE(fmt::format("tier {}, {} threads", to_string(tier), threads));
+      EXPECT_EQ(logits_of(file, tier, threads), expected);
+    }
+  }
+  for (const VerifyRow& row : verify_kernels(file, {jit::host_tiers().back()}, {})) {
+    EXPECT_EQ(row.different, 0) << row.kernel;
+  }
+  // The windows' layers read less of a long text.
+  const KvCache cache(file.config, 300, 1, jit::ElementType::f32);
+  EXPECT_EQ(cache.bytes_read_at(299), 4 * (5 * 2 * 56 + 300 * 4 * 28 + 17 * 2 * 56));
+}
+
 }  // namespace
 }  // namespace llamajit

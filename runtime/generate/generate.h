@@ -19,7 +19,6 @@ struct GenerationOptions {
   std::vector<TokenId> ends{Vocab::kEos};     // any of these ends the text
   const std::atomic<bool>* cancel = nullptr;  // when set to true, stops after the token at hand
   std::function<bool()> complete{};           // asked after each token was reported; true: that was the text
-  int in_cache = 0;       // tokens of the prompt, less than all, that the engine was fed already
   int prompt_part = 512;  // prompts are fed this many tokens at a time; between them cancel is looked at
 };
 
@@ -30,7 +29,7 @@ struct Generation {
   StopReason reason = StopReason::max_tokens;
   int prompt_tokens = 0;
   int generated_tokens = 0;
-  int in_cache = 0;               // tokens of prompt and text that the engine was fed
+  int fed_tokens = 0;             // of the prompt, what the sequence did not hold already
   double prompt_seconds = 0;      // feeding the prompt, up to the first logits
   double generation_seconds = 0;  // everything after that
 };
@@ -41,9 +40,9 @@ using OnToken = std::function<void(TokenId)>;
 // Throws std::runtime_error if the prompt does not fit into the engine's context.
 void check_fits(std::span<const TokenId> prompt, const Engine& engine);
 
-// Feeds what is not in the cache of `prompt` (one token at least) and generates until a token is chosen that
-// ends the text (it is not reported), max_tokens are out, the context is full, or it is complete or
-// cancelled. Throws what check_fits() throws.
+// Feeds what the engine's sequence does not hold of `prompt` (one token at least), after it has forgotten what differs,
+// and generates until a token is chosen that ends the text (it is not reported), max_tokens are out, the context is
+// full, or it is complete or cancelled. Throws what check_fits() throws.
 Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt,
                     const GenerationOptions& options, const OnToken& on_token);
 

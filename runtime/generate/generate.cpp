@@ -1,4 +1,4 @@
-#include "runtime/generate/scheduler.h"
+#include "runtime/generate/generate.h"
 
 #include <algorithm>
 #include <cassert>
@@ -60,8 +60,7 @@ void check_fits(std::span<const TokenId> prompt, const Engine& engine) {
 
 Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt,
                     const GenerationOptions& options, const OnToken& on_token) {
-  assert(!prompt.empty() && options.in_cache >= 0 && options.prompt_part > 0);
-  assert(static_cast<std::size_t>(options.in_cache) < prompt.size());
+  assert(!prompt.empty() && options.prompt_part > 0);
   check_fits(prompt, engine);
   const auto cancelled = [&] {
     return options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed);
@@ -69,15 +68,16 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
   Generation result;
   result.prompt_tokens = static_cast<int>(prompt.size());
   const auto start = Clock::now();
-  result.in_cache = options.in_cache;
-  const auto pos_of_rest = static_cast<std::size_t>(options.in_cache);
+  // The last token gives the logits, so it is fed in any case.
+  const int held = std::min(engine.sequence().common_length(prompt), result.prompt_tokens - 1);
+  result.fed_tokens = result.prompt_tokens - held;
+  const auto pos_of_rest = static_cast<std::size_t>(held);
   for (const TokenId token : prompt.subspan(pos_of_rest)) sampler.accept(token);
   // In parts, so that a long prompt can be interrupted.
   const auto part = static_cast<std::size_t>(options.prompt_part);
   for (std::size_t pos = pos_of_rest; pos < prompt.size() && !cancelled(); pos += part) {
     const std::size_t n = std::min(part, prompt.size() - pos);
     engine.feed_all(prompt.subspan(pos, n), static_cast<int>(pos));
-    result.in_cache = static_cast<int>(pos + n);
   }
   result.prompt_seconds = seconds_since(start);
 
@@ -93,10 +93,7 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
     if (result.generated_tokens == options.max_tokens) return stop(StopReason::max_tokens);
     if (pos > engine.context()) return stop(StopReason::context_end);
     // Feeds the token before only now: what would follow the last one, nobody wants to know.
-    if (result.generated_tokens > 0) {
-      engine.feed(last, pos - 1, true);
-      result.in_cache = pos;
-    }
+    if (result.generated_tokens > 0) engine.feed(last, pos - 1, true);
     last = choose(engine, sampler, options);
     if (!options.ignore_eos && last == options.bos) return stop(StopReason::bos);
     if (!options.ignore_eos && std::ranges::count(options.ends, last) > 0) return stop(StopReason::eos);

@@ -1,4 +1,4 @@
-#include "runtime/generate/scheduler.h"
+#include "runtime/generate/generate.h"
 
 #include <memory>
 #include <numeric>

@@ -1,0 +1,37 @@
+// What one step of the engine takes: rows of tokens, each of its sequence.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "runtime/forward/sequence.h"
+
+namespace llamajit {
+
+// Prompt pieces and single tokens, of one sequence or of several, as they come. A row's position is the next
+// one of its sequence.
+class Batch {
+ public:
+  struct Row {
+    Sequence* sequence;
+    TokenId token;
+    bool wants_logits;
+  };
+
+  void add(Sequence& sequence, TokenId token, bool wants_logits) {
+    rows_.push_back({&sequence, token, wants_logits});
+  }
+  // A piece of a prompt; of its tokens, those from number `first_logits` on want logits.
+  void add(Sequence& sequence, std::span<const TokenId> tokens, std::size_t first_logits) {
+    for (std::size_t i = 0; i < tokens.size(); ++i) add(sequence, tokens[i], i >= first_logits);
+  }
+  void clear() { rows_.clear(); }
+
+  std::span<const Row> rows() const { return rows_; }
+
+ private:
+  std::vector<Row> rows_;
+};
+
+}  // namespace llamajit

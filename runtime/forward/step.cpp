@@ -1,0 +1,138 @@
+#include "runtime/forward/step.h"
+
+#include <cassert>
+#include <cstring>
+
+namespace llamajit {
+namespace {
+
+template <class T>
+void add_at(std::byte* at, std::int64_t bytes) {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  value += bytes;
+  std::memcpy(at, &value, sizeof value);
+}
+
+}  // namespace
+
+std::string_view to_string(Role role) {
+  switch (role) {
+    case Role::embed:
+      return "embed";
+    case Role::att_norm:
+      return "attention norm";
+    case Role::quantize:
+      return "quantize";
+    case Role::round:
+      return "round to bf16";
+    case Role::q:
+      return "q";
+    case Role::k:
+      return "k";
+    case Role::v:
+      return "v";
+    case Role::q_norm:
+      return "norm q";
+    case Role::k_norm:
+      return "norm k";
+    case Role::rotate_q:
+      return "rotate q";
+    case Role::rotate_k:
+      return "rotate k";
+    case Role::append:
+      return "append k, v";
+    case Role::attention:
+      return "attention";
+    case Role::merge:
+      return "merge attention";
+    case Role::att_sub_norm:
+      return "attention sub-norm";
+    case Role::o:
+      return "o";
+    case Role::ffn_norm:
+      return "feed-forward norm";
+    case Role::gate_up:
+      return "gate, up";
+    case Role::ffn_sub_norm:
+      return "feed-forward sub-norm";
+    case Role::down:
+      return "down";
+    case Role::final_norm:
+      return "final norm";
+    case Role::classifier:
+      return "classifier";
+    case Role::argmax:
+      return "argmax";
+    case Role::softmax:
+      return "softmax";
+  }
+  return "";
+}
+
+void Target::link() {
+  if (kernel == nullptr) return;
+  entry = kernel->entry;
+  key = kernel->key_address();
+}
+
+void Program::link() {
+  for (std::vector<Step>& steps : threads) {
+    for (Step& step : steps) step.target.link();
+  }
+}
+
+RowArgs::RowArgs(const Step& step) : step_(step) {
+  assert(step.args_bytes <= kMost);
+  std::memcpy(bytes_, step.args, step.args_bytes);
+}
+
+void RowArgs::move_to(std::int64_t row) {
+  for (std::size_t i = 0; i < step_.rows->n_pointers; ++i) {
+    const RowMembers::Pointer& pointer = step_.rows->pointers[i];
+    add_at<std::intptr_t>(bytes_ + pointer.at, row * pointer.stride);
+  }
+}
+
+void RowArgs::set_count(std::int64_t n) {
+  if (step_.rows->count_at != RowMembers::kNone) std::memcpy(bytes_ + step_.rows->count_at, &n, sizeof n);
+}
+
+void RowArgs::set_units(const Deal::Range& units) {
+  static_assert(sizeof units == 2 * sizeof(std::int64_t));
+  std::memcpy(bytes_ + step_.rows->units_at, &units, sizeof units);
+}
+
+jit::AttentionArgs attention_args(const Step& step, std::int64_t row, std::int64_t head, std::int64_t heads) {
+  const AttentionHeads& h = *step.heads;
+  jit::AttentionArgs args = *static_cast<const jit::AttentionArgs*>(step.args);
+  const std::int64_t floats = row * h.row_stride + head * h.head_stride;
+  args.q += floats;
+  args.out += floats;
+  args.at += row;
+  args.keys_at += head * h.keys_bytes;
+  args.values_at += head * h.values_bytes;
+  args.n_kv_heads = heads;
+  return args;
+}
+
+void run(const Program& program, const Rows& rows, int thread, Team& team) {
+  for (const Step& step : program.threads[static_cast<std::size_t>(thread)]) {
+    if (step.is_barrier()) {
+      team.barrier(thread);
+    } else if (step.calls == Calls::one) {
+      step.target.call(step.args);
+    } else {
+      for_each_call(step, rows, thread, program.walks,
+                    [](const Target& target, const void* args) { target.call(args); });
+    }
+  }
+}
+
+void run(Program& program, const Rows& rows, Team& team) {
+  auto job = [&](int thread) { run(static_cast<const Program&>(program), rows, thread, team); };
+  team.run(job);
+  ++program.walks;
+}
+
+}  // namespace llamajit

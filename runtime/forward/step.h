@@ -1,0 +1,265 @@
+// What the threads do, laid out at load: programs of steps, each a kernel's call or several alike.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "jit/code/code_cache.h"
+#include "jit/kernels/attention.h"
+#include "runtime/base/deal.h"
+#include "runtime/base/team.h"
+#include "runtime/forward/head_deal.h"
+
+namespace llamajit {
+
+// What a step is for.
+enum class Role : std::uint8_t {
+  embed,
+  att_norm,
+  quantize,  // of what matrices are multiplied with
+  round,     // the same, to bf16
+  q,
+  k,
+  v,
+  q_norm,
+  k_norm,
+  rotate_q,
+  rotate_k,
+  append,
+  attention,
+  merge,  // of attention's parts
+  att_sub_norm,
+  o,
+  ffn_norm,
+  gate_up,
+  ffn_sub_norm,
+  down,
+  final_norm,
+  classifier,
+  argmax,
+  softmax,
+};
+std::string_view to_string(Role role);  // "attention norm"
+// Whether its result is added to the residual stream.
+constexpr bool adds_to_stream(Role role) {
+  return role == Role::o || role == Role::down;
+}
+
+// Whether it multiplies with weights, or keys and values.
+constexpr bool is_product_or_attention(Role role) {
+  switch (role) {
+    case Role::q:
+    case Role::k:
+    case Role::v:
+    case Role::o:
+    case Role::gate_up:
+    case Role::down:
+    case Role::classifier:
+    case Role::attention:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// How calls come out of a step and the rows at hand.
+enum class Calls : std::uint8_t {
+  one,        // its Args as they stand
+  each_row,   // one for each row of the thread's share
+  row_range,  // one for all rows of the share
+  units,      // of a matrix, as they are dealt out
+  attention,  // over the thread's heads, for each run of the rows
+};
+
+// Which members of a step's Args follow the rows. Offsets are in bytes from the Args' begin.
+struct RowMembers {
+  struct Pointer {
+    std::size_t at;
+    std::int64_t stride;  // bytes from one row's to the next one's
+  };
+  static constexpr std::size_t kMost = 8;
+  static constexpr std::size_t kNone = ~std::size_t{0};
+
+  std::array<Pointer, kMost> pointers{};
+  std::size_t n_pointers = 0;
+  std::size_t count_at = kNone;  // an int64 that says how many rows there are
+  std::size_t units_at = kNone;  // two: the first unit, and the one behind the last
+};
+
+// A kernel as a step calls it.
+struct Target {
+  const jit::KernelInfo* kernel = nullptr;
+  jit::KernelEntry entry = nullptr;
+  const void* key = nullptr;
+
+  void call(const void* args) const { entry(args, key); }
+  void link();
+};
+
+// A step's heads, and how attention's Args follow them. Args stand for the share's first head of the first
+// row.
+struct AttentionHeads {
+  HeadShare share;
+  std::int64_t row_stride;   // floats from a row's queries, and results, to the next one's
+  std::int64_t head_stride;  // floats from a K/V head's first query, or result, to the next head's
+  std::int64_t keys_bytes;   // of a head in a page
+  std::int64_t values_bytes;
+  Target tile;  // of several consecutive rows at once
+  int tile_rows;
+};
+
+// Without a kernel it is a barrier. Args never change after load: what differs from row to row stands in the
+// Cursors that they point to.
+struct Step {
+  Target target;
+  const void* args = nullptr;
+  std::uint16_t args_bytes = 0;
+  Role role{};
+  Calls calls = Calls::one;
+  int layer = -1;                         // -1: before or behind them
+  int part = 0, parts = 1;                // the thread's share of the rows
+  const RowMembers* rows = nullptr;       // where calls follow rows or units
+  const AttentionHeads* heads = nullptr;  // Calls::attention
+  Deal* deal = nullptr;                   // Calls::units
+
+  bool is_barrier() const { return target.kernel == nullptr; }
+};
+
+// Consecutive rows of one sequence: row first + i stands at position pos + i.
+struct RowRun {
+  std::int64_t first;
+  std::int64_t n;
+  std::int64_t pos;
+};
+
+// What a program is walked with.
+struct Rows {
+  std::int64_t n = 1;
+  std::span<const RowRun> runs{};
+};
+
+// A thread's steps for each thread of a team, the same barriers in each.
+struct Program {
+  std::vector<std::vector<Step>> threads;
+  std::int64_t walks = 0;  // so far: deals begin anew with each
+
+  void link();
+};
+
+// A copy of Args that follows the rows.
+class RowArgs {
+ public:
+  explicit RowArgs(const Step& step);
+  void move_to(std::int64_t row);
+  void set_count(std::int64_t n);
+  void set_units(const Deal::Range& units);
+  const void* data() const { return bytes_; }
+
+  static constexpr std::size_t kMost = 160;
+
+ private:
+  const Step& step_;
+  alignas(8) std::byte bytes_[kMost];
+};
+
+// Attention's Args for a row and a head of the share, so many heads from there on.
+jit::AttentionArgs attention_args(const Step& step, std::int64_t row, std::int64_t head, std::int64_t heads);
+
+// Calls call(target, args) for each call of attention by this thread. Single rows take all heads at once,
+// which hides latencies. Of a longer run, a head's keys and values stay in the cache while its rows come
+// by, in tiles where their positions allow. Threads that share a head take turns, as later rows have more
+// positions to look at.
+template <class Call>
+void for_each_attention(const Step& step, const Rows& rows, Call call) {
+  const AttentionHeads& h = *step.heads;
+  const HeadShare& mine = h.share;
+  std::int64_t turn = 0;
+  const auto is_mine = [&] { return turn++ % mine.parts == mine.part; };
+  for (const RowRun& run : rows.runs) {
+    if (run.n == 1) {
+      if (!is_mine()) continue;
+      const jit::AttentionArgs args = attention_args(step, run.first, 0, mine.size());
+      call(step.target, &args);
+      continue;
+    }
+    for (std::int64_t head = 0; head < mine.size(); ++head) {
+      for (std::int64_t i = 0, n = 0; i < run.n; i += n) {
+        const bool whole = (run.pos + i) % h.tile_rows == 0 && i + h.tile_rows <= run.n;
+        n = whole ? h.tile_rows : 1;
+        if (!is_mine()) continue;
+        const jit::AttentionArgs args = attention_args(step, run.first + i, head, 1);
+        call(whole ? h.tile : step.target, &args);
+      }
+    }
+  }
+}
+
+// Calls call(target, args) for each call that a thread makes of a step. `walk` counts those of the program
+// before.
+template <class Call>
+void for_each_call(const Step& step, const Rows& rows, int thread, std::int64_t walk, Call call) {
+  switch (step.calls) {
+    case Calls::one:
+      return call(step.target, step.args);
+    case Calls::attention:
+      return for_each_attention(step, rows, call);
+    case Calls::each_row: {
+      const auto [begin, end] = share_of(rows.n, step.part, step.parts);
+      for (std::int64_t row = begin; row < end; ++row) {
+        RowArgs args(step);
+        args.move_to(row);
+        call(step.target, args.data());
+      }
+      return;
+    }
+    case Calls::row_range: {
+      const auto [begin, end] = share_of(rows.n, step.part, step.parts);
+      if (begin == end) return;
+      RowArgs args(step);
+      args.move_to(begin);
+      args.set_count(end - begin);
+      return call(step.target, args.data());
+    }
+    case Calls::units: {
+      RowArgs args(step);
+      args.set_count(rows.n);
+      for (Deal::Range units = step.deal->next(thread, walk); !units.empty();
+           units = step.deal->next(thread, walk)) {
+        args.set_units(units);
+        call(step.target, args.data());
+      }
+    }
+  }
+}
+
+// Runs a program on a team.
+void run(Program& program, const Rows& rows, Team& team);
+// Its share of thread `thread` alone, within a job of the team.
+void run(const Program& program, const Rows& rows, int thread, Team& team);
+
+// Walks a program for all its threads on the calling one, barrier by barrier, as what lies between two may
+// run in any order, and calls call(step, target, args) for each call.
+template <class Call>
+void walk_alone(Program& program, const Rows& rows, Call call) {
+  std::vector<std::span<const Step>> left(program.threads.begin(), program.threads.end());
+  for (bool more = true; more;) {
+    more = false;
+    for (std::size_t t = 0; t < left.size(); ++t) {
+      std::span<const Step>& steps = left[t];
+      for (; !steps.empty() && !steps.front().is_barrier(); steps = steps.subspan(1)) {
+        const Step& step = steps.front();
+        for_each_call(step, rows, static_cast<int>(t), program.walks,
+                      [&](const Target& target, const void* args) { call(step, target, args); });
+      }
+      if (!steps.empty()) steps = steps.subspan(1);
+      more = more || !steps.empty();
+    }
+  }
+  ++program.walks;
+}
+
+}  // namespace llamajit

@@ -1,0 +1,209 @@
+// Several sequences in a step: every row's logits have the bits that it has alone.
+#include "runtime/forward/batch.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/files/llama2c.h"
+#include "runtime/forward/engine.h"
+#include "tests/support/checkpoint_writer.h"
+#include "tests/support/sanitized.h"
+#include "tests/support/temp_file.h"
+#include "tests/support/toy_model.h"
+
+namespace llamajit {
+namespace {
+
+using Text = std::vector<TokenId>;
+
+using test::kSanitized;
+using test::TempFile;
+using test::toy_config;
+using test::write_v2;
+
+constexpr int kVocab = 100;
+
+// A text's logits after its last token, of an engine that knows nothing else.
+class Alone {
+ public:
+  Alone(const ModelFile& file, jit::ElementType type)
+      : engine_(file, {.isa = {jit::host_tiers().back()}, .precision = {type}}) {}
+  const std::vector<float>& logits(const Text& text) {
+    const auto [known, is_new] = known_.try_emplace(text);
+    if (is_new) {
+      const int held = std::min(engine_.sequence().common_length(text), static_cast<int>(text.size()) - 1);
+      for (int pos = held; pos < static_cast<int>(text.size()); ++pos) {
+        engine_.feed(text[static_cast<std::size_t>(pos)], pos, true);
+      }
+      known->second.assign(engine_.logits().begin(), engine_.logits().end());
+    }
+    return known->second;
+  }
+
+ private:
+  Engine engine_;
+  std::map<Text, std::vector<float>> known_;
+};
+
+// Sequences that grow, fork, are cut and end at random, in steps of random rows.
+class Mix {
+ public:
+  Mix(const ModelFile& file, Alone& alone, const EngineOptions& options)
+      : alone_(alone), engine_(file, options), random_(static_cast<unsigned>(options.threads) + 7) {}
+
+  void step() {
+    change_sequences();
+    Batch batch;
+    std::vector<Text> texts;  // of each row, with its own token
+    std::map<Sequence*, Text> now;
+    int free = engine_.kv_cache().free_pages();
+    for (int pieces = 1 + below(6); pieces > 0; --pieces) {
+      Sequence& sequence = sequences_[static_cast<std::size_t>(below(static_cast<int>(sequences_.size())))];
+      Text& text =
+          now.try_emplace(&sequence, sequence.tokens().begin(), sequence.tokens().end()).first->second;
+      const int tokens = below(3) > 0 ? 1 : 1 + below(40);
+      if (static_cast<int>(text.size()) + tokens > engine_.context()) continue;
+      free -= 2;  // at the most: a new page and a copy
+      if (free < 0) break;
+      for (int i = 0; i < tokens; ++i) {
+        text.push_back(below(kVocab));
+        batch.add(sequence, text.back(), i == tokens - 1 || below(8) == 0);
+        texts.push_back(text);
+      }
+    }
+    std::size_t seen = 0;
+    engine_.step(batch, [&](std::size_t row, const RowLogits& logits) {
+      ++seen;
+      const std::vector<float>& expected = alone_.logits(texts[row]);
+      ASSERT_EQ(std::memcmp(logits.logits.data(), expected.data(), kVocab * sizeof(float)), 0)
+          << "row " << row << " of " << texts.size() << ", position " << texts[row].size() - 1;
+      ASSERT_EQ(logits.best, std::ranges::max_element(expected) - expected.begin());
+    });
+    const auto wanted =
+        std::ranges::count_if(batch.rows(), [](const Batch::Row& row) { return row.wants_logits; });
+    EXPECT_EQ(static_cast<std::ptrdiff_t>(seen), wanted);
+    for (const auto& [sequence, text] : now) EXPECT_TRUE(std::ranges::equal(sequence->tokens(), text));
+  }
+
+  void end() {
+    sequences_.clear();
+    EXPECT_EQ(engine_.kv_cache().free_pages(), engine_.kv_cache().pages()) << "all pages were given back";
+  }
+
+ private:
+  int below(int n) { return static_cast<int>(random_() % static_cast<unsigned>(n)); }
+
+  void change_sequences() {
+    if (sequences_.empty() || (sequences_.size() < 4 && below(3) == 0)) {
+      sequences_.push_back(engine_.new_sequence());
+    }
+    Sequence& one = sequences_[static_cast<std::size_t>(below(static_cast<int>(sequences_.size())))];
+    switch (below(6)) {
+      case 0:
+        one.cut(below(one.length() + 1));
+        break;
+      case 1:
+        if (sequences_.size() < 6) sequences_.push_back(one.fork(below(one.length() + 1)));
+        break;
+      case 2:
+        if (sequences_.size() > 1) sequences_.pop_back();
+        break;
+      default:
+        break;
+    }
+  }
+
+  Alone& alone_;
+  Engine engine_;
+  std::mt19937 random_;
+  std::vector<Sequence> sequences_;
+};
+
+class Batches : public ::testing::TestWithParam<jit::ElementType> {
+ protected:
+  Batches()
+      : temp_(write_v2(test::random_weights(toy_config(64, 96, 2, 4, 2, kVocab, 600, false), 21), 32)),
+        file_(read_llama2c(temp_.path())) {}
+
+  TempFile temp_;
+  ModelFile file_;
+};
+
+TEST_P(Batches, EveryRowHasTheBitsThatItHasAlone) {
+  Alone alone(file_, GetParam());
+  const std::vector<jit::Tier> tiers = jit::host_tiers();
+  for (const jit::Tier tier : tiers) {
+    for (const int threads : {1, 2, 3}) {
+      if (kSanitized && threads != 2) continue;
+      SCOPED_TRACE(fmt::format("tier {}, {} threads", to_string(tier), threads));
+      Mix mix(file_, alone, {.isa = {tier}, .threads = threads, .precision = {GetParam()}, .sequences = 6});
+      const int steps = kSanitized || tier == jit::Tier::scalar ? 8 : 40;
+      for (int i = 0; i < steps && !HasFatalFailure(); ++i) mix.step();
+      mix.end();
+      if (HasFailure()) return;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(KvTypes, Batches,
+                         ::testing::Values(jit::ElementType::f32, jit::ElementType::f16,
+                                           jit::ElementType::bf16, jit::ElementType::q8_0));
+
+class Sequences : public Batches {};
+
+TEST_P(Sequences, ShareTheirBeginningUntilTheyWrite) {
+  Engine engine(file_, {.isa = {jit::host_tiers().back()}, .precision = {GetParam()}, .sequences = 2});
+  const KvCache& cache = engine.kv_cache();
+  Text text;
+  for (int i = 0; i < 300; ++i) text.push_back(i % kVocab);
+  engine.feed_all(text, 0);
+  EXPECT_EQ(cache.pages() - cache.free_pages(), 2);
+  Sequence other = engine.sequence().fork(300);
+  EXPECT_EQ(cache.pages() - cache.free_pages(), 2) << "both are shared";
+  EXPECT_EQ(other.pages_needed(1), 1) << "a copy of the second";
+  Batch batch;
+  batch.add(other, 5, true);
+  engine.step(batch, [](std::size_t, const RowLogits&) {});
+  EXPECT_EQ(cache.pages() - cache.free_pages(), 3);
+  EXPECT_EQ(other.pages()[0], engine.sequence().pages()[0]);
+  EXPECT_NE(other.pages()[1], engine.sequence().pages()[1]);
+  other.cut(256);
+  EXPECT_EQ(cache.pages() - cache.free_pages(), 2);
+  EXPECT_EQ(other.length(), 256);
+}
+
+TEST_P(Sequences, ThatDoNotFitAreRefusedWithNothingChanged) {
+  Engine engine(file_, {.isa = {jit::host_tiers().back()}, .context = 256, .precision = {GetParam()}});
+  Sequence other = engine.new_sequence();
+  const auto message = [&](const Batch& batch) -> std::string {
+    try {
+      engine.step(batch, [](std::size_t, const RowLogits&) {});
+    } catch (const std::runtime_error& error) {
+      return error.what();
+    }
+    return "nothing was thrown";
+  };
+  Batch long_one;
+  long_one.add(other, Text(257, 1), 0);
+  EXPECT_EQ(message(long_one), "sequence: expected at most 256 tokens (the context), found 257");
+  Batch two;
+  two.add(engine.sequence(), 1, true);
+  two.add(other, 1, true);
+  EXPECT_EQ(message(two), "KV cache: expected 2 free pages, found 1 of 1");
+  EXPECT_EQ(other.length(), 0);
+  EXPECT_EQ(engine.sequence().length(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(KvTypes, Sequences,
+                         ::testing::Values(jit::ElementType::f32, jit::ElementType::q8_0));
+
+}  // namespace
+}  // namespace llamajit
