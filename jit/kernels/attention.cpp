@@ -2,7 +2,6 @@
 #include <bit>
 #include <cassert>
 #include <cstddef>
-#include <utility>
 
 #include "jit/kernels/attention_frame.h"
 #include "jit/kernels/generators.h"
@@ -13,27 +12,7 @@ AttentionFrame::AttentionFrame(Emitter& emitter, const AttentionKey& attention_k
                                int ranges)
     : e(emitter), key(attention_key), result(range_result), n_ranges(ranges), layout(attention_key) {
   assert(key.window == 0 || key.tokens == 1);
-  for (const auto& [slot, name] : {std::pair{Slot::heads_left, "heads_left"},
-                                   {Slot::heads_now, "heads_now"},
-                                   {Slot::positions, "positions"},
-                                   {Slot::left, "left"},
-                                   {Slot::last, "last"},
-                                   {Slot::later, "later"},
-                                   {Slot::q, "q"},
-                                   {Slot::out, "out"},
-                                   {Slot::keys_at, "keys_at"},
-                                   {Slot::values_at, "values_at"},
-                                   {Slot::page, "page"},
-                                   {Slot::keys_begin, "keys_begin"},
-                                   {Slot::values_begin, "values_begin"},
-                                   {Slot::first_token, "first_token"},
-                                   {Slot::first, "first"},
-                                   {Slot::range_first, "range_first"},
-                                   {Slot::first_range, "first_range"},
-                                   {Slot::unseen, "unseen"},
-                                   {Slot::scales_skipped, "scales_skipped"}}) {
-    e.name_stack(8 * static_cast<int>(slot), name);
-  }
+  for (std::size_t i = 0; i < kSlotNames.size(); ++i) e.name_stack(8 * static_cast<int>(i), kSlotNames[i]);
 }
 
 void AttentionFrame::count_positions(int n) const {

@@ -38,7 +38,7 @@ inline constexpr int kAttentionRange = kKvPage;
 constexpr std::int32_t first_seen(std::int32_t pos, int window) {
   return window > 0 && pos >= window ? pos - window + 1 : 0;
 }
-// Of scratch: a query's scores of a range, and sixteen floats more.
+// A query has so much of the scratch: its scores of a range, and sixteen floats more.
 inline constexpr int kScoreRow = kAttentionRange + kLanes;
 
 struct AttentionArgs {
@@ -114,7 +114,7 @@ struct AttentionRangesKey {
     return {.type = type, .head_dim = head_dim, .group = group, .one_range = false, .window = window};
   }
 };
-// Of so many positions.
+// So many positions make so many ranges.
 constexpr int attention_ranges(int positions) {
   return static_cast<int>(divide_up(positions, kAttentionRange));
 }

@@ -2,6 +2,8 @@
 // softmax and weighted sums of a range have a file each.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "jit/emit/emitter.h"
@@ -55,34 +57,43 @@ struct AttentionFrame {
   void count_positions(int n) const;
   // The same for those of the last token.
   void count_all_positions(int n) const;
-  // `at` is where the range begins in its page, but for its first group's positions before the window: has
-  // keys, values and positions, those of the page from its first on, begin with that group. Clobbers at, row.
+  // `at` is the first position of the page that is seen, counted from the page's first. Has keys, values and
+  // positions, so far those of the whole page, begin with that one's group of sixteen. Clobbers at and row.
   void skip_to_window() const;
 
-  // On the stack.
+  // On the stack, by who writes them.
   enum class Slot : std::uint8_t {
-    heads_left,  // K/V heads from the first of these on
-    heads_now,   // that are walked side by side
-    positions,   // in all
-    left,        // positions from the range's page's first on
-    last,        // the number of the last range
-    later,       // not 0 from the second range on
-    q,           // of the first of the heads, like the next three
+    // the walk over heads:
+    heads_left,  // K/V heads from the first of those at hand on
+    heads_now,   // of them are walked side by side
+    q,           // of the first of them, like the next three
     out,
     keys_at,  // from a page's first byte on
     values_at,
-    page,            // the range's, in the page table
-    keys_begin,      // what keys_at was added to
-    values_begin,    // the same for values_at
-    first_token,     // positions of the range that the first token sees
-    first,           // position of the window
-    range_first,     // that of the range that it begins in, 0 in later ones
-    first_range,     // the number of that range
+    positions,  // in all; of the last range, where it leaves a record
+    first,      // position that the window lets see
+    // the walk over ranges:
+    last,          // the number of the last one
+    first_range,   // the number of that of `first`
+    page,          // where the table of pages has the range's
+    left,          // positions from the range's page's first on
+    later,         // not 0 from the second range on
+    range_first,   // `first` in the range that has it, 0 in later ones
+    keys_begin,    // of the range, but for keys_at
+    values_begin,  // and values_at
+    // skip_to_window():
     unseen,          // positions of the range's first group that lie before the window
-    scales_skipped,  // bytes of a block's scales of values before that group, less those of values
-    count
+    scales_skipped,  // bytes of values' scales before that group, less those of values
+    // the softmax of several tokens:
+    first_token,  // positions of the range that the first token sees
   };
-  static constexpr int kSlotsBytes = static_cast<int>(round_up(static_cast<int>(Slot::count) * 8, 64));
+  static constexpr std::array kSlotNames = {"heads_left", "heads_now",      "q",          "out",
+                                            "keys_at",    "values_at",      "positions",  "first",
+                                            "last",       "first_range",    "page",       "left",
+                                            "later",      "range_first",    "keys_begin", "values_begin",
+                                            "unseen",     "scales_skipped", "first_token"};
+  static_assert(kSlotNames.size() == static_cast<std::size_t>(Slot::first_token) + 1);
+  static constexpr int kSlotsBytes = static_cast<int>(round_up(static_cast<int>(kSlotNames.size()) * 8, 64));
   // Behind them sums of one way that wait for those of another.
   int stack_bytes() const { return kSlotsBytes + waiting_sums() * kLanes * 4; }
   int waiting_sums() const;

@@ -11,7 +11,7 @@ std::string suffix(Epilogue epilogue) {
   return epilogue == Epilogue::store ? "" : fmt::format("_{}", to_string(epilogue));
 }
 
-// Of an attention's window.
+// An attention without a window has none in its name.
 std::string window_suffix(int window) {
   return window > 0 ? fmt::format("_window{}", window) : "";
 }

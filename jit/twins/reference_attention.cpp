@@ -127,7 +127,7 @@ std::int64_t last_range(std::int64_t pos) {
   return pos / kAttentionRange;
 }
 
-// Of range r of a query head.
+// The record of range r of a query head.
 template <class Float>
 Float* record_at(Float* records, std::int64_t head, std::int64_t r, int ranges, int head_dim) {
   return records + (head * ranges + r) * attention_record(head_dim);

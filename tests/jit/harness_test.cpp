@@ -138,6 +138,23 @@ TEST_F(WrongCopy, BothFaultsAreNamed) {
               testing::AllOf(StartsWith("out[0]"), HasSubstr("clobbered: rbx")));
 }
 
+// Memory with addresses in it is not what the twin's is, but stays what it was.
+TEST_F(Harness, AddressesMayDifferButMustBeKept) {
+  const MakeCall make = [](CallMemory& memory) {
+    const float* x = memory.uniform("x", 4);
+    return bytes_of(memory.addresses("table", std::vector{x, x + 1}));
+  };
+  CallMemory twin(Edge::back, 1);
+  make(twin);
+  const auto report = [&](const Code& code) {
+    return run_and_compare(Function(code).entry(), Edge::back, 1, make, twin, "what has a table");
+  };
+  EXPECT_EQ(report({0xC5, 0xF8, 0x77, 0xC3}), "");  // vzeroupper; ret
+  // mov rax, [rdi]; xor byte [rax + 8], 1; vzeroupper; ret
+  EXPECT_THAT(report({0x48, 0x8B, 0x07, 0x80, 0x70, 0x08, 0x01, 0xC5, 0xF8, 0x77, 0xC3}),
+              testing::AllOf(StartsWith("table[1] is 0x"), HasSubstr("it was")));
+}
+
 using WrongCopyDeathTest = WrongCopy;
 
 TEST_F(WrongCopyDeathTest, ReadsOrWritesBeyondTheGuardedEdge) {

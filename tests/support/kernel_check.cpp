@@ -89,7 +89,7 @@ std::vector<std::byte> CallMemory::random_bytes(std::size_t count) {
 }
 
 std::byte* CallMemory::add(std::string name, std::size_t bytes, std::size_t value_size, bool compared) {
-  buffers_.push_back({std::move(name), GuardedBuffer<std::byte>(bytes, edge_), value_size, compared});
+  buffers_.push_back({std::move(name), GuardedBuffer<std::byte>(bytes, edge_), value_size, compared, {}});
   return buffers_.back().memory.data();
 }
 
@@ -105,12 +105,13 @@ std::string CallMemory::difference(const CallMemory& twin) const {
                          ours.memory.size());
     }
     const auto a = ours.memory.span();
-    const auto b = twin.buffers_[i].memory.span();
-    if (!ours.compared || std::ranges::equal(a, b)) continue;
+    const std::span<const std::byte> b =
+        ours.compared ? twin.buffers_[i].memory.span() : std::span<const std::byte>(ours.kept);
+    if (b.empty() || std::ranges::equal(a, b)) continue;
     const auto first = static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
     const std::size_t at = first / ours.value_size;
-    return fmt::format("{}[{}] is {}, its twin's {}", ours.name, at,
-                       show(&a[at * ours.value_size], ours.value_size),
+    return fmt::format("{}[{}] is {}, {} {}", ours.name, at, show(&a[at * ours.value_size], ours.value_size),
+                       ours.compared ? "its twin's" : "it was",
                        show(&b[at * ours.value_size], ours.value_size));
   }
   return "";

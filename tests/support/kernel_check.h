@@ -39,6 +39,16 @@ class CallMemory {
   float* uniform(std::string name, std::size_t count, float low = -1.0F, float high = 1.0F) {
     return copy_of(std::move(name), random_floats(count, low, high));
   }
+  // The same for values with addresses of this memory in them, which the twin's have not: what must be equal
+  // afterwards is what they were.
+  template <class T>
+  T* addresses(std::string name, const std::vector<T>& values) {
+    T* to = scratch<T>(std::move(name), values.size());
+    std::copy(values.begin(), values.end(), to);
+    const auto bytes = buffers_.back().memory.span();
+    buffers_.back().kept.assign(bytes.begin(), bytes.end());
+    return to;
+  }
   // Not initialised but with poison.
   template <class T>
   T* allocate(std::string name, std::size_t count) {
@@ -69,7 +79,8 @@ class CallMemory {
     std::string name;
     GuardedBuffer<std::byte> memory;
     std::size_t value_size;
-    bool compared;
+    bool compared;                     // with the twin's
+    std::vector<std::byte> kept = {};  // what it must hold afterwards, where that is not the twin's
   };
   std::byte* add(std::string name, std::size_t bytes, std::size_t value_size, bool compared);
   std::span<const std::byte> find(std::string_view name) const;

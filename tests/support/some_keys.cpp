@@ -14,18 +14,23 @@ void add_attention(std::vector<KernelKey>& keys) {
     for (const int head_dim : {8, 48}) {
       keys.emplace_back(jit::KvAppendKey{type, head_dim});
       for (const int group : {1, 2, 7}) {
-        keys.emplace_back(jit::AttentionKey{type, head_dim, group, true});
-        keys.emplace_back(jit::AttentionKey{type, head_dim, group, false});
-        keys.emplace_back(jit::AttentionKey{type, head_dim, group, false, 1, 0, 300});
-        keys.emplace_back(jit::AttentionRangesKey{type, head_dim, group, 4});
-        keys.emplace_back(jit::AttentionRangesKey{type, head_dim, group, 4, 300});
+        for (const int window : {0, 100}) {
+          keys.emplace_back(jit::AttentionKey{type, head_dim, group, true, 1, 0, window});
+          keys.emplace_back(jit::AttentionKey{type, head_dim, group, false, 1, 0, window});
+          keys.emplace_back(jit::AttentionRangesKey{type, head_dim, group, 4, window});
+        }
+        keys.emplace_back(jit::AttentionRangesKey{type, head_dim, group, 5});
+        keys.emplace_back(jit::AttentionKey{type, head_dim, group, true, 4, 512});
         keys.emplace_back(jit::AttentionKey{type, head_dim, group, false, 4, 512});
       }
     }
   }
   keys.emplace_back(jit::KvAppendKey{ElementType::f32, 256});
-  for (const int head_dim : {8, 48}) keys.emplace_back(jit::AttentionMergeKey{head_dim, 4});
-  keys.emplace_back(jit::AttentionMergeKey{8, 4, 300});
+  for (const int head_dim : {8, 48}) {
+    keys.emplace_back(jit::AttentionMergeKey{head_dim, 4});
+    keys.emplace_back(jit::AttentionMergeKey{head_dim, 5});
+    keys.emplace_back(jit::AttentionMergeKey{head_dim, 4, 100});
+  }
 }
 
 void add_products(std::vector<KernelKey>& keys, Format format, int cols) {

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -13,6 +15,7 @@
 #include "jit/kernels/kv_layout.h"
 #include "jit/twins/reference.h"
 #include "tests/support/kernel_check.h"
+#include "tests/support/kv_pages.h"
 #include "tests/support/kv_values.h"
 
 namespace llamajit::test {
@@ -28,19 +31,18 @@ using jit::Cursor;
 using jit::ElementType;
 using jit::KvLayout;
 
-constexpr int kSeqLen = 1040;  // five ranges, the last of sixteen positions
-
-constexpr int kRanges = jit::attention_ranges(kSeqLen);
+constexpr int kPositions = 1040;  // five ranges, the last of sixteen positions
+constexpr int kRanges = jit::attention_ranges(kPositions);
 
 struct Inputs {
   std::vector<float> q;
-  PagesOfLayer cache;
+  KvPages kv;
 };
 
 Inputs random_inputs(const AttentionRangesKey& key, float magnitude) {
   CallMemory source(Edge::back, static_cast<std::uint64_t>(key.head_dim));
-  return {source.random_floats(static_cast<std::size_t>(key.group * key.head_dim), -magnitude, magnitude),
-          random_pages(KvLayout(key), 1, kSeqLen, source)};
+  auto q = source.random_floats(static_cast<std::size_t>(key.group * key.head_dim), -magnitude, magnitude);
+  return {std::move(q), KvPages::random(KvLayout(key), 1, kPositions, source)};
 }
 
 std::size_t records_floats(int n_heads, int head_dim, int ranges) {
@@ -51,15 +53,15 @@ std::size_t records_floats(int n_heads, int head_dim, int ranges) {
 void expect_parts_make_the_whole(const AttentionRangesKey& key, Inputs& in, int position, int parts) {
   std::vector<float> scratch(static_cast<std::size_t>(key.whole().scratch_floats()));
   std::vector<float> whole(in.q.size()), merged(in.q.size());
-  std::vector<std::byte*> table;
-  for (std::vector<std::byte>& page : in.cache.pages) table.push_back(page.data());
-  const Cursor at{-1, position, table.data()};
-  reference(key.whole(),
-            AttentionArgs{in.q.data(), whole.data(), scratch.data(), &at, 0, in.cache.values_at(), 1});
-  std::vector<float> records(records_floats(key.group, key.head_dim, key.ranges), -1e30F);
+  const Cursor at = in.kv.cursor(position);
+  reference(key.whole(), AttentionArgs{in.q.data(), whole.data(), scratch.data(), &at, in.kv.keys_at(),
+                                       in.kv.values_at(), 1});
+  // Records of ranges that nobody takes must not be read.
+  std::vector<float> records(records_floats(key.group, key.head_dim, key.ranges),
+                             std::numeric_limits<float>::quiet_NaN());
   for (int part = 0; part < parts; ++part) {
-    reference(key, AttentionRangesArgs{in.q.data(), records.data(), scratch.data(), &at, 0,
-                                       in.cache.values_at(), part, parts});
+    reference(key, AttentionRangesArgs{in.q.data(), records.data(), scratch.data(), &at, in.kv.keys_at(),
+                                       in.kv.values_at(), part, parts});
   }
   reference(AttentionMergeKey{key.head_dim, key.ranges, key.window},
             AttentionMergeArgs{records.data(), merged.data(), &at, key.group});
@@ -71,47 +73,55 @@ void expect_parts_make_the_whole(const AttentionRangesKey& key, Inputs& in, int 
 
 class AttentionSplit : public testing::TestWithParam<std::tuple<ElementType, int>> {
  protected:
-  AttentionRangesKey key(int group, int window = 0) const {
+  AttentionRangesKey key(int group, int window) const {
     return {std::get<0>(GetParam()), std::get<1>(GetParam()), group, kRanges, window};
   }
 };
 
+void check_part(Kernels<AttentionRangesKey>& kernels, const AttentionRangesKey& key, const Inputs& in,
+                int position, int part, int parts) {
+  const std::string what = fmt::format("position {}, part {} of {}", position, part, parts);
+  kernels.check(1, what, [&](CallMemory& memory) {
+    AttentionRangesArgs args{};
+    args.q = memory.copy_of("q", in.q);
+    args.records = memory.allocate<float>("records", records_floats(key.group, key.head_dim, kRanges));
+    args.scratch = memory.scratch("scratch", static_cast<std::size_t>(key.whole().scratch_floats()));
+    const int first = jit::first_seen(position, key.window);
+    args.at = memory.addresses("at", std::vector{in.kv.place(memory, "text", position, first)});
+    args.keys_at = in.kv.keys_at();
+    args.values_at = in.kv.values_at();
+    args.part = part;
+    args.parts = parts;
+    return args;
+  });
+}
+
 TEST_P(AttentionSplit, PartsAreTheirTwins) {
-  for (const auto& [group, window] : {std::pair{1, 0}, {3, 0}, {8, 0}, {1, 1}, {3, 300}, {8, 512}}) {
+  for (const auto& [group, window] : {std::pair{1, 0}, {3, 0}, {8, 0}, {1, 600}, {3, 17}, {8, 256}}) {
     if (kSanitized && group != 3) continue;
     const AttentionRangesKey shape = key(group, window);
     const Inputs in = random_inputs(shape, 3);
     Kernels kernels(shape);
     for (const auto& [position, parts] : {std::pair{0, 2}, {255, 1}, {256, 2}, {700, 2}, {1039, 4}}) {
       for (int part = 0; part < parts; part += std::max(1, parts - 1)) {
-        kernels.check(1, fmt::format("position {}, part {} of {}", position, part, parts),
-                      [&, position = position, parts = parts](CallMemory& memory) {
-                        AttentionRangesArgs args{};
-                        args.q = memory.copy_of("q", in.q);
-                        args.values_at = in.cache.values_at();
-                        args.records = memory.allocate<float>(
-                            "records", records_floats(shape.group, shape.head_dim, kRanges));
-                        args.scratch = memory.scratch(
-                            "scratch", static_cast<std::size_t>(shape.whole().scratch_floats()));
-                        args.at = cursors({{-1, position, table_of(in.cache.pages, memory)}}, memory);
-                        args.part = part;
-                        args.parts = parts;
-                        return args;
-                      });
+        check_part(kernels, shape, in, position, part, parts);
       }
     }
   }
 }
 
 TEST_P(AttentionSplit, PartsMakeTheWhole) {
-  for (const auto& [group, magnitude, window] :
-       {std::tuple{1, 1.0F, 0}, {2, 30.0F, 0}, {2, 1.0F, 16}, {1, 1.0F, 257}, {2, 3.0F, 600}}) {
-    const AttentionRangesKey shape = key(group, window);
-    Inputs in = random_inputs(shape, magnitude);
-    for (const int position : {0, 255, 256, 511, 512, 1039}) {
-      if (kSanitized && position != 512) continue;
-      for (const int parts : {1, 2, 3, 7}) expect_parts_make_the_whole(shape, in, position, parts);
-      if (HasFatalFailure()) return;
+  for (const auto& [group, magnitude] : {std::pair{1, 1.0F}, {2, 30.0F}}) {
+    Inputs in = random_inputs(key(group, 0), magnitude);
+    for (const int window : {0, 1, 16, 100, 257, 600}) {
+      for (const int position : {0, 255, 256, 511, 512, 1039}) {
+        if (kSanitized && position != 512) continue;
+        for (const int parts : {1, 2, 3, 7}) {
+          if (window > 0 && parts % 2 == 1) continue;
+          expect_parts_make_the_whole(key(group, window), in, position, parts);
+        }
+        if (HasFatalFailure()) return;
+      }
     }
   }
 }
@@ -128,34 +138,35 @@ INSTANTIATE_TEST_SUITE_P(Grid, AttentionSplit,
 
 class AttentionMerge : public testing::TestWithParam<int> {};
 
+void check_merge(Kernels<AttentionMergeKey>& kernels, const AttentionMergeKey& key, int n_heads, int position,
+                 float spread) {
+  const std::string what = fmt::format("{} heads, position {}, spread {}", n_heads, position, spread);
+  kernels.check(2, what, [&](CallMemory& memory) {
+    const auto record = static_cast<std::size_t>(jit::attention_record(key.head_dim));
+    const auto behind = static_cast<std::size_t>(jit::round_up(key.head_dim, jit::kLanes));
+    auto records = memory.random_floats(records_floats(n_heads, key.head_dim, key.ranges));
+    for (std::size_t at = behind; at < records.size(); at += record) {
+      records[at] *= spread;
+      records[at + 1] = 1 + records[at + 1] * records[at + 1] * 100;
+    }
+    AttentionMergeArgs args{};
+    args.records = memory.copy_of("records", records);
+    args.out = memory.allocate<float>("out", static_cast<std::size_t>(n_heads * key.head_dim));
+    args.at = memory.copy_of("at", std::vector<Cursor>{{-1, position}});
+    args.n_heads = n_heads;
+    return args;
+  });
+}
+
 // Records as ranges leave them, of weights that are alike and of weights that are worlds apart.
 TEST_P(AttentionMerge, IsItsTwin) {
   const int head_dim = GetParam();
-  for (const auto& [seq_len, window] : {std::pair{272, 0}, {512, 0}, {2048, 0}, {2048, 300}}) {
-    const int ranges = jit::attention_ranges(seq_len);
+  for (const auto& [ranges, window] : {std::pair{2, 0}, {3, 0}, {8, 0}, {3, 17}, {8, 256}, {8, 1000}}) {
     const AttentionMergeKey key{head_dim, ranges, window};
     Kernels kernels(key);
     for (const int n_heads : {1, 2, 5}) {
-      for (const int position : {0, 255, 256, seq_len - 1}) {
-        for (const float spread : {1.0F, 300.0F}) {
-          kernels.check(2, fmt::format("{} heads, position {}, spread {}", n_heads, position, spread),
-                        [&](CallMemory& memory) {
-                          const auto record = static_cast<std::size_t>(jit::attention_record(head_dim));
-                          const auto behind = static_cast<std::size_t>(jit::round_up(head_dim, jit::kLanes));
-                          auto records = memory.random_floats(records_floats(n_heads, head_dim, ranges));
-                          for (std::size_t at = behind; at < records.size(); at += record) {
-                            records[at] *= spread;
-                            records[at + 1] = 1 + records[at + 1] * records[at + 1] * 100;
-                          }
-                          AttentionMergeArgs args{};
-                          args.records = memory.copy_of("records", records);
-                          args.out =
-                              memory.allocate<float>("out", static_cast<std::size_t>(n_heads * head_dim));
-                          args.at = cursors({{-1, position}}, memory);
-                          args.n_heads = n_heads;
-                          return args;
-                        });
-        }
+      for (const int position : {0, 255, 256, 271, 272, ranges * jit::kAttentionRange - 1}) {
+        for (const float spread : {1.0F, 300.0F}) check_merge(kernels, key, n_heads, position, spread);
       }
     }
   }

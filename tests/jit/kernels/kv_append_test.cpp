@@ -11,94 +11,102 @@
 
 #include "jit/kernels/kv_layout.h"
 #include "tests/support/kernel_check.h"
+#include "tests/support/kv_pages.h"
 #include "tests/support/kv_values.h"
 
 namespace llamajit::test {
 namespace {
 
 using jit::Cursor;
+using jit::ElementType;
 using jit::KvAppendArgs;
 using jit::KvAppendKey;
-
-using jit::ElementType;
 using jit::KvLayout;
 
-// Pages with a pattern of bytes, so that a stray write shows.
-PagesOfLayer patterned(const KvAppendKey& key, int n_heads, std::size_t n_pages) {
-  const KvLayout layout(key);
-  const auto bytes = static_cast<std::size_t>(n_heads * (layout.keys_bytes() + layout.values_bytes()));
-  return {layout, n_heads, {n_pages, std::vector<std::byte>(bytes, std::byte{0x5A})}};
-}
+constexpr std::byte kBefore{0x5A};  // what stood there: a pattern, so that a stray write shows
 
-// Rows of two sequences: each token at a position of its own, with other things between the rows.
+struct Row {
+  int text, pos;
+};
+
+// Calls with a token a row, of texts of three pages each. Afterwards the rows' positions hold k and v,
+// rounded, and zeros as the values' padding; all else is as it was.
 void check_rows(Kernels<KvAppendKey>& kernels, const KvAppendKey& key, int n_heads,
-                const std::vector<std::pair<int, int>>& places, const std::string& what) {
+                const std::vector<Row>& rows) {
   const int stride = n_heads * key.head_dim + 3;
-  const auto n = static_cast<int>(places.size());
-  std::vector<PagesOfLayer> sequences(2, patterned(key, n_heads, 2));
-  const auto result = kernels.check(6, what, [&](CallMemory& memory) {
-    KvAppendArgs args{};
-    const auto values = static_cast<std::size_t>(n * stride);
-    args.k = memory.uniform("k", values);
-    args.v = memory.uniform("v", values);
-    std::byte** const tables[] = {table_of(sequences[0].pages, memory, "a"),
-                                  table_of(sequences[1].pages, memory, "b")};
-    std::vector<Cursor> at;
-    for (const auto& [sequence, pos] : places) at.push_back({-1, pos, tables[sequence]});
-    args.at = cursors(at, memory);
-    args.values_at = sequences[0].values_at();
-    args.n_kv_heads = n_heads;
-    args.n_tokens = n;
-    args.token_stride = stride;
-    return args;
-  });
-  const auto k = result->view<float>("k"), v = result->view<float>("v");
-  for (int t = 0; t < n; ++t) {
-    const auto& [sequence, pos] = places[static_cast<std::size_t>(t)];
-    PagesOfLayer& cache = sequences[static_cast<std::size_t>(sequence)];
+  const int n_texts = std::ranges::max(rows, {}, &Row::text).text + 1;
+  const KvPages untouched(KvLayout(key), n_heads, 3 * jit::kKvPage, kBefore);
+  const auto result = kernels.check(
+      4, fmt::format("{} heads, {} rows from position {}", n_heads, rows.size(), rows[0].pos),
+      [&](CallMemory& memory) {
+        const auto floats = rows.size() * static_cast<std::size_t>(stride);
+        KvAppendArgs args{};
+        args.k = memory.uniform("k", floats);
+        args.v = memory.uniform("v", floats);
+        std::vector<Cursor> texts, at;
+        for (int text = 0; text < n_texts; ++text) {
+          texts.push_back(untouched.place(memory, fmt::format("text {}", text), 3 * jit::kKvPage - 1));
+        }
+        for (const Row& row : rows)
+          at.push_back({-1, row.pos, texts[static_cast<std::size_t>(row.text)].pages});
+        args.at = memory.addresses("at", at);
+        args.keys_at = untouched.keys_at();
+        args.values_at = untouched.values_at();
+        args.n_kv_heads = n_heads;
+        args.n_tokens = static_cast<std::int64_t>(rows.size());
+        args.token_stride = stride;
+        return args;
+      });
+  std::vector<KvPages> expected(static_cast<std::size_t>(n_texts), untouched);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    KvPages& pages = expected[static_cast<std::size_t>(rows[i].text)];
     for (int head = 0; head < n_heads; ++head) {
-      const auto from = static_cast<std::size_t>(t * stride + head * key.head_dim);
-      cache.layout.write_key(cache.keys(pos / jit::kKvPage, head), pos % jit::kKvPage, &k[from]);
-      cache.layout.write_value(cache.values(pos / jit::kKvPage, head), pos % jit::kKvPage, &v[from]);
+      const std::size_t from =
+          i * static_cast<std::size_t>(stride) + static_cast<std::size_t>(head * key.head_dim);
+      pages.write_key(head, rows[i].pos, &result->view<float>("k")[from]);
+      pages.write_value(head, rows[i].pos, &result->view<float>("v")[from]);
     }
   }
-  for (const auto& [name, page] : {std::pair{"a0", &sequences[0].pages[0]},
-                                   {"a1", &sequences[0].pages[1]},
-                                   {"b0", &sequences[1].pages[0]},
-                                   {"b1", &sequences[1].pages[1]}}) {
-    EXPECT_TRUE(std::ranges::equal(result->view<std::byte>(name), *page))
-        << kernel_name(key) << ", " << what << name;
+  for (int text = 0; text < n_texts; ++text) {
+    for (int page = 0; page < 3; ++page) {
+      const auto written = result->view<std::byte>(fmt::format("text {} page {}", text, page));
+      EXPECT_TRUE(std::ranges::equal(written, expected[static_cast<std::size_t>(text)].page(page)))
+          << kernel_name(key) << ", text " << text << ", page " << page;
+    }
   }
 }
 
-class KvAppend : public testing::TestWithParam<std::tuple<ElementType, int>> {};
+class KvAppend : public testing::TestWithParam<std::tuple<ElementType, int>> {
+ protected:
+  KvAppendKey key() const { return {std::get<0>(GetParam()), std::get<1>(GetParam())}; }
+};
 
 TEST_P(KvAppend, WritesItsPositionOnly) {
-  const auto [type, head_dim] = GetParam();
-  const KvAppendKey key{type, head_dim};
-  Kernels kernels(key);
-  for (const int n_heads : {1, 2, 5}) {
-    for (const int pos : {0, 1, 15, 16, 17, 31, 255, 256, 300}) {
-      check_rows(kernels, key, n_heads, {{0, pos}}, fmt::format("{} heads, position {}", n_heads, pos));
-    }
+  Kernels kernels(key());
+  for (const int pos : {0, 1, 15, 16, 17, 31, 255, 256, 700}) check_rows(kernels, key(), 1, {{0, pos}});
+  for (const int n_heads : {2, 5}) {
+    for (const int pos : {15, 255, 258}) check_rows(kernels, key(), n_heads, {{0, pos}});
   }
 }
 
-// Tokens at positions one after the other, across groups of sixteen and pages, and tokens of several
-// sequences.
+// Tokens one after the other, across groups of sixteen and across pages, with other things between their
+// rows.
 TEST_P(KvAppend, SeveralTokens) {
-  const auto [type, head_dim] = GetParam();
-  const KvAppendKey key{type, head_dim};
-  Kernels kernels(key);
-  std::vector<std::pair<int, int>> run;
-  for (int pos = 240; pos < 275; ++pos) run.emplace_back(0, pos);
-  check_rows(kernels, key, 2, {{0, 0}, {0, 1}}, "two tokens");
-  check_rows(kernels, key, 2, run, "across pages");
-  check_rows(kernels, key, 2, {{1, 17}, {0, 300}, {1, 18}, {0, 3}, {1, 256}}, "two sequences");
+  Kernels kernels(key());
+  for (const auto& [pos, n_tokens] : {std::pair{0, 2}, {13, 5}, {0, 48}, {250, 9}}) {
+    std::vector<Row> rows;
+    for (int t = 0; t < n_tokens; ++t) rows.push_back({0, pos + t});
+    check_rows(kernels, key(), 2, rows);
+  }
 }
 
-// A value is read back as it was written, but for the type's rounding: half a
-// step of the last place kept, for q8_0 of its block's largest magnitude / 127.
+TEST_P(KvAppend, SeveralTexts) {
+  Kernels kernels(key());
+  check_rows(kernels, key(), 1, {{1, 300}, {0, 5}, {2, 0}, {1, 301}, {0, 767}, {2, 255}});
+}
+
+// A value is read back as it was written, but for the type's rounding: half a step of the last place kept,
+// for q8_0 of its block's largest magnitude / 127.
 TEST_P(KvAppend, IsReadBackWithinARounding) {
   const auto [type, head_dim] = GetParam();
   const KvLayout layout(type, head_dim);
@@ -127,6 +135,22 @@ TEST_P(KvAppend, IsReadBackWithinARounding) {
   }
 }
 
+// One head's x as key and as value.
+void check_head(Kernels<KvAppendKey>& kernels, const KvAppendKey& key, const std::string& what,
+                const std::vector<float>& x) {
+  const KvPages pages(KvLayout(key), 1, 1, kBefore);
+  kernels.check(1, what, [&](CallMemory& memory) {
+    KvAppendArgs args{};
+    args.k = memory.copy_of("k", x);
+    args.v = memory.copy_of("v", x);
+    args.at = memory.addresses("at", std::vector{pages.place(memory, "text", 3)});
+    args.keys_at = pages.keys_at();
+    args.values_at = pages.values_at();
+    args.n_kv_heads = 1;
+    return args;
+  });
+}
+
 // Values that rounding treats specially: ties, carries into the exponent, subnormals, overflow, zeros.
 TEST(KvAppend, RoundsToNearestEven) {
   const std::vector<float> special = {0.0F,         -0.0F,    1.0F,        1.00048828125F, 1.00146484375F,
@@ -135,17 +159,8 @@ TEST(KvAppend, RoundsToNearestEven) {
                                       3.38e38F,     1e-40F,   1.01171875F, 2047.99F,       0.33333F};
   for (ElementType type : kKvTypes) {
     const KvAppendKey key{type, static_cast<int>(special.size())};
-    const KvLayout layout(key);
     Kernels kernels(key);
-    kernels.check(0, "special values", [&](CallMemory& memory) {
-      KvAppendArgs args{};
-      args.k = memory.copy_of("k", special);
-      args.v = memory.copy_of("v", special);
-      args.at = cursors({{-1, 3, table_of(patterned(key, 1, 1).pages, memory)}}, memory);
-      args.values_at = layout.keys_bytes();
-      args.n_kv_heads = 1;
-      return args;
-    });
+    check_head(kernels, key, "special values", special);
   }
 }
 
@@ -153,23 +168,15 @@ TEST(KvAppend, RoundsToNearestEven) {
 TEST(KvAppend, UnusualBlocks) {
   constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  CallMemory source(Edge::back, 1);
   for (const int head_dim : {4, 32, 44, 64}) {
     const KvAppendKey key{ElementType::q8_0, head_dim};
-    const KvLayout layout(key);
     Kernels kernels(key);
     for (const float odd : {0.0F, -0.0F, 1e-37F, 1e-31F, -3e38F, kNaN, -kNaN, kInfinity, -kInfinity}) {
       for (const int every : {1, 3}) {
-        kernels.check(1, fmt::format("every {}. value is {}", every, odd), [&](CallMemory& memory) {
-          std::vector<float> x = memory.random_floats(static_cast<std::size_t>(head_dim));
-          for (std::size_t i = 0; i < x.size(); i += static_cast<std::size_t>(every)) x[i] = odd;
-          KvAppendArgs args{};
-          args.k = memory.copy_of("k", x);
-          args.v = memory.copy_of("v", x);
-          args.at = cursors({{-1, 3, table_of(patterned(key, 1, 1).pages, memory)}}, memory);
-          args.values_at = layout.keys_bytes();
-          args.n_kv_heads = 1;
-          return args;
-        });
+        std::vector<float> x = source.random_floats(static_cast<std::size_t>(head_dim));
+        for (std::size_t i = 0; i < x.size(); i += static_cast<std::size_t>(every)) x[i] = odd;
+        check_head(kernels, key, fmt::format("every {}. value is {}", every, odd), x);
       }
     }
   }
