@@ -21,7 +21,7 @@ constexpr int kSpins = 4000;
 constexpr int kYields = 100;
 constexpr std::chrono::microseconds kYieldTime{200};
 
-std::vector<int> allowed_cpus() {
+std::vector<int> cpus_of_this_thread() {
   cpu_set_t set;
   CPU_ZERO(&set);
   std::vector<int> cpus;
@@ -29,6 +29,13 @@ std::vector<int> allowed_cpus() {
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
   }
+  return cpus;
+}
+
+// Those of the process: of the thread that made the first team, before that team pinned it. A thread that a team has
+// pinned would know of one CPU only, and so would every team that it makes.
+const std::vector<int>& allowed_cpus() {
+  static const std::vector<int> cpus = cpus_of_this_thread();
   return cpus;
 }
 

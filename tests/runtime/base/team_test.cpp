@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <initializer_list>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -30,6 +31,26 @@ TEST(Team, SharesCoverEverythingOnceAndEvenly) {
       EXPECT_EQ(expected, n);
     }
   }
+}
+
+// A team's caller is pinned; one that it makes meanwhile has all CPUs all the same.
+TEST(Team, ASecondOneHasAllCpusToo) {
+  const auto cpus_of = [](Team& team) {
+    std::vector<cpu_set_t> sets(static_cast<std::size_t>(team.size()));
+    auto job = [&](int thread) {
+      (void)sched_getaffinity(0, sizeof(cpu_set_t), &sets[static_cast<std::size_t>(thread)]);
+    };
+    team.run(job);
+    cpu_set_t all;
+    CPU_ZERO(&all);
+    for (const cpu_set_t& set : sets) CPU_OR(&all, &all, &set);
+    return CPU_COUNT(&all);
+  };
+  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "one CPU is all that there is";
+  Team first(2);
+  Team second(2);
+  EXPECT_EQ(cpus_of(first), 2);
+  EXPECT_EQ(cpus_of(second), 2);
 }
 
 class TeamOf : public ::testing::TestWithParam<int> {};
