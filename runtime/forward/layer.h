@@ -1,7 +1,8 @@
 // A layer, said once: what the forward pass does with it, in words that two lowerings understand, one for a
-// single token (token_lowering.h) and one for the rows of a step (rows_lowering.h).
+// single token (token_program.h) and one for the rows of a step (rows_program.h).
 #pragma once
 
+#include "runtime/forward/step.h"
 #include "runtime/forward/weights.h"
 #include "runtime/model/config.h"
 
@@ -20,7 +21,7 @@ void feed_forward(To& to, const LayerShape& shape, const LayerWeights& weights) 
 //   attend(shape, weights)                        norms of heads, rotation, append, attention
 //   hidden(shape, matrix)                         the feed-forward's first half
 //   meet()                                        waits until all threads have come here
-//   add_attention(shape, weights), add_hidden(…)  x += the product, of a norm where there are weights for one
+//   add_product(roles, shape, norm, values, matrix)  x += the product, of a norm where there are weights for one
 template <class To>
 void layer(To& to, const LayerShape& shape, const LayerWeights& weights) {
   to.norm(Role::att_norm, shape, weights.att_norm, {&weights.wq, &weights.wk, &weights.wv});
@@ -28,12 +29,13 @@ void layer(To& to, const LayerShape& shape, const LayerWeights& weights) {
   to.attend(shape, weights);
   if (shape.parallel_residual) feed_forward(to, shape, weights);
   to.meet();
-  to.add_attention(shape, weights);
+  to.add_product({Role::att_sub_norm, Role::o}, shape, weights.att_sub_norm, to.attended(), weights.wo);
   if (!shape.parallel_residual) {
     feed_forward(to, shape, weights);
     to.meet();
   }
-  to.add_hidden(shape, weights);
+  to.add_product({Role::ffn_sub_norm, Role::down}, shape, weights.ffn_sub_norm, to.hidden_values(),
+                 weights.down);
 }
 
 }  // namespace llamajit

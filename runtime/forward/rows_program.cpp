@@ -164,16 +164,24 @@ class RowsProgram::Writer : public Lowering {
   void hidden(const LayerShape& shape, const PackedMatrix& matrix) {
     multiply(Role::gate_up, matrix, shape.activation, s_.hidden);
   }
-  void add_attention(const LayerShape& shape, const LayerWeights& w) {
-    add_product({Role::att_sub_norm, Role::o}, shape, w.att_sub_norm, s_.att, w.wo);
-  }
-  void add_hidden(const LayerShape& shape, const LayerWeights& w) {
-    add_product({Role::ffn_sub_norm, Role::down}, shape, w.ffn_sub_norm, s_.hidden, w.down);
+  float* attended() const { return s_.att; }
+  float* hidden_values() const { return s_.hidden; }
+  // x += W values, which are normalised in place before if there are weights for that; ends with a barrier.
+  void add_product(NormRoles roles, const LayerShape& shape, const float* norm_weight, float* values,
+                   const PackedMatrix& matrix) {
+    const int n = matrix.cols;
+    if (norm_weight != nullptr) {
+      const std::int64_t stride = row_stride(n) * kFloat;
+      each_row(call(roles.first, jit::NormKey{n, shape.norm_eps}, jit::NormArgs{values, norm_weight, values}),
+               members({{offsetof(jit::NormArgs, x), stride}, {offsetof(jit::NormArgs, out), stride}}));
+    }
+    prepare(values, n, {&matrix});
+    if (norm_weight != nullptr || !formats_.empty()) meet();
+    multiply(roles.second, matrix, Epilogue::add, s_.x);
+    meet();
   }
 
  private:
-  using Roles = std::pair<Role, Role>;
-
   template <class Args>
   static constexpr RowMembers::Pointer kCursor{offsetof(Args, at), sizeof(jit::Cursor)};
 
@@ -223,23 +231,8 @@ class RowsProgram::Writer : public Lowering {
     }
   }
 
-  // x += W values, which are normalised in place before if there are weights for that; ends with a barrier.
-  void add_product(Roles roles, const LayerShape& shape, const float* norm_weight, float* values,
-                   const PackedMatrix& matrix) {
-    const int n = matrix.cols;
-    if (norm_weight != nullptr) {
-      const std::int64_t stride = row_stride(n) * kFloat;
-      each_row(call(roles.first, jit::NormKey{n, shape.norm_eps}, jit::NormArgs{values, norm_weight, values}),
-               members({{offsetof(jit::NormArgs, x), stride}, {offsetof(jit::NormArgs, out), stride}}));
-    }
-    prepare(values, n, {&matrix});
-    if (norm_weight != nullptr || !formats_.empty()) meet();
-    multiply(roles.second, matrix, Epilogue::add, s_.x);
-    meet();
-  }
-
   // RoPE in place, after a norm of each head if there are weights for it.
-  void rotate(Roles roles, const LayerShape& shape, const HeadShare& mine, const float* weight, float* x,
+  void rotate(NormRoles roles, const LayerShape& shape, const HeadShare& mine, const float* weight, float* x,
               int n, std::int64_t n_heads) {
     const std::int64_t stride = row_stride(n);
     if (weight != nullptr) {

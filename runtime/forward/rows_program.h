@@ -55,6 +55,7 @@ class RowsProgram {
   RowsProgram(const Model& model, RowState& state, int tokens);
   RowsProgram(const RowsProgram&) = delete;
   RowsProgram& operator=(const RowsProgram&) = delete;
+  ~RowsProgram() = default;
 
   void link();
 

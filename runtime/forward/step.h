@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "jit/code/code_cache.h"
@@ -44,6 +45,9 @@ enum class Role : std::uint8_t {
   softmax,
 };
 std::string_view to_string(Role role);  // "attention norm"
+// A norm's, and that of what comes behind it.
+using NormRoles = std::pair<Role, Role>;
+
 // Whether its result is added to the residual stream.
 constexpr bool adds_to_stream(Role role) {
   return role == Role::o || role == Role::down;

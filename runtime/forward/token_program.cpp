@@ -106,15 +106,22 @@ class TokenProgram::Writer : public Lowering {
   void hidden(const LayerShape& shape, const PackedMatrix& matrix) {
     matvec_dealt(Role::gate_up, matrix, shape.activation, s_.hidden);
   }
-  void add_attention(const LayerShape& shape, const LayerWeights& w) {
-    add_product({Role::att_sub_norm, Role::o}, shape, w.att_sub_norm, s_.att, w.wo);
-  }
-  void add_hidden(const LayerShape& shape, const LayerWeights& w) {
-    add_product({Role::ffn_sub_norm, Role::down}, shape, w.ffn_sub_norm, s_.hidden, w.down);
+  float* attended() const { return s_.att; }
+  float* hidden_values() const { return s_.hidden; }
+  // x += W values, which are normalised before if there are weights for that; ends with a barrier.
+  void add_product(NormRoles roles, const LayerShape& shape, const float* norm_weight, const float* values,
+                   const PackedMatrix& matrix) {
+    input_ = {values, matrix.cols, {}};
+    if (norm_weight != nullptr) {
+      call(roles.first, jit::NormKey{matrix.cols, shape.norm_eps},
+           jit::NormArgs{values, norm_weight, scratch_.norm});
+      input_.x = scratch_.norm;
+    }
+    matvec_dealt(roles.second, matrix, Epilogue::add, s_.x);
+    meet();
   }
 
  private:
-  using Roles = std::pair<Role, Role>;  // of a norm and of what comes behind it
   using Units = std::pair<std::int64_t, std::int64_t>;
   // A vector that matrices are about to be multiplied with; remembers how it was last prepared.
   struct Input {
@@ -146,7 +153,7 @@ class TokenProgram::Writer : public Lowering {
   }
 
   // RoPE, after a norm of each head if there are weights for it.
-  void rotate(Roles roles, const LayerShape& shape, const float* weight, const float* x, float* out,
+  void rotate(NormRoles roles, const LayerShape& shape, const float* weight, const float* x, float* out,
               std::int64_t n_heads) {
     if (weight != nullptr) {
       call(roles.first, jit::NormKey{shape.head_dim(), shape.norm_eps},
@@ -166,19 +173,6 @@ class TokenProgram::Writer : public Lowering {
          jit::KvAppendArgs{k, s_.v + first * shape.head_dim(), s_.cursor,
                            m_.cache.keys_at(layer_index(), first), m_.cache.values_at(layer_index(), first),
                            n_heads});
-  }
-
-  // x += W values, which are normalised before if there are weights for that; ends with a barrier.
-  void add_product(Roles roles, const LayerShape& shape, const float* norm_weight, const float* values,
-                   const PackedMatrix& matrix) {
-    input_ = {values, matrix.cols, {}};
-    if (norm_weight != nullptr) {
-      call(roles.first, jit::NormKey{matrix.cols, shape.norm_eps},
-           jit::NormArgs{values, norm_weight, scratch_.norm});
-      input_.x = scratch_.norm;
-    }
-    matvec_dealt(roles.second, matrix, Epilogue::add, s_.x);
-    meet();
   }
 
   void classifier() {

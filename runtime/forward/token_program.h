@@ -33,6 +33,7 @@ class TokenProgram {
   explicit TokenProgram(const Model& model);
   TokenProgram(const TokenProgram&) = delete;
   TokenProgram& operator=(const TokenProgram&) = delete;
+  ~TokenProgram() = default;
 
   // Takes the kernels' addresses; after CodeCache::publish().
   void link();
@@ -41,11 +42,11 @@ class TokenProgram {
   // The sampler's softmax, over the logits.
   Step softmax_step;
 
-  jit::Cursor& cursor() { return *s_.cursor; }
+  jit::Cursor& cursor() const { return *s_.cursor; }
   std::span<float> logits() const { return {s_.logits, static_cast<std::size_t>(vocab_size_)}; }
   std::int32_t argmax() const;
   // (dim): what classify starts from.
-  float* residual() { return s_.x; }
+  float* residual() const { return s_.x; }
   // Runs x = softmax(x * scale) over vocab_size values, on the calling thread.
   void softmax(std::span<float> x, float scale) const;
 
