@@ -192,7 +192,8 @@ TEST(Engine, HeadsAndThreadsAreDealtEvenly) {
   for (int heads = 1; heads <= 9; ++heads) {
     for (int threads = 1; threads <= 20; ++threads) {
       Config config;
-      config.n_kv_heads = heads;
+      config.dim = 16 * heads;
+      config.n_heads = config.n_kv_heads = heads;
       std::vector<int> parts_of(static_cast<std::size_t>(heads));
       for (int t = 0; t < threads; ++t) {
         const HeadShare share = HeadDeal(config, threads).of(t);
