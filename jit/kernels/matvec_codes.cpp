@@ -77,6 +77,7 @@ class CodedMatvec : public MatvecFrame {
   std::vector<Dot::Weights> weights_of(const Sums& sums) const {
     if (one_token()) return {dot->weights(0, "w4")};
     std::vector<Dot::Weights> weights;
+    weights.reserve(static_cast<std::size_t>(sums.tiles()));
     for (int i = 0; i < sums.tiles(); ++i) weights.push_back(dot->weights(i, fmt::format("w4_tile{}", i)));
     return weights;
   }

@@ -25,6 +25,7 @@ double seconds_since(Clock::time_point start) {
 // Sequences that begin alike and go on together.
 void decode_together(Engine& engine, const BenchTest& test, const std::vector<TokenId>& tokens) {
   std::vector<Sequence> sequences;
+  sequences.reserve(static_cast<std::size_t>(test.batch));
   for (int i = 0; i < test.batch; ++i) sequences.push_back(engine.sequence().fork(test.depth));
   Batch batch;
   for (int i = 0; i < test.tokens; ++i) {
