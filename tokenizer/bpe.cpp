@@ -103,17 +103,16 @@ void BpeTokenizer::add_merges(std::span<const std::string_view> merges) {
 void BpeTokenizer::encode_text(std::string_view text, bool /*begins*/, std::vector<TokenId>& ids) const {
   const Rule rule(*this);
   Merger<Rule> merger(rule, text.size());
-  for (const std::string_view word : pre_tokenizer_.split(text)) {
+  pre_tokenizer_.split(text, [&](std::string_view word) {
     const auto begin = static_cast<Position>(word.data() - text.data());
     merger.begin_word();
     if (const TokenId id = whole_words_ ? vocab().find(word) : -1; id >= 0) {
-      merger.add(begin, static_cast<Position>(word.size()), id);
-      continue;
+      return merger.add(begin, static_cast<Position>(word.size()), id);
     }
     for (Position i = 0; i < word.size(); ++i) {
       merger.add(begin + i, 1, byte_ids_[static_cast<std::uint8_t>(word[i])]);
     }
-  }
+  });
   merger.merge_all();
   merger.for_each([&](TokenId id, Position begin, Position end) {
     if (id < vocab().size()) {

@@ -8,37 +8,33 @@
 namespace llamajit {
 namespace {
 
-using Words = std::vector<std::string_view>;
-
-// Appends a word, unless it is empty.
-void append(Words& words, std::string_view word) {
-  if (!word.empty()) words.push_back(word);
-}
-
-void append_cut(Words& words, std::string_view run, int length) {
+// use(part) for each `length` characters of a run, and what is left of it.
+template <class Use>
+void cut_evenly(std::string_view run, int length, const Use& use) {
   while (!run.empty()) {
     std::size_t end = 0;
     for (int i = 0; i < length && end < run.size(); ++i) end += utf8_length(run.substr(end));
-    words.push_back(run.substr(0, end));
+    use(run.substr(0, end));
     run.remove_prefix(end);
   }
 }
 
-void cut(const Regex& regex, int length, std::string_view word, Words& words, RegexScratch& scratch) {
-  if (utf8_length(word) == word.size()) return words.push_back(word);  // one character: nothing to cut
+// use(part) for each part that a step cuts a word into.
+template <class Use>
+void cut(const Regex& regex, int length, std::string_view word, RegexScratch& scratch, const Use& use) {
   std::size_t at = 0;
   while (const auto match = regex.find(word, at, scratch)) {
-    append(words, word.substr(at, match->begin - at));
+    if (match->begin > at) use(word.substr(at, match->begin - at));
     const std::string_view matched = word.substr(match->begin, match->end - match->begin);
     if (match->group) {
-      append_cut(words, matched, length);
+      cut_evenly(matched, length, use);
     } else {
-      words.push_back(matched);
+      use(matched);
     }
     at = match->end;
     if (at == word.size()) return;
   }
-  append(words, word.substr(at));
+  use(word.substr(at));
 }
 
 }  // namespace
@@ -53,27 +49,25 @@ PreTokenizer::PreTokenizer(const PreTokenizerRule& rule) {
   }
 }
 
-std::vector<std::string_view> PreTokenizer::split(std::string_view text) const {
-  Words result;
-  Words words;
-  Words next;
+void PreTokenizer::split(std::string_view text, const UseWord& use) const {
   RegexScratch scratch;
   while (!text.empty()) {
     const std::size_t good = utf8_well_formed(text);
-    words.assign(1, text.substr(0, good));
-    if (good == 0) words.clear();
-    for (const Step& step : steps_) {
-      next.clear();
-      for (const std::string_view word : words) cut(step.regex, step.cut, word, next, scratch);
-      std::swap(words, next);
-    }
-    result.insert(result.end(), words.begin(), words.end());
+    if (good > 0) cut_from(0, text.substr(0, good), scratch, use);
     text.remove_prefix(good);
     const std::size_t bad = utf8_ill_formed(text);
-    append(result, text.substr(0, bad));
+    if (bad > 0) use(text.substr(0, bad));
     text.remove_prefix(bad);
   }
-  return result;
+}
+
+// Each part of a word goes through all steps before the next part does, so that no list of words is kept.
+void PreTokenizer::cut_from(std::size_t step, std::string_view word, RegexScratch& scratch,
+                            const UseWord& use) const {
+  const bool one_character = utf8_length(word) == word.size();  // nothing to cut
+  if (step == steps_.size() || one_character) return use(word);
+  cut(steps_[step].regex, steps_[step].cut, word, scratch,
+      [&](std::string_view part) { cut_from(step + 1, part, scratch, use); });
 }
 
 const PreTokenizerRule* find_pre_tokenizer_rule(std::string_view name) {

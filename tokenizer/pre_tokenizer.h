@@ -1,6 +1,8 @@
 // Cuts a text into the words within which byte-level BPE merges.
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -32,14 +34,19 @@ class PreTokenizer {
  public:
   explicit PreTokenizer(const PreTokenizerRule& rule);
 
-  // The words, in order and without gaps. Bytes that are no UTF-8 are words of their own. Takes O(n).
-  std::vector<std::string_view> split(std::string_view text) const;
+  using UseWord = std::function<void(std::string_view)>;
+
+  // use(word) for the text's words, in order and without gaps; none is empty.
+  // Bytes that are no UTF-8 are words of their own. Takes O(n).
+  void split(std::string_view text, const UseWord& use) const;
 
  private:
   struct Step {
     Regex regex;
     int cut;
   };
+  void cut_from(std::size_t step, std::string_view word, RegexScratch& scratch, const UseWord& use) const;
+
   std::vector<Step> steps_;
 };
 

@@ -96,7 +96,8 @@ Ids encode_slowly(const Vocab& vocab, const Parts& parts, const std::string& tex
   std::map<std::pair<std::string, std::string>, std::size_t> ranks;
   for (std::size_t i = 0; i < parts.merges.size(); ++i) ranks.emplace(parts.merges[i], i);
   Ids ids;
-  for (const std::string_view word : PreTokenizer(*find_pre_tokenizer_rule(parts.rule)).split(text)) {
+  const PreTokenizer pre_tokenizer(*find_pre_tokenizer_rule(parts.rule));
+  pre_tokenizer.split(text, [&](std::string_view word) {
     std::vector<std::string> symbols;
     for (const char c : word) symbols.emplace_back(1, c);
     while (true) {
@@ -121,7 +122,7 @@ Ids encode_slowly(const Vocab& vocab, const Parts& parts, const std::string& tex
         if (const TokenId id = vocab.find({&c, 1}); id >= 0) ids.push_back(id);
       }
     }
-  }
+  });
   return ids;
 }
 
