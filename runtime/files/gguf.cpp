@@ -27,11 +27,15 @@ const T* scalar_of(const GgufEntry& entry) {
 }
 
 // Nothing for what is no integer, or none that fits.
-std::optional<std::int64_t> integer_of(const GgufEntry& entry) {
-  if (const auto* value = scalar_of<std::int64_t>(entry)) return *value;
-  const auto* value = scalar_of<std::uint64_t>(entry);
+std::optional<std::int64_t> integer_of(const GgufScalar& scalar) {
+  if (const auto* value = std::get_if<std::int64_t>(&scalar)) return *value;
+  const auto* value = std::get_if<std::uint64_t>(&scalar);
   if (value == nullptr || *value > std::numeric_limits<std::int64_t>::max()) return std::nullopt;
   return static_cast<std::int64_t>(*value);
+}
+std::optional<std::int64_t> integer_of(const GgufEntry& entry) {
+  const auto* scalar = std::get_if<GgufScalar>(&entry.value);
+  return scalar != nullptr ? integer_of(*scalar) : std::nullopt;
 }
 
 // A scalar for a message.
@@ -153,6 +157,50 @@ std::optional<std::string_view> GgufFile::string(std::string_view key) const {
   const auto* value = scalar_of<std::string_view>(*entry);
   if (value == nullptr) fail(key, "a string", kind_of(*entry));
   return *value;
+}
+
+// nullptr where the key has no array.
+const GgufArray* GgufFile::array_of(std::string_view key, std::size_t count) const {
+  const GgufEntry* const entry = find(key);
+  const auto* array = entry != nullptr ? std::get_if<GgufArray>(&entry->value) : nullptr;
+  if (array == nullptr) return nullptr;
+  if (array->type == GgufType::array) fail(key, "an array of numbers", kind_of(*entry));
+  if (array->size != count) {
+    fail(key, fmt::format("{} elements, one for each layer", count), fmt::to_string(array->size));
+  }
+  return array;
+}
+
+std::vector<std::int64_t> GgufFile::integers(std::string_view key, std::int64_t low, std::int64_t high,
+                                             std::size_t count) const {
+  const GgufArray* const array = array_of(key, count);
+  if (array == nullptr) {
+    const auto value = integer(key, low, high);
+    return value ? std::vector(count, *value) : std::vector<std::int64_t>();
+  }
+  std::vector<std::int64_t> values;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto value = integer_of((*array)[i]);
+    if (value && low <= *value && *value <= high) {
+      values.push_back(*value);
+      continue;
+    }
+    fail(fmt::format("{}[{}]", key, i), fmt::format("an integer from {} to {}", low, high),
+         value ? fmt::to_string(*value) : fmt::format("a value of type {}", to_string(array->type)));
+  }
+  return values;
+}
+
+std::vector<bool> GgufFile::booleans(std::string_view key, std::size_t count) const {
+  const GgufArray* const array = array_of(key, count);
+  if (array == nullptr) {
+    const auto value = boolean(key);
+    return value ? std::vector(count, *value) : std::vector<bool>();
+  }
+  if (array->type != GgufType::boolean) fail(key, "an array of bool", kind_of(*find(key)));
+  std::vector<bool> values;
+  for (std::uint64_t i = 0; i < count; ++i) values.push_back(std::get<bool>((*array)[i]));
+  return values;
 }
 
 const GgufArray* GgufFile::array(std::string_view key, GgufType element) const {

@@ -103,6 +103,10 @@ class GgufFile {
   std::optional<double> number(std::string_view key) const;  // finite
   std::optional<bool> boolean(std::string_view key) const;
   std::optional<std::string_view> string(std::string_view key) const;
+  // A number for each of `count` layers: an array of so many, or one for all. Nothing without the key.
+  std::vector<std::int64_t> integers(std::string_view key, std::int64_t low, std::int64_t high,
+                                     std::size_t count) const;
+  std::vector<bool> booleans(std::string_view key, std::size_t count) const;
   // An array of strings, of numbers of this type; nullptr where the file does not have it.
   const GgufArray* array(std::string_view key, GgufType element) const;
 
@@ -115,6 +119,7 @@ class GgufFile {
  private:
   std::vector<GgufEntry> add_part(const std::string& path);
   void add_other_parts();
+  const GgufArray* array_of(std::string_view key, std::size_t count) const;
 
   std::string path_;
   std::uint32_t version_ = 0;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <limits>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -13,17 +11,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "runtime/model/families.h"
-#include "tokenizer/utf8.h"
+#include "runtime/files/gguf_config.h"
 
 namespace llamajit {
 namespace {
 
-// Far above any model, and low enough that products of two of them fit 64 bits and sums an int.
-constexpr std::int64_t kMaxCount = 1 << 20;
-constexpr std::int64_t kMaxLayers = 1 << 14;
 constexpr std::int64_t kMaxVocabulary = 1 << 24;
-constexpr std::int64_t kMaxContext = 1 << 24;
 
 std::string shape_of(std::span<const std::int64_t> dims) {
   return fmt::format("({})", fmt::join(dims.rbegin(), dims.rend(), ", "));
@@ -31,12 +24,13 @@ std::string shape_of(std::span<const std::int64_t> dims) {
 
 class ModelReader {
  public:
-  explicit ModelReader(const GgufFile& file) : file_(file), family_(read_family(file)) {}
+  ModelReader(const GgufFile& file, const Family& family)
+      : file_(file), family_(family), config_(read_gguf_config(file, family)) {}
 
   ModelFile read() {
-    read_config();
     ModelFile model;
     model.file_format = fmt::format("GGUF v{} ({})", file_.version(), family_.name);
+    bind_rope_divisors();
     bind(model);
     model.config = std::move(config_);
     refuse_other_tensors();
@@ -44,143 +38,25 @@ class ModelReader {
   }
 
  private:
-  static const Family& read_family(const GgufFile& file) {
-    constexpr std::string_view kKey = "general.architecture";
-    const auto name = file.string(kKey);
-    const Family* const family = name ? find_family(*name) : nullptr;
-    if (family != nullptr) return *family;
-    std::vector<std::string_view> known;
-    for (const Family& f : families()) known.push_back(f.name);
-    file.fail(kKey, fmt::format("a supported family of models ({})", fmt::join(known, ", ")),
-              name ? fmt::format("'{}'", escaped(*name)) : "none");
-  }
-
-  // A key of the family: "llama.block_count".
-  std::string key(std::string_view name) const { return fmt::format("{}.{}", family_.name, name); }
-
-  std::optional<int> count(std::string_view name, std::int64_t low, std::int64_t high) const {
-    const auto value = file_.integer(key(name), low, high);
-    return value ? std::optional(static_cast<int>(*value)) : std::nullopt;
-  }
-  int required_count(std::string_view name, std::int64_t high) const {
-    const auto value = count(name, 1, high);
-    if (!value) file_.fail(key(name), fmt::format("an integer from 1 to {}", high), "none");
-    return *value;
-  }
-  // Positive, and as large as a float can be.
-  std::optional<float> positive(std::string_view name) const {
-    const auto value = file_.number(key(name));
-    if (value && (*value <= 0 || *value > std::numeric_limits<float>::max())) {
-      file_.fail(key(name), "a positive number", fmt::to_string(*value));
-    }
-    return value ? std::optional(static_cast<float>(*value)) : std::nullopt;
-  }
-
-  void read_config() {
-    Config& c = config_;
-    c.norm = family_.norm;
-    c.activation = family_.activation;
-    c.rope.pairs = family_.pairs;
-    if (family_.may_be_parallel) c.parallel_residual = read_parallel_residual();
-    c.seq_len = required_count("context_length", kMaxContext);
-    c.dim = required_count("embedding_length", kMaxCount);
-    c.n_layers = required_count("block_count", kMaxLayers);
-    c.hidden_dim = required_count("feed_forward_length", kMaxCount);
-    read_heads();
-    read_norm();
-    read_rope();
-    if (count("expert_count", 0, kMaxCount).value_or(0) > 0) {
-      file_.fail(key("expert_count"), "0 (mixtures of experts are not supported)",
-                 fmt::to_string(*count("expert_count", 0, kMaxCount)));
-    }
-  }
-
-  bool read_parallel_residual() const {
-    const auto value = file_.boolean(key("use_parallel_residual"));
-    if (!value) file_.fail(key("use_parallel_residual"), "true or false", "none");
-    return *value;
-  }
-
-  void read_heads() {
-    Config& c = config_;
-    c.n_heads = required_count("attention.head_count", kMaxCount);
-    c.n_kv_heads = count("attention.head_count_kv", 1, kMaxCount).value_or(c.n_heads);
-    if (c.n_heads % c.n_kv_heads != 0) {
-      file_.fail(key("attention.head_count_kv"), fmt::format("a divisor of head_count {}", c.n_heads),
-                 fmt::to_string(c.n_kv_heads));
-    }
-    if (const auto size = count("attention.key_length", 1, kMaxCount)) {
-      c.head_size = *size;
-    } else if (c.dim % c.n_heads != 0) {
-      file_.fail(key("attention.head_count"), fmt::format("a divisor of embedding_length {}", c.dim),
-                 fmt::to_string(c.n_heads));
-    }
-    const std::int64_t q_dim = std::int64_t{c.head_dim()} * c.n_heads;
-    if (c.head_dim() % 2 != 0 || q_dim > kMaxCount) {
-      file_.fail(key("attention.head_count"),
-                 fmt::format("heads of an even size, {} values together at the most", kMaxCount),
-                 fmt::format("{} heads of size {}", c.n_heads, c.head_dim()));
-    }
-    if (const auto size = count("attention.value_length", 1, kMaxCount); size && *size != c.head_dim()) {
-      file_.fail(key("attention.value_length"), fmt::format("the length of keys, {}", c.head_dim()),
-                 fmt::to_string(*size));
-    }
-  }
-
-  void read_norm() {
-    const std::string_view name = family_.norm == jit::NormKind::rms ? "attention.layer_norm_rms_epsilon"
-                                                                     : "attention.layer_norm_epsilon";
-    const auto eps = positive(name);
-    if (!eps) file_.fail(key(name), "a positive number", "none");
-    config_.norm_eps = *eps;
-  }
-
-  void read_rope() {
-    RopeConfig& rope = config_.rope;
-    rope.theta = positive("rope.freq_base").value_or(rope.theta);
-    if (const auto dims = count("rope.dimension_count", 1, config_.head_dim())) {
-      if (*dims % 2 != 0) file_.fail(key("rope.dimension_count"), "an even number", fmt::to_string(*dims));
-      rope.dims = *dims;
-    }
-    read_rope_scaling();
-    rope.divisors = read_rope_divisors();
-  }
-
-  void read_rope_scaling() {
-    RopeConfig& rope = config_.rope;
-    // Files from before there was a type of scaling have a linear one.
-    const auto factor = positive("rope.scaling.factor");
-    rope.factor = factor ? *factor : positive("rope.scale_linear").value_or(1.0F);
-    const std::string_view type = file_.string(key("rope.scaling.type")).value_or("linear");
-    if (type == "yarn") {
-      rope.scaling = RopeConfig::Scaling::yarn;
-    } else if (type == "linear") {
-      rope.scaling = rope.factor != 1.0F ? RopeConfig::Scaling::linear : RopeConfig::Scaling::none;
-    } else if (type != "none") {
-      file_.fail(key("rope.scaling.type"), "none, linear or yarn", fmt::format("'{}'", escaped(type)));
-    }
-    rope.original_context =
-        count("rope.scaling.original_context_length", 1, kMaxContext).value_or(config_.seq_len);
-    rope.beta_fast = positive("rope.scaling.yarn_beta_fast").value_or(rope.beta_fast);
-    rope.beta_slow = positive("rope.scaling.yarn_beta_slow").value_or(rope.beta_slow);
-    rope.magnitude = positive("rope.scaling.attn_factor").value_or(rope.magnitude);
-    if (const auto extrapolation = file_.number(key("rope.scaling.yarn_ext_factor"));
-        extrapolation && *extrapolation != 1) {
-      file_.fail(key("rope.scaling.yarn_ext_factor"), "1", fmt::to_string(*extrapolation));
-    }
-  }
-
   // Llama 3.1's, a tensor of its own.
-  std::vector<float> read_rope_divisors() {
-    if (file_.find_tensor("rope_freqs.weight") == nullptr) return {};
-    const Tensor tensor = vector("rope_freqs.weight", config_.rotated_dims() / 2);
+  void bind_rope_divisors() {
+    constexpr const char* kName = "rope_freqs.weight";
+    if (file_.find_tensor(kName) == nullptr) return;
+    const Tensor tensor = vector(kName, config_.rotated_dims() / 2);
     std::vector<float> divisors;
     for (std::int64_t i = 0; i < tensor.cols; ++i) {
       divisors.push_back(source_value(source(tensor), 0, i));
       if (divisors.back() > 0) continue;  // and no NaN
-      file_.fail("rope_freqs.weight", "positive numbers", fmt::to_string(divisors.back()));
+      file_.fail(kName, "positive numbers", fmt::to_string(divisors.back()));
     }
-    return divisors;
+    config_.rope.divisors = divisors;
+    for (LayerShape& layer : config_.layers) {
+      if (layer.rotated_dims() != config_.rotated_dims()) {
+        file_.fail(kName, fmt::format("layers that rotate {} values of a head", config_.rotated_dims()),
+                   fmt::to_string(layer.rotated_dims()));
+      }
+      layer.rope.divisors = divisors;
+    }
   }
 
   void bind(ModelFile& model) {
@@ -347,7 +223,11 @@ class ModelReader {
 }  // namespace
 
 ModelFile read_gguf_model(GgufFile file) {
-  ModelFile model = ModelReader(file).read();
+  return read_gguf_model(std::move(file), families());
+}
+
+ModelFile read_gguf_model(GgufFile file, std::span<const Family> known) {
+  ModelFile model = ModelReader(file, family_of(file, known)).read();
   file.check_intact();
   model.parts = file.release_parts();
   return model;

@@ -1,7 +1,10 @@
 // A model out of a GGUF file: its numbers by their keys, its tensors by the names that its family gives them.
 #pragma once
 
+#include <span>
+
 #include "runtime/files/gguf.h"
+#include "runtime/model/families.h"
 #include "runtime/model/model_file.h"
 
 namespace llamajit {
@@ -10,5 +13,7 @@ namespace llamajit {
 // expected and what was found: an unknown family (the known ones are listed), a tensor that is missing, of
 // another shape or in a format that is not supported.
 ModelFile read_gguf_model(GgufFile file);
+// The same with other families than families().
+ModelFile read_gguf_model(GgufFile file, std::span<const Family> known);
 
 }  // namespace llamajit

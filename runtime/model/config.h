@@ -62,6 +62,8 @@ struct LayerShape {
   int group() const { return n_heads / n_kv_heads; }  // query heads for each K/V head
   int q_dim() const { return head_dim() * n_heads; }
   int kv_dim() const { return head_dim() * n_kv_heads; }
+
+  bool operator==(const LayerShape&) const = default;
 };
 
 // The model's numbers: its layers' shape, which most models have in common, and what stands around the

@@ -1,7 +1,5 @@
 #include "runtime/model/families.h"
 
-#include <algorithm>
-
 namespace llamajit {
 namespace {
 
@@ -45,11 +43,6 @@ constexpr Family kFamilies[] = {
 
 std::span<const Family> families() {
   return kFamilies;
-}
-
-const Family* find_family(std::string_view name) {
-  const auto* const found = std::ranges::find(kFamilies, name, &Family::name);
-  return found == std::end(kFamilies) ? nullptr : found;
 }
 
 }  // namespace llamajit

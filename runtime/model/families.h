@@ -19,7 +19,11 @@ struct Family {
   jit::NormKind norm = jit::NormKind::rms;
   jit::Epilogue activation = jit::Epilogue::swiglu;  // gated: there is a tensor ffn_gate
   bool may_be_parallel = false;                      // has the key use_parallel_residual
-  bool fused_qkv = false;                            // attn_qkv in the place of attn_q, attn_k and attn_v
+  // All layers but each so many'th attend to a window (attention.sliding_window) of positions, unless the
+  // file says which do; 0: none does.
+  int window_period = 0;
+  float window_rope_theta = 0;  // of their RoPE, unless rope.freq_base_swa says another; 0: the other layers'
+  bool fused_qkv = false;       // attn_qkv in the place of attn_q, attn_k and attn_v
   Presence qkv_bias = Presence::none;
   Presence output_bias = Presence::none;     // of attn_output
   Presence ffn_bias = Presence::none;        // of ffn_up and ffn_down
@@ -30,7 +34,5 @@ struct Family {
 };
 
 std::span<const Family> families();
-// nullptr where there is none of this name.
-const Family* find_family(std::string_view name);
 
 }  // namespace llamajit

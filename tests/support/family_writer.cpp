@@ -19,6 +19,7 @@ class FamilyWriter {
     tensor("token_embd.weight", c_.vocab_size, c_.dim, {});
     for (int i = 0; i < c_.n_layers; ++i) {
       prefix_ = fmt::format("blk.{}.", i);
+      shape_ = &c_.layer(static_cast<std::size_t>(i));
       write_attention();
       write_feed_forward();
     }
@@ -35,38 +36,48 @@ class FamilyWriter {
     writer_.add(key("context_length"), c_.seq_len);
     writer_.add(key("embedding_length"), c_.dim);
     writer_.add(key("block_count"), c_.n_layers);
-    writer_.add(key("feed_forward_length"), c_.hidden_dim);
-    writer_.add(key("attention.head_count"), c_.n_heads);
-    writer_.add(key("attention.head_count_kv"), c_.n_kv_heads);
-    writer_.add(key("attention.key_length"), c_.head_dim());
-    writer_.add(key("attention.value_length"), c_.head_dim());
-    writer_.add(key("rope.dimension_count"), c_.rotated_dims());
+    counts(key("feed_forward_length"), &LayerShape::hidden_dim);
+    counts(key("attention.head_count"), &LayerShape::n_heads);
+    counts(key("attention.head_count_kv"), &LayerShape::n_kv_heads);
+    if (c_.layers.empty()) {
+      writer_.add(key("attention.key_length"), c_.head_dim());
+      writer_.add(key("attention.value_length"), c_.head_dim());
+      writer_.add(key("rope.dimension_count"), c_.rotated_dims());
+    }
     writer_.add(key(f_.layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"),
                 c_.norm_eps);
     if (f_.name == "gptneox") writer_.add(key("use_parallel_residual"), f_.parallel);
   }
 
+  // One number for all layers, or an array where they differ.
+  void counts(const std::string& key, int LayerShape::*number) {
+    if (c_.layers.empty()) return writer_.add(key, c_.*number);
+    std::vector<std::int32_t> numbers;
+    for (const LayerShape& layer : c_.layers) numbers.push_back(layer.*number);
+    writer_.add(key, numbers);
+  }
+
   void write_attention() {
     norm("attn_norm", c_.dim, f_.layer_norm);
     if (f_.fused_qkv) {
-      matrix("attn_qkv", c_.q_dim() + 2 * c_.kv_dim(), c_.dim, f_.qkv_bias);
+      matrix("attn_qkv", shape_->q_dim() + 2 * shape_->kv_dim(), c_.dim, f_.qkv_bias);
     } else {
-      matrix("attn_q", c_.q_dim(), c_.dim, f_.qkv_bias);
-      matrix("attn_k", c_.kv_dim(), c_.dim, f_.qkv_bias);
-      matrix("attn_v", c_.kv_dim(), c_.dim, f_.qkv_bias);
+      matrix("attn_q", shape_->q_dim(), c_.dim, f_.qkv_bias);
+      matrix("attn_k", shape_->kv_dim(), c_.dim, f_.qkv_bias);
+      matrix("attn_v", shape_->kv_dim(), c_.dim, f_.qkv_bias);
     }
-    if (f_.head_norms) norm("attn_q_norm", c_.head_dim(), false);
-    if (f_.head_norms) norm("attn_k_norm", c_.head_dim(), false);
-    if (f_.sub_norms) norm("attn_sub_norm", c_.q_dim(), false);
-    matrix("attn_output", c_.dim, c_.q_dim(), f_.other_biases);
+    if (f_.head_norms) norm("attn_q_norm", shape_->head_dim(), false);
+    if (f_.head_norms) norm("attn_k_norm", shape_->head_dim(), false);
+    if (f_.sub_norms) norm("attn_sub_norm", shape_->q_dim(), false);
+    matrix("attn_output", c_.dim, shape_->q_dim(), f_.other_biases);
   }
 
   void write_feed_forward() {
     norm("ffn_norm", c_.dim, f_.layer_norm);
-    if (f_.gate) matrix("ffn_gate", c_.hidden_dim, c_.dim, false);
-    matrix("ffn_up", c_.hidden_dim, c_.dim, f_.other_biases);
-    if (f_.sub_norms) norm("ffn_sub_norm", c_.hidden_dim, false);
-    matrix("ffn_down", c_.dim, c_.hidden_dim, f_.other_biases);
+    if (f_.gate) matrix("ffn_gate", shape_->hidden_dim, c_.dim, false);
+    matrix("ffn_up", shape_->hidden_dim, c_.dim, f_.other_biases);
+    if (f_.sub_norms) norm("ffn_sub_norm", shape_->hidden_dim, false);
+    matrix("ffn_down", c_.dim, shape_->hidden_dim, f_.other_biases);
   }
 
   void norm(std::string_view name, int n, bool bias) {
@@ -98,6 +109,7 @@ class FamilyWriter {
 
   const FamilyFile& f_;
   const Config& c_;
+  const LayerShape* shape_ = nullptr;  // of the layer at hand
   std::mt19937_64 random_;
   const MatrixEncoding& matrices_;
   GgufWriter writer_;

@@ -57,7 +57,8 @@ struct MatrixEncoding {
   };
 };
 
-// A model of the family; `config` gives its dimensions. The same for the same seed. Layers' matrices have the
+// A model of the family; `config` gives its dimensions, and where it has layers that differ, arrays of them;
+// windows and RoPE bases are left to the caller. The same for the same seed. Layers' matrices have the
 // encoding given, everything else is F32.
 GgufWriter family_gguf(const FamilyFile& family, const Config& config, std::uint64_t seed,
                        const MatrixEncoding& matrices = {});

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
+#include "runtime/files/gguf_model.h"
 #include "runtime/files/model_reader.h"
 #include "runtime/forward/engine.h"
 #include "runtime/measure/verify.h"
@@ -224,7 +226,20 @@ TEST(FamilyTable, WrongShapesAndKeysAreNamed) {
          "blk.0.attn_q_norm.weight: expected tensors that a model of the family gptneox has, found another");
 }
 
-// Layers of one model that differ in their heads, window and RoPE.
+void expect_the_same_bits_everywhere(const ModelFile& file) {
+  const auto expected = logits_of(file, jit::Tier::scalar, 1);
+  for (const jit::Tier tier : jit::host_tiers()) {
+    for (const int threads : {1, 2, 3}) {
+      SCOPED_TRACE(fmt::format("tier {}, {} threads", to_string(tier), threads));
+      EXPECT_EQ(logits_of(file, tier, threads), expected);
+    }
+  }
+  for (const VerifyRow& row : verify_kernels(file, {jit::host_tiers().back()}, {})) {
+    EXPECT_EQ(row.different, 0) << row.kernel;
+  }
+}
+
+// Layers of one model that differ in their heads, head size, window and RoPE.
 TEST(Families, LayersMayDiffer) {
   const FamilyFile llama{.name = "llama"};
   Config c = test::toy_config(96, 112, 3, 4, 2, 50, 300, false);
@@ -239,19 +254,109 @@ TEST(Families, LayersMayDiffer) {
   file.config.layers[1].rope.dims = 12;
   file.config.layers[2].window = 17;
   expect_logits_of_plain_mathematics(file);
-  const auto expected = logits_of(file, jit::Tier::scalar, 1);
-  for (const jit::Tier tier : jit::host_tiers()) {
-    for (const int threads : {1, 2, 3}) {
-      SCOPED_TRACE(fmt::format("tier {}, {} threads", to_string(tier), threads));
-      EXPECT_EQ(logits_of(file, tier, threads), expected);
-    }
-  }
-  for (const VerifyRow& row : verify_kernels(file, {jit::host_tiers().back()}, {})) {
-    EXPECT_EQ(row.different, 0) << row.kernel;
-  }
+  expect_the_same_bits_everywhere(file);
   // The windows' layers read less of a long text.
   const KvCache cache(file.config, 300, 1, jit::ElementType::f32);
   EXPECT_EQ(cache.bytes_read_at(299), 4 * (5 * 2 * 56 + 300 * 4 * 28 + 17 * 2 * 56));
+}
+
+// A family whose layers differ takes a row of the table, and nothing else.
+class ToyFamily : public ::testing::Test {
+ protected:
+  static constexpr Family kRow{.name = "toy", .window_period = 3, .window_rope_theta = 500.0F};
+
+  // Four layers, of which the third attends to all positions.
+  static Config config() {
+    Config c = test::toy_config(96, 112, 4, 4, 2, 50, 300, false);
+    c.rope.original_context = c.seq_len;
+    c.layers.assign(4, c);
+    c.layers[1].n_heads = 8;  // of 12 values, where the other layers' have 24
+    c.layers[1].n_kv_heads = 8;
+    c.layers[2].n_kv_heads = 1;
+    c.layers[3].hidden_dim = 48;
+    for (const std::size_t windowed : {0, 1, 3}) {
+      c.layers[windowed].window = 5;
+      c.layers[windowed].rope.theta = kRow.window_rope_theta;
+    }
+    return c;
+  }
+  static test::GgufWriter gguf() {
+    test::GgufWriter writer = family_gguf(FamilyFile{.name = "toy"}, config(), 17);
+    writer.add("toy.attention.sliding_window", 5);
+    return writer;
+  }
+  static ModelFile read(const test::GgufWriter& writer) {
+    const TempFile temp(writer.content());
+    return read_gguf_model(GgufFile(temp.path()), std::span(&kRow, 1));
+  }
+  static std::string error_of(const test::GgufWriter& writer) {
+    try {
+      read(writer);
+    } catch (const std::runtime_error& error) {
+      return error.what();
+    }
+    return "";
+  }
+};
+
+TEST_F(ToyFamily, TakesOneRowOfTheTable) {
+  const ModelFile file = read(gguf());
+  EXPECT_EQ(file.config.layers, config().layers);
+  expect_logits_of_plain_mathematics(file);
+  expect_the_same_bits_everywhere(file);
+}
+
+TEST_F(ToyFamily, FilesMaySayWhichLayersHaveAWindow) {
+  const auto windows = [](const test::GgufWriter& writer) {
+    std::vector<int> all;
+    for (const LayerShape& layer : read(writer).config.layers) all.push_back(layer.window);
+    return all;
+  };
+  test::GgufWriter w = gguf();
+  w.add("toy.attention.sliding_window_pattern", 2);
+  w.add("toy.rope.freq_base_swa", 700.0F);
+  EXPECT_EQ(windows(w), (std::vector{5, 0, 5, 0}));
+  EXPECT_EQ(read(w).config.layers[0].rope.theta, 700.0F);
+  w = gguf();
+  w.add("toy.attention.sliding_window_pattern", GgufType::array,
+        test::bytes_of(std::uint32_t{7}) + test::bytes_of(std::uint64_t{4}) + std::string("\0\0\1\0", 4));
+  EXPECT_EQ(windows(w), (std::vector{0, 0, 5, 0}));
+}
+
+TEST_F(ToyFamily, WrongArraysAreNamed) {
+  constexpr std::string_view kHeads = "toy.attention.head_count";
+  const auto with_heads = [&](const std::vector<std::int32_t>& heads) {
+    test::GgufWriter w = gguf();
+    w.remove(kHeads);
+    w.add(kHeads, heads);
+    return error_of(w);
+  };
+  EXPECT_THAT(with_heads({4, 8, 4}),
+              HasSubstr("head_count: expected 4 elements, one for each layer, found 3"));
+  EXPECT_THAT(with_heads({4, 8, 0, 4}),
+              HasSubstr("head_count[2]: expected an integer from 1 to 1048576, found 0"));
+  EXPECT_THAT(with_heads({4, 6, 4, 4}),
+              HasSubstr("head_count_kv: expected a divisor of head_count 6, found 8"));
+  test::GgufWriter w = gguf();
+  w.remove(kHeads);
+  w.add(kHeads, std::vector<float>{4, 8, 4, 4});
+  EXPECT_THAT(error_of(w), HasSubstr("head_count[0]: expected an integer from 1 to 1048576, found a value of "
+                                     "type f32"));
+  w = gguf();
+  w.remove("toy.attention.sliding_window");
+  EXPECT_THAT(error_of(w), HasSubstr("sliding_window: expected an integer from 1 to 16777216, found none"));
+}
+
+// An array of equal numbers is what one number is.
+TEST(Families, ArraysOfEqualNumbersAreOneNumber) {
+  const FamilyFile llama{.name = "llama"};
+  test::GgufWriter writer = family_gguf(llama, small_config(llama), 3);
+  writer.remove("llama.attention.head_count");
+  writer.add("llama.attention.head_count", std::vector<std::int32_t>{4, 4});
+  const TempFile temp(writer.content());
+  const ModelFile file = read_model(temp.path());
+  EXPECT_EQ(file.config.n_heads, 4);
+  EXPECT_TRUE(file.config.layers.empty());
 }
 
 }  // namespace
