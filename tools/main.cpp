@@ -66,7 +66,7 @@ int parse_and_run(int argc, char** argv) {
   }
   if (version) return print_version();
   if (command) return command();
-  if (argc == 1 && seed_files_exist()) return run_seed();
+  if (argc == 1 && bare_run_files_exist()) return bare_run();
   std::cerr << app.help();
   return kUsage;
 }

@@ -42,8 +42,8 @@ void add_convert(CLI::App& app, Command& command);
 
 // With no arguments: model.bin and tokenizer.bin of the
 // working directory, a line of standard input as the prompt.
-bool seed_files_exist();
-int run_seed();
+bool bare_run_files_exist();
+int bare_run();
 
 // Writes to standard output and flushes. Throws std::runtime_error if that fails (a full disk).
 void write_out(std::string_view text);

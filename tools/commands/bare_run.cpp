@@ -14,11 +14,11 @@ constexpr const char* kTokenizer = "tokenizer.bin";
 
 }  // namespace
 
-bool seed_files_exist() {
+bool bare_run_files_exist() {
   return std::filesystem::exists(kModel) && std::filesystem::exists(kTokenizer);
 }
 
-int run_seed() {
+int bare_run() {
   TextRequest request;
   request.model = kModel;
   request.tokenizer = kTokenizer;
