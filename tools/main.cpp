@@ -78,6 +78,7 @@ int main(int argc, char** argv) {
   using namespace llamajit::cli;
   // A closed pipe is an ordinary write error with a message, not a silent death.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // nor is a file that a limit cuts off
   log_to_standard_error();
   try {
     return parse_and_run(argc, argv);

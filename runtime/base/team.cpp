@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "runtime/base/cpus.h"
+
 namespace llamajit {
 namespace {
 
@@ -20,24 +22,6 @@ constexpr int kSpins = 4000;
 // the CPU, and might again and again.
 constexpr int kYields = 100;
 constexpr std::chrono::microseconds kYieldTime{200};
-
-std::vector<int> cpus_of_this_thread() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<int> cpus;
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
-  }
-  return cpus;
-}
-
-// Those of the process: of the thread that made the first team, before that team pinned it. A thread that a team has
-// pinned would know of one CPU only, and so would every team that it makes.
-const std::vector<int>& allowed_cpus() {
-  static const std::vector<int> cpus = cpus_of_this_thread();
-  return cpus;
-}
 
 // Lets the calling thread run on these CPUs only. A wish: where it is refused, unpinned works too.
 void allow(const std::vector<int>& cpus) {
@@ -53,14 +37,14 @@ void allow(const std::vector<int>& cpus) {
 Team::Team(int threads)
     : size_(threads),
       spins_(kSpins),
-      cpus_(allowed_cpus()),
+      cpus_(allowed_cpus().order),
       slots_(new Slot[static_cast<std::size_t>(threads)]) {
-  if (static_cast<int>(cpus_.size()) < threads) {
+  if (allowed_cpus().at_once < threads) {
     // Whoever spins keeps the one waited for from running; to make way costs less than to sleep and be woken.
     crowded_ = true;
     spins_ = kYields;
-    cpus_.clear();
   }
+  if (static_cast<int>(cpus_.size()) < threads) cpus_.clear();
   start_workers();
   if (threads > 1) pin(0);
 }

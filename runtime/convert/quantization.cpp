@@ -108,6 +108,7 @@ class Quantizer {
       result.rms_error = std::sqrt(sums.errors / static_cast<double>(tensor.cols() * tensor.rows()));
       result.relative_error = sums.squares > 0 ? std::sqrt(sums.errors / sums.squares) : 0;
     } else {
+      if (tensor.floats) check_finite(tensor);
       writer_.write_data(tensor.data);
       advance(tensor, tensor.rows());
     }
@@ -206,6 +207,16 @@ class Quantizer {
   std::span<float> buffer(int index, const ConversionTensor& tensor) {
     return std::span(buffers_[static_cast<std::size_t>(index)])
         .first(static_cast<std::size_t>(tensor.cols()));
+  }
+
+  void check_finite(const ConversionTensor& tensor) {
+    const std::span<float> x = buffer(0, tensor);
+    for (std::int64_t row = 0; row < tensor.rows(); ++row) {
+      read_row(tensor, row, x.data());
+      if (!std::ranges::all_of(x, [](float weight) { return std::isfinite(weight); })) {
+        refuse_row(tensor, row, tensor.floats->kind);
+      }
+    }
   }
 
   [[noreturn]] void refuse_row(const ConversionTensor& tensor, std::int64_t row, FormatKind kind) const {

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cassert>
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <stdexcept>
 
 #include <fmt/format.h>
+
+#include "runtime/forward/logits.h"
 
 namespace llamajit {
 namespace {
@@ -27,7 +30,8 @@ TokenId choose(Engine& engine, Sampler& sampler, const GenerationOptions& option
     forbid(options.bos);
     std::ranges::for_each(options.ends, forbid);
   } else if (sampler.is_argmax()) {
-    return engine.argmax();
+    const TokenId token = engine.argmax();
+    return std::isfinite(engine.logits()[static_cast<std::size_t>(token)]) ? token : -1;
   }
   return sampler.sample(engine.logits());
 }
@@ -95,6 +99,7 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
     // Feeds the token before only now: what would follow the last one, nobody wants to know.
     if (result.generated_tokens > 0) engine.feed(last, pos - 1, true);
     last = choose(engine, sampler, options);
+    if (last < 0) refuse_logits(engine.logits(), pos - 1);
     if (!options.ignore_eos && last == options.bos) return stop(StopReason::bos);
     if (!options.ignore_eos && std::ranges::count(options.ends, last) > 0) return stop(StopReason::eos);
     sampler.accept(last);

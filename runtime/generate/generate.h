@@ -42,7 +42,8 @@ void check_fits(std::span<const TokenId> prompt, const Engine& engine);
 
 // Feeds what the engine's sequence does not hold of `prompt` (one token at least), after it has forgotten what differs,
 // and generates until a token is chosen that ends the text (it is not reported), max_tokens are out, the context is
-// full, or it is complete or cancelled. Throws what check_fits() throws.
+// full, or it is complete or cancelled. Throws what check_fits() throws, and what refuse_logits() throws where
+// no token can be chosen.
 Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt,
                     const GenerationOptions& options, const OnToken& on_token);
 

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/forward/logits.h"
+
 namespace llamajit {
 namespace {
 
@@ -47,18 +49,10 @@ TokenId argmax(std::span<const float> x) {
   return static_cast<TokenId>(best);
 }
 
-// Bounds the logits so that neither they nor their multiples by 1/T can be
-// infinite or NaN: softmax has no answer to those. The bound is far beyond any
-// useful logit, and exp(-bound / T) is 0. False when no logit is a number.
-bool make_finite(std::span<float> logits, float temperature) {
-  const float bound = std::min(1e30F * temperature, std::numeric_limits<float>::max());
-  std::size_t n_numbers = 0;
-  for (float& x : logits) {
-    n_numbers += x == x ? 1 : 0;
-    x = x > -bound ? x : -bound;  // takes NaN, too
-    x = x < bound ? x : bound;
-  }
-  return n_numbers > 0;
+// Bounds the logits so that neither they nor their multiples by 1/T can be infinite: softmax has no answer to
+// those. The bound is far beyond any useful logit, and exp(-bound / T) is 0.
+void bound_by(float bound, std::span<float> logits) {
+  for (float& x : logits) x = std::clamp(x, -bound, bound);
 }
 
 }  // namespace
@@ -83,11 +77,12 @@ bool Sampler::is_argmax() const {
 }
 
 TokenId Sampler::sample(std::span<float> logits) {
+  if (!have_a_largest(logits)) return -1;
   if (penalises()) penalise(logits);
   if (options_.temperature == 0) return argmax(logits);
 
-  const float coin = next_random();  // first, so that it is one number a token whatever the logits are
-  if (!make_finite(logits, options_.temperature)) return 0;
+  const float coin = next_random();
+  bound_by(std::min(1e30F * options_.temperature, std::numeric_limits<float>::max()), logits);
   softmax_(logits, 1.0F / options_.temperature);
   const bool filters = options_.top_p < 1 || options_.top_k > 0 || options_.min_p > 0;
   return filters ? draw_from_candidates(logits, coin) : draw_from_all(logits, coin);

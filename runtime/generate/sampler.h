@@ -33,7 +33,8 @@ using Softmax = std::function<void(std::span<float> x, float scale)>;
 // number a token, the same sums in the same order. Where llama2.c leaves things to chance: equally likely
 // tokens are sorted by id, and a token whose probability is 0 is never drawn.
 //
-// A logit that is not a number counts as probability 0; when none is a number, the token is 0.
+// A logit of -infinity counts as probability 0. Logits of which one is NaN or +infinity, or all are -infinity,
+// are the sign of damaged weights or of an overflow: they have no token.
 class Sampler {
  public:
   // Throws std::invalid_argument that names the option whose value makes no sense.
@@ -41,7 +42,7 @@ class Sampler {
 
   // True when sample() is a plain argmax over untouched logits, which callers may do more cheaply.
   bool is_argmax() const;
-  // Picks a token; overwrites the logits. Allocates at the first call only.
+  // Picks a token, or -1 where the logits have none; overwrites the logits. Allocates at the first call only.
   TokenId sample(std::span<float> logits);
   // Tells the sampler of a token that is now in the text, from the prompt or from sample().
   void accept(TokenId token);

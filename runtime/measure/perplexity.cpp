@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <vector>
+
+#include "runtime/forward/logits.h"
 
 namespace llamajit {
 namespace {
@@ -34,6 +37,7 @@ void predict(Engine& engine, std::span<const TokenId> tokens, const Windows& win
     window.pop_back();
     if (target < end) {
       engine.feed_each(window, 0, target - 1 - first, [&](std::size_t at, std::span<const float> logits) {
+        if (!have_a_largest(logits)) refuse_logits(logits, static_cast<std::int64_t>(first + at));
         see(tokens[first + at + 1], logits);
       });
     }

@@ -1,8 +1,10 @@
 // llamajit run, as a user sees it.
 #include <csignal>
+#include <filesystem>
 #include <thread>
 
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "jit/base/isa.h"
 #include "runtime/files/llama2c.h"
@@ -172,6 +174,38 @@ TEST_F(Run, RunsWhereMemoryCannotBecomeExecutable) {
   if (result.exit_code == kRefused) GTEST_SKIP() << "this kernel has no PR_SET_MDWE";
   expect_success(result);
   EXPECT_EQ(result.out, alphabet_text(26));
+}
+
+TEST_F(Run, RunsUnderALimitOnTheSizeOfFiles) {
+  ChildOptions options;
+  options.before_exec = [] {
+    const rlimit none{0, 0};
+    return setrlimit(RLIMIT_FSIZE, &none) == 0;
+  };
+  const ChildResult result = run({"-p", "a"}, options);
+  expect_success(result);
+  EXPECT_EQ(result.out, alphabet_text(26));
+}
+
+TEST_F(Run, AFileThatALimitCutsOffIsAnError) {
+  ChildOptions options;
+  options.before_exec = [] {
+    const rlimit little{1000, 1000};
+    return setrlimit(RLIMIT_FSIZE, &little) == 0;
+  };
+  const std::string out = directory_.path() + "/out.gguf";
+  const ChildResult result = run_program({"convert", model_, out}, options);
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr(out + ": File too large"));
+  EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+TEST_F(Run, MoreThreadsThanCpusAreWarnedOf) {
+  const ChildResult result = run({"-p", "a", "-t", "1000"});
+  expect_success(result);
+  EXPECT_EQ(result.out, alphabet_text(26));
+  EXPECT_THAT(result.err, HasSubstr("-t 1000: this process has "));
+  EXPECT_THAT(run({"-p", "a", "-t", "1"}).err, Not(HasSubstr("this process has")));
 }
 
 class EndlessRun : public ::testing::Test {

@@ -111,6 +111,7 @@ Report measure(const BenchOptions& options) {
   report.tier = to_string(isa.tier);
   Progress progress;
   for (const int threads : options.threads) {
+    warn_of_crowding(threads);
     const auto start = Clock::now();
     const ModelFile file = read_model(options.model);
     const int most = std::ranges::max(options.batch);
@@ -189,6 +190,7 @@ std::vector<KernelBench> measure_kernel(const BenchOptions& options, jit::Isa is
   std::vector<KernelBench> results;
   Progress progress;
   for (const int threads : options.threads) {
+    warn_of_crowding(threads);
     progress.begin(fmt::format("{} on {} threads", *options.kernel, threads));
     results.push_back(
         run_kernel_bench(shape, {isa, threads, options.repeats, std::int64_t{options.weights_mib} << 20},

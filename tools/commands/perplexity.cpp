@@ -96,6 +96,7 @@ int perplexity(const PerplexityOptions& options) {
         fmt::format("{}: expected a text of 2 tokens or more, found {}", options.text, tokens.size()));
   }
   const jit::Isa isa = jit::choose_isa(options.isa).isa;
+  warn_of_crowding(options.threads);
   Engine engine(model, {.isa = isa,
                         .threads = options.threads,
                         .context = windows.context,

@@ -5,10 +5,10 @@
 #include <csignal>
 
 #include <fmt/format.h>
-#include <sched.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include "runtime/base/cpus.h"
 #include "runtime/forward/engine.h"
 #include "runtime/generate/reply_stream.h"
 #include "tools/common/cli.h"
@@ -88,6 +88,7 @@ void log_loaded(const TextRequest& request, const ModelFile& file, const Engine&
   spdlog::info("tier {} ({}), {} threads; {:.1f} MiB of weights packed in {:.1f} ms",
                to_string(engine.code().isa().tier), why, engine.threads(),
                static_cast<double>(engine.weights().bytes()) / (1 << 20), engine.pack_ms());
+  warn_of_crowding(engine.threads());
   log_publication(engine.publication());
   for (const jit::KernelInfo& kernel : engine.code().kernels()) {
     spdlog::debug("kernel {}: {} bytes", kernel.name, kernel.size);
@@ -95,9 +96,14 @@ void log_loaded(const TextRequest& request, const ModelFile& file, const Engine&
 }
 
 int default_threads() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+  return allowed_cpus().at_once;
+}
+
+void warn_of_crowding(int threads) {
+  const int cpus = default_threads();
+  if (threads <= cpus) return;
+  spdlog::warn("-t {}: this process has {} CPU{}; more threads than that wait for one another and are slower",
+               threads, cpus, cpus == 1 ? "" : "s");
 }
 
 int generate_text(const TextRequest& request) {

@@ -43,5 +43,7 @@ void log_loaded(const TextRequest& request, const ModelFile& file, const Engine&
 
 // As many threads as there are CPUs for this process.
 int default_threads();
+// Says so on standard error where threads are more than default_threads().
+void warn_of_crowding(int threads);
 
 }  // namespace llamajit::cli

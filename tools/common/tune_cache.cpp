@@ -72,11 +72,23 @@ Json read(const std::filesystem::path& path) {
 }
 
 void replace(const std::filesystem::path& path, const Json& json) {
-  std::error_code ignored;  // opening the file says what is wrong
-  std::filesystem::create_directories(path.parent_path(), ignored);
+  const std::filesystem::path folder = path.parent_path();
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) throw std::runtime_error(fmt::format("{}: {}", folder.string(), error.message()));
   FileReplacement file(path.string());
   file.write(json.dump(2) + "\n");
   file.commit();
+}
+
+// What was measured counts for this run, whether it can be kept or not.
+void keep(const Json& json, const std::filesystem::path& path) {
+  try {
+    if (path.empty()) throw std::runtime_error("neither XDG_CACHE_HOME nor HOME names a folder for it");
+    replace(path, json);
+  } catch (const std::runtime_error& error) {
+    spdlog::warn("--tune: what was measured is not kept: {}", error.what());
+  }
 }
 
 }  // namespace
@@ -93,9 +105,6 @@ void tune_and_remember(Engine& engine) {
   const Tuning before = engine.tuning();
   tune(engine);
   const std::filesystem::path path = cache_file();
-  if (path.empty()) {
-    throw std::runtime_error("--tune: neither XDG_CACHE_HOME nor HOME names a folder to keep the result in");
-  }
   Json json = read(path);
   Json& kernels = json[jit::cpu_name()][tier_and_threads(engine.code().isa(), engine.threads())];
   for (const auto& [kernel, streams] : engine.tuning().streams) {
@@ -103,7 +112,7 @@ void tune_and_remember(Engine& engine) {
     kernels[kernel] = streams;
     spdlog::info("tuned: {} reads {} tile{} side by side", kernel, streams, streams == 1 ? "" : "s");
   }
-  replace(path, json);
+  keep(json, path);
 }
 
 }  // namespace llamajit::cli

@@ -11,7 +11,7 @@ namespace llamajit::cli {
 // nothing; one that is damaged says nothing either, with a warning in the log: the worst it costs is speed.
 Tuning remembered_tuning(jit::Isa isa, int threads);
 
-// Tunes the engine, and adds what was found to the file. Throws std::runtime_error if it can't be written.
+// Tunes the engine, and adds what was found to the file; one that can't be written costs a warning.
 void tune_and_remember(Engine& engine);
 
 }  // namespace llamajit::cli

@@ -2,17 +2,26 @@
 
 #include <atomic>
 #include <cctype>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <fstream>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -145,14 +154,80 @@ int publish_and_call_under_mdwe() {
   }
 }
 
-TEST(CodeCache, WorksWhereTheKernelDeniesWritableCode) {
+// Runs it in a child process; returns its exit code, or -1 for a signal.
+template <class Work>
+int exit_code_of(Work work) {
   const pid_t child = fork();
-  if (child == 0) _exit(publish_and_call_under_mdwe());
+  if (child == 0) _exit(work());
   int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
-  if (WEXITSTATUS(status) == kNoSuchPrctl) GTEST_SKIP() << "this Linux has no PR_SET_MDWE (6.3 and later do)";
-  EXPECT_EQ(WEXITSTATUS(status), kGood);
+  if (waitpid(child, &status, 0) != child || !WIFEXITED(status)) return -1;
+  return WEXITSTATUS(status);
+}
+
+TEST(CodeCache, WorksWhereTheKernelDeniesWritableCode) {
+  const int code = exit_code_of(publish_and_call_under_mdwe);
+  if (code == kNoSuchPrctl) GTEST_SKIP() << "this Linux has no PR_SET_MDWE (6.3 and later do)";
+  EXPECT_EQ(code, kGood);
+}
+
+// Refuses memfd_create() and, for protections that execute, mprotect(), as a sandbox may.
+bool refuse_by_seccomp(bool mprotect_too) {
+  constexpr auto kArgument2 =
+      static_cast<std::uint32_t>(offsetof(seccomp_data, args) + 2 * sizeof(std::uint64_t));
+  std::vector<sock_filter> filter = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_memfd_create, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+  };
+  if (mprotect_too) {
+    filter.insert(filter.end(), {BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 3),
+                                 BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kArgument2),
+                                 BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
+                                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES)});
+  }
+  filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+int publish_and_call() {
+  CodeCache cache(Isa{jit::host_tiers().back()});
+  return call_argmax(cache) == 1 ? kGood : kWrong;
+}
+
+TEST(CodeCache, WorksUnderALimitOnTheSizeOfFiles) {
+  EXPECT_EQ(exit_code_of([] {
+              const rlimit none{0, 0};
+              if (setrlimit(RLIMIT_FSIZE, &none) != 0) return int{kNotEnforced};
+              return publish_and_call();
+            }),
+            kGood);
+}
+
+TEST(CodeCache, WorksWithoutAnonymousFiles) {
+  EXPECT_EQ(exit_code_of([] {
+              if (!refuse_by_seccomp(false)) return int{kNotEnforced};
+              const int result = publish_and_call();
+              return writable_code().empty() ? result : kWrong;
+            }),
+            kGood);
+}
+
+TEST(CodeCache, WithoutExecutableMemoryItSaysWhatElseWorks) {
+  if (jit::host_tiers().back() == Tier::scalar) GTEST_SKIP() << "this CPU has the scalar tier only";
+  EXPECT_EQ(exit_code_of([] {
+              if (!refuse_by_seccomp(true)) return int{kNotEnforced};
+              try {
+                publish_and_call();
+                return int{kWrong};
+              } catch (const std::system_error& error) {
+                const bool told = std::string_view(error.what()).find("the scalar tier needs none") !=
+                                  std::string_view::npos;
+                return int{told ? kGood : kWrong};
+              }
+            }),
+            kGood);
 }
 
 TEST(GenerateCode, EveryTierAlsoThoseThatTheHostLacks) {

@@ -288,6 +288,12 @@ TEST_F(QuantizeModel, RefusesWeightsThatAreNoNumbers) {
   quantize(large, choice("BF16"));
 }
 
+TEST_F(QuantizeModel, RefusesNormsThatAreNoNumbersThoughItCopiesThem) {
+  weights_.layers[1].ffn_norm[5] = std::numeric_limits<float>::infinity();
+  const std::string in = directory_.write("inf.gguf", llama_gguf(weights_, kF32).content());
+  expect_refusal(in, choice("Q4_0"), {in, "blk.1.ffn_norm.weight", "finite weights", "inf at (0, 5)"});
+}
+
 TEST_F(QuantizeModel, TellsHowFarItIs) {
   std::vector<double> parts;
   quantize_model(open_conversion_source(model_, std::nullopt), at("out.gguf"), choice("Q4_0"), 1,

@@ -1,7 +1,9 @@
 #include "runtime/generate/generate.h"
 
+#include <limits>
 #include <memory>
 #include <numeric>
+#include <span>
 #include <stdexcept>
 #include <vector>
 
@@ -65,6 +67,27 @@ TEST_F(Scheduler, CountsTokensBeyondThePrompt) {
   EXPECT_EQ(result.reason, StopReason::max_tokens);
   EXPECT_EQ(result.prompt_tokens, 4);
   EXPECT_EQ(result.generated_tokens, 3);
+}
+
+TEST(Generate, LogitsThatAreNoNumbersAreAnErrorThatNamesThePosition) {
+  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), 3e38F}) {
+    std::vector<std::int32_t> next(kVocab, 5);
+    test::CheckpointWeights weights = test::chain_model(next, 100);
+    for (float& weight : weights.layers[0].down) weight = bad;
+    for (float& weight : weights.layers[0].up) weight = 3e38F;
+    const test::TempFile temp(write_v1(weights));
+    const ModelFile file = read_llama2c(temp.path());
+    for (const float temperature : {0.0F, 1.0F}) {
+      Engine engine(file, {{jit::host_tiers().back()}, 1, 0});
+      Sampler sampler({.temperature = temperature},
+                      [&](std::span<float> x, float s) { engine.softmax(x, s); });
+      const std::vector<TokenId> prompt = {1, 3, 4};
+      const auto run = [&] { generate(engine, sampler, prompt, {}, [](TokenId) { ADD_FAILURE(); }); };
+      EXPECT_THAT(run, ::testing::ThrowsMessage<std::runtime_error>(
+                           HasSubstr("position 2: expected logits that are numbers, found ")))
+          << bad << " at temperature " << temperature;
+    }
+  }
 }
 
 TEST_F(Scheduler, GeneratesNothingWhenAskedForNothing) {

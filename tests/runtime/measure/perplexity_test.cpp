@@ -4,6 +4,8 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <limits>
+#include <stdexcept>
 #include <vector>
 
 #include <fmt/format.h>
@@ -59,6 +61,21 @@ TEST(Perplexity, OfAModelThatKnowsNothingIsTheVocabularysSize) {
   EXPECT_EQ(mean.count(), 99);
   EXPECT_NEAR(std::exp(mean.value()), kVocab, 1e-9);
   EXPECT_NEAR(mean.error(), 0, 1e-12);
+}
+
+TEST(Perplexity, OfLogitsThatAreNoNumbersIsAnErrorThatNamesThePosition) {
+  CheckpointWeights weights = test::random_weights(kConfig, 2);
+  weights.classifier[7] = std::numeric_limits<float>::quiet_NaN();
+  Model model(weights);
+  try {
+    loss(model.engine(), some_tokens(100), {32, 16});
+    ADD_FAILURE();
+  } catch (const std::runtime_error& error) {
+    EXPECT_STREQ(
+        error.what(),
+        "position 0: expected logits that are numbers, found nan for token 0: the model's weights are "
+        "damaged, or too large");
+  }
 }
 
 TEST(Perplexity, PredictsEachTokenOnceAfterAsManyAsTheWindowHas) {

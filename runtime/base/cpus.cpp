@@ -1,0 +1,123 @@
+#include "runtime/base/cpus.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <sstream>
+#include <string_view>
+
+#include <hwloc.h>
+#include <sched.h>
+
+namespace llamajit {
+namespace {
+
+std::vector<int> cpus_of_this_thread() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+struct DestroyTopology {
+  void operator()(hwloc_topology_t topology) const { hwloc_topology_destroy(topology); }
+};
+using Topology = std::unique_ptr<hwloc_topology, DestroyTopology>;
+
+// Cores and their hyper-threads alone: what else hwloc would look for takes longer than packing a small model.
+Topology load_topology() {
+  hwloc_topology_t topology = nullptr;
+  if (hwloc_topology_init(&topology) != 0) return nullptr;
+  Topology owner(topology);
+  hwloc_topology_set_all_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_NONE);
+  hwloc_topology_set_type_filter(topology, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
+  if (hwloc_topology_load(topology) != 0) return nullptr;
+  return owner;
+}
+
+// A CPU's place: which of its core's hyper-threads it is, and which core that is.
+std::map<int, std::pair<unsigned, unsigned>> places_of_cpus() {
+  std::map<int, std::pair<unsigned, unsigned>> places;
+  const Topology topology = load_topology();
+  if (topology == nullptr) return places;
+  const int cores = hwloc_get_nbobjs_by_type(topology.get(), HWLOC_OBJ_CORE);
+  for (int core = 0; core < cores; ++core) {
+    const hwloc_obj_t object =
+        hwloc_get_obj_by_type(topology.get(), HWLOC_OBJ_CORE, static_cast<unsigned>(core));
+    unsigned thread = 0;
+    for (int cpu = hwloc_bitmap_first(object->cpuset); cpu >= 0;
+         cpu = hwloc_bitmap_next(object->cpuset, cpu)) {
+      places.emplace(cpu, std::pair(thread++, object->logical_index));
+    }
+  }
+  return places;
+}
+
+std::string content_of(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator(file), std::istreambuf_iterator<char>()};
+}
+
+// Of a cgroup's folder; nothing where it has no quota, or says so in another way.
+std::optional<double> quota_of(const std::filesystem::path& folder) {
+  double quota = 0, period = 0;
+  std::istringstream version2(content_of(folder / "cpu.max"));
+  std::istringstream version1(content_of(folder / "cpu.cfs_quota_us") + " " +
+                              content_of(folder / "cpu.cfs_period_us"));
+  if (!(version2 >> quota >> period) && !(version1 >> quota >> period)) return std::nullopt;
+  if (quota <= 0 || period <= 0) return std::nullopt;
+  return quota / period;
+}
+
+Cpus find_cpus() {
+  Cpus cpus{cpus_of_this_thread()};
+  const auto places = places_of_cpus();
+  std::ranges::stable_sort(cpus.order, {}, [&](int cpu) {
+    const auto found = places.find(cpu);
+    return found != places.end() ? found->second : std::pair(0U, 0U);
+  });
+  const int all = std::max(1, static_cast<int>(cpus.order.size()));
+  const auto quota = cgroup_cpu_quota("/sys/fs/cgroup", content_of("/proc/self/cgroup"));
+  cpus.at_once = quota ? static_cast<int>(std::clamp(std::ceil(*quota), 1.0, double{1} * all)) : all;
+  return cpus;
+}
+
+}  // namespace
+
+const Cpus& allowed_cpus() {
+  static const Cpus cpus = find_cpus();
+  return cpus;
+}
+
+std::optional<double> cgroup_cpu_quota(const std::string& mounts, const std::string& self) {
+  std::optional<double> least;
+  std::istringstream lines(self);
+  for (std::string line; std::getline(lines, line);) {
+    // "0::/a/b" in version 2, "4:cpu,cpuacct:/a/b" in version 1.
+    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const bool cpu = ("," + controllers + ",").find(",cpu,") != std::string::npos;
+    if (!controllers.empty() && !cpu) continue;
+    const std::filesystem::path mount = controllers.empty() ? mounts : mounts + "/" + controllers;
+    // In a container the path may be the host's: then only the mount's root is there.
+    std::filesystem::path folder = (mount / line.substr(second + 1).erase(0, 1)).lexically_normal();
+    if (!folder.has_filename()) folder = mount;  // the path was "/"
+    while (true) {
+      if (const auto quota = quota_of(folder)) least = least ? std::min(*least, *quota) : *quota;
+      if (folder == mount || !folder.has_relative_path()) break;
+      folder = folder.parent_path();
+    }
+  }
+  return least;
+}
+
+}  // namespace llamajit

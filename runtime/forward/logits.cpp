@@ -1,0 +1,31 @@
+#include "runtime/forward/logits.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+namespace llamajit {
+
+bool have_a_largest(std::span<const float> logits) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  // Without branches, so that the compiler makes vector instructions of it.
+  unsigned bad = 0, numbers = 0;
+  for (const float x : logits) {
+    bad |= static_cast<unsigned>(!(x < kInfinity));
+    numbers |= static_cast<unsigned>(x > -kInfinity);
+  }
+  return bad == 0 && numbers != 0;
+}
+
+void refuse_logits(std::span<const float> logits, std::int64_t position) {
+  const auto found = std::ranges::find_if(logits, [](float x) { return !std::isfinite(x); });
+  throw std::runtime_error(
+      fmt::format("position {}: expected logits that are numbers, found {} for token {}: the model's weights "
+                  "are damaged, or too large",
+                  position, *found, found - logits.begin()));
+}
+
+}  // namespace llamajit

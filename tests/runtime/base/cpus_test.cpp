@@ -1,0 +1,70 @@
+#include "runtime/base/cpus.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include <gtest/gtest.h>
+#include <sched.h>
+
+#include "tests/support/toy_model.h"
+
+namespace llamajit {
+namespace {
+
+TEST(Cpus, AreThoseOfTheAffinityMaskOnceEach) {
+  cpu_set_t set;
+  ASSERT_EQ(sched_getaffinity(0, sizeof set, &set), 0);
+  const Cpus& cpus = allowed_cpus();
+  EXPECT_EQ(std::ssize(cpus.order), CPU_COUNT(&set));
+  EXPECT_EQ(std::set(cpus.order.begin(), cpus.order.end()).size(), cpus.order.size());
+  for (const int cpu : cpus.order) EXPECT_TRUE(CPU_ISSET(cpu, &set)) << cpu;
+  EXPECT_GE(cpus.at_once, 1);
+  EXPECT_LE(cpus.at_once, std::ssize(cpus.order));
+}
+
+// Files as Linux mounts them.
+class CgroupQuota : public ::testing::Test {
+ protected:
+  void write(const std::string& path, const std::string& content) const {
+    const std::filesystem::path file = directory_.path() + "/" + path;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file) << content;
+  }
+  std::optional<double> quota(const std::string& self) const {
+    return cgroup_cpu_quota(directory_.path(), self);
+  }
+
+  test::TempDirectory directory_;
+};
+
+TEST_F(CgroupQuota, IsTheLeastOfTheGroupsAround) {
+  EXPECT_EQ(quota("0::/a/b\n"), std::nullopt);
+  write("cpu.max", "max 100000\n");
+  write("a/cpu.max", "150000 100000\n");
+  write("a/b/cpu.max", "400000 100000\n");
+  write("c/cpu.max", "50000 100000\n");
+  EXPECT_EQ(quota("0::/a/b\n"), 1.5);
+  EXPECT_EQ(quota("0::/c\n"), 0.5);
+  EXPECT_EQ(quota("0::/\n"), std::nullopt);
+}
+
+TEST_F(CgroupQuota, OfVersion1StandsWithItsController) {
+  write("cpu,cpuacct/docker/cpu.cfs_quota_us", "250000\n");
+  write("cpu,cpuacct/docker/cpu.cfs_period_us", "100000\n");
+  write("memory/docker/cpu.cfs_quota_us", "1\n");
+  write("memory/docker/cpu.cfs_period_us", "1\n");
+  EXPECT_EQ(quota("5:memory:/docker\n2:cpu,cpuacct:/docker\n0::/docker\n"), 2.5);
+  write("cpu,cpuacct/docker/cpu.cfs_quota_us", "-1\n");
+  EXPECT_EQ(quota("2:cpu,cpuacct:/docker\n"), std::nullopt) << "-1: none";
+}
+
+TEST_F(CgroupQuota, OfAContainerMayStandAtTheRoot) {
+  write("cpu.max", "200000 100000\n");
+  EXPECT_EQ(quota("0::/../host/path/that/is/not/here\n"), 2.0);
+  EXPECT_EQ(quota("nonsense\n\n::\n0:\n"), 2.0) << "what is no line of a cgroup is passed over";
+}
+
+}  // namespace
+}  // namespace llamajit
