@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "jit/base/fields.h"
 #include "jit/base/lanes.h"
 
 namespace llamajit::jit {
@@ -14,11 +15,23 @@ namespace llamajit::jit {
 // group's codes padded with zeros to a multiple of 4. What each subgroup's codes add up to takes the weights'
 // zero point out of their products, or is multiplied with their minimum: one of the three is there.
 struct QuantizedArgs {
-  std::int8_t* codes;     // (n / group, group rounded up to 4)
-  float* scales;          // (n / group)
-  std::int32_t* offsets;  // (n / subgroup): -zero * sum of the codes; where zero > 0
-  float* sums;            // (n / group): sum of the codes; where zero == 0, without subgroups
-  std::int16_t* subsums;  // (n / subgroup): sum of the codes; where zero == 0 and subgroup < group
+  std::int8_t* codes;
+  float* scales;
+  std::int32_t* offsets;
+  float* sums;
+  std::int16_t* subsums;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&QuantizedArgs::codes>(
+            "(n / group, group rounded up to 4); bf16: (n rounded up to 2), two bytes each"),
+        field<&QuantizedArgs::scales>("(n / group)"),
+        field<&QuantizedArgs::offsets>("(n / subgroup): -zero * sum of the codes; where zero > 0"),
+        field<&QuantizedArgs::sums>("(n / group): sum of the codes; where zero is 0, without subgroups"),
+        field<&QuantizedArgs::subsums>(
+            "(n / subgroup): sum of the codes; where zero is 0 and subgroup < group"),
+    };
+  }
 };
 
 // Those that activations in these groups have, by their place in QuantizedArgs.

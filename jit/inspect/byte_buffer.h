@@ -25,7 +25,7 @@ class ByteBuffer {
     for (; value < -0x40 || value >= 0x40; value >>= 7) u8(static_cast<std::uint8_t>(value | 0x80));
     u8(static_cast<std::uint8_t>(value & 0x7F));
   }
-  // With the zero that ends it.
+  // Appends the text and the zero that ends it.
   void string(std::string_view text) {
     bytes_.insert(bytes_.end(), text.begin(), text.end());
     u8(0);

@@ -1,42 +1,51 @@
 #include "jit/inspect/contract.h"
 
 #include <algorithm>
-#include <cstddef>
-#include <span>
 #include <string_view>
+#include <type_traits>
 
 #include <fmt/format.h>
+
+#include "jit/formats/packing.h"
 
 namespace llamajit::jit::inspect {
 namespace {
 
-// "scale, bias, add"
-std::string to_text(Affine affine, Epilogue epilogue) {
-  return fmt::format("{}{}{}", affine.scale ? "scale, " : "", affine.bias ? "bias, " : "",
-                     to_string(epilogue));
+std::string_view to_string(NormKind kind) {
+  return kind == NormKind::layer ? "layer" : "rms";
+}
+std::string to_string(Affine affine) {
+  if (affine.scale && affine.bias) return "scale and bias";
+  return affine.scale ? "scale" : affine.bias ? "bias" : "none";
 }
 
+// "scales[0] * w xq[t] + bias"; `token` is "[t]" or "".
 template <class Key>
-std::string product(const Key& key, std::string_view x, std::string_view out) {
-  const auto sum = [&](std::string_view matrix) {
-    return fmt::format("{}{} {}{}", key.affine.scale ? "scale * " : "", matrix, x,
-                       key.affine.bias ? " + bias" : "");
-  };
+std::string sum_of(const Key& key, std::string_view matrix, int scale, std::string_view token) {
+  return fmt::format("{}{} {}{}{}", key.affine.scale ? fmt::format("scales[{}] * ", scale) : "", matrix,
+                     input_format(key.format) ? "xq" : "x", token, key.affine.bias ? " + bias" : "");
+}
+template <class Key>
+std::string product(const Key& key, std::string_view token) {
+  const auto w = [&] { return sum_of(key, "w", 0, token); };
+  const auto gate = [&] { return sum_of(key, "gate", 0, token); };
+  const auto up = [&] { return sum_of(key, "up", 1, token); };
   switch (key.epilogue) {
     case Epilogue::store:
-      return fmt::format("{} = {}", out, sum("W"));
+      return fmt::format("out{} = {}", token, w());
     case Epilogue::add:
-      return fmt::format("{} += {}", out, sum("W"));
+      return fmt::format("out{} += {}", token, w());
     case Epilogue::swiglu:
-      return fmt::format("{} = silu({}) * ({})", out, sum("Wgate"), sum("Wup"));
+      return fmt::format("out{} = silu({}) * ({}), w = (gate, up)", token, gate(), up());
     case Epilogue::relu2glu:
-      return fmt::format("{} = max({}, 0)^2 * ({})", out, sum("Wgate"), sum("Wup"));
+      return fmt::format("out{} = max({}, 0)^2 * ({}), w = (gate, up)", token, gate(), up());
     case Epilogue::gelu:
-      return fmt::format("{} = gelu({})", out, sum("W"));
+      return fmt::format("out{} = gelu({})", token, w());
   }
   return "";
 }
 
+// Every name in a formula is that of a field; words that are none are listed in contract_test.cpp.
 struct Formula {
   std::string operator()(const EmbedKey&) const { return "out = row at->token of the table, as f32"; }
   std::string operator()(const NormKey& k) const {
@@ -44,34 +53,36 @@ struct Formula {
                                      : "out = x / sqrt(mean(x^2) + eps) * weight";
   }
   std::string operator()(const QuantizeKey& k) const {
-    const std::string of_codes = k.zero > 0 ? fmt::format("offset = -{} * sum of the codes", k.zero)
-                                            : "sum = sum of the codes * scale";
     return fmt::format(
-        "for each group: scale = max|x| / 127, codes = round(x / scale); for each subgroup: {}", of_codes);
+        "for each group: out.scales = max|x| / 127, out.codes = round(x * (127 / max|x|)); "
+        "for each subgroup: out.{} = {}sum of out.codes",
+        k.numbers().name, k.zero > 0 ? fmt::format("-{} * ", k.zero) : "");
   }
   std::string operator()(const RoundKey&) const { return "out.codes = x, rounded to bf16"; }
   std::string operator()(const MatvecKey& k) const {
-    return k.tokens == 1 ? product(k, "x", "out") : "for each token t: " + product(k, "x[t]", "out[t]");
+    return k.tokens == 1 ? product(k, "") : "for each t < tokens: " + product(k, "[t]");
   }
-  std::string operator()(const MatmulKey& k) const {
-    return "for each token t: " + product(k, "x[t]", "out[t]");
-  }
+  std::string operator()(const MatmulKey& k) const { return "for each t < n_tokens: " + product(k, "[t]"); }
   std::string operator()(const RopeKey&) const {
-    return "for each token, head and pair: (a, b) = (a cos - b sin, b cos + a sin) of the position's angle";
+    return "for each t < n_tokens, head and pair (even, odd) of x: "
+           "out = (even cos - odd sin, odd cos + even sin), cos and sin from row at[t].pos of the table";
   }
   std::string operator()(const KvAppendKey& k) const {
-    return fmt::format("for each token t and head: keys[at[t].pos] = k, values[at[t].pos] = v, as {}",
-                       to_string(k.type));
+    return fmt::format(
+        "for each t < n_tokens and head: k and v, as {}, into at[t].pages at position at[t].pos, "
+        "from keys_at and values_at on",
+        jit::to_string(k.type));
   }
   std::string operator()(const AttentionKey& k) const {
     return fmt::format(
-        "for {}each head: out = sum over {}p <= pos{} of softmax(q.k[p] / sqrt(head_dim))[p] * v[p]",
-        k.tokens > 1 ? "each token t, for " : "", k.window > 0 ? fmt::format("pos - {} < ", k.window) : "",
-        k.tokens > 1 ? " + t" : "");
+        "for {}each head: out = sum over {}p <= at->pos{} of softmax(q keys[p] / sqrt(head_dim))[p] * "
+        "values[p]",
+        k.tokens > 1 ? "each t < tokens, for " : "",
+        k.window > 0 ? fmt::format("at->pos - {} < ", k.window) : "", k.tokens > 1 ? " + t" : "");
   }
   std::string operator()(const AttentionRangesKey&) const {
-    return "for each of a part's ranges, for each head: its record = sum of w * v, max s, sum of w; "
-           "s = q.k / sqrt(head_dim), w = exp(s - max s)";
+    return "for each range of the part, for each head: its one of the records = sum of e * values, max s, "
+           "sum of e; s = q keys / sqrt(head_dim), e = exp(s - max s)";
   }
   std::string operator()(const AttentionMergeKey&) const {
     return "for each head: out = the attention over all ranges, from their records";
@@ -85,205 +96,96 @@ struct Formula {
   std::string operator()(const LessonAddKey&) const { return "out = a + b"; }
   std::string operator()(const LessonDotKey&) const { return "out = sum of a * b"; }
   std::string operator()(const LessonAttentionKey&) const {
-    return "for each query: out = sum of softmax(q * k) * v";
+    return "for each query: weights = softmax(q * k), out = sum of weights * v";
   }
   std::string operator()(const LessonFeedForwardKey&) const { return "out = (x + h) + h * w"; }
   std::string operator()(const LessonOneBitKey&) const {
-    return "out = scale * sum of x, -x where the sign bit is set";
+    return "out = scale * sum of x, -x where its bit of signs is set";
   }
 };
 
-// The double that is written as briefly as the float: 1e-05 for 1e-05F.
-double in_short(float value) {
-  return std::stod(fmt::format("{}", value));
+template <class T>
+KeyValue key_value(const T& value) {
+  if constexpr (std::is_integral_v<T>) {
+    return std::int64_t{value};
+  } else if constexpr (std::is_floating_point_v<T>) {
+    return std::stod(fmt::format("{}", value));  // written as briefly as the float: 1e-05 for 1e-05F
+  } else {
+    return std::string(to_string(value));
+  }
 }
 
-using Fields = std::vector<std::pair<std::string, KeyValue>>;
+template <class T>
+constexpr std::string_view kTypeName{};
+template <>
+constexpr std::string_view kTypeName<float> = "float";
+template <>
+constexpr std::string_view kTypeName<std::byte> = "std::byte";
+template <>
+constexpr std::string_view kTypeName<std::int8_t> = "std::int8_t";
+template <>
+constexpr std::string_view kTypeName<std::int16_t> = "std::int16_t";
+template <>
+constexpr std::string_view kTypeName<std::uint16_t> = "std::uint16_t";
+template <>
+constexpr std::string_view kTypeName<std::int32_t> = "std::int32_t";
+template <>
+constexpr std::string_view kTypeName<std::int64_t> = "std::int64_t";
+template <>
+constexpr std::string_view kTypeName<QuantizedArgs> = "QuantizedArgs";
+template <>
+constexpr std::string_view kTypeName<Cursor> = "Cursor";
+template <>
+constexpr std::string_view kTypeName<Best> = "Best";
 
-struct KeyFields {
-  Fields operator()(const EmbedKey& k) const { return {{"format", to_string(k.format)}, {"dim", k.dim}}; }
-  Fields operator()(const NormKey& k) const { return {{"n", k.n}, {"eps", in_short(k.eps)}}; }
-  Fields operator()(const QuantizeKey& k) const {
-    return {{"n", k.n}, {"group", k.group}, {"subgroup", k.subgroup}, {"zero", k.zero}};
+// "const float*"
+template <class T>
+std::string type_name() {
+  if constexpr (std::is_pointer_v<T>) {
+    return type_name<std::remove_pointer_t<T>>() + "*";
+  } else {
+    using Plain = std::remove_const_t<T>;
+    static_assert(!kTypeName<Plain>.empty(), "a type of a new field needs its name here");
+    return fmt::format("{}{}", std::is_const_v<T> ? "const " : "", kTypeName<Plain>);
   }
-  Fields operator()(const RoundKey& k) const { return {{"n", k.n}}; }
-  Fields operator()(const MatvecKey& k) const {
-    Fields fields = matrix(k);
-    fields.emplace_back("streams", k.streams);
-    fields.emplace_back("tokens", k.tokens);
-    return fields;
-  }
-  Fields operator()(const MatmulKey& k) const { return matrix(k); }
-  Fields operator()(const RopeKey& k) const { return {{"head_dim", k.head_dim}}; }
-  Fields operator()(const KvAppendKey& k) const {
-    return {{"type", std::string(to_string(k.type))}, {"head_dim", k.head_dim}};
-  }
-  Fields operator()(const AttentionKey& k) const {
-    Fields fields = attention(k);
-    fields.emplace_back("one_range", std::int64_t{k.one_range});
-    fields.emplace_back("tokens", k.tokens);
-    fields.emplace_back("token_stride", k.token_stride);
-    return fields;
-  }
-  Fields operator()(const AttentionRangesKey& k) const {
-    Fields fields = attention(k);
-    fields.emplace_back("ranges", k.ranges);
-    return fields;
-  }
-  Fields operator()(const AttentionMergeKey& k) const {
-    return {{"head_dim", k.head_dim}, {"ranges", k.ranges}, {"window", k.window}};
-  }
-  Fields operator()(const SoftmaxKey& k) const { return {{"n", k.n}}; }
-  Fields operator()(const ArgmaxKey& k) const { return {{"n", k.n}}; }
-  template <LessonKey Key>
-  Fields operator()(const Key& k) const {
-    return {{"n", k.n}};
-  }
+}
 
-  template <class Key>
-  static Fields attention(const Key& k) {
-    return {{"type", std::string(to_string(k.type))},
-            {"head_dim", k.head_dim},
-            {"group", k.group},
-            {"window", k.window}};
-  }
-  template <class Key>
-  static Fields matrix(const Key& k) {
-    return {{"format", to_string(k.format)},
-            {"rows", k.rows},
-            {"cols", k.cols},
-            {"epilogue", to_text(k.affine, k.epilogue)}};
-  }
+template <class Struct, class T>
+std::size_t offset_of(T Struct::*member) {
+  const Struct object{};
+  return static_cast<std::size_t>(reinterpret_cast<const std::byte*>(&(object.*member)) -
+                                  reinterpret_cast<const std::byte*>(&object));
+}
+
+template <class T>
+concept Described = requires {
+  T::fields();
 };
 
-struct ArgsField {
-  std::size_t offset;
-  std::string_view name;
-};
+// Appends the fields of a struct that lies `at` bytes from the Args' begin; `prefix` is "xq." in such a one.
+template <class Struct>
+void append_fields(std::vector<ArgsField>& to, std::string_view prefix, std::size_t at) {
+  Struct::fields().for_each([&](const auto& field) {
+    using T = std::remove_cvref_t<decltype(std::declval<Struct>().*field.kMember)>;
+    const std::size_t offset = at + offset_of(field.kMember);
+    to.push_back({.name = fmt::format("{}{}", prefix, field.kName),
+                  .offset = offset,
+                  .size = sizeof(T),  // NOLINT(bugprone-sizeof-expression): of pointers, too
+                  .type = type_name<T>(),
+                  .meaning = field.meaning});
+    if constexpr (Described<T>) append_fields<T>(to, fmt::format("{}{}.", prefix, field.kName), offset);
+  });
+}
 
-// The members of QuantizedArgs, as part of other Args.
-constexpr std::size_t kCodes = offsetof(QuantizedArgs, codes);
-constexpr std::size_t kScales = offsetof(QuantizedArgs, scales);
-constexpr std::size_t kOffsets = offsetof(QuantizedArgs, offsets);
-constexpr std::size_t kSums = offsetof(QuantizedArgs, sums);
-
-constexpr ArgsField kEmbed[] = {{offsetof(EmbedArgs, table), "table"},
-                                {offsetof(EmbedArgs, out), "out"},
-                                {offsetof(EmbedArgs, at), "at"}};
-constexpr ArgsField kNorm[] = {{offsetof(NormArgs, x), "x"},
-                               {offsetof(NormArgs, weight), "weight"},
-                               {offsetof(NormArgs, out), "out"},
-                               {offsetof(NormArgs, bias), "bias"},
-                               {offsetof(NormArgs, vectors), "vectors"}};
-constexpr ArgsField kQuantize[] = {{offsetof(QuantizeArgs, x), "x"},
-                                   {offsetof(QuantizeArgs, out) + kCodes, "out.codes"},
-                                   {offsetof(QuantizeArgs, out) + kScales, "out.scales"},
-                                   {offsetof(QuantizeArgs, out) + kOffsets, "out.offsets"},
-                                   {offsetof(QuantizeArgs, out) + kSums, "out.sums"}};
-constexpr ArgsField kRound[] = {{offsetof(QuantizeArgs, x), "x"},
-                                {offsetof(QuantizeArgs, out) + kCodes, "out.codes"}};
-constexpr ArgsField kMatvec[] = {{offsetof(MatvecArgs, w), "w"},
-                                 {offsetof(MatvecArgs, x), "x"},
-                                 {offsetof(MatvecArgs, xq) + kCodes, "xq.codes"},
-                                 {offsetof(MatvecArgs, xq) + kScales, "xq.scales"},
-                                 {offsetof(MatvecArgs, xq) + kOffsets, "xq.offsets"},
-                                 {offsetof(MatvecArgs, xq) + kSums, "xq.sums"},
-                                 {offsetof(MatvecArgs, out), "out"},
-                                 {offsetof(MatvecArgs, unit_begin), "unit_begin"},
-                                 {offsetof(MatvecArgs, unit_end), "unit_end"},
-                                 {offsetof(MatvecArgs, scales), "scales"},
-                                 {offsetof(MatvecArgs, bias), "bias"}};
-constexpr ArgsField kMatmul[] = {{offsetof(MatmulArgs, w), "w"},
-                                 {offsetof(MatmulArgs, x), "x"},
-                                 {offsetof(MatmulArgs, xq) + kCodes, "xq.codes"},
-                                 {offsetof(MatmulArgs, xq) + kScales, "xq.scales"},
-                                 {offsetof(MatmulArgs, xq) + kOffsets, "xq.offsets"},
-                                 {offsetof(MatmulArgs, xq) + kSums, "xq.sums"},
-                                 {offsetof(MatmulArgs, scratch), "scratch"},
-                                 {offsetof(MatmulArgs, out), "out"},
-                                 {offsetof(MatmulArgs, unit_begin), "unit_begin"},
-                                 {offsetof(MatmulArgs, unit_end), "unit_end"},
-                                 {offsetof(MatmulArgs, n_tokens), "n_tokens"},
-                                 {offsetof(MatmulArgs, scales), "scales"},
-                                 {offsetof(MatmulArgs, bias), "bias"}};
-constexpr ArgsField kRope[] = {{offsetof(RopeArgs, x), "x"},
-                               {offsetof(RopeArgs, out), "out"},
-                               {offsetof(RopeArgs, table), "table"},
-                               {offsetof(RopeArgs, at), "at"},
-                               {offsetof(RopeArgs, n_heads), "n_heads"},
-                               {offsetof(RopeArgs, n_tokens), "n_tokens"},
-                               {offsetof(RopeArgs, token_stride), "token_stride"}};
-constexpr ArgsField kKvAppend[] = {{offsetof(KvAppendArgs, k), "k"},
-                                   {offsetof(KvAppendArgs, v), "v"},
-                                   {offsetof(KvAppendArgs, at), "at"},
-                                   {offsetof(KvAppendArgs, keys_at), "keys_at"},
-                                   {offsetof(KvAppendArgs, values_at), "values_at"},
-                                   {offsetof(KvAppendArgs, n_kv_heads), "n_kv_heads"},
-                                   {offsetof(KvAppendArgs, n_tokens), "n_tokens"},
-                                   {offsetof(KvAppendArgs, token_stride), "token_stride"}};
-constexpr ArgsField kAttention[] = {{offsetof(AttentionArgs, q), "q"},
-                                    {offsetof(AttentionArgs, out), "out"},
-                                    {offsetof(AttentionArgs, scratch), "scratch"},
-                                    {offsetof(AttentionArgs, at), "at"},
-                                    {offsetof(AttentionArgs, keys_at), "keys_at"},
-                                    {offsetof(AttentionArgs, values_at), "values_at"},
-                                    {offsetof(AttentionArgs, n_kv_heads), "n_kv_heads"}};
-constexpr ArgsField kAttentionRanges[] = {{offsetof(AttentionRangesArgs, q), "q"},
-                                          {offsetof(AttentionRangesArgs, records), "records"},
-                                          {offsetof(AttentionRangesArgs, scratch), "scratch"},
-                                          {offsetof(AttentionRangesArgs, at), "at"},
-                                          {offsetof(AttentionRangesArgs, keys_at), "keys_at"},
-                                          {offsetof(AttentionRangesArgs, values_at), "values_at"},
-                                          {offsetof(AttentionRangesArgs, part), "part"},
-                                          {offsetof(AttentionRangesArgs, parts), "parts"}};
-constexpr ArgsField kAttentionMerge[] = {{offsetof(AttentionMergeArgs, records), "records"},
-                                         {offsetof(AttentionMergeArgs, out), "out"},
-                                         {offsetof(AttentionMergeArgs, at), "at"},
-                                         {offsetof(AttentionMergeArgs, n_heads), "n_heads"}};
-constexpr ArgsField kSoftmax[] = {{offsetof(SoftmaxArgs, x), "x"}, {offsetof(SoftmaxArgs, scale), "scale"}};
-constexpr ArgsField kArgmax[] = {{offsetof(ArgmaxArgs, x), "x"},
-                                 {offsetof(ArgmaxArgs, best), "best"},
-                                 {offsetof(ArgmaxArgs, begin), "begin"},
-                                 {offsetof(ArgmaxArgs, end), "end"}};
-constexpr ArgsField kLessonAdd[] = {{offsetof(LessonAddArgs, a), "a"},
-                                    {offsetof(LessonAddArgs, b), "b"},
-                                    {offsetof(LessonAddArgs, out), "out"}};
-constexpr ArgsField kLessonDot[] = {{offsetof(LessonDotArgs, a), "a"},
-                                    {offsetof(LessonDotArgs, b), "b"},
-                                    {offsetof(LessonDotArgs, out), "out"}};
-constexpr ArgsField kLessonAttention[] = {
-    {offsetof(LessonAttentionArgs, q), "q"},     {offsetof(LessonAttentionArgs, k), "k"},
-    {offsetof(LessonAttentionArgs, v), "v"},     {offsetof(LessonAttentionArgs, weights), "weights"},
-    {offsetof(LessonAttentionArgs, out), "out"}, {offsetof(LessonAttentionArgs, queries), "queries"}};
-constexpr ArgsField kLessonFeedForward[] = {{offsetof(LessonFeedForwardArgs, x), "x"},
-                                            {offsetof(LessonFeedForwardArgs, h), "h"},
-                                            {offsetof(LessonFeedForwardArgs, w), "w"},
-                                            {offsetof(LessonFeedForwardArgs, out), "out"}};
-constexpr ArgsField kLessonOneBit[] = {{offsetof(LessonOneBitArgs, signs), "signs"},
-                                       {offsetof(LessonOneBitArgs, x), "x"},
-                                       {offsetof(LessonOneBitArgs, out), "out"},
-                                       {offsetof(LessonOneBitArgs, scale), "scale"}};
-
-struct ArgsFields {
-  std::span<const ArgsField> operator()(const EmbedKey&) const { return kEmbed; }
-  std::span<const ArgsField> operator()(const NormKey&) const { return kNorm; }
-  std::span<const ArgsField> operator()(const QuantizeKey&) const { return kQuantize; }
-  std::span<const ArgsField> operator()(const RoundKey&) const { return kRound; }
-  std::span<const ArgsField> operator()(const MatvecKey&) const { return kMatvec; }
-  std::span<const ArgsField> operator()(const MatmulKey&) const { return kMatmul; }
-  std::span<const ArgsField> operator()(const RopeKey&) const { return kRope; }
-  std::span<const ArgsField> operator()(const KvAppendKey&) const { return kKvAppend; }
-  std::span<const ArgsField> operator()(const AttentionKey&) const { return kAttention; }
-  std::span<const ArgsField> operator()(const AttentionRangesKey&) const { return kAttentionRanges; }
-  std::span<const ArgsField> operator()(const AttentionMergeKey&) const { return kAttentionMerge; }
-  std::span<const ArgsField> operator()(const SoftmaxKey&) const { return kSoftmax; }
-  std::span<const ArgsField> operator()(const ArgmaxKey&) const { return kArgmax; }
-  std::span<const ArgsField> operator()(const LessonAddKey&) const { return kLessonAdd; }
-  std::span<const ArgsField> operator()(const LessonDotKey&) const { return kLessonDot; }
-  std::span<const ArgsField> operator()(const LessonAttentionKey&) const { return kLessonAttention; }
-  std::span<const ArgsField> operator()(const LessonFeedForwardKey&) const { return kLessonFeedForward; }
-  std::span<const ArgsField> operator()(const LessonOneBitKey&) const { return kLessonOneBit; }
-};
+template <class Args>
+const std::vector<ArgsField>& fields_of_args() {
+  static const std::vector<ArgsField> fields = [] {
+    std::vector<ArgsField> all;
+    append_fields<Args>(all, "", 0);
+    return all;
+  }();
+  return fields;
+}
 
 }  // namespace
 
@@ -291,8 +193,15 @@ std::string kernel_formula(const KernelKey& key) {
   return std::visit(Formula{}, key);
 }
 
-Fields key_fields(const KernelKey& key) {
-  return std::visit(KeyFields{}, key);
+std::vector<std::pair<std::string, KeyValue>> key_fields(const KernelKey& key) {
+  std::vector<std::pair<std::string, KeyValue>> fields;
+  std::visit(
+      [&](const auto& k) {
+        k.fields().for_each(
+            [&](const auto& field) { fields.emplace_back(field.kName, key_value(k.*field.kMember)); });
+      },
+      key);
+  return fields;
 }
 
 std::string key_text(const KernelKey& key) {
@@ -304,10 +213,32 @@ std::string key_text(const KernelKey& key) {
   return text;
 }
 
+const std::vector<ArgsField>& args_fields(const KernelKey& key) {
+  return std::visit(
+      [](const auto& k) -> const std::vector<ArgsField>& {
+        return fields_of_args<typename std::remove_cvref_t<decltype(k)>::Args>();
+      },
+      key);
+}
+
+std::vector<std::string> args_table(const KernelKey& key) {
+  std::vector<std::string> table;
+  for (const ArgsField& field : args_fields(key)) {
+    const std::string declaration = fmt::format("{} {}", field.type, field.name);
+    table.push_back(field.meaning.empty()
+                        ? fmt::format("args + {:<5} {}", field.offset, declaration)
+                        : fmt::format("args + {:<5} {:<26} {}", field.offset, declaration, field.meaning));
+  }
+  return table;
+}
+
 std::string args_field(const KernelKey& key, std::int64_t offset) {
-  const std::span<const ArgsField> fields = std::visit(ArgsFields{}, key);
-  const auto found = std::ranges::find(fields, static_cast<std::size_t>(offset), &ArgsField::offset);
-  return found == fields.end() ? "" : std::string(found->name);
+  // A struct lies where its first field does, which comes behind it.
+  std::string name;
+  for (const ArgsField& field : args_fields(key)) {
+    if (field.offset == static_cast<std::size_t>(offset)) name = field.name;
+  }
+  return name;
 }
 
 }  // namespace llamajit::jit::inspect

@@ -38,6 +38,15 @@ void write(const std::string& path, std::string_view content) {
   write(path, std::span(reinterpret_cast<const std::uint8_t*>(content.data()), content.size()));
 }
 
+nlohmann::ordered_json args_entry(const KernelKey& key) {
+  nlohmann::ordered_json fields = nlohmann::ordered_json::array();
+  for (const ArgsField& field : args_fields(key)) {
+    fields.push_back(
+        {{"name", field.name}, {"offset", field.offset}, {"type", field.type}, {"meaning", field.meaning}});
+  }
+  return fields;
+}
+
 nlohmann::ordered_json entry(const Listing& kernel, std::size_t offset) {
   nlohmann::ordered_json key;
   for (const auto& [name, value] : key_fields(kernel.key)) {
@@ -50,7 +59,8 @@ nlohmann::ordered_json entry(const Listing& kernel, std::size_t offset) {
           {"size", kernel.bytes.size()},
           {"code_size", kernel.code_bytes()},
           {"sha256", sha256(kernel.bytes)},
-          {"offset", offset}};
+          {"offset", offset},
+          {"args", args_entry(kernel.key)}};
 }
 
 }  // namespace

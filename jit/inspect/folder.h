@@ -1,4 +1,4 @@
-// Where listings are written for other programs to read: a folder of this process's own.
+// A folder of this process's own, where listings are written for other programs to read.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,9 @@ class Folder {
     process,  // goes away with its owner
     kept,
   };
-  // In `parent`, which is made if need be. Throws std::system_error that names the path.
+  // Makes the folder in `parent`, which is made if need be. Throws std::system_error that names the path.
   Folder(const std::string& parent, Lifetime lifetime);
-  // In $XDG_RUNTIME_DIR or, where that won't do, the directory for temporary files.
+  // Makes one in $XDG_RUNTIME_DIR or, where that won't do, the directory for temporary files.
   static Folder temporary();
   Folder(Folder&& other) noexcept;
   Folder& operator=(Folder&& other) noexcept;

@@ -161,7 +161,7 @@ class Writer {
     return fmt::format("{} = {} {} {}", operand(0), operand(1), kPredicates[predicate], operand(2));
   }
 
-  // Where the mask is set, the second source.
+  // The second source counts where the mask is set.
   std::string blend() const {
     return fmt::format("{} = {} ? {} : {}", name(operands_[0].reg.value), name(i_.is.avx.mask.reg),
                        operand(2), operand(1));

@@ -24,7 +24,7 @@ class GdbRegistration {
 // Core files of this process will hold what it has mapped privately from files, like the kernels for gdb.
 void dump_private_mappings();
 
-// Whether a debugger traces this process now.
+// Says whether a debugger traces this process now.
 bool debugger_attached();
 
 }  // namespace llamajit::jit::inspect

@@ -49,7 +49,7 @@ class ElfObject {
     return static_cast<std::uint32_t>(symbols_.size() / sizeof(Elf64_Sym) - 1);
   }
 
-  // Where linkers are to correct section `of`, the targets being given by their symbols.
+  // Says where linkers are to correct section `of`, and by which of the target symbols.
   void add_relocations(std::string_view name, std::uint16_t of, const std::vector<Relocation>& relocations,
                        const std::vector<std::uint32_t>& target_symbols) {
     ByteBuffer entries;

@@ -40,7 +40,7 @@ struct ImageKernel {
   Annotations::Frame frame;
 };
 
-// For gdb: the text itself is not in it, but runs at `address`.
+// Makes an image for gdb: the text itself is not in it, but runs at `address`.
 std::vector<std::uint8_t> make_debug_image(const std::vector<ImageKernel>& kernels,
                                            const std::string& listing_directory, std::uint64_t address,
                                            std::uint64_t text_bytes);

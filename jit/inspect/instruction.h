@@ -1,4 +1,4 @@
-// Machine code as decoded instructions. Only inside inspect/: Zydis is nobody else's business.
+// Machine code as decoded instructions. It stays inside inspect/: Zydis is nobody else's business.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@ struct Instruction {
   // The operands that are written down; a mask belongs to the first of them.
   std::span<const ZydisDecodedOperand> operands() const { return {operand_.data(), n_operands_}; }
   std::uint32_t end() const { return offset + is.length; }
-  // Where a jump leads, or what a rip-relative operand addresses.
+  // The offset to which a jump leads, or that a rip-relative operand addresses.
   std::optional<std::uint32_t> target() const;
   bool is_branch() const { return is.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE; }
   bool is_vector() const;

@@ -23,7 +23,7 @@ constexpr std::uint32_t kHeaderBytes = 40;
 
 enum class Record : std::uint32_t { load = 0, debug_info = 2, close = 3, unwinding_info = 4 };
 
-// In nanoseconds, of the clock that perf record -k mono takes.
+// Returns nanoseconds of the clock that perf record -k mono takes.
 std::uint64_t now() {
   timespec time{};
   clock_gettime(CLOCK_MONOTONIC, &time);

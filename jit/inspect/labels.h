@@ -22,7 +22,7 @@ class Labels {
 
   // The label there; nullptr where there is none.
   const Label* at(std::uint32_t offset) const;
-  // How an instruction names the place: the label there, or the one before it and the distance.
+  // Returns how an instruction names the place: by the label there, or the one before it and the distance.
   std::string reference(std::uint32_t offset) const;
 
  private:

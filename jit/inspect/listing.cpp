@@ -63,6 +63,8 @@ class ListingWriter {
                     behind > 0 ? fmt::format(", {} of constants and what lies between", behind) : ""));
     say(fmt::format("{} instructions, {} of them with vectors", l_.instructions, l_.vector_instructions));
     say("");
+    for (const std::string& field : args_table(l_.key)) say(field);
+    say("");
     for (const std::string& role : role_table(a_, l_.isa)) say(role);
   }
   void say(std::string words) { line({Kind::head, 0, 0, 0, std::move(words)}); }

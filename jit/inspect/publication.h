@@ -16,7 +16,7 @@ namespace llamajit::jit::inspect {
 struct PublicationOptions {
   // The cache must have been published for breakpoints. Core files will hold the kernels.
   bool gdb = false;
-  // Where the listings that gdb shows are kept, in a folder of their own; without it they go away with the
+  // The directory where the listings that gdb shows are kept, in a folder of their own; without it they go away with the
   // process, so that a core file of it can be stepped through no more.
   std::optional<std::string> keep_listings{};
   std::optional<std::string> perf{};  // where jitdump and listings go, in a folder of their own
@@ -27,14 +27,14 @@ struct PublicationOptions {
 
 class Publication {
  public:
-  // After code.publish(); `code` must live longer. Writes nothing that is not asked for. Throws
+  // Comes after code.publish(); `code` must live longer. Writes nothing that is not asked for. Throws
   // std::runtime_error where files can't be written.
   Publication(const CodeCache& code, const PublicationOptions& options);
   Publication(const Publication&) = delete;
   Publication& operator=(const Publication&) = delete;
   ~Publication() = default;
 
-  // Where the listings are; "" if nobody wants them.
+  // The folder of the listings; "" if nobody wants them.
   std::string gdb_listings() const { return gdb_folder_ ? gdb_folder_->path() : ""; }
   // The jitdump's path; "" if there is none.
   std::string jitdump() const { return jitdump_ ? jitdump_->path() : ""; }

@@ -13,7 +13,7 @@ namespace {
 using File = Annotations::File;
 using Role = Annotations::Role;
 
-// As instructions number them.
+// General registers are numbered as in instructions.
 constexpr std::string_view kGprs[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                       "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 

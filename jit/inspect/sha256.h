@@ -7,7 +7,7 @@
 
 namespace llamajit::jit::inspect {
 
-// In hexadecimal, as sha256sum prints it.
+// Returns the hash in hexadecimal, as sha256sum prints it.
 std::string sha256(std::span<const std::uint8_t> bytes);
 
 }  // namespace llamajit::jit::inspect

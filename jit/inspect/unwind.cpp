@@ -7,7 +7,7 @@
 namespace llamajit::jit::inspect {
 namespace {
 
-// By DWARF's names.
+// These names are DWARF's.
 // NOLINTBEGIN(readability-identifier-naming)
 enum : std::uint8_t {
   DW_CFA_nop = 0x00,

@@ -4,6 +4,8 @@
 #include <compare>
 #include <cstdint>
 
+#include "jit/base/fields.h"
+
 namespace llamajit::jit {
 
 // best = the first position in [begin, end) of the largest x, and that x; -infinity at `begin` if none is
@@ -16,13 +18,24 @@ struct Best {
 struct ArgmaxArgs {
   const float* x;
   Best* best;
-  std::int64_t begin;  // a multiple of 16
-  std::int64_t end;    // > begin; the vector's own, or a multiple of 16
+  std::int64_t begin;
+  std::int64_t end;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&ArgmaxArgs::x>("(n)"),
+        field<&ArgmaxArgs::best>("(1)"),
+        field<&ArgmaxArgs::begin>("a multiple of 16"),
+        field<&ArgmaxArgs::end>("> begin; n, or a multiple of 16"),
+    };
+  }
 };
 struct ArgmaxKey {
   using Args = ArgmaxArgs;
   int n;  // of the whole vector
   auto operator<=>(const ArgmaxKey&) const = default;
+
+  static constexpr auto fields() { return fields_of<&ArgmaxKey::n>(); }
 };
 
 }  // namespace llamajit::jit

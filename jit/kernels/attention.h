@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "jit/base/element_type.h"
+#include "jit/base/fields.h"
 #include "jit/base/lanes.h"
 #include "jit/kernels/cursor.h"
 
@@ -42,13 +43,25 @@ constexpr std::int32_t first_seen(std::int32_t pos, int window) {
 inline constexpr int kScoreRow = kAttentionRange + kLanes;
 
 struct AttentionArgs {
-  const float* q;  // (tokens, n_kv_heads * group, head_dim)
-  float* out;      // as q
-  float* scratch;  // scratch_floats() of the key
+  const float* q;
+  float* out;
+  float* scratch;
   const Cursor* at;
-  std::int64_t keys_at;  // of the first K/V head in a page, as KvAppendArgs has them
+  std::int64_t keys_at;
   std::int64_t values_at;
-  std::int64_t n_kv_heads;  // >= 1
+  std::int64_t n_kv_heads;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&AttentionArgs::q>("(tokens, n_kv_heads * group, head_dim)"),
+        field<&AttentionArgs::out>("as q"),
+        field<&AttentionArgs::scratch>("scratch_floats() of the key"),
+        field<&AttentionArgs::at>("(1)"),
+        field<&AttentionArgs::keys_at>("bytes from a page's first to those of the first K/V head's keys"),
+        field<&AttentionArgs::values_at>("as keys_at, of the values"),
+        field<&AttentionArgs::n_kv_heads>(">= 1"),
+    };
+  }
 };
 struct AttentionKey {
   using Args = AttentionArgs;
@@ -61,13 +74,19 @@ struct AttentionKey {
   int window = 0;        // positions that a token sees, itself included; 0: all. Only with one token
   auto operator<=>(const AttentionKey&) const = default;
 
+  static constexpr auto fields() {
+    return fields_of<&AttentionKey::type, &AttentionKey::head_dim, &AttentionKey::group,
+                     &AttentionKey::one_range, &AttentionKey::tokens, &AttentionKey::token_stride,
+                     &AttentionKey::window>();
+  }
+
   // Few short heads leave too few independent sums to hide an fma's latency; their positions are summed in
   // more ways.
   int value_ways() const {
     const std::int64_t sums = divide_up(head_dim, kLanes) * group;
     return sums >= 8 ? 1 : sums >= 4 ? 2 : 4;
   }
-  // Of one K/V head: queries, each with a row of scores.
+  // The queries of one K/V head, each of which has a row of scores.
   int rows() const { return tokens * group; }
   // K/V heads that take each step side by side, which hides the latency of one's softmax behind another's.
   int heads_at_once() const { return tokens == 1 && group < kRows ? kRows / group : 1; }
@@ -75,7 +94,7 @@ struct AttentionKey {
   std::int64_t scratch_floats() const {
     return std::int64_t{heads_at_once()} * rows() * kScoreRow * (type == ElementType::q8_0 ? 2 : 1);
   }
-  // How many tokens at once a group takes best: as many as make no more rows than have their sums in
+  // Returns how many tokens at once suit a group best: as many as make no more rows than have their sums in
   // registers side by side.
   static constexpr int best_tokens(int group) {
     int n = 1;
@@ -89,17 +108,30 @@ struct AttentionKey {
 
 // A part of the ranges of one K/V head's attention, where several threads share it: those that lie part,
 // part + parts, part + 2 * parts, … before the last, so that part 0 has the last one, and with it the
-// position at hand. Leaves of each range and query head a record for AttentionMerge: o (head_dim), and behind
+// position at hand. Each range and query head gets a record for AttentionMerge: o (head_dim), and behind
 // the row's padding m and l.
 struct AttentionRangesArgs {
-  const float* q;  // (group, head_dim)
-  float* records;  // (group, ranges of the context, attention_record(head_dim))
-  float* scratch;  // scratch_floats() of whole()
+  const float* q;
+  float* records;
+  float* scratch;
   const Cursor* at;
-  std::int64_t keys_at;  // of the K/V head in a page
+  std::int64_t keys_at;
   std::int64_t values_at;
   std::int64_t part;
   std::int64_t parts;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&AttentionRangesArgs::q>("(group, head_dim)"),
+        field<&AttentionRangesArgs::records>("(group, ranges, attention_record(head_dim))"),
+        field<&AttentionRangesArgs::scratch>("scratch_floats() of whole()"),
+        field<&AttentionRangesArgs::at>("(1)"),
+        field<&AttentionRangesArgs::keys_at>("bytes from a page's first to those of the K/V head's keys"),
+        field<&AttentionRangesArgs::values_at>("as keys_at, of the values"),
+        field<&AttentionRangesArgs::part>("from 0"),
+        field<&AttentionRangesArgs::parts>("> part"),
+    };
+  }
 };
 struct AttentionRangesKey {
   using Args = AttentionRangesArgs;
@@ -109,6 +141,11 @@ struct AttentionRangesKey {
   int ranges;      // that records have places for: those of the context
   int window = 0;  // as AttentionKey's
   auto operator<=>(const AttentionRangesKey&) const = default;
+
+  static constexpr auto fields() {
+    return fields_of<&AttentionRangesKey::type, &AttentionRangesKey::head_dim, &AttentionRangesKey::group,
+                     &AttentionRangesKey::ranges, &AttentionRangesKey::window>();
+  }
 
   AttentionKey whole() const {
     return {.type = type, .head_dim = head_dim, .group = group, .one_range = false, .window = window};
@@ -124,10 +161,19 @@ constexpr std::int64_t attention_record(int head_dim) {  // floats
 
 // Makes out of the records of all ranges up to at->pos, as AttentionKey says.
 struct AttentionMergeArgs {
-  const float* records;  // (n_heads, ranges of the context, attention_record(head_dim))
-  float* out;            // (n_heads, head_dim)
+  const float* records;
+  float* out;
   const Cursor* at;
-  std::int64_t n_heads;  // query heads, >= 1
+  std::int64_t n_heads;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&AttentionMergeArgs::records>("(n_heads, ranges, attention_record(head_dim))"),
+        field<&AttentionMergeArgs::out>("(n_heads, head_dim)"),
+        field<&AttentionMergeArgs::at>("(1)"),
+        field<&AttentionMergeArgs::n_heads>("query heads, >= 1"),
+    };
+  }
 };
 struct AttentionMergeKey {
   using Args = AttentionMergeArgs;
@@ -135,6 +181,10 @@ struct AttentionMergeKey {
   int ranges;      // as AttentionRangesKey has them
   int window = 0;  // the same
   auto operator<=>(const AttentionMergeKey&) const = default;
+
+  static constexpr auto fields() {
+    return fields_of<&AttentionMergeKey::head_dim, &AttentionMergeKey::ranges, &AttentionMergeKey::window>();
+  }
 };
 
 }  // namespace llamajit::jit

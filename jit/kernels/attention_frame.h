@@ -19,14 +19,14 @@ inline constexpr int kScoreRowBytes = kScoreRow * 4;
 constexpr int score_row_at(int row) {
   return row * kScoreRowBytes;
 }
-// What stands at the end of a row of scores: m, l, a, b of the contract, and what out is multiplied by: 1 /
-// l, or 1 before the last range.
+// These numbers stand at the end of a row of scores: m, l, a, b of the contract, and `scale`, by which out is
+// multiplied: 1 / l, or 1 before the last range.
 enum class RowValue : std::uint8_t { maximum, sum, before, range, scale };
 constexpr int row_value_at(RowValue value) {
   return kScoreRowBytes - 4 * (static_cast<int>(RowValue::scale) - static_cast<int>(value) + 1);
 }
 
-// Where a range's sums go.
+// Says where a range's sums go.
 enum class RangeResult : std::uint8_t {
   whole,   // the context is one range: to out
   merged,  // to out, where they meet those of the ranges before
@@ -43,7 +43,7 @@ struct AttentionFrame {
   // K/V heads that are walked side by side.
   int heads_at_once() const { return result == RangeResult::record ? 1 : key.heads_at_once(); }
   int head_bytes() const { return key.head_dim * 4; }
-  // Of one K/V head's: bytes from its first query, or result, to that of a row; to those of the next head.
+  // Return the bytes from a K/V head's first query, or result, to that of a row, and to those of the next head.
   int query_at(int query_row) const {
     return query_row / key.group * key.token_stride * 4 + query_row % key.group * head_bytes();
   }
@@ -61,7 +61,7 @@ struct AttentionFrame {
   // positions, so far those of the whole page, begin with that one's group of sixteen. Clobbers at and row.
   void skip_to_window() const;
 
-  // On the stack, by who writes them.
+  // The stack's slots, by who writes them.
   enum class Slot : std::uint8_t {
     // the walk over heads:
     heads_left,  // K/V heads from the first of those at hand on
@@ -94,7 +94,7 @@ struct AttentionFrame {
                                             "unseen",     "scales_skipped", "first_token"};
   static_assert(kSlotNames.size() == static_cast<std::size_t>(Slot::first_token) + 1);
   static constexpr int kSlotsBytes = static_cast<int>(round_up(static_cast<int>(kSlotNames.size()) * 8, 64));
-  // Behind them sums of one way that wait for those of another.
+  // Behind the slots lie sums of one way that wait for those of another.
   int stack_bytes() const { return kSlotsBytes + waiting_sums() * kLanes * 4; }
   int waiting_sums() const;
   Xbyak::Address slot(Slot s) const { return e.qword[e.rsp + 8 * static_cast<int>(s)]; }
@@ -104,7 +104,7 @@ struct AttentionFrame {
   const RangeResult result;
   const int n_ranges;
   const KvLayout layout;
-  // Of the head at hand: its queries, results and scores, and its keys and values of the range.
+  // The head at hand has its queries, results and scores, and its keys and values of the range, here.
   const Reg64 q = e.gpr("q"), keys = e.gpr("keys"), values = e.gpr("values"), out = e.gpr("out");
   const Reg64 scores = e.gpr("scores"), heads = e.gpr("heads");
   const Reg64 positions = e.gpr("positions");  // of the range, that the first token sees
@@ -113,12 +113,12 @@ struct AttentionFrame {
 };
 using Slot = AttentionFrame::Slot;
 
-// Of the head at hand: scores from q and keys, which move on to the next head as `scores` does.
+// Makes the scores of the head at hand from q and keys, and moves all three on to the next head.
 void emit_scores(const AttentionFrame& f);
-// Of all rows of the heads at hand: scores to weights, with what stands behind them. Moves `row` there from
-// the first row on.
+// Turns the scores of all rows of the heads at hand into weights, and fills the RowValues behind them. `row`
+// stands at the first row and moves past the last.
 void emit_softmax(const AttentionFrame& f);
-// Of the head at hand: out from weights and values; all move on.
+// Makes out of the head at hand from its weights and values, and moves all three on.
 void emit_values(const AttentionFrame& f);
 
 // pos becomes the first position that is seen from there.

@@ -32,7 +32,7 @@ class Scores {
   int rows_at_once() const {
     return static_cast<int>(divide_up(f.rows(), divide_up(f.rows(), rows_at_most())));
   }
-  // So many groups side by side that fma's latency is hidden and the registers suffice.
+  // As many groups are summed side by side as hide fma's latency and as there are registers for.
   int groups_at_most(int n_rows) const { return std::max(1, (e.isa().wide() ? 8 : rows_at_most()) / n_rows); }
 
   void emit_rows(int first, int n_rows) {

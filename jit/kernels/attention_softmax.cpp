@@ -14,7 +14,7 @@ class Softmax {
  public:
   explicit Softmax(const AttentionFrame& frame) : f(frame), e(frame.e) {}
 
-  // One row, at `row`, which moves on.
+  // Emits the softmax of the row at `row`, which moves on.
   void emit_row() {
     Emitter::VectorScope scope(e);
     find_maximum();

@@ -48,7 +48,7 @@ class Values {
   // 256-bit tiers want four registers for other things in the end.
   int sums_at_most() const { return e.isa().wide() ? kMostSums : 6; }
   int rows_at_most() const { return std::min(8, sums_at_most() / ways_at_once()); }
-  // How many vectors of n_rows rows have their sums in registers, beside a vector of values and the rows'
+  // Returns how many vectors of n_rows rows can have their sums in registers, beside a vector of values and the rows'
   // weights. With a single vector a weight is used just once and needs no register of its own.
   int vectors_at_most(int n_rows) const {
     const int per_v16 = e.isa().wide() ? 1 : 2;
@@ -102,7 +102,7 @@ class Values {
     finish(b, sums);
   }
 
-  // Every value_ways()-th position from the first way's on, and those of the ways beside it.
+  // Sums every value_ways()-th position from the first way's on, and those of the ways beside it.
   void add_positions(const Block& b, int first_way, const std::vector<V16>& sums) {
     const int ways = f.key.value_ways();
     e.note("positions {} + {}n{}", first_way, ways, ways_at_once() > 1 ? " and those behind each" : "");

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "jit/base/fields.h"
+
 namespace llamajit::jit {
 
 // Positions of a page of the KV cache (kv_layout.h).
@@ -11,10 +13,18 @@ inline constexpr int kKvPage = 256;
 
 // Kernels that depend on it hold a pointer, so that a plan's Args never change after load.
 struct Cursor {
-  std::int32_t token = 0;  // the token that is fed
-  std::int32_t pos = 0;    // its position, from 0
-  // Of its sequence: page p holds the positions [p * kKvPage, (p + 1) * kKvPage) of all layers.
+  std::int32_t token = 0;
+  std::int32_t pos = 0;
   std::byte* const* pages = nullptr;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&Cursor::token>("the token that is fed"),
+        field<&Cursor::pos>("its position, from 0"),
+        field<&Cursor::pages>(
+            "its sequence's: page p holds the positions [p * kKvPage, (p + 1) * kKvPage) of all layers"),
+    };
+  }
 };
 
 }  // namespace llamajit::jit

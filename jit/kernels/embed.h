@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstddef>
 
+#include "jit/base/fields.h"
 #include "jit/formats/format.h"
 #include "jit/kernels/cursor.h"
 
@@ -12,14 +13,24 @@ namespace llamajit::jit {
 // out = row `at->token` of a packed (rows, dim) matrix, as f32.
 struct EmbedArgs {
   const std::byte* table;
-  float* out;  // (dim)
+  float* out;
   const Cursor* at;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&EmbedArgs::table>("(rows, dim), packed"),
+        field<&EmbedArgs::out>("(dim)"),
+        field<&EmbedArgs::at>("(1)"),
+    };
+  }
 };
 struct EmbedKey {
   using Args = EmbedArgs;
   Format format;
   int dim;
   auto operator<=>(const EmbedKey&) const = default;
+
+  static constexpr auto fields() { return fields_of<&EmbedKey::format, &EmbedKey::dim>(); }
 };
 
 }  // namespace llamajit::jit

@@ -1,4 +1,4 @@
-// What products do with a finished sum.
+// Epilogues: what products do with a finished sum.
 #pragma once
 
 #include <compare>
@@ -17,7 +17,7 @@ enum class Epilogue : std::uint8_t {
              // (s + 0.044715 s^3), s / (1 + exp(-2 z)) is s * (1 + tanh z) / 2
 };
 std::string_view to_string(Epilogue epilogue);  // "swiglu"
-// Whether a unit is a tile of one matrix, gate, and a tile of another, up; their tiles alternate.
+// Says whether a unit is a tile of one matrix, gate, and a tile of another, up; their tiles alternate.
 constexpr bool is_gated(Epilogue epilogue) {
   return epilogue == Epilogue::swiglu || epilogue == Epilogue::relu2glu;
 }

@@ -1,4 +1,4 @@
-// What matvec and matmul do with finished sums.
+// Emits the epilogues of matvec and matmul.
 #pragma once
 
 #include <cstddef>

@@ -5,8 +5,8 @@
 namespace llamajit::jit {
 namespace {
 
-// What the caller's control register was, and what it is meanwhile: in the red zone, as kernels call nothing
-// (System V ABI 3.2.2).
+// The caller's control register, and what it is meanwhile, lie in the red zone, as kernels call nothing (System
+// V ABI 3.2.2).
 constexpr int kCallers = -4, kOurs = -8;
 
 }  // namespace

@@ -15,7 +15,7 @@ class FloatStep {
   // Takes the registers that it needs, weights of `n_tiles` among them, for as long as the caller's
   // VectorScope lives. Weights fill sixteen lanes (`whole`) or a part16().
   FloatStep(Emitter& emitter, Format format, int n_tiles, bool whole = true);
-  // How many those are, with parts of the tiles' weights.
+  // Returns how many registers it takes where weights are parts of tiles.
   static int registers(Isa isa, Format format, int n_tiles) {
     return (must_take_apart(isa, format) ? 2 : 1) * (1 + n_tiles);
   }
@@ -23,7 +23,7 @@ class FloatStep {
   int weight_bytes() const { return kLanes * (is_pair_ || format_.kind == FormatKind::f32 ? 4 : 2); }
   int steps(int cols) const { return is_pair_ ? static_cast<int>(divide_up(cols, 2)) : cols; }
 
-  // Around a sum of pairs, in which subnormal numbers are zeros. The instruction for pairs sees to it itself;
+  // These stand around a sum of pairs, in which subnormal numbers are zeros. The instruction for pairs sees to it itself;
   // elsewhere the processor is told so meanwhile.
   void begin() const;
   void end() const;

@@ -6,6 +6,7 @@
 #include "jit/emit/vector_math.h"
 #include "jit/kernels/generators.h"
 #include "jit/kernels/kv_layout.h"
+#include "jit/kernels/token_heads.h"
 
 namespace llamajit::jit {
 namespace {
@@ -15,39 +16,27 @@ class KvAppendGenerator {
   KvAppendGenerator(Emitter& emitter, const KvAppendKey& append_key) : e(emitter), key(append_key) {}
 
   void generate() {
-    Xbyak::Label next_token;
     e.enter();
     if (key.head_dim % kLanes != 0) e.prepare_tail(key.head_dim % kLanes);
-    e.xor_(token, token);
-    e.L(next_token, "next_token");
-    find_token();
-    find_position();
-    e.repeat(heads, [&] {
-      for (int block = 0; block < layout.blocks(); ++block) append_block(block);
-      for (const Reg64& from : {k, v}) e.add(from, key.head_dim * 4);
-      e.advance(k_cache, layout.keys_bytes());
-      e.advance(v_cache, layout.values_bytes());
-      if (layout.scaled()) {
-        e.advance(k_scales, layout.keys_bytes());
-        e.advance(v_scales, layout.values_bytes());
-      }
+    over_tokens<KvAppendArgs>(e, token, [&] {
+      find_heads<KvAppendArgs>(e, token, {k, offsetof(KvAppendArgs, k)}, {v, offsetof(KvAppendArgs, v)});
+      e.mov(heads, e.ptr[e.args() + offsetof(KvAppendArgs, n_kv_heads)]);
+      find_position();
+      e.repeat(heads, [&] { append_head(); });
     });
-    e.inc(token);
-    e.cmp(token, e.ptr[e.args() + offsetof(KvAppendArgs, n_tokens)]);
-    e.jl(next_token, Emitter::T_NEAR);
     e.leave();
   }
 
  private:
-  // k and v = its first head
-  void find_token() {
-    e.note("the token's first head");
-    e.imul(k, token, 4);
-    e.imul(k, e.ptr[e.args() + offsetof(KvAppendArgs, token_stride)]);
-    e.mov(v, k);
-    e.add(k, e.ptr[e.args() + offsetof(KvAppendArgs, k)]);
-    e.add(v, e.ptr[e.args() + offsetof(KvAppendArgs, v)]);
-    e.mov(heads, e.ptr[e.args() + offsetof(KvAppendArgs, n_kv_heads)]);
+  void append_head() {
+    for (int block = 0; block < layout.blocks(); ++block) append_block(block);
+    for (const Reg64& from : {k, v}) e.add(from, key.head_dim * 4);
+    e.advance(k_cache, layout.keys_bytes());
+    e.advance(v_cache, layout.values_bytes());
+    if (layout.scaled()) {
+      e.advance(k_scales, layout.keys_bytes());
+      e.advance(v_scales, layout.values_bytes());
+    }
   }
 
   // k_cache and v_cache = where the position's first elements lie, k_scales and v_scales its first scales

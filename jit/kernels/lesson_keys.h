@@ -7,6 +7,8 @@
 #include <concepts>
 #include <cstdint>
 
+#include "jit/base/fields.h"
+
 namespace llamajit::jit {
 
 // Accumulators of a lesson's sum over n values: no more than it has whole vectors of sixteen.
@@ -16,71 +18,123 @@ constexpr int lesson_ways(int n) {
 
 // out = a + b.
 struct LessonAddArgs {
-  const float* a;  // (n)
-  const float* b;  // (n)
-  float* out;      // (n)
+  const float* a;
+  const float* b;
+  float* out;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&LessonAddArgs::a>("(n)"),
+        field<&LessonAddArgs::b>("(n)"),
+        field<&LessonAddArgs::out>("(n)"),
+    };
+  }
 };
 struct LessonAddKey {
   using Args = LessonAddArgs;
   int n;  // >= 1
   auto operator<=>(const LessonAddKey&) const = default;
+
+  static constexpr auto fields() { return fields_of<&LessonAddKey::n>(); }
 };
 
 // out = sum of a * b: sixteen lanes, lesson_ways(n) ways, each step rounded once (fma), folded in halves.
 struct LessonDotArgs {
-  const float* a;  // (n)
-  const float* b;  // (n)
-  float* out;      // (1)
+  const float* a;
+  const float* b;
+  float* out;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&LessonDotArgs::a>("(n)"),
+        field<&LessonDotArgs::b>("(n)"),
+        field<&LessonDotArgs::out>("(1)"),
+    };
+  }
 };
 struct LessonDotKey {
   using Args = LessonDotArgs;
   int n;  // >= 1
   auto operator<=>(const LessonDotKey&) const = default;
+
+  static constexpr auto fields() { return fields_of<&LessonDotKey::n>(); }
 };
 
 // Attention with one-dimensional heads and without a mask. For each query: scores s = q * k; weights =
 // exp(s - max s) times the inverse of their sum (sixteen lanes in order, folded in halves); out = sum of
 // weight * v (sixteen lanes, fma, folded).
 struct LessonAttentionArgs {
-  const float* q;        // (queries)
-  const float* k;        // (n)
-  const float* v;        // (n)
-  float* weights;        // (queries, n)
-  float* out;            // (queries)
-  std::int64_t queries;  // >= 1
+  const float* q;
+  const float* k;
+  const float* v;
+  float* weights;
+  float* out;
+  std::int64_t queries;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&LessonAttentionArgs::q>("(queries)"),   field<&LessonAttentionArgs::k>("(n)"),
+        field<&LessonAttentionArgs::v>("(n)"),         field<&LessonAttentionArgs::weights>("(queries, n)"),
+        field<&LessonAttentionArgs::out>("(queries)"), field<&LessonAttentionArgs::queries>(">= 1"),
+    };
+  }
 };
 struct LessonAttentionKey {
   using Args = LessonAttentionArgs;
   int n;  // positions, >= 1
   auto operator<=>(const LessonAttentionKey&) const = default;
+
+  static constexpr auto fields() { return fields_of<&LessonAttentionKey::n>(); }
 };
 
 // out = fma(h, w, x + h): a residual connection, and a feed-forward whose matrix is diagonal, with w on the
 // diagonal.
 struct LessonFeedForwardArgs {
-  const float* x;  // (n)
-  const float* h;  // (n)
-  const float* w;  // (n)
-  float* out;      // (n)
+  const float* x;
+  const float* h;
+  const float* w;
+  float* out;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&LessonFeedForwardArgs::x>("(n)"),
+        field<&LessonFeedForwardArgs::h>("(n)"),
+        field<&LessonFeedForwardArgs::w>("(n)"),
+        field<&LessonFeedForwardArgs::out>("(n)"),
+    };
+  }
 };
 struct LessonFeedForwardKey {
   using Args = LessonFeedForwardArgs;
   int n;  // >= 1
   auto operator<=>(const LessonFeedForwardKey&) const = default;
+
+  static constexpr auto fields() { return fields_of<&LessonFeedForwardKey::n>(); }
 };
 
 // out = scale * sum of +x or -x: the dot product of x with weights of one bit, -scale where their bit is set.
 // The sum has sixteen lanes, lesson_ways(n) ways, folded in halves.
 struct LessonOneBitArgs {
-  const std::uint16_t* signs;  // (n / 16, rounded up): bit b of word i is weight 16 i + b
-  const float* x;              // (n)
-  float* out;                  // (1)
+  const std::uint16_t* signs;
+  const float* x;
+  float* out;
   float scale;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&LessonOneBitArgs::signs>("(n / 16, rounded up): bit b of word i is weight 16 i + b"),
+        field<&LessonOneBitArgs::x>("(n)"),
+        field<&LessonOneBitArgs::out>("(1)"),
+        field<&LessonOneBitArgs::scale>("what a weight is, or its negative"),
+    };
+  }
 };
 struct LessonOneBitKey {
   using Args = LessonOneBitArgs;
   int n;  // >= 1
   auto operator<=>(const LessonOneBitKey&) const = default;
+
+  static constexpr auto fields() { return fields_of<&LessonOneBitKey::n>(); }
 };
 
 template <class Key>

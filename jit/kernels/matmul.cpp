@@ -20,7 +20,7 @@ class FloatMatmul : public MatmulFrame {
       : MatmulFrame(emitter, matmul_key, emitter.isa().wide() ? kTokenBlock : kTokenBlock / 2) {}
 
  private:
-  // From a token's x, or its rounded values, to the next one's.
+  // Returns how many bytes lie between two tokens' x, or its rounded values.
   int x_stride() const {
     return static_cast<int>(input ? row_stride(input->codes_bytes(key.cols)) : row_stride(key.cols) * 4);
   }

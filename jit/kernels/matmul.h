@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "jit/base/fields.h"
 #include "jit/formats/activations.h"
 #include "jit/formats/format.h"
 #include "jit/kernels/epilogue.h"
@@ -17,15 +18,30 @@ namespace llamajit::jit {
 inline constexpr int kTokenBlock = 8;
 struct MatmulArgs {
   const std::byte* w;
-  const float* x;      // (n_tokens, cols), as matvec's
-  QuantizedArgs xq;    // (n_tokens, cols), the same
-  std::byte* scratch;  // matmul_scratch_bytes(), whose contents before and after mean nothing
-  float* out;          // (n_tokens, rows)
+  const float* x;
+  QuantizedArgs xq;
+  std::byte* scratch;
+  float* out;
   std::int64_t unit_begin;
   std::int64_t unit_end;
-  std::int64_t n_tokens;          // >= 1
-  const float* scales = nullptr;  // as matvec's
+  std::int64_t n_tokens;
+  const float* scales = nullptr;
   const float* bias = nullptr;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&MatmulArgs::w>("(rows, cols), packed; where gated, gate and up"),
+        field<&MatmulArgs::x>("(n_tokens, cols), where nothing prepares it"),
+        field<&MatmulArgs::xq>("(n_tokens, cols), where something does"),
+        field<&MatmulArgs::scratch>("matmul_scratch_bytes(), whose contents before and after mean nothing"),
+        field<&MatmulArgs::out>("(n_tokens, rows)"),
+        field<&MatmulArgs::unit_begin>("the first unit, of 16 rows of out"),
+        field<&MatmulArgs::unit_end>("behind the last unit"),
+        field<&MatmulArgs::n_tokens>(">= 1"),
+        field<&MatmulArgs::scales>("(1), where gated (2): gate's and up's"),
+        field<&MatmulArgs::bias>("(rows)"),
+    };
+  }
 };
 struct MatmulKey {
   using Args = MatmulArgs;
@@ -35,6 +51,11 @@ struct MatmulKey {
   Epilogue epilogue;
   Affine affine{};
   auto operator<=>(const MatmulKey&) const = default;
+
+  static constexpr auto fields() {
+    return fields_of<&MatmulKey::format, &MatmulKey::rows, &MatmulKey::cols, &MatmulKey::epilogue,
+                     &MatmulKey::affine>();
+  }
 };
 std::int64_t matmul_scratch_bytes(const MatmulKey& key);
 

@@ -21,7 +21,7 @@ class CodedMatmul : public MatmulFrame {
       : MatmulFrame(emitter, matmul_key, kTokenBlock / 2) {}
 
  private:
-  // Of n tiles, or of parts of them: (tokens, tiles). With subscales `sums` are a group's integers, and those
+  // The registers of n tiles, or of parts of them: (tokens, tiles). With subscales `sums` are a group's integers, and those
   // of the rows lie in scratch.
   struct Registers {
     Registers(Emitter& e, const CodesLayout& layout, const Dot& dot, int n_tiles, int n_tokens)
@@ -60,7 +60,7 @@ class CodedMatmul : public MatmulFrame {
     emit_plain_tiles(e, key.format, n_tiles, key.cols, {at_w, at_x, count, groups});
   }
 
-  // On the 256-bit tiers one half of a tile after the other: twice the tokens then share the work of making a
+  // The 256-bit tiers do one half of a tile after the other: twice the tokens then share the work of making a
   // weight ready.
   void sum(int first_tile, int n) override {
     for (int part = 0; part < e.parts(); ++part) {
@@ -104,12 +104,12 @@ class CodedMatmul : public MatmulFrame {
 
   RegExp sum_at(int tile_index, int t, int part) const { return scratch(tile_index, t) + part * kPartBytes; }
 
-  // Of token `t` of the block, to correct a subgroup's sum by.
+  // Returns where the number lies that corrects a subgroup's sum, of token `t` of the block.
   std::optional<RegExp> offset(int t) const {
     return layout.zero > 0 ? std::optional(x_numbers + t * numbers_stride()) : std::nullopt;
   }
 
-  // Moves at_w and at_x past it, and x_numbers, but for what add_group() needs of them.
+  // Emits a subgroup; moves at_w and at_x past it, and x_numbers, but for what add_group() needs of them.
   void add_subgroup(const Registers& r, int part) {
     over_sums(r, [&](int t, int i) { dot->start(r.isums[r.at(t, i)], offset(t)); });
     e.repeat(count, plain.steps / kStraightSteps, [&] {
@@ -162,7 +162,7 @@ class CodedMatmul : public MatmulFrame {
       for (int i = 0; i < r.n; ++i) body(t, i);
     }
   }
-  // After x4 = all of the token's number at `x`.
+  // Emits x4 = all of the number at `x` before each token's calls; tokens' numbers lie `stride` bytes apart.
   template <class Body>
   void over_sums(const Registers& r, const RegExp& x, int stride, Body body) {
     for (int t = 0; t < tokens_at_once; ++t) {

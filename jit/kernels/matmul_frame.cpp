@@ -15,7 +15,7 @@ void MatmulFrame::generate() {
   e.leave();
 }
 
-// All tokens for `n_units` units at w, storing `rows` of each; then moves w and out past them.
+// Multiplies all tokens with `n_units` units at w, storing `rows` of each; then moves w and out past them.
 void MatmulFrame::emit_row_block(int n_units, int rows) {
   const int n_tiles = n_units * tiles_per_unit();
   Xbyak::Label next;

@@ -21,18 +21,18 @@ class MatmulFrame {
   MatmulFrame& operator=(const MatmulFrame&) = delete;
 
   void generate();
-  // Of a block of rows.
+  // A block of rows has at most so many tiles.
   static int most_tiles(const MatmulKey& key) { return kTilesAtOnce * (is_gated(key.epilogue) ? 2 : 1); }
 
  protected:
-  // Before a block of rows, whose tiles are at w.
+  // Is called before each block of rows, whose tiles are at w.
   virtual void begin_rows(int /*n_tiles*/) {}
-  // The sums of `n` of a block's tiles and of the tokens from `token` on, to scratch.
+  // Emits the sums of `n` of a block's tiles and of the tokens from `token` on, to scratch.
   virtual void sum(int first_tile, int n) = 0;
 
   int tiles_at_once() const { return e.isa().wide() ? kTilesAtOnce : 1; }
   int tiles_per_unit() const { return is_gated(key.epilogue) ? 2 : 1; }
-  // Scratch: sixteen floats for each tile of a block and each token, a second time for those who want it.
+  // Scratch has sixteen floats for each tile of a block and each token, a second time for those who want it.
   RegExp scratch(int tile_index, int t) const {
     return e.rsp + (tile_index * tokens_at_once + t) * kLanes * 4;
   }
@@ -62,7 +62,7 @@ class MatmulFrame {
   const Reg64 out = e.gpr("out"), units = e.gpr("units"), at_out = e.gpr("at_out"), ahead = e.gpr("ahead");
 };
 
-// Matrices of codes.
+// Emits the kernel of a matrix of codes.
 void generate_coded_matmul(Emitter& e, const MatmulKey& key);
 
 }  // namespace llamajit::jit

@@ -52,7 +52,7 @@ class FloatMatvec : public MatvecFrame {
     }
   }
 
-  // What the sums are made with: four registers for each of them.
+  // The registers that sums are made with: four for each of them.
   struct Step {
     Step(FloatMatvec& g, const Sums& s)
         : sums(s),

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "jit/base/fields.h"
 #include "jit/formats/activations.h"
 #include "jit/formats/format.h"
 #include "jit/kernels/epilogue.h"
@@ -27,13 +28,26 @@ namespace llamajit::jit {
 inline constexpr int kMostMatvecTokens = 16;
 struct MatvecArgs {
   const std::byte* w;
-  const float* x;    // (tokens, cols), where nothing prepares it (input_format())
-  QuantizedArgs xq;  // (tokens, cols), where something does; read
-  float* out;        // (tokens, rows)
+  const float* x;
+  QuantizedArgs xq;
+  float* out;
   std::int64_t unit_begin;
   std::int64_t unit_end;
-  const float* scales = nullptr;  // (1), where gated (2): gate's and up's
-  const float* bias = nullptr;    // (rows)
+  const float* scales = nullptr;
+  const float* bias = nullptr;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&MatvecArgs::w>("(rows, cols), packed; where gated, gate and up"),
+        field<&MatvecArgs::x>("(tokens, cols), where nothing prepares it"),
+        field<&MatvecArgs::xq>("(tokens, cols), where something does"),
+        field<&MatvecArgs::out>("(tokens, rows)"),
+        field<&MatvecArgs::unit_begin>("the first unit, of 16 rows of out"),
+        field<&MatvecArgs::unit_end>("behind the last unit"),
+        field<&MatvecArgs::scales>("(1), where gated (2): gate's and up's"),
+        field<&MatvecArgs::bias>("(rows)"),
+    };
+  }
 };
 struct MatvecKey {
   using Args = MatvecArgs;
@@ -45,6 +59,11 @@ struct MatvecKey {
   Affine affine{};
   int tokens = 1;  // 1..kMostMatvecTokens
   auto operator<=>(const MatvecKey&) const = default;
+
+  static constexpr auto fields() {
+    return fields_of<&MatvecKey::format, &MatvecKey::rows, &MatvecKey::cols, &MatvecKey::epilogue,
+                     &MatvecKey::streams, &MatvecKey::affine, &MatvecKey::tokens>();
+  }
 };
 
 }  // namespace llamajit::jit

@@ -26,8 +26,8 @@ class CodedMatvec : public MatvecFrame {
   // tile goes after the other.
   bool by_halves() const { return !e.isa().wide() && (layout.bits < 8 || !one_token()); }
   // Integer sums are exact in any order. Short subgroups with codes to take apart have one way: the processor
-  // begins the next one's sum while it waits for the last.
-  // So have several tokens, which are summed side by side.
+  // begins the next one's sum while it waits for the last. Several tokens, which are summed side by side, have
+  // one way too.
   int integer_ways(int n) const {
     if (!one_token()) return 1;
     const int most = e.isa().wide() ? std::max(1, 4 / n) : 2;
@@ -39,7 +39,7 @@ class CodedMatvec : public MatvecFrame {
     return ways;
   }
 
-  // What sums, of whole tiles or of half a one, are made with.
+  // The registers that sums, of whole tiles or of half a one, are made with.
   struct Codes {
     Codes(CodedMatvec& g, const Sums& s)
         : sums(s),
@@ -68,7 +68,7 @@ class CodedMatvec : public MatvecFrame {
     V16 temp;
     Unpacker unpacker;
     V16 scale;
-    // Of each of the sums.
+    // Each of the sums has its own of these.
     std::vector<V16> runs;
     std::vector<std::vector<V16>> isums;
     std::vector<V16> totals;  // of a group, with subscales
@@ -131,7 +131,7 @@ class CodedMatvec : public MatvecFrame {
     if (layout.bits == 8 || half > 0) return;
     over_lines(step, steps, bytes, [&](int at) { e.prefetcht0(e.ptr[w + (ahead() + at)]); });
   }
-  // Far enough for memory; in a small matrix, not so far that most of it is behind the end.
+  // That is far enough for memory; in a small matrix, not so far that most of it is behind the end.
   int ahead() const {
     const std::int64_t matrix = packed_bytes(key.format, key.rows, key.cols) * tiles_per_unit();
     return static_cast<int>(std::clamp<std::int64_t>(round_up(matrix / 32, kCacheLine), 4096, 32768));
@@ -187,7 +187,7 @@ class CodedMatvec : public MatvecFrame {
 
   RegExp tile_at(int i) const { return w + i * tile; }
 
-  // Of subgroup `s`, to correct its sum by.
+  // Returns where the number lies that corrects the sum of subgroup `s`, of the pass's token `t`.
   std::optional<RegExp> offset(int s, int t) const {
     if (layout.zero == 0) return std::nullopt;
     return x_numbers + (t * numbers_stride() + s * numbers.bytes);
@@ -238,7 +238,7 @@ class CodedMatvec : public MatvecFrame {
     }
   }
 
-  // All ways' isum of subgroup `s`.
+  // Emits all ways' isum of subgroup `s`.
   V16 finished_isum(const Codes& c, std::size_t sum, int s, int t) {
     const std::vector<V16>& isums = c.isums[sum];
     for (std::size_t step = 1; step < isums.size(); step *= 2) {

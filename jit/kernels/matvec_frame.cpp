@@ -61,7 +61,7 @@ void MatvecFrame::emit_units_of_tokens(int n_units, int rows) {
   e.add(out, n_units * kLanes * 4);
 }
 
-// Of `n` tiles at w, which stays there. Where the passes do not divide the tokens evenly, the last one sums
+// Sums all tokens' products with `n` tiles at w, which stays there. Where the passes do not divide the tokens evenly, the last one sums
 // some of them again.
 void MatvecFrame::sum_all_tokens(int first_tile, int n) {
   const auto sum_parts = [&] {
@@ -88,7 +88,7 @@ void MatvecFrame::sum_all_tokens(int first_tile, int n) {
   e.L(done, "all_tokens_summed");
 }
 
-// Of the tokens from `token` on. On the 256-bit tiers one half of a tile goes after the other, so that twice
+// Sums the products of the tokens from `token` on. On the 256-bit tiers one half of a tile goes after the other, so that twice
 // the tokens share a weight.
 void MatvecFrame::sum_to_stack(int first_tile, int n, int part) {
   Emitter::VectorScope scope(e);

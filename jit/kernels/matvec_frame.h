@@ -17,8 +17,8 @@ namespace llamajit::jit {
 // Tiles are read side by side, as many as the Key says: more share each broadcast of x, fewer are fewer
 // streams of memory. What is faster depends on where the weights lie (docs/performance.md).
 //
-// Of one token, sums stay in registers until the epilogue has stored them. Those of several pass through the
-// stack: as many tokens as there are registers for share each weight that is taken apart, and where that is
+// The sums of one token stay in registers until the epilogue has stored them; those of several pass through
+// the stack: as many tokens as there are registers for share each weight that is taken apart, and where that is
 // not all, the tiles are read again, from a cache, for the next ones.
 class MatvecFrame {
  public:
@@ -43,7 +43,7 @@ class MatvecFrame {
     std::size_t at(int tile, int token) const { return static_cast<std::size_t>(tile * tokens + token); }
   };
 
-  // The sums of the tiles at w. Moves w past the first of them.
+  // Emits the sums of the tiles at w. Moves w past the first of them.
   virtual void sum(const Sums& sums) = 0;
   // How many tokens there are registers for beside `n_tiles`, where there are several.
   virtual int most_tokens(int n_tiles) const = 0;
@@ -65,7 +65,7 @@ class MatvecFrame {
     const int n = static_cast<int>(divide_up(bytes, kCacheLine));
     for (int line = step * n / steps; line < (step + 1) * n / steps; ++line) fetch(line * kCacheLine);
   }
-  // From a token's x, or its prepared one, to the next one's.
+  // Returns how many bytes lie between two tokens' x, or what x was prepared as.
   int x_stride() const {
     return static_cast<int>(input ? row_stride(input->codes_bytes(key.cols)) : row_stride(key.cols) * 4);
   }
@@ -90,7 +90,7 @@ class MatvecFrame {
   }
   int tokens_at_once() const { return static_cast<int>(divide_up(key.tokens, passes())); }
   int out_stride() const { return static_cast<int>(row_stride(key.rows)) * 4; }
-  // Where sums of several tokens wait for the epilogue.
+  // Sums of several tokens wait on the stack for the epilogue.
   static constexpr int kSumBytes = kLanes * 4;
   int sum_at(int tile_index, int t) const { return (tile_index * key.tokens + t) * kSumBytes; }
   int stack_bytes() const { return one_token() ? 0 : sum_at(units_at_once() * tiles_per_unit(), 0); }
@@ -103,20 +103,20 @@ class MatvecFrame {
 
  protected:
   const Reg64 x = e.gpr("x"), count = e.gpr("count");
-  // For codes.
+  // Only matrices of codes use these.
   const Reg64 groups = e.gpr("groups"), x_scales = e.gpr("x_scales");
   const Reg64 x_numbers = e.gpr(fmt::format("x_{}", numbers.name));
 
-  // For several tokens: what prefetch_next() asks for.
+  // Several tokens have this for prefetch_next().
   const Reg64 next_tiles = one_token() ? Reg64() : e.gpr("next_tiles");
 
  private:
-  // The same.
+  // Several tokens have these, too.
   const Reg64 token = one_token() ? Reg64() : e.gpr("token");
   const Reg64 sums_of_token = one_token() ? Reg64() : e.gpr("sums_of_token");
 };
 
-// Matrices of codes.
+// Emits the kernel of a matrix of codes.
 void generate_coded_matvec(Emitter& e, const MatvecKey& key);
 
 }  // namespace llamajit::jit

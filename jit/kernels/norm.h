@@ -4,6 +4,8 @@
 #include <compare>
 #include <cstdint>
 
+#include "jit/base/fields.h"
+
 namespace llamajit::jit {
 
 enum class NormKind : std::uint8_t {
@@ -15,11 +17,21 @@ enum class NormKind : std::uint8_t {
 // Normalises each of some vectors that lie one behind the other, as the heads of a query do. Sums: sixteen
 // lanes, whole vectors 4 ways, folded in halves; means are those divided by n. 1 / sqrt() is a factor.
 struct NormArgs {
-  const float* x;               // (vectors, n)
-  const float* weight;          // (n)
-  float* out;                   // (vectors, n), may be x
-  const float* bias = nullptr;  // (n), layer only
-  std::int64_t vectors = 1;     // >= 1
+  const float* x;
+  const float* weight;
+  float* out;
+  const float* bias = nullptr;
+  std::int64_t vectors = 1;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&NormArgs::x>("(vectors, n)"),
+        field<&NormArgs::weight>("(n)"),
+        field<&NormArgs::out>("(vectors, n), may be x"),
+        field<&NormArgs::bias>("(n), where kind is layer"),
+        field<&NormArgs::vectors>(">= 1"),
+    };
+  }
 };
 struct NormKey {
   using Args = NormArgs;
@@ -27,6 +39,8 @@ struct NormKey {
   float eps;
   NormKind kind = NormKind::rms;
   auto operator<=>(const NormKey&) const = default;
+
+  static constexpr auto fields() { return fields_of<&NormKey::n, &NormKey::eps, &NormKey::kind>(); }
 };
 
 }  // namespace llamajit::jit

@@ -1,4 +1,4 @@
-// What matmul multiplies with: a tile's codes a byte each, and its numbers ready for use. int8 and q8_0 are
+// The form of tiles that matmul multiplies with: codes of a byte each, and their numbers ready for use. int8 and q8_0 are
 // packed so; other formats are written so to scratch, once for all tokens of a chunk.
 #pragma once
 
@@ -24,7 +24,7 @@ struct PlainLayout {
   explicit PlainLayout(const CodesLayout& codes);  // all zeros for floats
 
   int group_bytes() const { return n_subgroups * subgroup_bytes + tail_bytes; }
-  // Of a tile in scratch: 0 where its packed form is this one.
+  // Returns what a tile takes in scratch: 0 where its packed form is this one.
   std::int64_t scratch_bytes(std::int64_t cols) const;
 
   bool is_packed = false;
@@ -38,7 +38,7 @@ struct PlainLayout {
   int tail_bytes = 0;
 };
 
-// Where tiles come from and go to, which moves past them, and two counters.
+// `from` and `to` point to tiles and move past them; `tiles` and `groups` count.
 struct PlainRegisters {
   const Reg64 &from, &to, &tiles, &groups;
 };

@@ -3,6 +3,7 @@
 
 #include <compare>
 
+#include "jit/base/fields.h"
 #include "jit/base/scalar_math.h"
 #include "jit/formats/activations.h"
 
@@ -12,8 +13,15 @@ namespace llamajit::jit {
 // at least kSmallestMagnitude, so that a group of zeros divides nothing by zero. A NaN does not count for the
 // maximum and gets the code -127, as does an infinity.
 struct QuantizeArgs {
-  const float* x;  // (n)
+  const float* x;
   QuantizedArgs out;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&QuantizeArgs::x>("(n)"),
+        field<&QuantizeArgs::out>("RoundKey: codes alone"),
+    };
+  }
 };
 struct QuantizeKey {
   using Args = QuantizeArgs;
@@ -25,6 +33,10 @@ struct QuantizeKey {
   bool has_subsums() const { return zero == 0 && subgroup < group; }
   Subnumbers numbers() const { return subnumbers(group, subgroup, zero); }
   auto operator<=>(const QuantizeKey&) const = default;
+
+  static constexpr auto fields() {
+    return fields_of<&QuantizeKey::n, &QuantizeKey::group, &QuantizeKey::subgroup, &QuantizeKey::zero>();
+  }
 };
 
 // out.codes = x rounded to bf16 (to nearest even), two bytes each, an odd last one with a zero behind it; the
@@ -33,6 +45,8 @@ struct RoundKey {
   using Args = QuantizeArgs;
   int n;
   auto operator<=>(const RoundKey&) const = default;
+
+  static constexpr auto fields() { return fields_of<&RoundKey::n>(); }
 };
 
 }  // namespace llamajit::jit

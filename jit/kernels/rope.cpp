@@ -1,4 +1,8 @@
+#include <algorithm>
+#include <cstddef>
+
 #include "jit/kernels/generators.h"
+#include "jit/kernels/token_heads.h"
 
 namespace llamajit::jit {
 namespace {
@@ -8,32 +12,23 @@ class RopeGenerator {
   RopeGenerator(Emitter& emitter, const RopeKey& rope_key) : e(emitter), key(rope_key) {}
 
   void generate() {
-    Xbyak::Label next_token;
     e.enter();
     if (key.head_dim % kLanes != 0) e.prepare_tail(key.head_dim % kLanes);
-    e.xor_(token, token);
-    e.L(next_token, "next_token");
-    find_token();
-    e.repeat(heads, [&] {
-      for (int i = 0; i < key.head_dim; i += kLanes) rotate(i * 4, std::min(kLanes, key.head_dim - i));
-      for (const Reg64& row : {x, out}) e.add(row, key.head_dim * 4);
+    over_tokens<RopeArgs>(e, token, [&] {
+      find_heads<RopeArgs>(e, token, {x, offsetof(RopeArgs, x)}, {out, offsetof(RopeArgs, out)});
+      e.mov(heads, e.ptr[e.args() + offsetof(RopeArgs, n_heads)]);
+      find_angles();
+      e.repeat(heads, [&] {
+        for (int i = 0; i < key.head_dim; i += kLanes) rotate(i * 4, std::min(kLanes, key.head_dim - i));
+        for (const Reg64& row : {x, out}) e.add(row, key.head_dim * 4);
+      });
     });
-    e.inc(token);
-    e.cmp(token, e.ptr[e.args() + offsetof(RopeArgs, n_tokens)]);
-    e.jl(next_token, Emitter::T_NEAR);
     e.leave();
   }
 
  private:
-  // x, out = its first head; cosine = its position's angles
-  void find_token() {
-    e.note("the token's first head, and its position's row of the table");
-    e.imul(x, token, 4);
-    e.imul(x, e.ptr[e.args() + offsetof(RopeArgs, token_stride)]);
-    e.mov(out, x);
-    e.add(x, e.ptr[e.args() + offsetof(RopeArgs, x)]);
-    e.add(out, e.ptr[e.args() + offsetof(RopeArgs, out)]);
-    e.mov(heads, e.ptr[e.args() + offsetof(RopeArgs, n_heads)]);
+  void find_angles() {
+    e.note("its position's row of the table");
     e.imul(cosine, token, sizeof(Cursor));
     e.add(cosine, e.ptr[e.args() + offsetof(RopeArgs, at)]);
     e.mov(cosine.cvt32(), e.ptr[cosine + offsetof(Cursor, pos)]);

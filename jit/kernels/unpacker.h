@@ -14,7 +14,7 @@ class Unpacker {
   // in Dot.
   Unpacker(Emitter& emitter, const CodesLayout& codes_layout, bool whole);
 
-  // Fills registers with constants: before the first step.
+  // Fills registers with constants; comes before the first step.
   void begin() const;
   // to = the codes of the record's step number `step`, as they are multiplied.
   void emit_step(const V16& to, const RegExp& record, int step) const;

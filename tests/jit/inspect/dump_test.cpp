@@ -83,6 +83,7 @@ TEST_F(Dump, KeysAreWrittenOut) {
                                              {"cols", 172},
                                              {"epilogue", "swiglu"},
                                              {"streams", 2},
+                                             {"affine", "none"},
                                              {"tokens", 1}}));
     return;
   }
