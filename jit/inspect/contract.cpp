@@ -107,7 +107,7 @@ struct Formula {
 template <class T>
 KeyValue key_value(const T& value) {
   if constexpr (std::is_integral_v<T>) {
-    return std::int64_t{value};
+    return static_cast<std::int64_t>(value);
   } else if constexpr (std::is_floating_point_v<T>) {
     return std::stod(fmt::format("{}", value));  // written as briefly as the float: 1e-05 for 1e-05F
   } else {

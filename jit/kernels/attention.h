@@ -72,7 +72,7 @@ struct AttentionKey {
   int tokens = 1;        // 1, 2, 4, 8 or 16
   int token_stride = 0;  // floats from a token's first head to the next one's, in q and in out
   int window = 0;        // positions that a token sees, itself included; 0: all. Only with one token
-  auto operator<=>(const AttentionKey&) const = default;
+  auto operator<=>(const AttentionKey&) const = default;  // NOLINT: clang-tidy 14 compares bools as ints
 
   static constexpr auto fields() {
     return fields_of<&AttentionKey::type, &AttentionKey::head_dim, &AttentionKey::group,

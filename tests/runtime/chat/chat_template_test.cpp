@@ -4,6 +4,7 @@
 #include <functional>
 #include <random>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -144,6 +145,42 @@ TEST(HostileTemplates, ErrorsNameTheLine) {
   EXPECT_EQ(outcome("{{ 1 + 'a' }}"),
             "t: line 1: operator: expected values that go together, found an integer and a string");
   EXPECT_EQ(outcome("{{ raise_exception('no \x1B[31m') }}"), "t: line 1: the template says: no \\x1B[31m");
+}
+
+TEST(HostileTemplates, ErrorsSayWhatWasExpectedAndFound) {
+  const std::pair<const char*, const char*> refused[] = {
+      {"'a'.split('')", "split: expected a separator, found an empty string"},
+      {"'a'.rsplit()", "rsplit: expected a separator, found none"},
+      {"'a'.startswith(['a'])", "startswith: expected a string or a tuple of them, found a list"},
+      {"'a'.startswith((1,))", "startswith: expected a tuple of strings, found an integer"},
+      {"','.join([1])", "join: expected strings, found an integer"},
+      {"[1].index(2)", "index: expected a value of the list, found another"},
+      {"1 // 0", "arithmetic: expected a divisor, found 0"},
+      {"1.5 % 0", "arithmetic: expected a divisor, found 0"},
+      {"9223372036854775807 * 2", "arithmetic: expected an integer of 64 bits, found a larger one"},
+      {"(-9223372036854775807 - 1) | abs", "abs: the result is too large"},
+      {"[] | abs", "abs: expected a number, found a list"},
+      {"-'a'", "minus: expected a number, found a string"},
+      {"+'a'", "plus: expected a number, found a string"},
+      {"'abc'[::0]", "slice: expected a step, found 0"},
+      {"'abc'['a':]", "slice: expected an integer, found a string"},
+      {"1[:2]", "slice: expected a list or a string, found an integer"},
+      {"range(1, 2, 0)", "range: expected a step, found 0"},
+      {"{1: 2}", "dictionary: expected a string as the key, found an integer"},
+      {"1 in 'a'", "in: expected a string in a string, found an integer"},
+      {"1 in 2", "in: expected a list, a string or a dictionary, found an integer"},
+      {"'a' < 1", "comparison: expected two numbers, strings or lists, found a string and an integer"},
+      {"range | tojson", "tojson: expected a value that JSON has, found a function"},
+      {"[1] | tojson(separators=(1, 2))", "tojson: expected two strings as 'separators', found a list"},
+      {"strftime_now('x' * 201)", "strftime_now: expected a format of at most 200 bytes, found 201"},
+      {"strftime_now()", "strftime_now: expected an argument 'format', found none"},
+      {"dict(1)", "dict: expected a dictionary, found an integer"},
+  };
+  for (const auto& [expression, error] : refused) {
+    EXPECT_EQ(outcome(fmt::format("{{{{ {} }}}}", expression)), fmt::format("t: line 1: {}", error));
+  }
+  EXPECT_EQ(outcome("{% for x in 1 %}{% endfor %}"),
+            "t: line 1: loop: expected a list, a string or a dictionary, found an integer");
 }
 
 // Templates with bytes changed, removed and put in: a text or an error, never anything else.

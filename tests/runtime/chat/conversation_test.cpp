@@ -4,9 +4,11 @@
 #include <memory>
 #include <optional>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "jit/inspect/sha256.h"
 #include "runtime/chat/session_file.h"
 #include "runtime/files/llama2c.h"
 #include "runtime/files/tokenizer_bin.h"
@@ -184,6 +186,33 @@ TEST_F(ConversationTest, DamagedSessionsAreRefused) {
     file.resize(n);
     EXPECT_THAT(error_of([&] { load_session(file.path(), model); }), HasSubstr("expected")) << n;
   }
+}
+
+// Whoever can write a file can write its hash, too.
+TEST_F(ConversationTest, SessionsOfTheRightHashMayStillBeWrong) {
+  const ChatTemplate alpaca(*find_named_template("alpaca"));
+  const SessionModel model = describe_for_session(model_, tokenizer_.vocab(), alpaca);
+  test::TempFile file("");
+  const auto error_with = [&](const std::string& body) {
+    const auto hash = jit::inspect::sha256({reinterpret_cast<const std::uint8_t*>(body.data()), body.size()});
+    file.write("llamajit session 1 " + hash + "\n" + body);
+    return error_of([&] { load_session(file.path(), model); });
+  };
+  EXPECT_EQ(error_with("{"), file.path() + ": content: expected an object of JSON, found none");
+  EXPECT_EQ(error_with("[]"), file.path() + ": content: expected an object of JSON, found array");
+  EXPECT_EQ(error_with("{}"), file.path() + ": model: expected object, found none");
+  EXPECT_EQ(error_with(R"({"model": 1})"), file.path() + ": model: expected object, found number");
+  const std::string known = fmt::format(
+      R"({{"model": {{"format": "{}", "shape": "{}", "vocabulary": "{}", "chat_template": "{}"}})",
+      model.format, model.shape, model.vocabulary, model.chat_template);
+  EXPECT_EQ(error_with(known + "}"), file.path() + ": messages: expected array, found none");
+  EXPECT_EQ(error_with(known + R"(, "messages": [1]})"),
+            file.path() + ": messages: expected objects, found number");
+  EXPECT_EQ(error_with(known + R"(, "messages": [{"role": "user"}]})"),
+            file.path() + ": content: expected string, found none");
+  EXPECT_EQ(error_with(known + R"(, "messages": [{"role": null, "content": ""}]})"),
+            file.path() + ": role: expected string, found null");
+  EXPECT_EQ(error_with(known + R"(, "messages": []})"), "no error");
 }
 
 TEST_F(ConversationTest, SessionsOfOtherModelsAreRefused) {

@@ -285,6 +285,9 @@ TEST_F(RefusedModel, WithKeysThatAreMissingOrWrong) {
          "llama.rope.dimension_count: expected an even number, found 7");
   expect(with("llama.rope.freq_base", 0.0F), "llama.rope.freq_base: expected a positive number, found 0");
   expect(with("llama.rope.scaling.type", "longrope"), "expected none, linear or yarn, found 'longrope'");
+  GgufWriter yarn = with("llama.rope.scaling.type", "yarn");
+  yarn.add("llama.rope.scaling.yarn_ext_factor", 0.5F);
+  expect(yarn, "llama.rope.scaling.yarn_ext_factor: expected 1, found 0.5");
   expect(with("llama.expert_count", 8),
          "llama.expert_count: expected 0 (mixtures of experts are not supported), found 8");
 }
