@@ -77,24 +77,31 @@ std::optional<double> quota_of(const std::filesystem::path& folder) {
   return quota / period;
 }
 
-Cpus find_cpus() {
-  Cpus cpus{cpus_of_this_thread()};
+std::vector<int> order_by_core(std::vector<int> cpus) {
   const auto places = places_of_cpus();
-  std::ranges::stable_sort(cpus.order, {}, [&](int cpu) {
+  std::ranges::stable_sort(cpus, {}, [&](int cpu) {
     const auto found = places.find(cpu);
     return found != places.end() ? found->second : std::pair(0U, 0U);
   });
-  const int all = std::max(1, static_cast<int>(cpus.order.size()));
-  const auto quota = cgroup_cpu_quota("/sys/fs/cgroup", content_of("/proc/self/cgroup"));
-  cpus.at_once = quota ? static_cast<int>(std::clamp(std::ceil(*quota), 1.0, double{1} * all)) : all;
   return cpus;
 }
 
 }  // namespace
 
-const Cpus& allowed_cpus() {
-  static const Cpus cpus = find_cpus();
+const std::vector<int>& allowed_cpus() {
+  static const std::vector<int> cpus = cpus_of_this_thread();
   return cpus;
+}
+
+const std::vector<int>& allowed_cpus_by_core() {
+  static const std::vector<int> cpus = order_by_core(allowed_cpus());
+  return cpus;
+}
+
+int cpus_at_once() {
+  const int all = std::max(1, static_cast<int>(allowed_cpus().size()));
+  const auto quota = cgroup_cpu_quota("/sys/fs/cgroup", content_of("/proc/self/cgroup"));
+  return quota ? static_cast<int>(std::clamp(std::ceil(*quota), 1.0, static_cast<double>(all))) : all;
 }
 
 std::optional<double> cgroup_cpu_quota(const std::string& mounts, const std::string& self) {
@@ -108,13 +115,14 @@ std::optional<double> cgroup_cpu_quota(const std::string& mounts, const std::str
     const bool cpu = ("," + controllers + ",").find(",cpu,") != std::string::npos;
     if (!controllers.empty() && !cpu) continue;
     const std::filesystem::path mount = controllers.empty() ? mounts : mounts + "/" + controllers;
-    // In a container the path may be the host's: then only the mount's root is there.
-    std::filesystem::path folder = (mount / line.substr(second + 1).erase(0, 1)).lexically_normal();
-    if (!folder.has_filename()) folder = mount;  // the path was "/"
-    while (true) {
-      if (const auto quota = quota_of(folder)) least = least ? std::min(*least, *quota) : *quota;
-      if (folder == mount || !folder.has_relative_path()) break;
-      folder = folder.parent_path();
+    std::filesystem::path group =
+        std::filesystem::path(line.substr(second + 1)).relative_path().lexically_normal();
+    // In a container the path may be the host's, or lead out of what is mounted: then the mount's root is there.
+    if (!group.empty() && *group.begin() == "..") group.clear();
+    for (bool root = false; !root; group = group.parent_path()) {
+      root = group.empty();
+      const auto quota = quota_of(root ? mount : mount / group);
+      if (quota) least = least ? std::min(*least, *quota) : *quota;
     }
   }
   return least;

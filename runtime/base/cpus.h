@@ -7,15 +7,15 @@
 
 namespace llamajit {
 
-struct Cpus {
-  // Those of the affinity mask: one of each core, core by core, before a core's second hyper-thread.
-  std::vector<int> order;
-  // How many can run at a time: at least 1, at most order.size() and what the cgroup's quota pays for.
-  int at_once = 1;
-};
+// Those of the process' affinity mask, as it was when it was asked first, by a thread that no team had pinned.
+const std::vector<int>& allowed_cpus();
 
-// Those of the process: as they were when it was asked first, by a thread that no team had pinned.
-const Cpus& allowed_cpus();
+// The same in the order in which fewer threads take them: one of each core, core by core, before any core's
+// second hyper-thread. hwloc knows; asking it takes some 15 ms where its plugins are installed.
+const std::vector<int>& allowed_cpus_by_core();
+
+// How many of them can run at a time: all, or as many as the cgroup's quota pays for, rounded up; at least 1.
+int cpus_at_once();
 
 // How many CPUs' time the process may spend, by the quotas of its cgroup and those around it, of which the
 // least counts; nothing without one. `mounts` is where cgroup filesystems are mounted (/sys/fs/cgroup), `self`

@@ -32,19 +32,25 @@ void allow(const std::vector<int>& cpus) {
   (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
+// What to pin so many threads to; nothing where there are fewer CPUs.
+std::vector<int> cpus_for(int threads) {
+  const int all = static_cast<int>(allowed_cpus().size());
+  if (threads > all) return {};
+  return 1 < threads && threads < all ? allowed_cpus_by_core() : allowed_cpus();
+}
+
 }  // namespace
 
 Team::Team(int threads)
     : size_(threads),
       spins_(kSpins),
-      cpus_(allowed_cpus().order),
+      cpus_(cpus_for(threads)),
       slots_(new Slot[static_cast<std::size_t>(threads)]) {
-  if (allowed_cpus().at_once < threads) {
+  if (cpus_at_once() < threads) {
     // Whoever spins keeps the one waited for from running; to make way costs less than to sleep and be woken.
     crowded_ = true;
     spins_ = kYields;
   }
-  if (static_cast<int>(cpus_.size()) < threads) cpus_.clear();
   start_workers();
   if (threads > 1) pin(0);
 }

@@ -96,7 +96,7 @@ void log_loaded(const TextRequest& request, const ModelFile& file, const Engine&
 }
 
 int default_threads() {
-  return allowed_cpus().at_once;
+  return cpus_at_once();
 }
 
 void warn_of_crowding(int threads) {

@@ -1,9 +1,9 @@
 #include "runtime/base/cpus.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -16,12 +16,13 @@ namespace {
 TEST(Cpus, AreThoseOfTheAffinityMaskOnceEach) {
   cpu_set_t set;
   ASSERT_EQ(sched_getaffinity(0, sizeof set, &set), 0);
-  const Cpus& cpus = allowed_cpus();
-  EXPECT_EQ(std::ssize(cpus.order), CPU_COUNT(&set));
-  EXPECT_EQ(std::set(cpus.order.begin(), cpus.order.end()).size(), cpus.order.size());
-  for (const int cpu : cpus.order) EXPECT_TRUE(CPU_ISSET(cpu, &set)) << cpu;
-  EXPECT_GE(cpus.at_once, 1);
-  EXPECT_LE(cpus.at_once, std::ssize(cpus.order));
+  for (const std::vector<int>& cpus : {allowed_cpus(), allowed_cpus_by_core()}) {
+    EXPECT_EQ(std::ssize(cpus), CPU_COUNT(&set));
+    EXPECT_EQ(std::set(cpus.begin(), cpus.end()).size(), cpus.size());
+    for (const int cpu : cpus) EXPECT_TRUE(CPU_ISSET(cpu, &set)) << cpu;
+  }
+  EXPECT_GE(cpus_at_once(), 1);
+  EXPECT_LE(cpus_at_once(), CPU_COUNT(&set));
 }
 
 // Files as Linux mounts them.
