@@ -85,7 +85,8 @@ std::string lower(std::string_view text) {
 }
 
 bool contains_any(std::string_view text, std::initializer_list<std::string_view> parts) {
-  return std::ranges::any_of(parts, [&](std::string_view part) { return text.find(part) != text.npos; });
+  return std::ranges::any_of(
+      parts, [&](std::string_view part) { return text.find(part) != std::string_view::npos; });
 }
 
 // By the name, as llama.cpp; and the family's own vocabulary, SentencePiece's, by its architecture, since names
