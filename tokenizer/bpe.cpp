@@ -76,11 +76,12 @@ class BpeTokenizer::Rule {
 
 BpeTokenizer::BpeTokenizer(Vocab vocab, std::span<const std::string_view> merges,
                            const PreTokenizerRule& rule)
-    : Tokenizer(std::move(vocab), false),
+    : Tokenizer(std::move(vocab), false, rule.nfc),
       pre_tokenizer_(rule),
       whole_words_(rule.whole_words),
       pairs_(merges.size()) {
   add_merges(merges);
+  find_unknown();
 }
 
 void BpeTokenizer::add_merges(std::span<const std::string_view> merges) {
@@ -98,6 +99,20 @@ void BpeTokenizer::add_merges(std::span<const std::string_view> merges) {
     pairs_.insert(pair_of(symbols.of(*left), symbols.of(*right)), static_cast<std::int32_t>(results_.size()));
     results_.push_back(symbols.of(*left + *right));
   }
+}
+
+// The unknown piece, or U+FFFD's pieces; nothing where there are none.
+void BpeTokenizer::find_unknown() {
+  const TokenId id = vocab().unknown();
+  if (id >= 0 && id == vocab().special().unknown) {
+    unknown_ = {id};
+    return;
+  }
+  std::vector<TokenId> ids;
+  encode_text(kReplacementCharacter, true, ids);
+  std::string bytes;
+  for (const TokenId piece : ids) bytes += vocab()[piece].bytes;
+  if (bytes == kReplacementCharacter) unknown_ = std::move(ids);
 }
 
 void BpeTokenizer::encode_text(std::string_view text, bool /*begins*/, std::vector<TokenId>& ids) const {
@@ -124,12 +139,15 @@ void BpeTokenizer::encode_text(std::string_view text, bool /*begins*/, std::vect
 }
 
 // Merges may leave something behind that is no piece: it becomes
-// its bytes, or unknown where those are no pieces either.
+// its bytes, each of them unknown where it is no piece either.
 void BpeTokenizer::append_bytes(std::string_view bytes, std::vector<TokenId>& ids) const {
   for (const char byte : bytes) {
     const TokenId id = byte_ids_[static_cast<std::uint8_t>(byte)];
-    const TokenId known = id < vocab().size() ? id : vocab().special().unknown;
-    if (known >= 0) ids.push_back(known);
+    if (id < vocab().size()) {
+      ids.push_back(id);
+    } else {
+      ids.insert(ids.end(), unknown_.begin(), unknown_.end());
+    }
   }
 }
 

@@ -46,6 +46,7 @@ class BpeTokenizer final : public Tokenizer {
   class Rule;
 
   void add_merges(std::span<const std::string_view> merges);
+  void find_unknown();
   void encode_text(std::string_view text, bool begins, std::vector<TokenId>& ids) const override;
   void append_bytes(std::string_view bytes, std::vector<TokenId>& ids) const;
 
@@ -54,6 +55,7 @@ class BpeTokenizer final : public Tokenizer {
   std::array<TokenId, 256> byte_ids_{};  // symbol of each byte
   PairTable pairs_;                      // (left, right) symbols -> merge
   std::vector<TokenId> results_;         // of each merge
+  std::vector<TokenId> unknown_;         // stand for a byte that no piece has
 };
 
 }  // namespace llamajit

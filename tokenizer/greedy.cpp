@@ -16,7 +16,7 @@ void GreedyTokenizer::encode_text(std::string_view text, bool begins, std::vecto
     const PieceMatcher::Match match = pieces_.find(rest);
     for (const char byte : rest.substr(0, match.begin)) {
       const TokenId id = vocab().byte_piece(static_cast<std::uint8_t>(byte));
-      ids.push_back(id >= 0 ? id : vocab().special().unknown);
+      if (const TokenId known = id >= 0 ? id : vocab().unknown(); known >= 0) ids.push_back(known);
     }
     if (match.id >= 0) ids.push_back(match.id);
     rest.remove_prefix(match.end);

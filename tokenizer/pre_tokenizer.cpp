@@ -1,8 +1,10 @@
 #include "tokenizer/pre_tokenizer.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 
+#include "tokenizer/newer_unicode.h"
 #include "tokenizer/utf8.h"
 
 namespace llamajit {
@@ -53,12 +55,21 @@ void PreTokenizer::split(std::string_view text, const UseWord& use) const {
   RegexScratch scratch;
   while (!text.empty()) {
     const std::size_t good = utf8_well_formed(text);
-    if (good > 0) cut_from(0, text.substr(0, good), scratch, use);
+    if (good > 0) split_well_formed(text.substr(0, good), scratch, use);
     text.remove_prefix(good);
     const std::size_t bad = utf8_ill_formed(text);
     if (bad > 0) use(text.substr(0, bad));
     text.remove_prefix(bad);
   }
+}
+
+// The expressions see characters that they know; the words are the text's own.
+void PreTokenizer::split_well_formed(std::string_view text, RegexScratch& scratch, const UseWord& use) const {
+  const std::optional<std::string> older = with_older_characters(text);
+  if (!older) return cut_from(0, text, scratch, use);
+  cut_from(0, *older, scratch, [&](std::string_view word) {
+    use(text.substr(static_cast<std::size_t>(word.data() - older->data()), word.size()));
+  });
 }
 
 // Each part of a word goes through all steps before the next part does, so that no list of words is kept.

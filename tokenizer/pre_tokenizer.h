@@ -24,6 +24,7 @@ struct PreTokenizerRule {
   std::span<const CutStep> steps;
   bool whole_words = false;  // a word that is a piece becomes that piece, whatever its merges
   bool add_bos = false;      // unless the file says otherwise
+  bool nfc = false;          // the text is brought into Unicode's form C before
 };
 
 // Every rule that there is, and the one of a name (nullptr: none has it).
@@ -45,6 +46,7 @@ class PreTokenizer {
     Regex regex;
     int cut;
   };
+  void split_well_formed(std::string_view text, RegexScratch& scratch, const UseWord& use) const;
   void cut_from(std::size_t step, std::string_view word, RegexScratch& scratch, const UseWord& use) const;
 
   std::vector<Step> steps_;

@@ -99,12 +99,14 @@ constexpr std::array kDeepseekV3{
     CutStep{R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
             R"(| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}};
 
+// Those with form C are the ones whose own tokenizers are known to have it: Qwen's, those of GPT-NeoX-20B's
+// family (Pythia, MPT, OLMo) and Cohere's. DeepSeek's distillations have Qwen's vocabulary, but not its form C.
 constexpr PreTokenizerRule kRules[] = {
     {"default", kDefault},
     {"gpt-2", kGpt2},
-    {"gpt-neox", kGpt2},
-    {"mpt", kGpt2},
-    {"olmo", kGpt2},
+    {.name = "gpt-neox", .steps = kGpt2, .nfc = true},
+    {.name = "mpt", .steps = kGpt2, .nfc = true},
+    {.name = "olmo", .steps = kGpt2, .nfc = true},
     {"jais", kGpt2},
     {"trillion", kGpt2},
     {"granite-docling", kGpt2},
@@ -123,7 +125,7 @@ constexpr PreTokenizerRule kRules[] = {
     {"roberta-bpe", kGpt2},
     {"starcoder", kDigitsThenGpt2},
     {"refact", kDigitsThenGpt2},
-    {"command-r", kDigitsThenGpt2},
+    {.name = "command-r", .steps = kDigitsThenGpt2, .nfc = true},
     {"cohere2_moe", kDigitsThenGpt2},
     {"smollm", kDigitsThenGpt2},
     {"codeshell", kDigitsThenGpt2},
@@ -143,7 +145,7 @@ constexpr PreTokenizerRule kRules[] = {
     {"smaug-bpe", kLlama3},
     {"glm4", kLlama3},
     {"chatglm-bpe", kLlama3},
-    {"qwen2", kQwen2},
+    {.name = "qwen2", .steps = kQwen2, .nfc = true},
     {"deepseek-r1-qwen", kQwen2},
     {"stablelm2", kQwen2},
     {"megrez", kQwen2},
@@ -151,7 +153,7 @@ constexpr PreTokenizerRule kRules[] = {
     {"hunyuan", kQwen2},
     {"grok-2", kQwen2},
     {"solar-open", kQwen2},
-    {"qwen35", kQwen35},
+    {.name = "qwen35", .steps = kQwen35, .nfc = true},
     {"seed-coder", kSeedCoder},
     {"bailingmoe", kBailing},
     {"bailingmoe2", kBailing},

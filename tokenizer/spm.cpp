@@ -48,7 +48,7 @@ using SpmMerger = Merger<SpmRule>;
 
 TokenId byte_id(const Vocab& vocab, char byte) {
   const TokenId id = vocab.byte_piece(static_cast<std::uint8_t>(byte));
-  return id >= 0 ? id : vocab.special().unknown;
+  return id >= 0 ? id : vocab.unknown();
 }
 
 // Code points that are pieces; the others whole, or as llama2.c has it in bytes that never merge: ~id.

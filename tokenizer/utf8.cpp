@@ -46,6 +46,26 @@ Scan scan_front(std::string_view text) {
   return {Front::character, length};
 }
 
+// Unicode's White_Space.
+bool is_white_space(char32_t c) {
+  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
+         c == 0x3000;
+}
+
+bool is_white_space(std::string_view character) {
+  return scan_front(character).front == Front::character && is_white_space(utf8_code_point(character));
+}
+
+// Where the last character of a text begins, or its last byte if that ends none.
+std::size_t last_character(std::string_view text) {
+  for (std::size_t length = 1; length <= 4 && length <= text.size(); ++length) {
+    const Scan scan = scan_front(text.substr(text.size() - length));
+    if (scan.front == Front::character && scan.length == length) return text.size() - length;
+  }
+  return text.size() - 1;
+}
+
 }  // namespace
 
 std::size_t utf8_length(std::string_view text) {
@@ -67,6 +87,39 @@ std::size_t utf8_ill_formed(std::string_view text) {
   std::size_t end = 0;
   while (end < text.size() && scan_front(text.substr(end)).front != Front::character) ++end;
   return end;
+}
+
+char32_t utf8_code_point(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return char32_t{static_cast<std::uint8_t>(text[i])}; };
+  const std::size_t length = length_by_lead(static_cast<std::uint8_t>(text[0]));
+  if (length == 1) return byte(0);
+  char32_t code_point = byte(0) & (0x7FU >> length);
+  for (std::size_t i = 1; i < length; ++i) code_point = code_point << 6 | (byte(i) & 0x3F);
+  return code_point;
+}
+
+void append_utf8(std::string& text, char32_t code_point) {
+  if (code_point < 0x80) {
+    text += static_cast<char>(code_point);
+    return;
+  }
+  const int more = code_point < 0x800 ? 1 : code_point < 0x10000 ? 2 : 3;  // bytes behind the first
+  text += static_cast<char>((0xFF00U >> (more + 1) & 0xFF) | code_point >> (6 * more));
+  for (int i = more - 1; i >= 0; --i) text += static_cast<char>(0x80 | (code_point >> (6 * i) & 0x3F));
+}
+
+std::string_view without_leading_space(std::string_view text) {
+  while (!text.empty() && is_white_space(text)) text.remove_prefix(utf8_length(text));
+  return text;
+}
+
+std::string_view without_trailing_space(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t last = last_character(text);
+    if (!is_white_space(text.substr(last))) break;
+    text = text.substr(0, last);
+  }
+  return text;
 }
 
 std::string escaped(std::string_view bytes) {

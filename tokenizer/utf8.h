@@ -15,6 +15,14 @@ std::size_t utf8_length(std::string_view text);
 std::size_t utf8_well_formed(std::string_view text);
 std::size_t utf8_ill_formed(std::string_view text);
 
+// The code point that well-formed text begins with, and a code point's bytes behind those of `text`.
+char32_t utf8_code_point(std::string_view text);
+void append_utf8(std::string& text, char32_t code_point);
+
+// What is left of a text without the white space (Unicode's White_Space) at its beginning, and at its end.
+std::string_view without_leading_space(std::string_view text);
+std::string_view without_trailing_space(std::string_view text);
+
 // Bytes for a person to see: printable characters as they are, everything else, and backslashes, escaped.
 std::string escaped(std::string_view bytes);
 

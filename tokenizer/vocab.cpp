@@ -47,6 +47,16 @@ Vocab::Vocab(std::vector<Piece> pieces, SpecialTokens special)
       add_normal(id);
     }
   }
+  unknown_ = find_unknown();
+}
+
+TokenId Vocab::find_unknown() const {
+  const TokenId id = special_.unknown;
+  if (id >= 0 && id < size() && id != special_.bos && std::ranges::count(special_.ends, id) == 0) {
+    const PieceKind kind = (*this)[id].kind;
+    if (kind == PieceKind::unknown || kind == PieceKind::normal) return id;
+  }
+  return find(kReplacementCharacter);
 }
 
 void Vocab::add_normal(TokenId id) {

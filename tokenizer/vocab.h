@@ -15,6 +15,8 @@ namespace llamajit {
 
 using TokenId = std::int32_t;
 
+inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";  // U+FFFD, for what is no text
+
 enum class PieceKind : std::uint8_t {
   normal,
   unknown,       // stands for what no other piece covers; never printed
@@ -28,6 +30,9 @@ struct Piece {
   std::string bytes;  // as it appears in text: a byte piece holds its one byte, a space is ' '
   float score = 0;    // the higher, the earlier it is merged
   PieceKind kind = PieceKind::normal;
+  // White space in front of the piece, or behind it, belongs to it where it is found in text as it is spelled.
+  bool takes_space_before = false;
+  bool takes_space_after = false;
 };
 
 // The byte that a piece named "<0x00>".."<0xFF>" stands for; nothing for any other name.
@@ -68,6 +73,10 @@ class Vocab {
   TokenId find(std::string_view bytes) const;
   // The id of the byte piece for this byte, or -1 when the vocabulary has none.
   TokenId byte_piece(std::uint8_t byte) const { return byte_pieces_[byte]; }
+  // What stands for a byte that no piece has: the unknown piece; U+FFFD, where that is a normal piece and the
+  // vocabulary has no unknown one, or (GPT-NeoX's, StarCoder's) names a token that controls or ends a text, which
+  // text must not become; -1 for none.
+  TokenId unknown() const { return unknown_; }
   // Whether any normal piece has these two bytes next to each other. Where none does, no merge can join the
   // text on both sides.
   bool joins(char left, char right) const { return joins_[join_index(left, right)]; }
@@ -82,9 +91,11 @@ class Vocab {
     return std::size_t{static_cast<std::uint8_t>(left)} << 8 | static_cast<std::uint8_t>(right);
   }
   void add_normal(TokenId id);
+  TokenId find_unknown() const;
 
   std::vector<Piece> pieces_;
   SpecialTokens special_;
+  TokenId unknown_ = -1;
   std::unordered_map<std::string_view, TokenId> ids_;  // normal pieces of two bytes and more
   std::array<TokenId, 256> one_byte_ids_;              // normal pieces of one byte: most look-ups of a text
   std::array<TokenId, 256> byte_pieces_;

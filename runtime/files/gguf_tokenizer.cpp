@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "runtime/files/special_names.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/spm.h"
@@ -48,18 +49,12 @@ std::string with_spaces(std::string_view piece) {
   return bytes.append(piece);
 }
 
-// Names that end a text although the file does not say so; only pieces that cannot be ordinary text count.
-constexpr std::string_view kEndNames[] = {
-    "<|eot_id|>",    "<|eom_id|>", "<|im_end|>",      "<|end|>", "<|endoftext|>",
-    "<end_of_turn>", "<EOT>",      "<|end_of_text|>", "</s>",    "<\uFF5Cend\u2581of\u2581sentence\uFF5C>",
-};
-
 // The pre-tokenizer of architectures whose files are older than the key that names it.
 constexpr std::pair<std::string_view, std::string_view> kPreTokenizerOfArchitecture[] = {
     {"gpt2", "gpt-2"},     {"gptneox", "gpt-neox"},     {"mpt", "mpt"},       {"olmo", "olmo"},
     {"bloom", "bloom"},    {"falcon", "falcon"},        {"refact", "refact"}, {"starcoder", "starcoder"},
     {"qwen2", "qwen2"},    {"starcoder2", "starcoder"}, {"qwen3", "qwen2"},   {"command-r", "command-r"},
-    {"stablelm", "gpt-2"}, {"codeshell", "codeshell"},
+    {"stablelm", "gpt-neox"}, {"codeshell", "codeshell"},
 };
 
 class TokenizerReader {
@@ -86,7 +81,7 @@ class TokenizerReader {
     for (Piece& piece : pieces) {
       if (piece.kind == PieceKind::normal) piece.bytes = with_spaces(piece.bytes);
     }
-    find_ends(pieces, special);
+    apply_names(pieces, special);
     return finish(std::make_unique<SpmTokenizer>(Vocab(std::move(pieces), std::move(special)), rules));
   }
 
@@ -103,7 +98,7 @@ class TokenizerReader {
         piece.kind = PieceKind::unused;
       }
     }
-    find_ends(pieces, special);
+    apply_names(pieces, special);
     const GgufArray& merges = read_merges();
     return finish(
         std::make_unique<BpeTokenizer>(Vocab(std::move(pieces), std::move(special)), merges.strings, rule));
@@ -167,8 +162,8 @@ class TokenizerReader {
 
   // Where the file does not say.
   static PieceKind guess_kind(TokenId id, std::string_view text, const SpecialTokens& special) {
-    if (id == special.unknown) return PieceKind::unknown;
     if (id == special.bos || std::ranges::count(special.ends, id) > 0) return PieceKind::control;
+    if (id == special.unknown) return PieceKind::unknown;
     return parse_byte_piece(text) ? PieceKind::byte : PieceKind::normal;
   }
 
@@ -206,15 +201,14 @@ class TokenizerReader {
     if (id >= 0 && std::ranges::count(special.ends, id) == 0) special.ends.push_back(id);
   }
 
-  static void find_ends(const std::vector<Piece>& pieces, SpecialTokens& special) {
-    for (std::size_t id = 0; id < pieces.size(); ++id) {
-      const Piece& piece = pieces[id];
-      const bool is_text = piece.kind != PieceKind::control && piece.kind != PieceKind::user_defined &&
-                           piece.kind != PieceKind::unknown;
-      if (!is_text && std::ranges::count(kEndNames, piece.bytes) > 0) {
-        add_end(special, static_cast<TokenId>(id));
-      }
-    }
+  // What the file leaves to names.
+  void apply_names(std::vector<Piece>& pieces, SpecialTokens& special) const {
+    find_ends(pieces, special);
+    const auto text = [&](std::string_view key) { return file_.string(key).value_or(""); };
+    find_takers_of_space(pieces, {.tokenizer = text("tokenizer.ggml.model"),
+                                  .pre_tokenizer = text("tokenizer.ggml.pre"),
+                                  .architecture = text("general.architecture"),
+                                  .name = text("general.name")});
   }
 
   const PreTokenizerRule& read_pre_tokenizer() const {

@@ -119,7 +119,11 @@ Ids encode_slowly(const Vocab& vocab, const Parts& parts, const std::string& tex
         continue;
       }
       for (const char c : symbol) {
-        if (const TokenId id = vocab.find({&c, 1}); id >= 0) ids.push_back(id);
+        if (const TokenId id = vocab.find({&c, 1}); id >= 0) {
+          ids.push_back(id);
+        } else {
+          ids.insert(ids.end(), {0xEF, 0xBF, 0xBD});  // U+FFFD, whose bytes no merge joins here
+        }
       }
     }
   });
@@ -183,10 +187,83 @@ TEST(Bpe, AWordThatIsAPieceIsTakenWholeWhereTheVocabularyWantsIt) {
 }
 
 TEST(Bpe, WhatIsNoPieceIsUnknownIfThereIsOne) {
-  EXPECT_EQ(make({.merges = {}, .missing = "x"}).encode("axb"), (Ids{'a', 'b'}));
+  EXPECT_EQ(make({.merges = {}, .missing = "x"}).encode("axb"), (Ids{'a', 0xEF, 0xBF, 0xBD, 'b'}));
   EXPECT_EQ(
       make({.merges = {}, .missing = "x", .special = {.unknown = 7, .bos = -1, .ends = {}}}).encode("axb"),
       (Ids{'a', 7, 'b'}));
+}
+
+// GPT-NeoX's and StarCoder's files say that <|endoftext|> stands for what is unknown.
+TEST(Bpe, WhatIsNoPieceNeverBecomesAControlToken) {
+  const Merges merges = {{"\xEF", "\xBF"}, {"\xEF\xBF", "\xBD"}};
+  for (const PieceKind kind : {PieceKind::control, PieceKind::normal, PieceKind::unknown}) {
+    std::vector<Piece> pieces = pieces_of({.merges = merges, .missing = "\xFF\xC0"});
+    pieces.push_back({"<|endoftext|>", 0, kind});
+    const std::string first = written("\xEF") + " " + written("\xBF");
+    const std::string second = written("\xEF\xBF") + " " + written("\xBD");
+    const std::vector<std::string_view> lines{first, second};
+    const auto encode = [&](const SpecialTokens& special, const std::string& text) {
+      return BpeTokenizer(Vocab(pieces, special), lines, *find_pre_tokenizer_rule("gpt-2"))
+          .encode(text, {.bos = false, .eos = false});
+    };
+    // An end, a beginning, or only of that kind: U+FFFD, one for each byte, which the merges make 257.
+    EXPECT_EQ(encode({.unknown = 258, .bos = -1, .ends = {258}}, "a\xFF\xC0"), (Ids{'a', 257, 257}));
+    EXPECT_EQ(encode({.unknown = 258, .bos = 258, .ends = {}}, "a\xFF"), (Ids{'a', 257}));
+    const bool may = kind != PieceKind::control;
+    EXPECT_EQ(encode({.unknown = 258, .bos = -1, .ends = {}}, "\xFF"), (Ids{may ? 258 : 257}));
+  }
+}
+
+TEST(Bpe, WithoutPiecesForTheReplacementCharacterUnknownBytesVanish) {
+  const SpecialTokens special{.unknown = 'e', .bos = -1, .ends = {'e'}};
+  EXPECT_EQ(make({.merges = {}, .missing = "\xFF", .special = special}).encode("\xFFx", {.eos = false}),
+            (Ids{0xEF, 0xBF, 0xBD, 'x'}));
+  EXPECT_EQ(make({.merges = {}, .missing = "\xFF\xBF", .special = special}).encode("\xFFx", {.eos = false}),
+            (Ids{'x'}));
+}
+
+TEST(Bpe, TextIsNormalisedWhereTheModelsTokenizerDoesSo) {
+  for (const PreTokenizerRule& rule : pre_tokenizer_rules()) {
+    const BpeTokenizer tokenizer = make({.merges = {}, .rule = rule.name});
+    const auto text_of = [&](std::string_view text, bool normalize) {
+      return decode_all(tokenizer, tokenizer.encode(text, {.normalize = normalize}));
+    };
+    EXPECT_EQ(text_of("e\u0301 \u1100\u1161\xFF", true), rule.nfc ? "é 가\xFF" : "e\u0301 \u1100\u1161\xFF")
+        << rule.name;
+    EXPECT_EQ(text_of("e\u0301", false), "e\u0301") << rule.name;
+  }
+  for (const char* name : {"qwen2", "qwen35", "gpt-neox", "mpt", "olmo", "command-r"}) {
+    EXPECT_TRUE(find_pre_tokenizer_rule(name)->nfc) << name;
+  }
+  for (const char* name : {"gpt-2", "llama-bpe", "deepseek-v3", "deepseek-r1-qwen", "tekken"}) {
+    EXPECT_FALSE(find_pre_tokenizer_rule(name)->nfc) << name;
+  }
+}
+
+TEST(Bpe, NormalisingLeavesTheNamesOfSpecialTokensAlone) {
+  std::vector<Piece> pieces = pieces_of({.merges = {}});
+  pieces.push_back({"<e\u0301>", 0, PieceKind::control});
+  pieces.push_back({"<\u00E9>", 0, PieceKind::user_defined});
+  const BpeTokenizer tokenizer(Vocab(pieces, {.unknown = -1, .bos = -1, .ends = {}, .spelled_in_text = true}),
+                               {}, *find_pre_tokenizer_rule("qwen2"));
+  EXPECT_EQ(tokenizer.encode("<e\u0301>", {.special = true}), (Ids{256}));
+  EXPECT_EQ(tokenizer.encode("<\u00E9>", {.special = true}), (Ids{257}));
+  EXPECT_EQ(tokenizer.encode("<e\u0301>", {.special = false}), (Ids{'<', 0xC3, 0xA9, '>'}));
+  EXPECT_EQ(tokenizer.encode("<\u00E9>\u0301"), (Ids{257, 0xCC, 0x81})) << "an accent composes with no token";
+}
+
+TEST(Bpe, SomeTokensTakeTheWhiteSpaceBesideThem) {
+  std::vector<Piece> pieces = pieces_of({.merges = {}});
+  pieces.push_back({"<after>", 0, PieceKind::control, false, true});
+  pieces.push_back({"<before>", 0, PieceKind::user_defined, true, false});
+  const BpeTokenizer tokenizer(Vocab(pieces, {.unknown = -1, .bos = -1, .ends = {}, .spelled_in_text = true}),
+                               {}, *find_pre_tokenizer_rule("gpt-2"));
+  const auto encode = [&](std::string_view text) { return tokenizer.encode(text, {.special = true}); };
+  EXPECT_EQ(encode("a <after> \n\u00A0\u3000b "), (Ids{'a', ' ', 256, 'b', ' '}));
+  EXPECT_EQ(encode(" a \t\u2028<before> b"), (Ids{' ', 'a', 257, ' ', 'b'}));
+  EXPECT_EQ(encode("<after>  <before>  <after>"), (Ids{256, 257, ' ', ' ', 256}));
+  EXPECT_EQ(encode(" \n "), (Ids{' ', '\n', ' '}));
+  EXPECT_EQ(tokenizer.encode("<after> ", {.special = false}).size(), 8U) << "plain text keeps its space";
 }
 
 TEST(Bpe, MergesThatCanNeverApplyArePassedOver) {

@@ -125,5 +125,29 @@ TEST(Utf8Stream, HandsOutACutCharacterAtTheEndAndStartsAfresh) {
   EXPECT_EQ(stream.push("한"), "한");
 }
 
+TEST(Utf8, CodePointsComeBack) {
+  for (char32_t c = 0; c < 0x110000; ++c) {
+    if (c >= 0xD800 && c < 0xE000) continue;
+    std::string text;
+    append_utf8(text, c);
+    ASSERT_EQ(utf8_well_formed(text), text.size()) << std::hex << static_cast<std::uint32_t>(c);
+    ASSERT_EQ(utf8_length(text), text.size());
+    ASSERT_EQ(utf8_code_point(text + "x"), c);
+  }
+}
+
+TEST(Utf8, WhiteSpaceIsUnicodes) {
+  const std::string spaces = " \t\n\v\f\r\u0085\u00A0\u1680\u2000\u200A\u2028\u2029\u202F\u205F\u3000";
+  EXPECT_EQ(without_leading_space(spaces + "a b" + spaces), "a b" + spaces);
+  EXPECT_EQ(without_trailing_space(spaces + "a b" + spaces), spaces + "a b");
+  EXPECT_EQ(without_leading_space(spaces), "");
+  EXPECT_EQ(without_trailing_space(spaces), "");
+  for (const char* other :
+       {"\u180E", "\u200B", "\uFEFF", "\x85", "\xA0", "\x80\x80", "\xE3\x80", "é", "🦙"}) {
+    EXPECT_EQ(without_leading_space(other), other);
+    EXPECT_EQ(without_trailing_space(other), other);
+  }
+}
+
 }  // namespace
 }  // namespace llamajit

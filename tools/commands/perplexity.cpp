@@ -22,6 +22,7 @@ struct PerplexityOptions {
   std::string model;
   std::string text;
   std::optional<std::string> tokenizer;
+  bool normalize = true;
   int context = 512;
   std::optional<int> stride;
   std::optional<std::string> save_logits;
@@ -90,7 +91,7 @@ int perplexity(const PerplexityOptions& options) {
   const Tokenizer& tokenizer = *opened.tokenizer;
   const Windows windows = windows_of(options, model, tokenizer.vocab());
   const std::vector<TokenId> tokens =
-      tokenizer.encode(read_file(options.text), {.eos = false, .special = false});
+      tokenizer.encode(read_file(options.text), {.eos = false, .normalize = options.normalize});
   if (tokens.size() < 2) {
     throw std::runtime_error(
         fmt::format("{}: expected a text of 2 tokens or more, found {}", options.text, tokens.size()));
@@ -137,6 +138,7 @@ void add_perplexity(CLI::App& app, Command& command) {
   sub->add_option("-t,--threads", o->threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
   sub->add_option("--isa", o->isa,
                   "scalar, avx2, avxvnni, avx512, avx512vnni or avx512bf16; default: the best there is");
+  add_no_normalize(*sub, o->normalize);
   add_precision(*sub, o->precision);
   sub->callback([o, &command] {
     command = [o] {

@@ -76,6 +76,7 @@ void add_run(CLI::App& app, Command& command) {
   sub->add_flag("--color", r.color, "Print the prompt in colour on a terminal");
   sub->add_flag("!--no-special,!--no-parse-special", r.special,
                 "Take the names of control tokens in the prompt for plain text");
+  add_no_normalize(*sub, r.normalize);
   sub->add_flag("--no-echo", o->no_echo, "Leave the prompt out of the output");
   add_generation_options(*sub, r, o->seed);
   sub->callback([o, &command] { command = [o] { return run(*o); }; });

@@ -18,6 +18,7 @@ struct TokenizeOptions {
   bool ids = false;
   bool no_bos = false;
   bool special = true;
+  bool normalize = true;
 };
 
 std::string name_of(const Vocab& vocab, TokenId id) {
@@ -43,8 +44,10 @@ int tokenize(const TokenizeOptions& options) {
   const auto tokenizer = open_tokenizer(options.model, options.tokenizer);
   const Vocab& vocab = tokenizer->vocab();
   const std::string text = options.prompt ? *options.prompt : read_standard_input();
-  const std::vector<TokenId> ids =
-      tokenizer->encode(text, {.bos = !options.no_bos, .eos = !options.no_bos, .special = options.special});
+  const std::vector<TokenId> ids = tokenizer->encode(text, {.bos = !options.no_bos,
+                                                            .eos = !options.no_bos,
+                                                            .special = options.special,
+                                                            .normalize = options.normalize});
   if (options.ids) {
     write_out(fmt::format("{}\n", fmt::join(ids, " ")));
     return kOk;
@@ -70,6 +73,7 @@ void add_tokenize(CLI::App& app, Command& command) {
   sub->add_flag("--no-bos", o->no_bos, "Without the tokens that begin and end a text");
   sub->add_flag("!--no-special,!--no-parse-special", o->special,
                 "Take the names of control tokens in the text for plain text");
+  add_no_normalize(*sub, o->normalize);
   sub->callback([o, &command] { command = [o] { return tokenize(*o); }; });
 }
 

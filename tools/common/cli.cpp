@@ -63,6 +63,13 @@ void add_precision(CLI::App& sub, Precision& precision) {
       ->excludes(all);
 }
 
+void add_no_normalize(CLI::App& sub, bool& normalize) {
+  sub.add_flag(
+      "!--no-normalize", normalize,
+      "Take the text as it is, as llama.cpp does, where the model's own tokenizer first composes its "
+      "letters and accents (Unicode's NFC)");
+}
+
 void add_tune(CLI::App& sub, bool& tune) {
   sub.add_flag(
       "--tune", tune,

@@ -55,6 +55,9 @@ std::string read_file(const std::string& path);
 // --kv-type f32|f16|bf16|q8_0, --bf16, --no-bf16.
 void add_precision(CLI::App& sub, Precision& precision);
 
+// --no-normalize.
+void add_no_normalize(CLI::App& sub, bool& normalize);
+
 // --tune.
 void add_tune(CLI::App& sub, bool& tune);
 

@@ -54,7 +54,8 @@ void log_result(const Generation& result, const Engine& engine) {
 
 // One token at least, as a text has to begin with something.
 std::vector<TokenId> encode_prompt(const TextRequest& request, const Tokenizer& tokenizer) {
-  std::vector<TokenId> ids = tokenizer.encode(request.prompt, {.eos = false, .special = request.special});
+  std::vector<TokenId> ids = tokenizer.encode(
+      request.prompt, {.eos = false, .special = request.special, .normalize = request.normalize});
   if (ids.empty()) ids.push_back(tokenizer.vocab().special().bos);
   if (ids.front() < 0) {
     throw std::runtime_error(

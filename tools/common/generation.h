@@ -19,6 +19,7 @@ struct TextRequest {
   std::string prompt;
   bool echo = true;     // the prompt is part of the output
   bool special = true;  // names of control tokens in the prompt stand for them, where the tokenizer has it so
+  bool normalize = true;  // the prompt is brought into Unicode's form C, where the tokenizer does that
   std::vector<std::string> stops;  // end the text, and are no part of it
   bool color = false;              // the prompt's, on a terminal
   int threads = 1;

@@ -135,6 +135,28 @@ TEST(GgufTokenizer, OlderFilesNameNoPreTokenizerOrTypes) {
   EXPECT_EQ(tokenizer_of(bpe)->encode("ab ab"), (Ids{3, 4}));
 }
 
+// <|endoftext|> may be called unknown, too.
+TEST(GgufTokenizer, WhatEndsATextIsNeverWhatIsUnknown) {
+  GgufWriter bpe = bpe_file();
+  bpe.add("tokenizer.ggml.unknown_token_id", 5);
+  bpe.add("tokenizer.ggml.eos_token_id", 5);
+  EXPECT_EQ(tokenizer_of(bpe)->encode("a\xFF", {.eos = false}), (Ids{0}));
+  bpe.remove("tokenizer.ggml.token_type");
+  EXPECT_EQ(tokenizer_of(bpe)->vocab()[5].kind, PieceKind::control);
+  EXPECT_EQ(tokenizer_of(bpe)->encode("a\xFF", {.eos = false}), (Ids{0}));
+  GgufWriter spm = spm_file();
+  spm.add("tokenizer.ggml.unknown_token_id", 2);
+  EXPECT_EQ(tokenizer_of(spm)->encode("ca"), (Ids{1, 3, 4}));
+}
+
+TEST(GgufTokenizer, Phi3sTokensTakeTheSpaceAfterThem) {
+  GgufWriter w = spm_file();
+  EXPECT_EQ(tokenizer_of(w)->encode("<x> a", {.special = true}), (Ids{1, 7, 3, 5}));
+  w.add("general.name", "Phi-3-mini-4k-instruct");
+  EXPECT_EQ(tokenizer_of(w)->encode("<x> a", {.special = true}), (Ids{1, 7, 5}));
+  EXPECT_EQ(tokenizer_of(w)->encode("<x>\n\n<x>", {.special = true}), (Ids{1, 7, 7}));
+}
+
 // CVE-2025-49847 and -52566 (sizes of vocabularies), and `<0x-1>` as an index, among others.
 TEST(GgufTokenizer, SaysWhatIsWrong) {
   expect_error(GgufWriter(),
@@ -294,6 +316,33 @@ TEST_F(RealVocabularies, DecodeWhatTheyEncoded) {
       ASSERT_EQ(decoded(tokenizer, tokenizer.encode(text, {.bos = false, .eos = false})), text);
     }
   });
+}
+
+// Bytes that no piece has are U+FFFD, as the models saw them.
+TEST_F(RealVocabularies, NoTextBecomesAControlToken) {
+  for_each([](const RealVocabulary& /*vocabulary*/, const Tokenizer& tokenizer) {
+    for (int byte = 0; byte < 256; ++byte) {
+      const std::string text = std::string("a") + static_cast<char>(byte) + "b";
+      const Ids ids = tokenizer.encode(text, {.bos = false, .eos = false});
+      for (const TokenId id : ids) EXPECT_NE(tokenizer.vocab()[id].kind, PieceKind::control) << byte;
+      const std::string back = decoded(tokenizer, ids);
+      EXPECT_TRUE(back == text || back == "a\uFFFDb") << byte << ": " << back;
+    }
+  });
+}
+
+TEST_F(RealVocabularies, GptNeoXComposesLetters) {
+  int used = 0;
+  for_each([&](const RealVocabulary& vocabulary, const Tokenizer& tokenizer) {
+    const auto encode = [&](std::string_view text, bool normalize) {
+      return tokenizer.encode(text, {.bos = false, .eos = false, .normalize = normalize});
+    };
+    const bool composes = vocabulary.path.ends_with("gpt-neox.gguf");
+    EXPECT_EQ(encode("cafe\u0301 \u1100\u1161", true) == encode("café 가", true), composes);
+    EXPECT_NE(encode("cafe\u0301", false), encode("café", false));
+    if (composes) ++used;
+  });
+  EXPECT_EQ(used, 1);
 }
 
 TEST_F(RealVocabularies, AMebibyteOfOneCharacterIsQuickAndNeedsLittleStack) {
