@@ -137,6 +137,22 @@ def add_tests() -> None:
             setattr(Pages, name, lambda self, page=page: self.check_page(page))
 
 
+class Links(unittest.TestCase):
+    def test_installed_pages_link_to_what_is_installed(self) -> None:
+        roots = {"README.md", "README.ko.md", "CHANGELOG.md", "CONTRIBUTING.md"}
+        pages = [SOURCE / name for name in sorted(roots)] + sorted((SOURCE / "docs").rglob("*.md"))
+        for page in pages:
+            text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+            for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+                if re.match(r"[a-z]+:", target):
+                    continue
+                with self.subTest(f"{page.relative_to(SOURCE)}: {target}"):
+                    path = (page.parent / target).resolve()
+                    self.assertTrue(path.exists(), "there is no such file")
+                    relative = path.relative_to(SOURCE)
+                    self.assertTrue(str(relative) in roots or relative.parts[0] == "docs", "it is not installed")
+
+
 class Rules(unittest.TestCase):
     """The comparison itself can fail."""
 

@@ -39,8 +39,11 @@ std::vector<ModelFolder> model_folders() {
   }
   if (const fs::path program = folder_of_program(); !program.empty()) {
     folders.push_back({(program / LLAMAJIT_MODELS_BESIDE_PROGRAM).lexically_normal(), "beside the program"});
+    // A program that was installed knows nothing of the folder that it was built in.
+    if (std::error_code absent; fs::exists(program / "CMakeCache.txt", absent)) {
+      folders.push_back({(program / LLAMAJIT_MODELS_FROM_BUILD).lexically_normal(), "the source tree"});
+    }
   }
-  folders.push_back({LLAMAJIT_SOURCE_MODELS, "the source tree"});
   return folders;
 }
 

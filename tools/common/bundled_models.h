@@ -16,7 +16,7 @@ struct ModelFolder {
 };
 
 // In the order in which they are searched: the one that LLAMAJIT_MODELS names, the installed one beside the
-// program, the source tree's. They need not exist.
+// program, the source tree's where the program lies in its build folder. They need not exist.
 std::vector<ModelFolder> model_folders();
 
 // The GGUF files of these folders, sorted by name within each. Of files of one name, the first is taken.
