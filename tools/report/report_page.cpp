@@ -26,11 +26,12 @@ void write_facts(Html& html, std::string_view title, const Facts& facts) {
 Facts model_facts(const Report& report) {
   const Config& c = report.file.config;
   const Engine& engine = report.engine;
-  return {{"File", report.file.path()},
+  return {{"File", std::filesystem::path(report.file.path()).filename().string()},
           {"Format", report.file.file_format},
           {"Layers", grouped(c.n_layers)},
           {"Width, feed-forward width", grouped(c.dim) + ", " + grouped(c.hidden_dim)},
-          {"Heads, K/V heads, of", fmt::format("{}, {}, {}", c.n_heads, c.n_kv_heads, c.head_dim())},
+          {"Heads, K/V heads", grouped(c.n_heads) + ", " + grouped(c.n_kv_heads)},
+          {"Values of a head", grouped(c.head_dim())},
           {"Vocabulary", grouped(c.vocab_size)},
           {"Context", grouped(engine.context()) + " tokens"},
           {"Classifier", c.shared_classifier ? "the embedding's matrix" : "its own matrix"},

@@ -102,6 +102,7 @@ class Plot {
     slope(roofs_.cached, "L1 cache " + scaled(roofs_.cached) + "B/s", "roof cached");
     for (const Point& point : points_) taken_.push_back(around(place(point), 5, 5));
     for (const Point& point : points_) mark(point);
+    for (const Label& name : names_of_roofs_) label(name);
     html_.close();
   }
 
@@ -124,26 +125,32 @@ class Plot {
                           {"x2", number(b.x)},
                           {"y2", number(b.y)}});
   }
-  void label(Place at, std::string_view anchor, std::string_view text, double turn = 0) {
-    const std::string where = number(at.x) + " " + number(at.y);
-    html_.element("text", text,
-                  {{"text-anchor", std::string(anchor)},
-                   {"transform", fmt::format("translate({}) rotate({:.1f})", where, turn)}});
+  struct Label {
+    Place at;
+    std::string_view anchor;
+    std::string text;
+    double turn = 0;  // degrees
+  };
+  void label(const Label& l) {
+    const std::string where = number(l.at.x) + " " + number(l.at.y);
+    html_.element("text", l.text,
+                  {{"text-anchor", std::string(l.anchor)},
+                   {"transform", fmt::format("translate({}) rotate({:.1f})", where, l.turn)}});
   }
 
   void grid() {
     for (double power = std::ceil(x_.low); power <= x_.high; ++power) {
       const double x = x_.at(std::pow(10, power));
       line({x, kPlot.top}, {x, kPlot.bottom}, "grid");
-      label({x, kPlot.bottom + 18}, "middle", fmt::format("{:g}", std::pow(10, power)));
+      label({{x, kPlot.bottom + 18}, "middle", fmt::format("{:g}", std::pow(10, power))});
     }
     for (double power = std::ceil(y_.low); power <= y_.high; ++power) {
       const double y = y_.at(std::pow(10, power));
       line({kPlot.left, y}, {kPlot.right, y}, "grid");
-      label({kPlot.left - 6, y + 4}, "end", tick(power));
+      label({{kPlot.left - 6, y + 4}, "end", tick(power)});
     }
-    label({(kPlot.left + kPlot.right) / 2, kHeight - 10}, "middle", "operations per byte");
-    label({13, (kPlot.top + kPlot.bottom) / 2}, "middle", "operations/s", -90);
+    label({{(kPlot.left + kPlot.right) / 2, kHeight - 10}, "middle", "operations per byte"});
+    label({{13, (kPlot.top + kPlot.bottom) / 2}, "middle", "operations/s", -90});
   }
 
   // Arithmetic's limit, from where the faster memory reaches it.
@@ -153,7 +160,7 @@ class Plot {
         std::clamp(x_.at(rate / std::max(roofs_.cached, roofs_.weights)), kPlot.left, kPlot.right - 1),
         end.y};
     line(begin, end, kind);
-    label({end.x - 2, end.y - 5}, "end", text);
+    names_of_roofs_.push_back({{end.x - 2, end.y - 5}, "end", text});
     const double width = 8.0 * static_cast<double>(text.size());
     taken_.push_back({end.x - width, end.y - 19, end.x, end.y + 3});
   }
@@ -169,7 +176,7 @@ class Plot {
     const double length = std::hypot(end.x - begin.x, end.y - begin.y);
     const Place along{(end.x - begin.x) / length, (end.y - begin.y) / length};
     const Place start{begin.x + 8 * along.x + 5 * along.y, begin.y + 8 * along.y - 5 * along.x};
-    label(start, "start", text, std::atan2(along.y, along.x) * 180 / std::numbers::pi);
+    names_of_roofs_.push_back({start, "start", text, std::atan2(along.y, along.x) * 180 / std::numbers::pi});
     const double width = std::min(length, 8.0 * static_cast<double>(text.size()));
     for (double at = 8; at < width; at += 10) {
       taken_.push_back(
@@ -188,7 +195,7 @@ class Plot {
       shape(at, kind);
       html_.single("circle",
                    {{"class", "plate"}, {"cx", number(name->x)}, {"cy", number(name->y)}, {"r", "9.5"}});
-      label({name->x, name->y + 4.5}, "middle", std::to_string(point.number));
+      label({{name->x, name->y + 4.5}, "middle", std::to_string(point.number)});
       html_.element("title", point.profile->kernel->name).close();
     }
   }
@@ -234,6 +241,7 @@ class Plot {
   Axis x_;
   Axis y_;
   std::vector<Area> taken_;
+  std::vector<Label> names_of_roofs_;  // written last, as points may lie there
 };
 
 void write_legend(Html& html, const Report& report, const std::vector<Point>& points) {
@@ -268,8 +276,8 @@ void write_roofline(Html& html, const Report& report) {
   html.element(
       "p",
       "Slanted lines are what memory allows, level ones what arithmetic allows; all were measured on "
-      "one thread right after the kernels. A kernel above the line for weights has its data in a "
-      "nearer cache. "
+      "one thread right after the kernels. A kernel above the line for weights, or with more than 100% "
+      "of its roof, has its data in a nearer cache than the limit was measured on. "
       "Circles read weights or keys and values, squares read activations that stay in the "
       "first-level cache, diamonds are the prompt's. Kernels that only move data have no place "
       "here.");

@@ -73,11 +73,12 @@ dd { margin: 0; text-align: right; overflow-wrap: anywhere; font-variant-numeric
 
 .roofline { display: grid; grid-template-columns: minmax(0, 38rem) minmax(15rem, 1fr); gap: 1.4rem; align-items: start; }
 .plot { width: 100%; height: auto; display: block; }
-.plot text { fill: var(--ink); font: 10.5px system-ui, "DejaVu Sans", sans-serif; font-variant-numeric: tabular-nums; }
+.plot text { paint-order: stroke; stroke: var(--page); stroke-width: 3px; fill: var(--ink); font: 10.5px system-ui, "DejaVu Sans", sans-serif; font-variant-numeric: tabular-nums; }
 .plot .grid { stroke: var(--line); stroke-width: 1; }
 .plot .roof { stroke: var(--ink); stroke-width: 1.6; }
 .plot .cached { stroke-dasharray: 6 4; }
 .plot .leader { stroke: var(--quiet); stroke-width: 0.8; }
+.plot g text { stroke: none; }
 .plot .plate { fill: var(--page); stroke: currentColor; }
 .plot g { color: var(--memory); fill: currentColor; }
 .plot g.cache { color: var(--cache); }
@@ -89,7 +90,12 @@ dd { margin: 0; text-align: right; overflow-wrap: anywhere; font-variant-numeric
 .legend .facts { margin-left: 0.4rem; }
 .number { display: inline-block; min-width: 1.6em; text-align: right; text-indent: 0; color: var(--quiet); font-variant-numeric: tabular-nums; }
 
-.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 0.6rem; background: var(--card); }
+/* What can be scrolled to throws a shadow on the edge that hides it. */
+.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 0.6rem; background-color: var(--card);
+  background-image: linear-gradient(to right, var(--card), transparent), linear-gradient(to left, var(--card), transparent),
+    linear-gradient(to right, rgb(0 0 0 / 0.28), transparent), linear-gradient(to left, rgb(0 0 0 / 0.28), transparent);
+  background-position: left, right, left, right; background-repeat: no-repeat;
+  background-size: 2.4rem 100%, 2.4rem 100%, 0.9rem 100%, 0.9rem 100%; background-attachment: local, local, scroll, scroll; }
 table { border-collapse: collapse; width: 100%; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3rem 0.65rem; text-align: right; white-space: nowrap; }
 th { color: var(--quiet); font-weight: 600; }
