@@ -134,6 +134,23 @@ TEST(HostileTemplates, EndSoon) {
             "text: True");
 }
 
+// What is gone does not count against the limit of what is there, but what it took to make it does.
+TEST(HostileTemplates, ValuesCountWhileTheyAreThere) {
+  const std::string source = "{% for i in range(1000) %}{% set x = 'x' * 1000000 %}{% endfor %}done";
+  EXPECT_EQ(outcome(source, {.bytes = 4 << 20}), "text: done");
+  EXPECT_THAT(outcome(source, {.bytes = 4 << 20, .work = 1 << 28}),
+              HasSubstr("bytes one after another, found more"));
+  EXPECT_THAT(outcome("{% set ns = namespace(s=[]) %}{% for i in range(1000) %}"
+                      "{% set ns.s = ns.s + ['x' * 10000 ~ i] %}{% endfor %}",
+                      {.bytes = 4 << 20}),
+              HasSubstr("bytes together, found more"));
+}
+
+TEST(ChatTemplates, BlankOnesAreNone) {
+  for (const char* blank : {"", " ", "\r\n\t "}) EXPECT_TRUE(is_blank_template(blank));
+  for (const char* source : {"x", " {{ 1 }}"}) EXPECT_FALSE(is_blank_template(source));
+}
+
 TEST(HostileTemplates, ErrorsNameTheLine) {
   EXPECT_EQ(outcome("\n\n{{ messages.x.y }}"),
             "t: line 3: 'x': expected a value with 'y', found an undefined value");

@@ -119,17 +119,19 @@ std::vector<Json> conversations() {
 
 // Each template of the folder with each conversation.
 void expect_conversations_as_jinja(const std::string& folder) {
-  Json tests = Json::array();
+  int templates = 0;
   for (const auto& file : std::filesystem::directory_iterator(folder)) {
     if (file.path().extension() != ".jinja") continue;
+    Json tests = Json::array();
     for (const Json& variables : conversations()) {
       tests.push_back({{"name", file.path().filename().string() + " " + variables.dump()},
                        {"template", content_of(file.path())},
                        {"variables", variables}});
     }
+    expect_as_jinja(tests);
+    ++templates;
   }
-  ASSERT_FALSE(tests.empty()) << folder << ": expected files *.jinja";
-  expect_as_jinja(tests);
+  ASSERT_GT(templates, 0) << folder << ": expected files *.jinja";
 }
 
 TEST(AgainstJinja2, TheFormatsOfKnownModels) {
