@@ -35,6 +35,7 @@ Dict named_arguments(const Call& call) {
       dict.entries = from.dict()->entries;
       continue;
     }
+    if (from.list() == nullptr && from.iterator() == nullptr) call.fail("a dictionary or pairs", from);
     for (const Value& pair : elements_of(call.execution, from)) {
       const std::vector<Value> parts = elements_of(call.execution, pair);
       if (parts.size() != 2 || !may_be_key(parts[0])) call.fail("pairs of a key and a value", pair);
