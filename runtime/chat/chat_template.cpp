@@ -125,14 +125,34 @@ std::string ChatTemplate::render(std::span<const Message> messages, const std::s
   jinja::Dict variables;
   variables.entries = {
       {"messages", std::move(list)}, {"bos_token", bos}, {"eos_token", eos}, {"add_generation_prompt", true}};
+  for (const auto& [name, value] : variables_.entries) variables.set(name, value);
   return template_.render(variables);
+}
+
+std::string render_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
+                        const Tokenizer& tokenizer) {
+  const SpecialTokens& special = tokenizer.vocab().special();
+  return chat_template.render(messages, spelled(tokenizer, special.bos), spelled(tokenizer, special.eos()));
+}
+
+bool shows_questions(const ChatTemplate& chat_template, std::span<const Message> messages_before,
+                     const Tokenizer& tokenizer) {
+  const std::string probe = "question0615";
+  std::vector<Message> messages(messages_before.begin(), messages_before.end());
+  messages.push_back({"user", probe});
+  const std::string text = render_chat(chat_template, messages, tokenizer);
+  const auto same_letter = [](char a, char b) { return (a | 0x20) == (b | 0x20); };  // some change the case
+  return !std::ranges::search(text, probe, same_letter).empty();
+}
+
+bool is_blank_template(std::string_view source) {
+  return source.find_first_not_of(" \t\n\v\f\r") == std::string_view::npos;
 }
 
 std::vector<TokenId> encode_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
                                  const Tokenizer& tokenizer) {
-  const SpecialTokens& special = tokenizer.vocab().special();
-  const std::string bos = spelled(tokenizer, special.bos);
-  const std::string text = chat_template.render(messages, bos, spelled(tokenizer, special.eos()));
+  const std::string bos = spelled(tokenizer, tokenizer.vocab().special().bos);
+  const std::string text = render_chat(chat_template, messages, tokenizer);
   const bool has_bos = !bos.empty() && text.starts_with(bos);
   return tokenizer.encode(text, {.bos = !has_bos, .eos = false, .special = true});
 }

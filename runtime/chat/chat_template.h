@@ -39,6 +39,9 @@ class ChatTemplate {
   const std::string& source() const { return source_; }
   const std::vector<std::string>& stops() const { return stops_; }
 
+  // What the template sees beside the messages. At first `tools` and `documents` are none, as transformers has it.
+  void define(const std::string& name, jinja::Value value) { variables_.set(name, std::move(value)); }
+
   // With the words that make the model answer at the end. `bos` and `eos` are what the template writes for
   // these tokens. Throws std::runtime_error where the template refuses.
   std::string render(std::span<const Message> messages, const std::string& bos, const std::string& eos) const;
@@ -47,8 +50,19 @@ class ChatTemplate {
   std::string name_;
   std::string source_;
   std::vector<std::string> stops_;
+  jinja::Dict variables_{{{"tools", jinja::None{}}, {"documents", jinja::None{}}}};
   jinja::Template template_;
 };
+
+// The conversation as the template writes it for this model.
+std::string render_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
+                        const Tokenizer& tokenizer);
+// Whether a question is part of what the template writes: a template without one would have the model answer
+// nothing that it was asked.
+bool shows_questions(const ChatTemplate& chat_template, std::span<const Message> messages_before,
+                     const Tokenizer& tokenizer);
+// A source without anything but blanks is as good as none.
+bool is_blank_template(std::string_view source);
 
 // The rendered conversation as tokens: control tokens where their names stand, BOS once.
 std::vector<TokenId> encode_chat(const ChatTemplate& chat_template, std::span<const Message> messages,

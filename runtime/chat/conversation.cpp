@@ -130,8 +130,8 @@ Reply Conversation::say(std::string question, const Show& show) {
   try {
     auto prompt = fit({}, result);
     if (!prompt) {
-      throw std::runtime_error(fmt::format("conversation: expected at most {} tokens (the context), found {}",
-                                           engine_.context(), result.prompt_tokens));
+      throw ContextFull(fmt::format("conversation: expected at most {} tokens (the context), found {}",
+                                    engine_.context(), result.prompt_tokens));
     }
     do {
       generate_from(*prompt, speech, result);

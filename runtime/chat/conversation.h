@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,11 @@ struct Reply {
   double generation_seconds = 0;
 };
 
+// The messages do not fit into the context, and none can be forgotten.
+struct ContextFull : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 // The engine's keys and values stay from turn to turn: what is fed is only what comes behind the longest
 // common beginning of the conversation before and now. Every state of the engine is that of the messages
 // rendered and encoded as a whole, so a conversation that is resumed goes on with the same bits.
@@ -56,8 +62,8 @@ class Conversation {
   void resume(std::vector<Message> messages);
 
   // Adds a question and the model's reply, which `show` is given as it comes. A reply that is cancelled stays
-  // as far as it came. Throws std::runtime_error where the template refuses the messages, and where they do
-  // not fit into the context; the question is not added then.
+  // as far as it came. Throws std::runtime_error where the template refuses the messages, and ContextFull; the
+  // question is not added then.
   using Show = std::function<void(std::string_view text)>;
   Reply say(std::string question, const Show& show);
 

@@ -6,6 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "runtime/jinja/formatting.h"
+#include "runtime/jinja/text.h"
+
 namespace llamajit::jinja {
 namespace {
 
@@ -13,32 +16,45 @@ Value repeated(Execution& execution, const Value& sequence, std::int64_t times) 
   const auto n = static_cast<std::size_t>(std::max<std::int64_t>(times, 0));
   const std::size_t size =
       sequence.text() != nullptr ? sequence.text()->size() : sequence.list()->items.size();
-  std::size_t bytes = 0;
-  if (__builtin_mul_overflow(n, size, &bytes)) bytes = std::numeric_limits<std::size_t>::max();
+  std::size_t bytes = sequence.list() != nullptr ? sizeof(Value) : 1;
+  if (__builtin_mul_overflow(bytes * size, n, &bytes)) bytes = std::numeric_limits<std::size_t>::max();
   execution.allocate(bytes);
   if (const std::string* text = sequence.text()) {
     std::string out;
     for (std::size_t i = 0; i < n && size > 0; ++i) out += *text;
-    return {std::move(out)};
+    return execution.text(std::move(out), sequence.is_markup());
   }
   std::vector<Value> items;
   for (std::size_t i = 0; i < n && size > 0; ++i) {
-    execution.allocate(size * sizeof(Value));
     items.insert(items.end(), sequence.list()->items.begin(), sequence.list()->items.end());
   }
-  return execution.list(std::move(items), sequence.list()->tuple);
+  return execution.list(std::move(items), sequence.list()->is_tuple() ? List::Kind::tuple : List::Kind::list);
 }
 
 Value joined(Execution& execution, const List& a, const List& b) {
   execution.allocate((a.items.size() + b.items.size()) * sizeof(Value));
   std::vector<Value> items = a.items;
   items.insert(items.end(), b.items.begin(), b.items.end());
-  return execution.list(std::move(items), a.tuple);
+  return execution.list(std::move(items), a.is_tuple() ? List::Kind::tuple : List::Kind::list);
 }
 
 Value joined(Execution& execution, const std::string& a, const std::string& b) {
   execution.allocate(a.size() + b.size());
-  return a + b;
+  return execution.text(a + b);
+}
+
+// Beside markup, what is none is escaped.
+Value joined_texts(Execution& execution, const Value& a, const Value& b) {
+  if (!a.is_markup() && !b.is_markup()) return joined(execution, *a.text(), *b.text());
+  execution.allocate(6 * (a.text()->size() + b.text()->size()));
+  const auto markup = [](const Value& value) {
+    return value.is_markup() ? *value.text() : escaped_for_html(*value.text());
+  };
+  return execution.text(markup(a) + markup(b), true);
+}
+
+bool may_be_added(const List& a, const List& b) {
+  return (a.is_tuple() && b.is_tuple()) || (a.kind == List::Kind::list && b.kind == List::Kind::list);
 }
 
 std::int64_t integer_power(Execution& execution, std::int64_t base, std::int64_t exponent) {
@@ -118,13 +134,17 @@ Value arithmetic(Execution& execution, Operator op, const Value& a, const Value&
   }
   if (a.number() && b.number()) return of_numbers(execution, op, *a.number(), *b.number());
   if (op == Operator::add && a.text() != nullptr && b.text() != nullptr) {
-    return joined(execution, *a.text(), *b.text());
+    return joined_texts(execution, a, b);
   }
+  if (op == Operator::remainder && a.text() != nullptr) return formatted_by_percent(execution, a, b);
   if (op == Operator::add && a.list() != nullptr && b.list() != nullptr &&
-      a.list()->tuple == b.list()->tuple) {
+      may_be_added(*a.list(), *b.list())) {
     return joined(execution, *a.list(), *b.list());
   }
-  const auto repeats = [](const Value& v) { return v.text() != nullptr || v.list() != nullptr; };
+  const auto repeats = [](const Value& v) {
+    return v.text() != nullptr ||
+           (v.list() != nullptr && (v.list()->is_tuple() || v.list()->kind == List::Kind::list));
+  };
   if (op == Operator::multiply && repeats(a) && y) return repeated(execution, a, *y);
   if (op == Operator::multiply && repeats(b) && x) return repeated(execution, b, *x);
   execution.fail("operator", "values that go together", fmt::format("{} and {}", a.kind(), b.kind()));

@@ -52,57 +52,110 @@ Arguments Call::behind(std::size_t count) const {
   return rest;
 }
 
+namespace {
+
+Filter find_filter(std::string_view name) {
+  for (const auto find : {find_text_filter, find_number_filter, find_sequence_filter, find_grouping_filter}) {
+    if (const Filter filter = find(name)) return filter;
+  }
+  return nullptr;
+}
+
+// Python's dictionaries and lists have these, which a sandbox denies.
+constexpr std::string_view kMutating[] = {"append",  "clear",  "extend", "insert",     "pop",
+                                          "popitem", "remove", "sort",   "setdefault", "update"};
+
+constexpr std::size_t kLongestName = 60;  // of something undefined, for messages
+
+Value undefined(std::string_view name) {
+  return Undefined{std::string(name.substr(0, kLongestName))};
+}
+
+[[noreturn]] void refuse_undefined(Execution& execution, const Undefined& value, std::string_view wanted) {
+  execution.fail(fmt::format("'{}'", escaped(value.name)), wanted, "an undefined value");
+}
+
+}  // namespace
+
+bool has_filter(std::string_view name) {
+  return find_filter(name) != nullptr;
+}
+
 Value apply_filter(Execution& execution, const std::string& name, const Value& value,
                    const Arguments& arguments) {
-  Filter filter = find_text_filter(name);
-  if (filter == nullptr) filter = find_sequence_filter(name);
+  const Filter filter = find_filter(name);
   if (filter == nullptr)
     execution.fail("filter", "one that templates here have", fmt::format("'{}'", escaped(name)));
   return filter({execution, name, arguments}, value);
 }
 
 Value attribute_of(Execution& execution, const Value& object, const std::string& name) {
-  if (const auto* undefined = object.as<Undefined>()) {
-    execution.fail(fmt::format("'{}'", escaped(undefined->name)),
-                   fmt::format("a value with '{}'", escaped(name)), "an undefined value");
+  if (const auto* none = object.as<Undefined>()) {
+    refuse_undefined(execution, *none, fmt::format("a value with '{}'", escaped(name)));
   }
   if (const auto* space = object.space()) {
     const Value* const member = space->members.find(name);
-    return member != nullptr ? *member : Value(Undefined{name});
+    return member != nullptr ? *member : undefined(name);
+  }
+  if (const auto* function = object.function()) {
+    return function->member ? function->member(name) : undefined(name);
+  }
+  if (const List* list = object.list(); list != nullptr && list->kind == List::Kind::group) {
+    if (name == "grouper") return list->items[0];
+    if (name == "list") return list->items[1];
   }
   Value method = find_method(object, name);
   if (!method.is_undefined()) return method;
-  const Value* const entry = object.dict() != nullptr ? object.dict()->find(name) : nullptr;
-  return entry != nullptr ? *entry : Value(Undefined{name});
+  const bool denied = std::ranges::count(kMutating, name) > 0;
+  const Value* const entry = object.dict() != nullptr && !denied ? object.dict()->find(name) : nullptr;
+  return entry != nullptr ? *entry : undefined(name);
 }
 
 Value item_of(Execution& execution, const Value& object, const Value& key) {
-  if (const std::string* name = key.text()) {
-    const Value* const entry = object.dict() != nullptr ? object.dict()->find(*name) : nullptr;
-    return entry != nullptr ? *entry : attribute_of(execution, object, *name);
+  if (const auto* none = object.as<Undefined>()) {
+    refuse_undefined(
+        execution, *none,
+        key.text() != nullptr ? fmt::format("a value with '{}'", escaped(*key.text())) : "a list");
   }
-  if (const auto* undefined = object.as<Undefined>()) {
-    execution.fail(fmt::format("'{}'", escaped(undefined->name)), "a list", "an undefined value");
-  }
+  const Value* const entry = object.dict() != nullptr ? object.dict()->find_key(key) : nullptr;
+  if (entry != nullptr) return *entry;
+  if (key.text() != nullptr) return attribute_of(execution, object, *key.text());
   const auto index = key.integer();
-  if (!index) return Undefined{"item"};
+  if (!index) return undefined("item");
+  const Value none = Undefined{fmt::format("item {}", *index)};
   const auto in = [&](std::size_t size) {
     const std::int64_t i = *index < 0 ? *index + static_cast<std::int64_t>(size) : *index;
     return i < 0 || i >= static_cast<std::int64_t>(size) ? -1 : i;
   };
-  if (const List* list = object.list()) {
+  if (const List* list = object.list(); list != nullptr && !list->is_view()) {
     const auto i = in(list->items.size());
-    return i < 0 ? Value(Undefined{fmt::format("item {}", *index)})
-                 : list->items[static_cast<std::size_t>(i)];
+    return i < 0 ? none : list->items[static_cast<std::size_t>(i)];
   }
   if (const std::string* text = object.text()) {
-    execution.allocate(text->size());
+    execution.allocate(text->size() * sizeof(std::string_view));
     const auto all = characters(*text);
     const auto i = in(all.size());
-    return i < 0 ? Value(Undefined{fmt::format("item {}", *index)})
-                 : execution.text(std::string(all[static_cast<std::size_t>(i)]));
+    return i < 0 ? none : execution.text(std::string(all[static_cast<std::size_t>(i)]), object.is_markup());
   }
-  return Undefined{fmt::format("item {}", *index)};
+  return none;
+}
+
+Value at_path(Execution& execution, Value value, const Value& path, const Value* otherwise) {
+  if (path.is_none()) return value;
+  const auto step = [&](const Value& key) {
+    value = item_of(execution, value, key);
+    if (value.is_undefined() && otherwise != nullptr) value = *otherwise;
+  };
+  if (path.text() == nullptr) {
+    step(path);
+    return value;
+  }
+  for (const std::string_view part : split(*path.text(), ".", -1)) {
+    const bool index =
+        !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos && part.size() < 10;
+    step(index ? Value(static_cast<std::int64_t>(std::stol(std::string(part)))) : Value(std::string(part)));
+  }
+  return value;
 }
 
 std::vector<Value> elements_of(Execution& execution, const Value& value) {
@@ -111,12 +164,17 @@ std::vector<Value> elements_of(Execution& execution, const Value& value) {
     return list->items;
   }
   std::vector<Value> elements;
-  if (const std::string* text = value.text()) {
+  if (Iterator* iterator = value.iterator()) {
+    execution.allocate(iterator->items.size() * sizeof(Value));
+    elements.assign(iterator->items.begin() + static_cast<std::ptrdiff_t>(iterator->next),
+                    iterator->items.end());
+    iterator->next = iterator->items.size();
+  } else if (const std::string* text = value.text()) {
     execution.allocate(text->size() * 4 * sizeof(Value));
     for (const std::string_view c : characters(*text)) elements.emplace_back(std::string(c));
   } else if (const Dict* dict = value.dict()) {
-    execution.allocate(dict->entries.size() * 2 * sizeof(Value));
-    for (const auto& [key, entry] : dict->entries) elements.emplace_back(key);
+    execution.allocate(dict->entries.size() * sizeof(Value));
+    for (const auto& [key, entry] : dict->entries) elements.push_back(key);
   } else if (!value.is_undefined()) {
     execution.fail("loop", "a list, a string or a dictionary", value.kind());
   }
@@ -129,7 +187,7 @@ int compare(Execution& execution, const Value& a, const Value& b) {
   if (const auto x = a.integer(), y = b.integer(); x && y) return sign(*x, *y);
   if (const auto x = a.number(), y = b.number(); x && y) return sign(*x, *y);
   if (a.text() != nullptr && b.text() != nullptr) return sign(a.text()->compare(*b.text()), 0);
-  if (a.list() != nullptr && b.list() != nullptr) {
+  if (a.list() != nullptr && b.list() != nullptr && a.list()->is_tuple() == b.list()->is_tuple()) {
     const auto &x = a.list()->items, &y = b.list()->items;
     for (std::size_t i = 0; i < std::min(x.size(), y.size()); ++i) {
       const int order = compare(execution, x[i], y[i]);
@@ -145,11 +203,13 @@ bool contains(Execution& execution, const Value& container, const Value& value) 
     if (value.text() == nullptr) execution.fail("in", "a string in a string", value.kind());
     return text->find(*value.text()) != std::string::npos;
   }
-  if (const Dict* dict = container.dict())
-    return value.text() != nullptr && dict->find(*value.text()) != nullptr;
-  if (const List* list = container.list()) {
-    return std::ranges::any_of(list->items, [&](const Value& item) { return equal(execution, item, value); });
+  if (const Dict* dict = container.dict()) {
+    if (!may_be_key(value) && !value.is_undefined()) execution.fail("in", "what may be a key", value.kind());
+    return dict->find_key(value) != nullptr;
   }
+  const auto same = [&](const Value& item) { return equal(execution, item, value); };
+  if (const List* list = container.list()) return std::ranges::any_of(list->items, same);
+  if (container.iterator() != nullptr) return std::ranges::any_of(elements_of(execution, container), same);
   if (container.is_undefined()) return false;
   execution.fail("in", "a list, a string or a dictionary", container.kind());
 }

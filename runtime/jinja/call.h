@@ -46,19 +46,29 @@ struct NamedFilter {
 };
 // In files of their own; nullptr where there is none of this name.
 Filter find_text_filter(std::string_view name);
+Filter find_number_filter(std::string_view name);
 Filter find_sequence_filter(std::string_view name);
+Filter find_grouping_filter(std::string_view name);
+bool has_filter(std::string_view name);
+bool has_test(std::string_view name);
 
 // Returns `value.name` where it is a method of strings, lists or dictionaries; else an undefined value.
 Value find_method(const Value& value, const std::string& name);
+Value find_text_method(const Value& value, const std::string& name);
 
-// The functions that every template has: range, namespace, dict, raise_exception, strftime_now.
+// The functions that every template has: range, namespace, dict, cycler, joiner, raise_exception, strftime_now.
 const Value* find_function(std::string_view name);
 
 // `object.name` and `object[key]`, as templates have it: members, then methods.
 Value attribute_of(Execution& execution, const Value& object, const std::string& name);
 Value item_of(Execution& execution, const Value& object, const Value& key);
 
-// The elements of a list, the characters of a string, the keys of a dictionary; none of what is undefined.
+// A value's path of attributes and items, like 'function.name' or 'turns.0'; none: the value itself. What is
+// undefined on the way is `otherwise`, where that is given.
+Value at_path(Execution& execution, Value value, const Value& path, const Value* otherwise = nullptr);
+
+// The elements of a list, what is left of an iterator, which has none after that, the characters of a string, the
+// keys of a dictionary; none of what is undefined.
 std::vector<Value> elements_of(Execution& execution, const Value& value);
 // -1, 0 or 1; fails for values that have no order.
 int compare(Execution& execution, const Value& a, const Value& b);

@@ -1,5 +1,6 @@
 #include "runtime/jinja/execution.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -8,7 +9,10 @@
 namespace llamajit::jinja {
 
 Execution::~Execution() {
-  for (const auto& space : spaces_) space->members.entries.clear();
+  for (const auto& weak : spaces_) {
+    // What the members' destruction destroys in turn must find the others alive.
+    if (const auto space = weak.lock()) const auto members = std::exchange(space->members.entries, {});
+  }
 }
 
 void Execution::fail(std::string_view message) const {
@@ -24,10 +28,13 @@ void Execution::step() {
 }
 
 void Execution::allocate(std::size_t bytes) {
-  if (bytes > limits_.bytes - bytes_) {
+  if (bytes > limits_.bytes || live_ > limits_.bytes - bytes) {
     fail(fmt::format("expected values of at most {} bytes together, found more", limits_.bytes));
   }
-  bytes_ += bytes;
+  if (bytes > limits_.work - work_) {
+    fail(fmt::format("expected values of at most {} bytes one after another, found more", limits_.work));
+  }
+  work_ += bytes;
 }
 
 void Execution::check_output(std::size_t bytes) const {
@@ -36,35 +43,60 @@ void Execution::check_output(std::size_t bytes) const {
   }
 }
 
-void Execution::check_nesting(const Value& value) const {
-  if (value.nesting() > limits_.nesting) {
+void Execution::check_nesting(int nesting) const {
+  if (nesting > limits_.nesting) {
     fail(fmt::format("expected at most {} values within each other, found more", limits_.nesting));
   }
 }
 
-Value Execution::text(std::string text) {
-  allocate(text.size());
-  return {std::move(text)};
+template <class T>
+std::shared_ptr<T> Execution::charged(std::remove_const_t<T> value, std::size_t bytes) {
+  allocate(bytes);
+  auto holder = std::make_shared<Charged<T>>(live_, bytes, std::move(value));
+  return {holder, &holder->value};
 }
 
-Value Execution::list(std::vector<Value> items, bool tuple) {
-  allocate(items.size() * sizeof(Value));
-  Value value(List{std::move(items), tuple});
-  check_nesting(value);
-  return value;
+Value Execution::text(std::string text, bool markup) {
+  const std::size_t bytes = text.size();
+  return Text{charged<const std::string>(std::move(text), bytes), markup};
+}
+
+Value Execution::list(std::vector<Value> items, List::Kind kind) {
+  List list{std::move(items), kind};
+  list.measure_nesting();
+  check_nesting(list.nesting);
+  const std::size_t bytes = list.items.size() * sizeof(Value);
+  return charged<const List>(std::move(list), bytes);
+}
+
+Value Execution::iterator(std::vector<Value> items) {
+  Iterator iterator{std::move(items)};
+  for (const Value& item : iterator.items) iterator.nesting = std::max(iterator.nesting, 1 + item.nesting());
+  check_nesting(iterator.nesting);
+  const std::size_t bytes = iterator.items.size() * sizeof(Value);
+  return charged<Iterator>(std::move(iterator), bytes);
 }
 
 Value Execution::dict(Dict dict) {
-  allocate(dict.entries.size() * sizeof dict.entries.front());
-  Value value(std::move(dict));
-  check_nesting(value);
-  return value;
+  dict.measure_nesting();
+  check_nesting(dict.nesting);
+  const std::size_t bytes = dict.entries.size() * sizeof dict.entries.front();
+  return charged<const Dict>(std::move(dict), bytes);
 }
 
 Value Execution::space(Dict members) {
-  allocate(sizeof(Namespace) + members.entries.size() * sizeof members.entries.front());
-  spaces_.push_back(std::make_shared<Namespace>(Namespace{std::move(members)}));
-  return {spaces_.back()};
+  const std::size_t bytes = sizeof(Namespace) + members.entries.size() * sizeof members.entries.front();
+  const auto space = charged<Namespace>(Namespace{std::move(members)}, bytes);
+  remember(space);
+  return space;
+}
+
+// Those that are gone are swept out whenever the list has doubled.
+void Execution::remember(const std::shared_ptr<Namespace>& space) {
+  spaces_.emplace_back(space);
+  if (spaces_.size() < spaces_to_sweep_) return;
+  std::erase_if(spaces_, [](const auto& weak) { return weak.expired(); });
+  spaces_to_sweep_ = 2 * spaces_.size() + 1024;
 }
 
 Execution::At::At(Execution& execution, int line)

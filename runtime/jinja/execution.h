@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "runtime/jinja/value.h"
@@ -16,7 +17,9 @@ namespace llamajit::jinja {
 
 struct Limits {
   std::size_t steps = 10'000'000;              // expressions and statements
-  std::size_t bytes = std::size_t{256} << 20;  // of all strings and lists that come into being
+  std::size_t bytes = std::size_t{256} << 20;  // of the strings and lists that are there at one time
+  std::size_t work =
+      std::size_t{16} << 30;  // bytes of all that ever came into being: what it takes to make them
   std::size_t output = std::size_t{16} << 20;  // bytes of the result
   int depth = 250;                             // expressions within expressions, calls of macros included
   int nesting = 64;                            // lists within lists
@@ -36,10 +39,14 @@ class Execution {
   [[noreturn]] void fail(std::string_view what, std::string_view expected, std::string_view found) const;
 
   void step();
-  void allocate(std::size_t bytes);  // before they are
+  // Before so many bytes are made, for a value or on the way to one.
+  void allocate(std::size_t bytes);
   void check_output(std::size_t bytes) const;
-  Value text(std::string text);
-  Value list(std::vector<Value> items, bool tuple = false);
+  // Values whose bytes count as long as they live, which must not be longer than the execution.
+  Value text(std::string text, bool markup = false);
+  Value list(std::vector<Value> items, List::Kind kind = List::Kind::list);
+  Value tuple(std::vector<Value> items) { return list(std::move(items), List::Kind::tuple); }
+  Value iterator(std::vector<Value> items);
   Value dict(Dict dict);
   Value space(Dict members);
   std::time_t now() const { return now_(); }
@@ -58,16 +65,41 @@ class Execution {
   };
 
  private:
-  void check_nesting(const Value& value) const;
+  // Bytes that are taken from the budget while this lives.
+  class Charge {
+   public:
+    Charge(std::size_t& live, std::size_t bytes) : live_(live), bytes_(bytes) { live_ += bytes_; }
+    Charge(const Charge&) = delete;
+    Charge& operator=(const Charge&) = delete;
+    ~Charge() { live_ -= bytes_; }
+
+   private:
+    std::size_t& live_;
+    std::size_t bytes_;
+  };
+  template <class T>
+  struct Charged {
+    Charged(std::size_t& live, std::size_t bytes, std::remove_const_t<T> of)
+        : charge(live, bytes), value(std::move(of)) {}
+    Charge charge;
+    T value;
+  };
+  // The value on the heap, charged with so many bytes.
+  template <class T>
+  std::shared_ptr<T> charged(std::remove_const_t<T> value, std::size_t bytes);
+  void check_nesting(int nesting) const;
+  void remember(const std::shared_ptr<Namespace>& space);
 
   std::string name_;
   Limits limits_;
   std::function<std::time_t()> now_;
   std::size_t steps_ = 0;
-  std::size_t bytes_ = 0;
+  std::size_t live_ = 0;  // bytes of the values that are there
+  std::size_t work_ = 0;
   int depth_ = 0;
   int line_ = 1;
-  std::vector<std::shared_ptr<Namespace>> spaces_;  // emptied at the end, as they may contain themselves
+  std::vector<std::weak_ptr<Namespace>> spaces_;  // emptied at the end, as they may contain themselves
+  std::size_t spaces_to_sweep_ = 1024;
 };
 
 }  // namespace llamajit::jinja

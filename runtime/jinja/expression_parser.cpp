@@ -17,10 +17,6 @@ namespace {
 constexpr int kMaxLevel = 50;   // brackets and blocks within each other
 constexpr int kMaxDepth = 200;  // of a tree, which a row of operators makes deep, too
 
-// Tests that are followed by a value.
-constexpr std::string_view kTestsOfTwo[] = {"divisibleby", "sameas", "in", "eq", "equalto",  "ne",
-                                            "lt",          "gt",     "le", "ge", "lessthan", "greaterthan"};
-
 // Messages call the token so.
 std::string shown(const Token& token) {
   switch (token.kind) {
@@ -75,6 +71,10 @@ void ExpressionParser::require_name(std::string_view text) {
   if (!take_name(text)) fail(fmt::format("'{}'", text));
 }
 
+int ExpressionParser::mentions(std::string_view name) const {
+  return mentions_.find(name)->second;
+}
+
 std::string ExpressionParser::identifier() {
   if (!is(Token::Kind::name)) fail("a name");
   return take().text;
@@ -102,20 +102,18 @@ ExpressionPtr ExpressionParser::finish(ExpressionPtr made) const {
   };
   std::ranges::for_each(made->parts, count);
   for (const auto& [name, part] : made->named) count(part);
+  count(made->more);
+  count(made->more_named);
   if (made->depth > kMaxDepth) fail(fmt::format("an expression of at most {} operators in a row", kMaxDepth));
   return made;
 }
 
-namespace {
-
-std::vector<ExpressionPtr> parts_of(ExpressionPtr a, ExpressionPtr b = nullptr) {
+std::vector<ExpressionPtr> ExpressionParser::parts_of(ExpressionPtr a, ExpressionPtr b) {
   std::vector<ExpressionPtr> parts;
   parts.push_back(std::move(a));
   if (b) parts.push_back(std::move(b));
   return parts;
 }
-
-}  // namespace
 
 ExpressionPtr ExpressionParser::expression_or_tuple() {
   ExpressionPtr first = expression();
@@ -264,6 +262,7 @@ ExpressionPtr ExpressionParser::primary() {
   } else {
     made->kind = Expression::Kind::name;
     made->name = name;
+    if (const auto found = mentions_.find(name); found != mentions_.end()) ++found->second;
   }
   return made;
 }
@@ -274,8 +273,14 @@ ExpressionPtr ExpressionParser::number() {
   if (is(Token::Kind::number)) {
     made->value = Value(std::strtod(text.c_str(), nullptr));
   } else {
+    const char letter = text.size() > 2 ? text[1] : '0';
+    const int base = letter == 'x' || letter == 'X'   ? 16
+                     : letter == 'o' || letter == 'O' ? 8
+                     : letter == 'b' || letter == 'B' ? 2
+                                                      : 10;
     std::int64_t integer = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), integer);
+    const char* const digits = text.data() + (base == 10 ? 0 : 2);
+    const auto [end, error] = std::from_chars(digits, text.data() + text.size(), integer, base);
     if (error != std::errc()) fail("an integer of 64 bits");
     made->value = Value(integer);
   }
@@ -313,104 +318,6 @@ ExpressionPtr ExpressionParser::dict() {
   }
   require_symbol("}");
   return make(Expression::Kind::dict, std::move(parts));
-}
-
-ExpressionPtr ExpressionParser::postfix(ExpressionPtr of) {
-  for (;;) {
-    if (take_symbol(".")) {
-      if (is(Token::Kind::integer)) {
-        ExpressionPtr index = number();
-        of = make(Expression::Kind::item, parts_of(std::move(of), std::move(index)));
-      } else {
-        std::string attribute = identifier();
-        of = make(Expression::Kind::attribute, parts_of(std::move(of)), std::move(attribute));
-      }
-    } else if (is_symbol("[")) {
-      of = subscript(std::move(of));
-    } else if (is_symbol("(")) {
-      of = make(Expression::Kind::call, parts_of(std::move(of)));
-      arguments(*of);
-      of = finish(std::move(of));
-    } else {
-      return of;
-    }
-  }
-}
-
-ExpressionPtr ExpressionParser::subscript(ExpressionPtr of) {
-  require_symbol("[");
-  std::vector<ExpressionPtr> parts = parts_of(std::move(of));
-  bool slice = false;
-  parts.push_back(is_symbol(":") ? nullptr : expression());
-  while (parts.size() < 4 && take_symbol(":")) {
-    slice = true;
-    parts.push_back(is_symbol(":") || is_symbol("]") ? nullptr : expression());
-  }
-  require_symbol("]");
-  if (slice) parts.resize(4);
-  return make(slice ? Expression::Kind::slice : Expression::Kind::item, std::move(parts));
-}
-
-ExpressionPtr ExpressionParser::filters_and_tests(ExpressionPtr of) {
-  for (;;) {
-    if (is_symbol("|")) {
-      of = filter(std::move(of));
-    } else if (is_name("is")) {
-      of = test(std::move(of));
-    } else if (is_symbol("(") || is_symbol(".") || is_symbol("[")) {
-      of = postfix(std::move(of));
-    } else {
-      return of;
-    }
-  }
-}
-
-ExpressionPtr ExpressionParser::filters(ExpressionPtr of) {
-  while (is_symbol("|")) of = filter(std::move(of));
-  return of;
-}
-
-ExpressionPtr ExpressionParser::filter(ExpressionPtr of) {
-  require_symbol("|");
-  std::string name = identifier();
-  ExpressionPtr made = make(Expression::Kind::filter, parts_of(std::move(of)), std::move(name));
-  if (is_symbol("(")) arguments(*made);
-  return finish(std::move(made));
-}
-
-ExpressionPtr ExpressionParser::test(ExpressionPtr of) {
-  require_name("is");
-  const bool negated = take_name("not");
-  std::string name = identifier();
-  const bool takes_value = std::ranges::count(kTestsOfTwo, name) > 0;
-  ExpressionPtr made = make(Expression::Kind::test, parts_of(std::move(of)), std::move(name));
-  if (is_symbol("(")) {
-    arguments(*made);
-  } else if (takes_value) {
-    made->parts.push_back(postfix(primary()));
-  }
-  made = finish(std::move(made));
-  if (!negated) return made;
-  ExpressionPtr negation = make(Expression::Kind::unary, parts_of(std::move(made)));
-  negation->operators = {Operator::logical_not};
-  return negation;
-}
-
-void ExpressionParser::arguments(Expression& call) {
-  require_symbol("(");
-  while (!is_symbol(")")) {
-    const Token& following = tokens_[std::min(at_ + 1, tokens_.size() - 1)];
-    if (is(Token::Kind::name) && following.kind == Token::Kind::symbol && following.text == "=") {
-      std::string name = take().text;
-      take();
-      call.named.emplace_back(std::move(name), expression());
-    } else {
-      if (!call.named.empty()) fail("an argument with a name, as those before it");
-      call.parts.push_back(expression());
-    }
-    if (!take_symbol(",")) break;
-  }
-  require_symbol(")");
 }
 
 }  // namespace llamajit::jinja

@@ -1,6 +1,8 @@
 // Expressions, by precedence from the weakest to the strongest operator.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,10 +33,14 @@ class ExpressionParser {
   // With commas, a tuple.
   ExpressionPtr expression_or_tuple();
   ExpressionPtr expression() { return conditional(); }
+  // How often this name of a variable has been read, of varargs, kwargs and caller.
+  int mentions(std::string_view name) const;
   // Without a conditional at its end, so that the condition of a loop can follow.
   ExpressionPtr operand_of_loop();
   // '|name(…)' behind `of`, as many as there are.
   ExpressionPtr filters(ExpressionPtr of);
+  // The same, of which the first has no '|'.
+  ExpressionPtr first_filter(ExpressionPtr of) { return filters(filter(std::move(of), false)); }
   // The variable without a name, which {% set x | filter %} hands its block to the filters in.
   ExpressionPtr block_itself() { return make(Expression::Kind::name); }
 
@@ -51,6 +57,7 @@ class ExpressionParser {
   };
 
  private:
+  static std::vector<ExpressionPtr> parts_of(ExpressionPtr a, ExpressionPtr b = nullptr);
   using Rule = ExpressionPtr (ExpressionParser::*)();
   struct Sign {
     std::string_view text;
@@ -80,14 +87,16 @@ class ExpressionParser {
   ExpressionPtr postfix(ExpressionPtr of);
   ExpressionPtr subscript(ExpressionPtr of);
   ExpressionPtr filters_and_tests(ExpressionPtr of);
-  ExpressionPtr filter(ExpressionPtr of);
+  ExpressionPtr filter(ExpressionPtr of, bool behind_bar = true);
   ExpressionPtr test(ExpressionPtr of);
   void arguments(Expression& call);
+  void argument(Expression& call);
 
   const std::vector<Token>& tokens_;
   const std::string& name_;
   std::size_t at_ = 0;
   int level_ = 0;
+  std::map<std::string, int, std::less<>> mentions_ = {{"varargs", 0}, {"kwargs", 0}, {"caller", 0}};
 };
 
 }  // namespace llamajit::jinja

@@ -17,20 +17,30 @@ Value range(const Call& call) {
   const std::int64_t end = one ? call.integer(0, "stop", 0) : call.integer(1, "stop", 0);
   const std::int64_t stride = call.integer(2, "step", 1);
   if (stride == 0) call.execution.fail("range", "a step", "0");
+  constexpr std::size_t kMost = 100'000;  // Jinja's sandbox has no more
   std::vector<Value> all;
   for (std::int64_t i = begin; stride > 0 ? i < end : i > end;) {
-    call.execution.allocate(sizeof(Value));
+    if (all.size() == kMost) call.execution.fail("range", fmt::format("at most {} numbers", kMost), "more");
     all.emplace_back(i);
     if (__builtin_add_overflow(i, stride, &i)) break;
   }
-  return call.execution.list(std::move(all));
+  return call.execution.list(std::move(all), List::Kind::range);
 }
 
+// A dictionary or pairs, and the named arguments.
 Dict named_arguments(const Call& call) {
   Dict dict;
   for (const Value& from : call.arguments.positional) {
-    if (from.dict() == nullptr) call.fail("a dictionary", from);
-    dict.entries = from.dict()->entries;
+    if (from.dict() != nullptr) {
+      dict.entries = from.dict()->entries;
+      continue;
+    }
+    if (from.list() == nullptr && from.iterator() == nullptr) call.fail("a dictionary or pairs", from);
+    for (const Value& pair : elements_of(call.execution, from)) {
+      const std::vector<Value> parts = elements_of(call.execution, pair);
+      if (parts.size() != 2 || !may_be_key(parts[0])) call.fail("pairs of a key and a value", pair);
+      dict.set(parts[0], parts[1]);
+    }
   }
   for (const auto& [name, value] : call.arguments.named) dict.set(name, value);
   return dict;
@@ -44,9 +54,61 @@ Value make_dict(const Call& call) {
   return call.execution.dict(named_arguments(call));
 }
 
+// A function that is given a namespace's members, which keep its state.
+using StateFunction = Value (*)(Execution& execution, Dict& state);
+
+Value with_state(const std::string& name, const Value& state, StateFunction call) {
+  return Function{name, [state, call](Execution& execution, const Arguments&) {
+                    return call(execution, state.space()->members);
+                  }};
+}
+
+Value current(Execution&, Dict& state) {
+  return state.find("items")->list()->items[static_cast<std::size_t>(*state.find("at")->integer())];
+}
+
+Value next(Execution& execution, Dict& state) {
+  Value now = current(execution, state);
+  const auto n = static_cast<std::int64_t>(state.find("items")->list()->items.size());
+  state.set("at", (*state.find("at")->integer() + 1) % n);
+  return now;
+}
+
+Value reset(Execution&, Dict& state) {
+  state.set("at", std::int64_t{0});
+  return None{};
+}
+
+// Goes round its values: .next(), .current, .reset().
+Value make_cycler(const Call& call) {
+  if (call.arguments.positional.empty()) call.execution.fail("cycler", "values", "none");
+  Execution& execution = call.execution;
+  const Value state =
+      execution.space(Dict{{{"items", execution.list(call.arguments.positional)}, {"at", std::int64_t{0}}}});
+  return Function{"cycler", {}, [&execution, state](std::string_view name) {
+                    if (name == "current") return current(execution, state.space()->members);
+                    if (name == "next") return with_state("next", state, next);
+                    if (name == "reset") return with_state("reset", state, reset);
+                    return Value(Undefined{fmt::format("cycler.{}", name)});
+                  }};
+}
+
+// Is nothing when it is called first, and then always its separator.
+Value make_joiner(const Call& call) {
+  const Value* const separator = call.given(0, "sep");
+  const Value state =
+      call.execution.space(Dict{{{"says", ""}, {"sep", separator != nullptr ? *separator : ", "}}});
+  return with_state("joiner", state, [](Execution&, Dict& members) {
+    Value says = *members.find("says");
+    members.set("says", *members.find("sep"));
+    return says;
+  });
+}
+
 // The template's own way to say that it can't be used like this.
 Value raise_exception(const Call& call) {
-  call.execution.fail(fmt::format("the template says: {}", escaped(call.required_text(0, "message"))));
+  const std::string message = to_text(call.execution, call.required(0, "message"));
+  call.execution.fail(fmt::format("the template says: {}", escaped(message)));
 }
 
 Value strftime_now(const Call& call) {
@@ -74,8 +136,10 @@ Value function(const char* name) {
 }  // namespace
 
 const Value* find_function(std::string_view name) {
-  static const std::array<std::pair<std::string_view, Value>, 5> kFunctions = {
-      {{"range", function<range>("range")},
+  static const std::array<std::pair<std::string_view, Value>, 7> kFunctions = {
+      {{"cycler", function<make_cycler>("cycler")},
+       {"joiner", function<make_joiner>("joiner")},
+       {"range", function<range>("range")},
        {"namespace", function<make_space>("namespace")},
        {"dict", function<make_dict>("dict")},
        {"raise_exception", function<raise_exception>("raise_exception")},

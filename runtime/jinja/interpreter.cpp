@@ -53,10 +53,11 @@ Value Interpreter::evaluate_in_place(const Expression& e) {
     case Kind::constant:
       return e.value;
     case Kind::name:
-      return name(e);
+      return name(e.name);
     case Kind::list:
     case Kind::tuple:
-      return execution_.list(evaluate_all(e, 0), e.kind == Kind::tuple);
+      return execution_.list(evaluate_all(e, 0),
+                             e.kind == Kind::tuple ? List::Kind::tuple : List::Kind::list);
     case Kind::dict:
       return dict(e);
     case Kind::attribute:
@@ -89,18 +90,18 @@ Value Interpreter::evaluate_in_place(const Expression& e) {
   return {};
 }
 
-Value Interpreter::name(const Expression& e) const {
+Value Interpreter::name(const std::string& name) const {
   const auto find = [&](const Scope& scope) -> const Value* {
-    const auto found = std::ranges::find(scope, e.name, [](const auto& entry) { return entry.first; });
+    const auto found = std::ranges::find(scope, name, [](const auto& entry) { return entry.first; });
     return found == scope.end() ? nullptr : &found->second;
   };
   for (std::size_t i = inner_.size(); i-- > 0;) {
     if (const Value* value = find(inner_[i])) return *value;
   }
   if (const Value* value = find(outer_)) return *value;
-  if (const Value* value = globals_.find(e.name)) return *value;
-  const Value* const function = find_function(e.name);
-  return function != nullptr ? *function : Value(Undefined{e.name});
+  if (const Value* value = globals_.find(name)) return *value;
+  const Value* const function = find_function(name);
+  return function != nullptr ? *function : Value(Undefined{name});
 }
 
 std::vector<Value> Interpreter::evaluate_all(const Expression& e, std::size_t from) {
@@ -113,8 +114,8 @@ Value Interpreter::dict(const Expression& e) {
   Dict made;
   for (std::size_t i = 0; i < e.parts.size(); i += 2) {
     const Value key = evaluate(*e.parts[i]);
-    if (key.text() == nullptr) execution_.fail("dictionary", "a string as the key", key.kind());
-    made.set(*key.text(), evaluate(*e.parts[i + 1]));
+    if (!may_be_key(key)) execution_.fail("dictionary", "a key that can't change", key.kind());
+    made.set(key, evaluate(*e.parts[i + 1]));
   }
   return execution_.dict(std::move(made));
 }
@@ -132,23 +133,38 @@ Value Interpreter::slice(const Expression& e) {
   const auto to = bound(2);
   const std::int64_t stride = bound(3).value_or(1);
   if (stride == 0) execution_.fail("slice", "a step", "0");
-  if (object.list() == nullptr && object.text() == nullptr) {
+  if ((object.list() == nullptr || object.list()->is_view()) && object.text() == nullptr) {
     execution_.fail("slice", "a list or a string", object.kind());
   }
   const std::vector<Value> all = elements_of(execution_, object);
   execution_.allocate(all.size() * sizeof(std::size_t));
   std::vector<Value> taken;
   for (const std::size_t i : slice_indices(std::ssize(all), from, to, stride)) taken.push_back(all[i]);
-  if (object.list() != nullptr) return execution_.list(std::move(taken), object.list()->tuple);
+  if (const List* list = object.list()) {
+    return execution_.list(std::move(taken), list->is_tuple() ? List::Kind::tuple : list->kind);
+  }
   std::string text;
   for (const Value& c : taken) text += *c.text();
-  return execution_.text(std::move(text));
+  return execution_.text(std::move(text), object.is_markup());
 }
 
 Arguments Interpreter::arguments(const Expression& e) {
   Arguments made;
   made.positional = evaluate_all(e, 1);
+  if (e.more) {
+    const std::vector<Value> more = elements_of(execution_, evaluate(*e.more));
+    made.positional.insert(made.positional.end(), more.begin(), more.end());
+  }
   for (const auto& [name, value] : e.named) made.named.emplace_back(name, evaluate(*value));
+  if (!e.more_named) return made;
+  const Value more = evaluate(*e.more_named);
+  if (more.dict() == nullptr) execution_.fail("'**'", "a dictionary", more.kind());
+  for (const auto& [name, value] : more.dict()->entries) {
+    if (name.text() == nullptr || made.find_named(*name.text()) != nullptr) {
+      execution_.fail("'**'", "names that are not given yet", to_repr(execution_, name));
+    }
+    made.named.emplace_back(*name.text(), value);
+  }
   return made;
 }
 
@@ -156,7 +172,7 @@ Value Interpreter::call(const Expression& e, const Value& caller) {
   const Value callee = evaluate(*e.parts[0]);
   Arguments given = arguments(e);
   if (!caller.is_undefined()) given.named.emplace_back("caller", caller);
-  if (callee.function() == nullptr) {
+  if (callee.function() == nullptr || !callee.function()->call) {
     execution_.fail(e.parts[0]->name.empty() ? "call" : fmt::format("'{}'", escaped(e.parts[0]->name)),
                     "a function that templates here have", callee.kind());
   }

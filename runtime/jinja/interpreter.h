@@ -23,7 +23,7 @@ class Interpreter {
 
   Value evaluate(const Expression& e);
   Value evaluate_in_place(const Expression& e);
-  Value name(const Expression& e) const;
+  Value name(const std::string& name) const;
   std::vector<Value> evaluate_all(const Expression& e, std::size_t from);
   Value dict(const Expression& e);
   Value slice(const Expression& e);
@@ -37,19 +37,24 @@ class Interpreter {
   Flow run(const Block& block);
   Flow run(const Statement& s);
   Flow branches(const Statement& s);
-  Flow loop(const Statement& s);
-  std::vector<Value> loop_items(const Statement& s);
-  void assign(const Statement& s);
-  void store(const Statement& s, const Value& value);
-  void set_block(const Statement& s);
+  Flow loop(const Statement& s, const Value& over, int depth);
+  std::vector<Value> loop_items(const Statement& s, const Value& over);
+  Value loop_again(const Statement& s, const Arguments& arguments, int depth, const std::vector<Scope>& seen);
+  Flow with(const Statement& s);
+  Flow set_block(const Statement& s);
+  Flow filter_block(const Statement& s);
+  Value filtered(const Statement& s, std::string rendered);
+  void block(const Statement& s);
   void define_macro(const Statement& s);
   Value call_macro(const Statement& s, const Arguments& arguments, std::vector<Scope> seen = {});
+  void set_parameters(const Statement& s, const Arguments& arguments);
+  void set_further_arguments(const Statement& s, const Arguments& arguments);
   void call_with_block(const Statement& s);
-  std::string render_apart(const Block& block, Scope scope);
+  std::pair<std::string, Flow> render_apart(const Block& block, Scope scope);
 
   Scope& innermost() { return inner_.empty() ? outer_ : inner_.back(); }
   void set(const std::string& name, Value value);
-  void unpack(const std::vector<std::string>& names, const Value& value);
+  void assign(const Target& target, const Value& value);
   void print(std::string_view text);
 
   Execution& execution_;

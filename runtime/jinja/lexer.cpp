@@ -8,13 +8,13 @@
 
 #include <fmt/format.h>
 
+#include "runtime/jinja/text.h"
 #include "tokenizer/utf8.h"
 
 namespace llamajit::jinja {
 namespace {
 
 constexpr std::size_t kMaxSource = std::size_t{1} << 20;
-constexpr std::string_view kBlank = " \t\n\v\f\r";
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -38,20 +38,6 @@ std::string with_plain_newlines(std::string_view source) {
   }
   if (out.ends_with('\n')) out.pop_back();
   return out;
-}
-
-void append_utf8(std::string& out, std::uint32_t c) {
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += {static_cast<char>(0xC0 | c >> 6), static_cast<char>(0x80 | (c & 0x3F))};
-  } else if (c < 0x10000) {
-    out += {static_cast<char>(0xE0 | c >> 12), static_cast<char>(0x80 | (c >> 6 & 0x3F)),
-            static_cast<char>(0x80 | (c & 0x3F))};
-  } else {
-    out += {static_cast<char>(0xF0 | c >> 18), static_cast<char>(0x80 | (c >> 12 & 0x3F)),
-            static_cast<char>(0x80 | (c >> 6 & 0x3F)), static_cast<char>(0x80 | (c & 0x3F))};
-  }
 }
 
 class Lexer {
@@ -83,7 +69,7 @@ class Lexer {
     if (!skipped.empty()) line_begins_ = skipped.back() == '\n';
     at_ += skipped.size();
   }
-  void skip_blanks() { advance(std::min(rest().find_first_not_of(kBlank), rest().size())); }
+  void skip_blanks() { advance(rest().size() - stripped(rest(), true, false).size()); }
 
   // Where the next tag begins, or the template's end.
   std::size_t find_tag() const {
@@ -103,7 +89,7 @@ class Lexer {
     const char sign = tag.size() > 2 ? tag[2] : ' ';
     std::string_view kept = text;
     if (sign == '-' && !tag.empty()) {
-      kept = kept.substr(0, kept.find_last_not_of(kBlank) + 1);
+      kept = stripped(kept, false, true);
     } else if (sign != '+' && !tag.empty() && tag[1] != '{') {
       kept = without_indentation(kept, starts_line);
     }
@@ -121,7 +107,7 @@ class Lexer {
     const std::size_t newline = text.rfind('\n');
     if (newline == std::string_view::npos && !starts_line) return text;
     const std::size_t line = newline == std::string_view::npos ? 0 : newline + 1;
-    return text.find_first_not_of(kBlank, line) == std::string_view::npos ? text.substr(0, line) : text;
+    return stripped(text.substr(line)).empty() ? text.substr(0, line) : text;
   }
 
   // Behind the end of a block: its newline, or with a minus all blanks, are part of it.
@@ -144,32 +130,39 @@ class Lexer {
 
   // {% raw %}, up to whose end everything is text.
   bool is_raw() const {
-    std::string_view tag = rest();
-    tag.remove_prefix(std::min(tag.find_first_not_of(kBlank), tag.size()));
+    std::string_view tag = stripped(rest(), true, false);
     if (!tag.starts_with("raw")) return false;
-    tag.remove_prefix(3);
-    tag.remove_prefix(std::min(tag.find_first_not_of(kBlank), tag.size()));
+    tag = stripped(tag.substr(3), true, false);
     return tag.starts_with("%}") || tag.starts_with("-%}");
+  }
+
+  static bool is_end_of_raw(std::string_view tag) {
+    tag = stripped(tag, true, false);
+    if (!tag.starts_with("endraw")) return false;
+    tag = stripped(tag.substr(6), true, false);
+    return tag.starts_with("%}") || tag.starts_with("-%}") || tag.starts_with("+%}");
   }
 
   void raw_text() {
     const std::size_t tag_end = rest().find("%}");
     const char sign = rest()[tag_end - 1];
     advance(tag_end + 2);
-    end_of_block(sign);
+    end_of_block(sign == '-' ? '-' : '+');  // the newline behind it is part of the text
     for (std::size_t end = 0;; ++end) {
       end = rest().find("{%", end);
       if (end == std::string_view::npos) fail("raw", "{% endraw %}", "the template's end");
       std::string_view tag = rest().substr(end + 2);
-      const bool minus = tag.starts_with('-');
-      tag.remove_prefix(std::min(tag.find_first_not_of(" \t\n-+"), tag.size()));
-      if (!tag.starts_with("endraw")) continue;
+      const char begin_sign = tag.empty() ? ' ' : tag[0];
+      if (begin_sign == '-' || begin_sign == '+') tag.remove_prefix(1);
+      if (!is_end_of_raw(tag)) continue;
       std::string_view text = rest().substr(0, end);
-      text =
-          minus ? text.substr(0, text.find_last_not_of(kBlank) + 1) : without_indentation(text, line_begins_);
+      if (begin_sign == '-') {
+        text = stripped(text, false, true);
+      } else if (begin_sign != '+') {
+        text = without_indentation(text, line_begins_);
+      }
       if (!text.empty()) add(Token::Kind::text, std::string(text));
       const std::size_t close = rest().find("%}", end);
-      if (close == std::string_view::npos) fail("endraw", "'%}'", "the template's end");
       const char close_sign = rest()[close - 1];
       advance(close + 2);
       return end_of_block(close_sign);
@@ -203,9 +196,13 @@ class Lexer {
     if (c == '\'' || c == '"') return string(c);
     if (is_digit(c)) return number();
     if (begins_name(c)) {
-      const auto* const end =
-          std::ranges::find_if_not(rest(), [](char x) { return begins_name(x) || is_digit(x); });
-      return take(Token::Kind::name, static_cast<std::size_t>(end - rest().begin()));
+      std::size_t end = 0;
+      const auto ahead = [&] { return rest().substr(end); };
+      while (!ahead().empty() && (begins_name(ahead()[0]) || is_digit(ahead()[0])) &&
+             !is_space(code_point(ahead()))) {
+        end += utf8_length(ahead());
+      }
+      return take(Token::Kind::name, end);
     }
     constexpr std::array<std::string_view, 6> kPairs = {"==", "!=", "<=", ">=", "//", "**"};
     for (const std::string_view pair : kPairs) {
@@ -222,7 +219,25 @@ class Lexer {
     advance(n);
   }
 
+  // 0x, 0o and 0b; false where there is none.
+  bool number_of_other_base() {
+    const std::string_view text = rest();
+    const std::string_view digits = text.size() < 3 || text[0] != '0'  ? ""
+                                    : text[1] == 'x' || text[1] == 'X' ? "_0123456789abcdefABCDEF"
+                                    : text[1] == 'o' || text[1] == 'O' ? "_01234567"
+                                    : text[1] == 'b' || text[1] == 'B' ? "_01"
+                                                                       : "";
+    if (digits.empty() || digits.find(text[2]) == std::string_view::npos) return false;
+    const std::size_t n = std::min(text.find_first_not_of(digits, 2), text.size());
+    std::string written(text.substr(0, n));
+    std::erase(written, '_');
+    add(Token::Kind::integer, std::move(written));
+    advance(n);
+    return true;
+  }
+
   void number() {
+    if (number_of_other_base()) return;
     const std::string_view text = rest();
     std::size_t n = 0;
     const auto digits = [&] {
@@ -276,6 +291,14 @@ class Lexer {
       return i + 1;
     }
     if (text[i] == '\n') return i + 1;
+    if (text[i] >= '0' && text[i] <= '7') {
+      char32_t code = 0;
+      const std::size_t end = std::min(i + 3, text.size());
+      for (; i < end && text[i] >= '0' && text[i] <= '7'; ++i)
+        code = code * 8 + static_cast<char32_t>(text[i] - '0');
+      out += utf8_of(code);
+      return i;
+    }
     const std::size_t digits = text[i] == 'x' ? 2 : text[i] == 'u' ? 4 : text[i] == 'U' ? 8 : 0;
     if (digits == 0) {
       out += {'\\', text[i]};
@@ -293,7 +316,7 @@ class Lexer {
     if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) {
       fail("string", "a character of Unicode", fmt::format("U+{:X}", code));
     }
-    append_utf8(out, code);
+    out += utf8_of(code);
     return i + digits + 1;
   }
 

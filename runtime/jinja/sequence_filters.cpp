@@ -22,19 +22,6 @@ Value length(const Call& call, const Value& value) {
   call.fail("a list, a string or a dictionary", value);
 }
 
-// A path like 'function.name' or 'turns.0'.
-Value attribute_path(const Call& call, Value value, const Value& path) {
-  if (path.text() == nullptr) return item_of(call.execution, value, path);
-  for (const std::string_view step : split(*path.text(), ".", -1)) {
-    const bool index =
-        !step.empty() && step.find_first_not_of("0123456789") == std::string_view::npos && step.size() < 10;
-    const Value key =
-        index ? Value(static_cast<std::int64_t>(std::stol(std::string(step)))) : Value(std::string(step));
-    value = item_of(call.execution, value, key);
-  }
-  return value;
-}
-
 Value join(const Call& call, const Value& value) {
   const std::string* const separator = call.text(0, "d");
   const Value* const attribute = call.given(1, "attribute");
@@ -43,7 +30,7 @@ Value join(const Call& call, const Value& value) {
   for (const Value& item : elements(call, value)) {
     if (!first && separator != nullptr) out += *separator;
     first = false;
-    out += to_text(call.execution, attribute != nullptr ? attribute_path(call, item, *attribute) : item);
+    out += to_text(call.execution, attribute != nullptr ? at_path(call.execution, item, *attribute) : item);
     call.execution.check_output(out.size());
   }
   return call.execution.text(std::move(out));
@@ -54,11 +41,15 @@ Value to_list(const Call& call, const Value& value) {
 }
 
 Value first(const Call& call, const Value& value) {
+  Iterator* const iterator = value.iterator();
+  if (iterator != nullptr && iterator->next < iterator->items.size())
+    return iterator->items[iterator->next++];
   const auto all = elements(call, value);
   return all.empty() ? Value(Undefined{"first item"}) : all.front();
 }
 
 Value last(const Call& call, const Value& value) {
+  if (value.iterator() != nullptr) call.fail("a list, a string or a dictionary", value);
   const auto all = elements(call, value);
   return all.empty() ? Value(Undefined{"last item"}) : all.back();
 }
@@ -66,27 +57,27 @@ Value last(const Call& call, const Value& value) {
 Value reverse(const Call& call, const Value& value) {
   auto all = elements(call, value);
   std::ranges::reverse(all);
-  if (value.text() == nullptr) return call.execution.list(std::move(all));
+  if (value.text() == nullptr) return call.execution.iterator(std::move(all));
   std::string out;
   for (const Value& c : all) out += *c.text();
   return call.execution.text(std::move(out));
 }
 
-Value pairs(const Call& call, const std::vector<std::pair<std::string, Value>>& entries) {
+std::vector<Value> pairs(const Call& call, const std::vector<std::pair<Value, Value>>& entries) {
   std::vector<Value> all;
   all.reserve(entries.size());
-  for (const auto& [key, entry] : entries) all.push_back(call.execution.list({Value(key), entry}, true));
-  return call.execution.list(std::move(all));
+  for (const auto& [key, entry] : entries) all.push_back(call.execution.tuple({key, entry}));
+  return all;
 }
 
 Value items(const Call& call, const Value& value) {
-  if (value.is_undefined()) return call.execution.list({});
+  if (value.is_undefined()) return call.execution.iterator({});
   if (value.dict() == nullptr) call.fail("a dictionary", value);
-  return pairs(call, value.dict()->entries);
+  return call.execution.iterator(pairs(call, value.dict()->entries));
 }
 
 // Without regard to case where they are strings, unless asked for.
-Value sort_key(const Call& call, const Value& value, bool case_sensitive) {
+Value without_case(const Call& call, const Value& value, bool case_sensitive) {
   return value.text() != nullptr && !case_sensitive ? call.execution.text(lower(*value.text())) : value;
 }
 
@@ -98,23 +89,35 @@ Value dict_sort(const Call& call, const Value& value) {
   const bool by_value = by != nullptr && *by == "value";
   std::ranges::stable_sort(entries, [&](const auto& a, const auto& b) {
     const auto key = [&](const auto& entry) {
-      return sort_key(call, by_value ? entry.second : Value(entry.first), case_sensitive);
+      return without_case(call, by_value ? entry.second : entry.first, case_sensitive);
     };
     return compare(call.execution, key(a), key(b)) < 0;
   });
   if (call.truth(2, "reverse", false)) std::ranges::reverse(entries);
-  return pairs(call, entries);
+  return call.execution.list(pairs(call, entries));
+}
+
+// Elements go by these: one, or more with commas between their names.
+Value sort_key(const Call& call, const Value& value, const Value* attributes, bool case_sensitive) {
+  if (attributes == nullptr) return without_case(call, value, case_sensitive);
+  if (attributes->text() == nullptr) {
+    return without_case(call, at_path(call.execution, value, *attributes), case_sensitive);
+  }
+  std::vector<Value> keys;
+  for (const std::string_view path : split(*attributes->text(), ",", -1)) {
+    const Value key = at_path(call.execution, value, std::string(path));
+    keys.push_back(without_case(call, key, case_sensitive));
+  }
+  return call.execution.list(std::move(keys));
 }
 
 Value sort(const Call& call, const Value& value) {
   auto all = elements(call, value);
   const bool reversed = call.truth(0, "reverse", false);
   const bool case_sensitive = call.truth(1, "case_sensitive", false);
-  const Value* const attribute = call.given(2, "attribute");
+  const Value* const attributes = call.given(2, "attribute");
   std::ranges::stable_sort(all, [&](const Value& a, const Value& b) {
-    const auto key = [&](const Value& x) {
-      return sort_key(call, attribute != nullptr ? attribute_path(call, x, *attribute) : x, case_sensitive);
-    };
+    const auto key = [&](const Value& x) { return sort_key(call, x, attributes, case_sensitive); };
     const int order = compare(call.execution, key(a), key(b));
     return reversed ? order > 0 : order < 0;
   });
@@ -124,13 +127,21 @@ Value sort(const Call& call, const Value& value) {
 Value unique(const Call& call, const Value& value) {
   std::vector<Value> seen;
   std::vector<Value> kept;
+  const bool case_sensitive = call.truth(0, "case_sensitive", false);
+  const Value* const attribute = call.given(1, "attribute");
   for (const Value& item : elements(call, value)) {
-    const Value key = sort_key(call, item, call.truth(0, "case_sensitive", false));
+    const Value part = attribute != nullptr ? at_path(call.execution, item, *attribute) : item;
+    const Value key = without_case(call, part, case_sensitive);
     if (std::ranges::any_of(seen, [&](const Value& s) { return equal(call.execution, s, key); })) continue;
     seen.push_back(key);
     kept.push_back(item);
   }
-  return call.execution.list(std::move(kept));
+  return call.execution.iterator(std::move(kept));
+}
+
+// What these filters go over: of nothing that is false, as Jinja has it, so that none has no elements.
+std::vector<Value> elements_if_true(const Call& call, const Value& value) {
+  return value.truth() ? elements(call, value) : std::vector<Value>{};
 }
 
 // Those for which the test named by the argument number `place` answers `wanted`; without one, the true ones.
@@ -140,37 +151,40 @@ Value select(const Call& call, const Value& value) {
   const std::string* const test = call.text(kTest, "test");
   const Arguments arguments = call.behind(kTest + 1);
   std::vector<Value> kept;
-  for (const Value& item : elements(call, value)) {
-    const Value subject = ByAttribute ? attribute_path(call, item, call.required(0, "attribute")) : item;
+  for (const Value& item : elements_if_true(call, value)) {
+    const Value subject = ByAttribute ? at_path(call.execution, item, call.required(0, "attribute")) : item;
     const bool answer =
         test != nullptr ? apply_test(call.execution, *test, subject, arguments) : subject.truth();
     if (answer == Wanted) kept.push_back(item);
   }
-  return call.execution.list(std::move(kept));
+  return call.execution.iterator(std::move(kept));
 }
 
 Value map(const Call& call, const Value& value) {
   std::vector<Value> out;
   const Value* const attribute = call.arguments.positional.empty() ? call.given(0, "attribute") : nullptr;
-  const Value* const otherwise = call.given(1000, "default");
-  for (const Value& item : elements(call, value)) {
+  const Value* const given = call.arguments.find_named("default");
+  const Value* const otherwise = given != nullptr && !given->is_none() ? given : nullptr;
+  for (const Value& item : elements_if_true(call, value)) {
     call.execution.step();
-    if (attribute == nullptr) {
-      out.push_back(apply_filter(call.execution, call.required_text(0, "filter"), item, call.behind(1)));
-      continue;
-    }
-    Value mapped = attribute_path(call, item, *attribute);
-    if (mapped.is_undefined() && otherwise != nullptr) mapped = *otherwise;
-    out.push_back(std::move(mapped));
+    out.push_back(attribute != nullptr
+                      ? at_path(call.execution, item, *attribute, otherwise)
+                      : apply_filter(call.execution, call.required_text(0, "filter"), item, call.behind(1)));
   }
-  return call.execution.list(std::move(out));
+  return call.execution.iterator(std::move(out));
 }
 
 Value extreme(const Call& call, const Value& value, int sign) {
   const auto all = elements(call, value);
   if (all.empty()) return Undefined{"item of an empty list"};
+  const bool case_sensitive = call.truth(0, "case_sensitive", false);
+  const Value* const attribute = call.given(1, "attribute");
+  const auto key = [&](const Value& x) {
+    return without_case(call, attribute != nullptr ? at_path(call.execution, x, *attribute) : x,
+                        case_sensitive);
+  };
   return *std::ranges::max_element(all, [&](const Value& a, const Value& b) {
-    return sign * compare(call.execution, sort_key(call, a, false), sort_key(call, b, false)) < 0;
+    return sign * compare(call.execution, key(a), key(b)) < 0;
   });
 }
 

@@ -76,8 +76,14 @@ class StatementParser {
     if (p_.take_name("macro")) return macro();
     if (p_.take_name("generation")) return generation();
     if (p_.take_name("call")) return call_block();
+    if (p_.take_name("filter")) return filter_block();
+    if (p_.take_name("with")) return with();
+    if (p_.take_name("block")) return block();
     if (p_.is_name("break") || p_.is_name("continue")) return jump();
-    p_.fail("if, for, set, macro, call, generation, break or continue (templates here can do nothing else)");
+    p_.fail(
+        "if, for, set, macro, call, filter, with, block, generation, raw, break or continue (templates here "
+        "can do "
+        "nothing else)");
   }
 
   Statement branches() {
@@ -95,21 +101,35 @@ class StatementParser {
     return statement;
   }
 
-  std::vector<std::string> targets() {
-    const bool brackets = p_.take_symbol("(");
-    std::vector<std::string> names;
-    do names.push_back(p_.identifier());
-    while (p_.take_symbol(","));
-    if (brackets) p_.require_symbol(")");
-    return names;
+  // A name, or brackets around targets.
+  Target single_target() {
+    const ExpressionParser::Level level(p_);
+    if (!p_.take_symbol("(")) return {p_.identifier()};
+    Target inner = p_.is_symbol(")") ? Target{.is_tuple = true} : target();
+    p_.require_symbol(")");
+    return inner;
+  }
+
+  // With commas, a tuple.
+  Target target() {
+    Target first = single_target();
+    if (!p_.is_symbol(",")) return first;
+    Target tuple{.is_tuple = true};
+    tuple.parts.push_back(std::move(first));
+    while (p_.take_symbol(",")) {
+      if (p_.is_symbol(")") || p_.is_name("in") || p_.is(Token::Kind::block_end)) break;
+      tuple.parts.push_back(single_target());
+    }
+    return tuple;
   }
 
   Statement loop() {
     Statement statement = made(Statement::Kind::loop);
-    statement.names = targets();
+    statement.target = target();
     p_.require_name("in");
     statement.expression = p_.operand_of_loop();
     if (p_.take_name("if")) statement.condition = p_.expression();
+    statement.flag = p_.take_name("recursive");
     end_of_block();
     ++loops_;
     statement.body = body({"else", "endfor"});
@@ -124,14 +144,14 @@ class StatementParser {
 
   Statement set() {
     Statement statement = made(Statement::Kind::set);
-    statement.names = targets();
-    if (statement.names.size() == 1 && p_.take_symbol(".")) statement.attribute = p_.identifier();
+    statement.target = target();
+    if (!statement.target.is_tuple && p_.take_symbol(".")) statement.target.attribute = p_.identifier();
     if (p_.take_symbol("=")) {
       statement.expression = p_.expression_or_tuple();
       end_of_block();
       return statement;
     }
-    if (statement.names.size() > 1) p_.fail("'='");
+    if (statement.target.is_tuple) p_.fail("'='");
     statement.kind = Statement::Kind::set_block;
     if (p_.is_symbol("|")) statement.expression = p_.filters(p_.block_itself());
     end_of_block();
@@ -149,11 +169,56 @@ class StatementParser {
     return statement;
   }
 
+  Statement filter_block() {
+    Statement statement = made(Statement::Kind::filter_block);
+    statement.expression = p_.first_filter(p_.block_itself());
+    end_of_block();
+    statement.body = body({"endfilter"});
+    close("endfilter");
+    return statement;
+  }
+
+  // The values are those from outside, also where an earlier one has the same name.
+  Statement with() {
+    Statement statement = made(Statement::Kind::with);
+    statement.target.is_tuple = true;
+    while (!p_.is(Token::Kind::block_end)) {
+      if (!statement.target.parts.empty()) p_.require_symbol(",");
+      statement.target.parts.push_back(single_target());
+      p_.require_symbol("=");
+      statement.defaults.push_back(p_.expression());
+    }
+    end_of_block();
+    statement.body = body({"endwith"});
+    close("endwith");
+    return statement;
+  }
+
+  // Nothing inherits from a template here, so that a block is what stands in it.
+  Statement block() {
+    Statement statement = made(Statement::Kind::block);
+    const std::string name = p_.identifier();
+    statement.flag = p_.take_name("scoped");
+    if (p_.take_name("required")) p_.fail("a block with a body, which is all that a template alone can have");
+    end_of_block();
+    const int loops = std::exchange(loops_, 0);
+    statement.body = body({"endblock"});
+    loops_ = loops;
+    p_.require_name("endblock");
+    p_.take_name(name);
+    end_of_block();
+    return statement;
+  }
+
   void parameters(Statement& statement) {
     p_.require_symbol("(");
     while (!p_.is_symbol(")")) {
       statement.names.push_back(p_.identifier());
-      statement.defaults.push_back(p_.take_symbol("=") ? p_.expression() : nullptr);
+      const bool has_default = p_.take_symbol("=");
+      if (!has_default && !statement.defaults.empty() && statement.defaults.back()) {
+        p_.fail("a default value, as the parameter before has one");
+      }
+      statement.defaults.push_back(has_default ? p_.expression() : nullptr);
       if (!p_.take_symbol(",")) break;
     }
     p_.require_symbol(")");
@@ -161,9 +226,15 @@ class StatementParser {
 
   // A body that no loop around it can be left from.
   void body_apart(Statement& statement, std::string_view end) {
+    const int varargs = p_.mentions("varargs");
+    const int kwargs = p_.mentions("kwargs");
+    const int caller = p_.mentions("caller");
     const int loops = std::exchange(loops_, 0);
     statement.body = body({end});
     loops_ = loops;
+    statement.has_varargs = p_.mentions("varargs") > varargs;
+    statement.has_kwargs = p_.mentions("kwargs") > kwargs;
+    statement.has_caller = p_.mentions("caller") > caller;
     close(end);
   }
 

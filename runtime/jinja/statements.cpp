@@ -30,18 +30,24 @@ Interpreter::Flow Interpreter::run(const Statement& s) {
     case Statement::Kind::branches:
       return branches(s);
     case Statement::Kind::loop:
-      return loop(s);
+      return loop(s, evaluate(*s.expression), 1);
     case Statement::Kind::set:
-      assign(s);
+      assign(s.target, evaluate(*s.expression));
       return Flow::normal;
     case Statement::Kind::set_block:
-      set_block(s);
+      return set_block(s);
+    case Statement::Kind::filter_block:
+      return filter_block(s);
+    case Statement::Kind::with:
+      return with(s);
+    case Statement::Kind::block:
+      block(s);
       return Flow::normal;
     case Statement::Kind::macro:
       define_macro(s);
       return Flow::normal;
     case Statement::Kind::scope:
-      print(render_apart(s.body, {}));
+      print(render_apart(s.body, {}).first);
       return Flow::normal;
     case Statement::Kind::call_block:
       call_with_block(s);
@@ -71,147 +77,76 @@ void Interpreter::set(const std::string& name, Value value) {
   }
 }
 
-void Interpreter::unpack(const std::vector<std::string>& names, const Value& value) {
-  if (names.size() == 1) return set(names[0], value);
-  const std::vector<Value> values = elements_of(execution_, value);
-  if (values.size() != names.size()) {
-    execution_.fail("names", fmt::format("{} values for {} names", names.size(), names.size()),
-                    fmt::to_string(values.size()));
+void Interpreter::assign(const Target& target, const Value& value) {
+  if (target.is_tuple) {
+    const std::vector<Value> values = elements_of(execution_, value);
+    const std::size_t n = target.parts.size();
+    if (values.size() != n) {
+      execution_.fail("names", fmt::format("{} values for {} names", n, n), fmt::to_string(values.size()));
+    }
+    for (std::size_t i = 0; i < n; ++i) assign(target.parts[i], values[i]);
+    return;
   }
-  for (std::size_t i = 0; i < names.size(); ++i) set(names[i], values[i]);
-}
-
-std::vector<Value> Interpreter::loop_items(const Statement& s) {
-  std::vector<Value> items = elements_of(execution_, evaluate(*s.expression));
-  if (!s.condition) return items;
-  std::erase_if(items, [&](const Value& item) {
-    inner_.emplace_back();
-    unpack(s.names, item);
-    const bool keep = evaluate(*s.condition).truth();
-    inner_.pop_back();
-    return !keep;
-  });
-  return items;
-}
-
-namespace {
-
-Value loop_variable(const std::vector<Value>& items, std::size_t i) {
-  const auto number = [](std::size_t n) { return Value(static_cast<std::int64_t>(n)); };
-  Dict loop;
-  loop.entries = {{"index", number(i + 1)},
-                  {"index0", number(i)},
-                  {"first", i == 0},
-                  {"last", i + 1 == items.size()},
-                  {"length", number(items.size())},
-                  {"revindex", number(items.size() - i)},
-                  {"revindex0", number(items.size() - i - 1)},
-                  {"previtem", i > 0 ? items[i - 1] : Value(Undefined{"loop.previtem"})},
-                  {"nextitem", i + 1 < items.size() ? items[i + 1] : Value(Undefined{"loop.nextitem"})}};
-  loop.entries.emplace_back("cycle", Function{"cycle", [i](Execution& execution, const Arguments& arguments) {
-                                                if (arguments.positional.empty()) {
-                                                  execution.fail("cycle", "values", "none");
-                                                }
-                                                return arguments.positional[i % arguments.positional.size()];
-                                              }});
-  return loop;
-}
-
-}  // namespace
-
-Interpreter::Flow Interpreter::loop(const Statement& s) {
-  const std::vector<Value> items = loop_items(s);
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    inner_.emplace_back();
-    set("loop", loop_variable(items, i));
-    unpack(s.names, items[i]);
-    const Flow flow = run(s.body);
-    inner_.pop_back();
-    if (flow == Flow::leave) return Flow::normal;
+  if (target.attribute.empty()) return set(target.name, value);
+  const Value space = name(target.name);
+  if (space.space() == nullptr) {
+    execution_.fail(fmt::format("'{}'", escaped(target.name)), "a namespace", space.kind());
   }
-  if (!items.empty()) return Flow::normal;
+  execution_.allocate(target.attribute.size() + sizeof(Value));
+  space.space()->members.set(target.attribute, value);
+}
+
+// Returns what the block prints, with variables of its own, and how it ended.
+std::pair<std::string, Interpreter::Flow> Interpreter::render_apart(const Block& block, Scope scope) {
+  std::string before = std::exchange(out_, {});
+  inner_.push_back(std::move(scope));
+  const Flow flow = run(block);
+  inner_.pop_back();
+  std::string rendered = std::exchange(out_, std::move(before));
+  execution_.allocate(rendered.size());
+  return {std::move(rendered), flow};
+}
+
+Interpreter::Flow Interpreter::with(const Statement& s) {
+  std::vector<Value> values;
+  values.reserve(s.defaults.size());
+  for (const ExpressionPtr& value : s.defaults) values.push_back(evaluate(*value));
   inner_.emplace_back();
-  const Flow flow = run(s.other);
+  for (std::size_t i = 0; i < values.size(); ++i) assign(s.target.parts[i], values[i]);
+  const Flow flow = run(s.body);
   inner_.pop_back();
   return flow;
 }
 
-void Interpreter::assign(const Statement& s) {
-  store(s, evaluate(*s.expression));
-}
-
-// Under the statement's names, or in a namespace.
-void Interpreter::store(const Statement& s, const Value& value) {
-  if (s.attribute.empty()) return unpack(s.names, value);
-  Expression variable;
-  variable.kind = Expression::Kind::name;
-  variable.name = s.names[0];
-  const Value space = name(variable);
-  if (space.space() == nullptr) {
-    execution_.fail(fmt::format("'{}'", escaped(s.names[0])), "a namespace", space.kind());
-  }
-  execution_.allocate(s.attribute.size() + sizeof(Value));
-  space.space()->members.set(s.attribute, value);
-}
-
-// Returns what the block prints, with variables of its own.
-std::string Interpreter::render_apart(const Block& block, Scope scope) {
-  std::string before = std::exchange(out_, {});
-  inner_.push_back(std::move(scope));
-  run(block);
-  inner_.pop_back();
-  std::string rendered = std::exchange(out_, std::move(before));
-  execution_.allocate(rendered.size());
-  return rendered;
-}
-
-void Interpreter::set_block(const Statement& s) {
-  Value value(render_apart(s.body, {}));
-  if (s.expression) {
-    // The filters' innermost operand is the block.
-    inner_.emplace_back();
-    set("", value);
-    value = evaluate(*s.expression);
-    inner_.pop_back();
-  }
-  store(s, value);
-}
-
-void Interpreter::define_macro(const Statement& s) {
-  set(s.text, Function{s.text, [this, &s](Execution&, const Arguments& arguments) {
-                         return call_macro(s, arguments);
-                       }});
-}
-
-// The block becomes a macro that sees the variables of where it stands.
-void Interpreter::call_with_block(const Statement& s) {
-  const Value caller = Function{"caller", [this, &s, seen = inner_](Execution&, const Arguments& arguments) {
-                                  return call_macro(s, arguments, seen);
-                                }};
-  print(to_text(execution_, call(*s.expression, caller)));
-}
-
-// A macro sees the template's variables and those of `seen`, not those of where it is called.
-Value Interpreter::call_macro(const Statement& s, const Arguments& arguments, std::vector<Scope> seen) {
-  if (arguments.positional.size() > s.names.size()) {
-    execution_.fail(fmt::format("macro '{}'", escaped(s.text)),
-                    fmt::format("at most {} arguments", s.names.size()),
-                    fmt::to_string(arguments.positional.size()));
-  }
-  std::vector<Scope> callers = std::exchange(inner_, std::move(seen));
+// What a block printed, through the statement's filters, whose innermost operand it is.
+Value Interpreter::filtered(const Statement& s, std::string rendered) {
+  Value value = execution_.text(std::move(rendered));
+  if (!s.expression) return value;
   inner_.emplace_back();
-  if (const Value* caller = arguments.find(s.names.size(), "caller")) set("caller", *caller);
-  for (std::size_t i = 0; i < s.names.size(); ++i) {
-    const Value* const given = arguments.find(i, s.names[i]);
-    set(s.names[i], given != nullptr ? *given
-                    : s.defaults[i]  ? evaluate(*s.defaults[i])
-                                     : Value(Undefined{s.names[i]}));
-  }
-  Scope scope = std::move(inner_.back());
+  set("", std::move(value));
+  value = evaluate(*s.expression);
   inner_.pop_back();
-  std::string rendered = render_apart(s.body, std::move(scope));
-  inner_ = std::move(callers);
-  return {std::move(rendered)};
+  return value;
+}
+
+// A loop that is left from inside of the block takes what was printed with it.
+Interpreter::Flow Interpreter::set_block(const Statement& s) {
+  auto [rendered, flow] = render_apart(s.body, {});
+  if (flow == Flow::normal) assign(s.target, filtered(s, std::move(rendered)));
+  return flow;
+}
+
+Interpreter::Flow Interpreter::filter_block(const Statement& s) {
+  auto [rendered, flow] = render_apart(s.body, {});
+  if (flow == Flow::normal) print(to_text(execution_, filtered(s, std::move(rendered))));
+  return flow;
+}
+
+void Interpreter::block(const Statement& s) {
+  std::vector<Scope> around = s.flag ? inner_ : std::vector<Scope>{};
+  std::swap(inner_, around);
+  print(render_apart(s.body, {}).first);
+  inner_ = std::move(around);
 }
 
 }  // namespace llamajit::jinja

@@ -48,9 +48,9 @@ struct Expression {
     attribute,    // parts[0].name
     item,         // parts[0][parts[1]]
     slice,        // parts[0][parts[1]:parts[2]:parts[3]], of which each but the first may be null
-    call,         // parts[0](parts[1] …, named …)
-    filter,       // parts[0]|name(parts[1] …, named …)
-    test,         // parts[0] is name(parts[1] …)
+    call,         // parts[0](parts[1] …, named …, *more, **more_named)
+    filter,       // parts[0]|name(…), with arguments as a call's
+    test,         // parts[0] is name(…)
     unary,        // operators[0] parts[0]
     binary,       // parts[0] operators[0] parts[1]
     comparison,   // parts[0] operators[0] parts[1] operators[1] parts[2] …
@@ -64,6 +64,8 @@ struct Expression {
   std::vector<Operator> operators{};
   std::vector<ExpressionPtr> parts{};
   std::vector<std::pair<std::string, ExpressionPtr>> named{};
+  ExpressionPtr more{};  // null where there are none
+  ExpressionPtr more_named{};
 };
 
 struct Statement;
@@ -74,25 +76,41 @@ struct Branch {
   Block body;
 };
 
+// What is assigned to: a name, name.attribute of a namespace, or, where it has parts, a tuple of such.
+struct Target {
+  std::string name{};
+  std::string attribute{};
+  bool is_tuple = false;
+  std::vector<Target> parts{};
+};
+
 struct Statement {
   enum class Kind {
-    text,        // text
-    print,       // expression
-    branches,    // branches
-    loop,        // for names in expression if condition: body, else other
-    set,         // names = expression, or name.attribute = expression
-    set_block,   // names[0] = body, through the filters of `expression`
-    macro,       // text(names = defaults): body
-    scope,       // body, whose variables are its own
-    call_block,  // expression, a macro's call, which prints caller(names): body where it wants
-    leave,       // break
-    next_round,  // continue
+    text,          // text
+    print,         // expression
+    branches,      // branches
+    loop,          // for target in expression if condition: body, else other
+    set,           // target = expression
+    set_block,     // target = body, through the filters of `expression`
+    filter_block,  // body through the filters of `expression`
+    macro,         // text(names = defaults): body
+    with,          // body, whose variables are its own, among them target = expression
+    scope,         // the same, that no loop around it can be left from, and without variables
+    block,         // body, which sees the template's own variables, and with `flag` those around it
+    call_block,    // expression, a macro's call, which prints caller(names): body where it wants
+    leave,         // break
+    next_round,    // continue
   };
   Kind kind{};
   int line = 0;
   std::string text{};
-  std::string attribute{};
+  Target target{};
   std::vector<std::string> names{};
+  bool flag = false;  // of a loop: recursive
+  // A macro's body speaks of these, so that they may be given.
+  bool has_varargs = false;
+  bool has_kwargs = false;
+  bool has_caller = false;
   ExpressionPtr expression{};
   ExpressionPtr condition{};
   std::vector<ExpressionPtr> defaults{};  // one for each name, null where there is none

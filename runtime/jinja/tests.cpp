@@ -18,7 +18,13 @@ bool is_integer(const Value& value) {
 }
 
 bool has_elements(const Value& value) {
-  return value.list() != nullptr || value.dict() != nullptr || value.text() != nullptr;
+  return value.list() != nullptr || value.dict() != nullptr || value.text() != nullptr ||
+         value.is_undefined();
+}
+
+// It has a length and items by number or key.
+bool is_sequence(const Value& value) {
+  return has_elements(value) && (value.list() == nullptr || !value.list()->is_view());
 }
 
 std::int64_t remainder(const Call& call, const Value& value, std::int64_t of) {
@@ -31,6 +37,7 @@ bool same_object(const Call& call, const Value& a, const Value& b) {
   if (a.as<bool>() != nullptr || b.as<bool>() != nullptr) {
     return a.as<bool>() != nullptr && b.as<bool>() != nullptr && a.truth() == b.truth();
   }
+  if (a.list() != nullptr || a.dict() != nullptr) return a.list() == b.list() && a.dict() == b.dict();
   return a.kind() == b.kind() && equal(call.execution, a, b);
 }
 
@@ -50,8 +57,8 @@ constexpr NamedTest kTests[] = {
     {"none", [](const Call&, const Value& v) { return v.is_none(); }},
     {"string", [](const Call&, const Value& v) { return v.text() != nullptr; }},
     {"mapping", [](const Call&, const Value& v) { return v.dict() != nullptr; }},
-    {"iterable", [](const Call&, const Value& v) { return has_elements(v) || v.is_undefined(); }},
-    {"sequence", [](const Call&, const Value& v) { return has_elements(v) || v.is_undefined(); }},
+    {"iterable", [](const Call&, const Value& v) { return has_elements(v) || v.iterator() != nullptr; }},
+    {"sequence", [](const Call&, const Value& v) { return is_sequence(v); }},
     {"number", [](const Call&, const Value& v) { return v.number().has_value(); }},
     {"integer", [](const Call&, const Value& v) { return is_integer(v); }},
     {"float", [](const Call&, const Value& v) { return v.as<double>() != nullptr; }},
@@ -59,6 +66,9 @@ constexpr NamedTest kTests[] = {
     {"true", [](const Call&, const Value& v) { return v.as<bool>() != nullptr && v.truth(); }},
     {"false", [](const Call&, const Value& v) { return v.as<bool>() != nullptr && !v.truth(); }},
     {"callable", [](const Call&, const Value& v) { return v.function() != nullptr; }},
+    {"escaped", [](const Call&, const Value& v) { return v.is_markup(); }},
+    {"filter", [](const Call&, const Value& v) { return v.text() != nullptr && has_filter(*v.text()); }},
+    {"test", [](const Call&, const Value& v) { return v.text() != nullptr && has_test(*v.text()); }},
     {"odd", [](const Call& c, const Value& v) { return remainder(c, v, 2) != 0; }},
     {"even", [](const Call& c, const Value& v) { return remainder(c, v, 2) == 0; }},
     {"divisibleby",
@@ -94,6 +104,10 @@ constexpr NamedTest kTests[] = {
 };
 
 }  // namespace
+
+bool has_test(std::string_view name) {
+  return std::ranges::find(kTests, name, &NamedTest::name) != std::end(kTests);
+}
 
 bool apply_test(Execution& execution, const std::string& name, const Value& value,
                 const Arguments& arguments) {

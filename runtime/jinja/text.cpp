@@ -8,20 +8,86 @@
 namespace llamajit::jinja {
 namespace {
 
-bool is_lower(char c) {
-  return c >= 'a' && c <= 'z';
-}
-bool is_upper(char c) {
-  return c >= 'A' && c <= 'Z';
-}
+// Only these are mapped: the rest of Unicode has no case here.
 char to_upper(char c) {
-  return is_lower(c) ? static_cast<char>(c - 'a' + 'A') : c;
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
 }
 char to_lower(char c) {
-  return is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+// The beginning of the last character of `text`, which is not empty.
+std::size_t last_character(std::string_view text) {
+  std::size_t begin = text.size() - 1;
+  while (begin > 0 && text.size() - begin < 4 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) {
+    --begin;
+  }
+  return utf8_length(text.substr(begin)) == text.size() - begin ? begin : text.size() - 1;
+}
+
+template <class Drops>
+std::string_view without(std::string_view text, const Drops& drops, bool left, bool right) {
+  while (left && !text.empty() && drops(text.substr(0, utf8_length(text)))) {
+    text.remove_prefix(utf8_length(text));
+  }
+  while (right && !text.empty() && drops(text.substr(last_character(text)))) {
+    text = text.substr(0, last_character(text));
+  }
+  return text;
+}
+
+bool is_blank(std::string_view character) {
+  return is_space(code_point(character));
+}
+
+// Where str.splitlines() ends a line.
+bool ends_line(char32_t c) {
+  return (c >= '\n' && c <= '\r') || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
 }
 
 }  // namespace
+
+bool is_lower(char32_t c) {
+  return c >= 'a' && c <= 'z';
+}
+bool is_upper(char32_t c) {
+  return c >= 'A' && c <= 'Z';
+}
+bool is_letter(char32_t c) {
+  return is_lower(c) || is_upper(c) || (c >= 0x80 && !is_space(c));
+}
+bool is_digit(char32_t c) {
+  return c >= '0' && c <= '9';
+}
+
+bool is_space(char32_t c) {
+  return (c >= '\t' && c <= '\r') || (c >= 0x1C && c <= ' ') || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
+         c == 0x3000;
+}
+
+char32_t code_point(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<char32_t>(static_cast<unsigned char>(text[i])); };
+  switch (utf8_length(text)) {
+    case 2:
+      return (byte(0) & 0x1F) << 6 | (byte(1) & 0x3F);
+    case 3:
+      return (byte(0) & 0x0F) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F);
+    case 4:
+      return (byte(0) & 0x07) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F);
+    default:
+      return byte(0) < 0x80 ? byte(0) : 0xFFFD;
+  }
+}
+
+std::string utf8_of(char32_t c) {
+  const auto byte = [](char32_t x) { return static_cast<char>(static_cast<unsigned char>(x)); };
+  if (c < 0x80) return {byte(c)};
+  if (c < 0x800) return {byte(0xC0 | c >> 6), byte(0x80 | (c & 0x3F))};
+  if (c < 0x10000) return {byte(0xE0 | c >> 12), byte(0x80 | (c >> 6 & 0x3F)), byte(0x80 | (c & 0x3F))};
+  return {byte(0xF0 | c >> 18), byte(0x80 | (c >> 12 & 0x3F)), byte(0x80 | (c >> 6 & 0x3F)),
+          byte(0x80 | (c & 0x3F))};
+}
 
 std::size_t count_characters(std::string_view text) {
   std::size_t count = 0;
@@ -38,22 +104,14 @@ std::vector<std::string_view> characters(std::string_view text) {
   return all;
 }
 
+std::string_view stripped(std::string_view text, bool left, bool right) {
+  return without(text, is_blank, left, right);
+}
+
 std::string_view stripped(std::string_view text, std::string_view set, bool left, bool right) {
   const std::vector<std::string_view> members = characters(set);
-  const auto in_set = [&](std::string_view c) { return std::ranges::count(members, c) > 0; };
-  while (left && !text.empty() && in_set(text.substr(0, utf8_length(text)))) {
-    text.remove_prefix(utf8_length(text));
-  }
-  while (right && !text.empty()) {
-    std::size_t begin = text.size() - 1;
-    while (begin > 0 && text.size() - begin < 4 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) {
-      --begin;
-    }
-    if (utf8_length(text.substr(begin)) != text.size() - begin) begin = text.size() - 1;
-    if (!in_set(text.substr(begin))) break;
-    text.remove_suffix(text.size() - begin);
-  }
-  return text;
+  return without(
+      text, [&](std::string_view c) { return std::ranges::count(members, c) > 0; }, left, right);
 }
 
 std::string upper(std::string_view text) {
@@ -74,12 +132,34 @@ std::string capitalized(std::string_view text) {
   return out;
 }
 
+std::string swapped_case(std::string_view text) {
+  std::string out(text);
+  std::ranges::transform(out, out.begin(),
+                         [](char c) { return to_upper(c) != c ? to_upper(c) : to_lower(c); });
+  return out;
+}
+
 std::string title(std::string_view text) {
   std::string out(text);
   bool in_word = false;
   for (char& c : out) {
     c = in_word ? to_lower(c) : to_upper(c);
-    in_word = is_lower(c) || is_upper(c) || static_cast<unsigned char>(c) >= 0x80;
+    in_word = to_lower(c) != to_upper(c) || static_cast<unsigned char>(c) >= 0x80;
+  }
+  return out;
+}
+
+std::string title_of_words(std::string_view text) {
+  std::string out;
+  bool begins = true;
+  for (const std::string_view c : characters(text)) {
+    const char letter = c[0];
+    if (c.size() == 1) {
+      out += begins ? to_upper(letter) : to_lower(letter);
+    } else {
+      out += c;
+    }
+    begins = is_blank(c) || std::string_view("-({[<").find(letter) != std::string_view::npos;
   }
   return out;
 }
@@ -107,12 +187,12 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
   std::vector<std::string_view> parts;
   const auto may_split = [&] { return most < 0 || std::ssize(parts) < most; };
   if (separator.empty()) {
-    text = stripped(text, kSpace, true, false);
+    text = stripped(text, true, false);
     while (!text.empty()) {
-      const std::size_t end = may_split() ? text.find_first_of(kSpace) : std::string_view::npos;
+      std::size_t end = may_split() ? 0 : text.size();
+      while (end < text.size() && !is_blank(text.substr(end))) end += utf8_length(text.substr(end));
       parts.push_back(text.substr(0, end));
-      if (end == std::string_view::npos) break;
-      text = stripped(text.substr(end), kSpace, true, false);
+      text = stripped(text.substr(end), true, false);
     }
     return parts;
   }
@@ -126,25 +206,60 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
 
 std::vector<std::string_view> split_from_right(std::string_view text, std::string_view separator, long most) {
   std::vector<std::string_view> parts;
-  for (std::size_t at;
-       (most < 0 || std::ssize(parts) < most) && (at = text.rfind(separator)) != std::string_view::npos;) {
-    parts.push_back(text.substr(at + separator.size()));
-    text = text.substr(0, at);
+  const auto may_split = [&] { return most < 0 || std::ssize(parts) < most; };
+  if (separator.empty()) {
+    text = stripped(text, false, true);
+    while (!text.empty()) {
+      std::size_t begin = may_split() ? text.size() : 0;
+      while (begin > 0 && !is_blank(text.substr(last_character(text.substr(0, begin))))) {
+        begin = last_character(text.substr(0, begin));
+      }
+      parts.push_back(text.substr(begin));
+      text = stripped(text.substr(0, begin), false, true);
+    }
+  } else {
+    for (std::size_t at; may_split() && (at = text.rfind(separator)) != std::string_view::npos;) {
+      parts.push_back(text.substr(at + separator.size()));
+      text = text.substr(0, at);
+    }
+    parts.push_back(text);
   }
-  parts.push_back(text);
   std::ranges::reverse(parts);
   return parts;
 }
 
-std::vector<std::string_view> lines_of(std::string_view text) {
+std::vector<std::string_view> lines_of(std::string_view text, bool with_ends) {
   std::vector<std::string_view> lines;
   while (!text.empty()) {
-    const std::size_t end = text.find_first_of("\r\n");
-    lines.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) break;
-    text.remove_prefix(text.substr(end).starts_with("\r\n") ? end + 2 : end + 1);
+    std::size_t end = 0;
+    while (end < text.size() && !ends_line(code_point(text.substr(end))))
+      end += utf8_length(text.substr(end));
+    const std::string_view rest = text.substr(end);
+    const std::size_t newline = rest.empty() ? 0 : rest.starts_with("\r\n") ? 2 : utf8_length(rest);
+    lines.push_back(text.substr(0, with_ends ? end + newline : end));
+    text.remove_prefix(end + newline);
   }
   return lines;
+}
+
+std::string escaped_for_html(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '&') {
+      out += "&amp;";
+    } else if (c == '<') {
+      out += "&lt;";
+    } else if (c == '>') {
+      out += "&gt;";
+    } else if (c == '\'') {
+      out += "&#39;";
+    } else if (c == '"') {
+      out += "&#34;";
+    } else {
+      out += c;
+    }
+  }
+  return out;
 }
 
 }  // namespace llamajit::jinja

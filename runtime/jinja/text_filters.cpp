@@ -1,11 +1,10 @@
-// Filters for text and single values.
+// Filters for text.
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include <fmt/format.h>
 
 #include "runtime/jinja/call.h"
+#include "runtime/jinja/formatting.h"
 #include "runtime/jinja/text.h"
 
 namespace llamajit::jinja {
@@ -17,13 +16,14 @@ std::string text_of(const Call& call, const Value& value) {
 
 template <std::string (*Change)(std::string_view)>
 Value changed(const Call& call, const Value& value) {
-  return call.execution.text(Change(text_of(call, value)));
+  return call.execution.text(Change(text_of(call, value)), value.is_markup());
 }
 
 Value trim(const Call& call, const Value& value) {
   const std::string* const set = call.text(0, "chars");
   const std::string text = text_of(call, value);
-  return call.execution.text(std::string(stripped(text, set != nullptr ? *set : kSpace, true, true)));
+  const std::string_view kept = set != nullptr ? stripped(text, *set, true, true) : stripped(text);
+  return call.execution.text(std::string(kept), value.is_markup());
 }
 
 // How long the result may become, before it is made.
@@ -36,28 +36,24 @@ Value replace(const Call& call, const Value& value) {
   const std::string from = to_text(call.execution, call.required(0, "old"));
   const std::string to = to_text(call.execution, call.required(1, "new"));
   allocate_replacement(call, text.size(), from.size(), to.size());
-  return {replaced(text, from, to, static_cast<long>(call.integer(2, "count", -1)))};
+  return call.execution.text(replaced(text, from, to, static_cast<long>(call.integer(2, "count", -1))));
 }
 
 Value string(const Call& call, const Value& value) {
   return value.text() != nullptr ? value : call.execution.text(text_of(call, value));
 }
 
-Value default_value(const Call& call, const Value& value) {
-  const bool take_other = value.is_undefined() || (call.truth(1, "boolean", false) && !value.truth());
-  if (!take_other) return value;
-  const Value* const other = call.given(0, "default_value");
-  return other != nullptr ? *other : Value("");
-}
-
+// The arguments are those of chat templates' own tojson, which escapes nothing for HTML.
 Value to_json_filter(const Call& call, const Value& value) {
-  JsonStyle style;
   constexpr std::int64_t kMostSpaces = 100;
-  style.indent = static_cast<int>(std::min(call.integer(1, "indent", -1), kMostSpaces));
-  // Jinja's own filter takes the indentation first; that of chat templates has it behind ensure_ascii.
-  const Value* const first = call.arguments.positional.empty() ? nullptr : call.arguments.positional.data();
-  if (first != nullptr && first->as<std::int64_t>() != nullptr) {
-    style.indent = static_cast<int>(std::min(*first->integer(), kMostSpaces));
+  JsonStyle style;
+  style.ascii = call.truth(0, "ensure_ascii", false);
+  const Value* const indent = call.given(1, "indent");
+  if (indent != nullptr && indent->text() != nullptr) {
+    style.indent = *indent->text();
+  } else if (indent != nullptr && !indent->is_none()) {
+    const std::int64_t spaces = std::clamp<std::int64_t>(call.integer(1, "indent", 0), 0, kMostSpaces);
+    style.indent = std::string(static_cast<std::size_t>(spaces), ' ');
   }
   if (const Value* separators = call.given(2, "separators");
       separators != nullptr && !separators->is_none()) {
@@ -73,58 +69,7 @@ Value to_json_filter(const Call& call, const Value& value) {
   return call.execution.text(to_json(call.execution, value, style));
 }
 
-Value to_integer(const Call& call, const Value& value) {
-  if (const auto integer = value.integer()) return *integer;
-  const Value* const other = call.given(0, "default");
-  Value otherwise = other != nullptr ? *other : Value(std::int64_t{0});
-  double number = 0;
-  if (const auto x = value.number()) {
-    number = *x;
-  } else if (const std::string* text = value.text()) {
-    const std::string plain(stripped(*text, kSpace, true, true));
-    char* end = nullptr;
-    number = std::strtod(plain.c_str(), &end);
-    if (plain.empty() || *end != '\0') return otherwise;
-  } else {
-    return otherwise;
-  }
-  constexpr double kLimit = 9.2e18;
-  return std::abs(number) < kLimit ? Value(static_cast<std::int64_t>(number)) : otherwise;
-}
-
-Value to_float(const Call& call, const Value& value) {
-  if (const auto x = value.number()) return *x;
-  if (const std::string* text = value.text()) {
-    const std::string plain(stripped(*text, kSpace, true, true));
-    char* end = nullptr;
-    const double number = std::strtod(plain.c_str(), &end);
-    if (!plain.empty() && *end == '\0') return number;
-  }
-  const Value* const other = call.given(0, "default");
-  return other != nullptr ? *other : Value(0.0);
-}
-
-Value absolute(const Call& call, const Value& value) {
-  if (const auto integer = value.integer()) {
-    if (*integer == std::numeric_limits<std::int64_t>::min())
-      call.execution.fail("abs: the result is too large");
-    return std::abs(*integer);
-  }
-  if (!value.number()) call.fail("a number", value);
-  return std::abs(*value.number());
-}
-
-Value round_number(const Call& call, const Value& value) {
-  if (!value.number()) call.fail("a number", value);
-  const double scale = std::pow(
-      10.0, static_cast<double>(std::clamp<std::int64_t>(call.integer(0, "precision", 0), -300, 300)));
-  const std::string* const method = call.text(1, "method");
-  const double x = *value.number() * scale;
-  if (method != nullptr && *method == "ceil") return std::ceil(x) / scale;
-  if (method != nullptr && *method == "floor") return std::floor(x) / scale;
-  return std::nearbyint(x) / scale;
-}
-
+// Lines are those of str.splitlines(), and all end with '\n' then.
 Value indent(const Call& call, const Value& value) {
   const std::string text = text_of(call, value);
   const Value* const width = call.given(0, "width");
@@ -135,68 +80,166 @@ Value indent(const Call& call, const Value& value) {
                                  : std::string(static_cast<std::size_t>(count), ' ');
   const bool blank_lines = call.truth(2, "blank", false);
   std::string out;
-  bool indents = call.truth(1, "first", false);
-  for (std::string_view rest = text;;) {
-    const std::size_t end = rest.find('\n');
-    const std::string_view line = rest.substr(0, end);
-    if (indents && (blank_lines || !line.empty() || rest.data() == text.data())) {
+  call.execution.allocate(text.size() * sizeof(std::string_view));
+  const std::string ended = text + "\n";
+  bool first = true;
+  for (const std::string_view line : lines_of(ended)) {
+    if (!first) out += '\n';
+    if (first ? call.truth(1, "first", false) : blank_lines || !line.empty()) {
       call.execution.allocate(blanks.size());
       out += blanks;
     }
     out += line;
-    indents = true;
-    if (end == std::string_view::npos) break;
-    out += '\n';
-    rest.remove_prefix(end + 1);
+    first = false;
+    call.execution.check_output(out.size());
+  }
+  return call.execution.text(std::move(out), value.is_markup());
+}
+
+Value force_escape(const Call& call, const Value& value) {
+  const std::string text = text_of(call, value);
+  call.execution.allocate(text.size() * 6);
+  return call.execution.text(escaped_for_html(text), true);
+}
+
+Value escape(const Call& call, const Value& value) {
+  return value.is_markup() ? value : force_escape(call, value);
+}
+
+Value safe(const Call& call, const Value& value) {
+  return call.execution.text(text_of(call, value), true);
+}
+
+// Runs of letters, digits and '_'.
+Value word_count(const Call& call, const Value& value) {
+  std::int64_t words = 0;
+  bool in_word = false;
+  const std::string text = text_of(call, value);
+  for (const std::string_view c : characters(text)) {
+    const char32_t code = code_point(c);
+    const bool is_part = is_letter(code) || is_digit(code) || code == '_';
+    words += is_part && !in_word ? 1 : 0;
+    in_word = is_part;
+  }
+  return words;
+}
+
+Value center(const Call& call, const Value& value) {
+  Arguments width;
+  width.positional = {call.integer(0, "width", 80)};
+  const Value text = call.execution.text(text_of(call, value), value.is_markup());
+  return find_text_method(text, "center").function()->call(call.execution, width);
+}
+
+// 'format'|format(values), as 'format' % values.
+Value format(const Call& call, const Value& value) {
+  const Value text = call.execution.text(text_of(call, value), value.is_markup());
+  if (call.arguments.named.empty()) {
+    return formatted_by_percent(call.execution, text, call.execution.tuple(call.arguments.positional));
+  }
+  if (!call.arguments.positional.empty())
+    call.execution.fail("format", "arguments all with names or none", "some");
+  Dict named;
+  for (const auto& [name, argument] : call.arguments.named) named.set(name, argument);
+  return formatted_by_percent(call.execution, text, call.execution.dict(std::move(named)));
+}
+
+// Without the last word, unless told to cut it, and with an end that says so.
+Value truncate(const Call& call, const Value& value) {
+  if (value.text() == nullptr) call.fail("a string", value);
+  const std::string& text = *value.text();
+  const std::int64_t length = call.integer(0, "length", 255);
+  const std::string* const given = call.text(2, "end");
+  const std::string end = given != nullptr ? *given : "...";
+  const std::int64_t leeway = call.integer(3, "leeway", 5);
+  const std::int64_t kept = length - static_cast<std::int64_t>(count_characters(end));
+  if (kept < 0 || leeway < 0)
+    call.execution.fail("truncate", "a length of at least the end's", fmt::to_string(length));
+  call.execution.allocate(text.size() * sizeof(std::string_view));
+  const auto all = characters(text);
+  if (std::ssize(all) <= length + leeway) return value;
+  const std::string cut =
+      text.substr(0, static_cast<std::size_t>(all[static_cast<std::size_t>(kept)].data() - text.data()));
+  const bool cuts_words = call.truth(1, "killwords", false);
+  return call.execution.text(cut.substr(0, cuts_words ? std::string::npos : cut.rfind(' ')) + end);
+}
+
+// Without <tags> and comments, and with single blanks.
+Value strip_tags(const Call& call, const Value& value) {
+  std::string text = text_of(call, value);
+  const auto remove = [&](std::string_view begin, std::string_view end) {
+    std::string out;
+    std::size_t at = 0;
+    for (std::size_t from; (from = text.find(begin, at)) != std::string::npos;) {
+      const std::size_t to = text.find(end, from + begin.size());
+      if (to == std::string::npos) break;
+      out.append(text, at, from - at);
+      at = to + end.size();
+    }
+    text = out.append(text, at);
+  };
+  remove("<!--", "-->");
+  remove("<", ">");
+  std::string out;
+  for (const std::string_view word : split(text, "", -1)) out.append(out.empty() ? "" : " ").append(word);
+  constexpr std::pair<std::string_view, std::string_view> kEntities[] = {
+      {"&lt;", "<"}, {"&gt;", ">"}, {"&#39;", "'"}, {"&#34;", "\""}, {"&quot;", "\""}, {"&amp;", "&"}};
+  for (const auto& [entity, meaning] : kEntities) out = replaced(out, entity, meaning, -1);
+  return call.execution.text(std::move(out));
+}
+
+std::string quoted_for_url(std::string_view text, bool query) {
+  std::string out;
+  for (const char c : text) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       std::string_view("-._~").find(c) != std::string_view::npos || (c == '/' && !query);
+    if (plain) {
+      out += c;
+    } else if (c == ' ' && query) {
+      out += '+';
+    } else {
+      out += fmt::format("%{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
+    }
+  }
+  return out;
+}
+
+// A text, or a dictionary or pairs as a query.
+Value url_encode(const Call& call, const Value& value) {
+  if (value.dict() == nullptr && value.list() == nullptr) {
+    return call.execution.text(quoted_for_url(text_of(call, value), false));
+  }
+  std::string out;
+  const Value pairs = value.dict() != nullptr ? apply_filter(call.execution, "items", value, {}) : value;
+  for (const Value& pair : elements_of(call.execution, pairs)) {
+    const std::vector<Value> parts = elements_of(call.execution, pair);
+    if (parts.size() != 2) call.fail("pairs", pair);
+    out += fmt::format("{}{}={}", out.empty() ? "" : "&", quoted_for_url(text_of(call, parts[0]), true),
+                       quoted_for_url(text_of(call, parts[1]), true));
+    call.execution.check_output(out.size());
   }
   return call.execution.text(std::move(out));
 }
 
-Value escape(const Call& call, const Value& value) {
-  const std::string text = text_of(call, value);
-  call.execution.allocate(text.size() * 5);
-  std::string out;
-  for (const char c : text) {
-    if (c == '&') {
-      out += "&amp;";
-    } else if (c == '<') {
-      out += "&lt;";
-    } else if (c == '>') {
-      out += "&gt;";
-    } else if (c == '\'') {
-      out += "&#39;";
-    } else if (c == '"') {
-      out += "&#34;";
-    } else {
-      out += c;
-    }
-  }
-  return {std::move(out)};
-}
-
-Value word_count(const Call& call, const Value& value) {
-  return static_cast<std::int64_t>(split(text_of(call, value), "", -1).size());
-}
-
 constexpr NamedFilter kFilters[] = {
-    {"abs", absolute},
     {"capitalize", changed<capitalized>},
-    {"d", default_value},
-    {"default", default_value},
+    {"center", center},
     {"e", escape},
     {"escape", escape},
-    {"float", to_float},
+    {"forceescape", force_escape},
+    {"format", format},
     {"indent", indent},
-    {"int", to_integer},
     {"lower", changed<lower>},
     {"replace", replace},
-    {"round", round_number},
-    {"safe", string},
+    {"safe", safe},
     {"string", string},
-    {"title", changed<title>},
+    {"striptags", strip_tags},
+    {"title", changed<title_of_words>},
     {"tojson", to_json_filter},
     {"trim", trim},
+    {"truncate", truncate},
     {"upper", changed<upper>},
+    {"urlencode", url_encode},
     {"wordcount", word_count},
 };
 

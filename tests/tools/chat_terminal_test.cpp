@@ -162,6 +162,55 @@ TEST_F(ChatTerminal, AShortPasteIsPartOfTheLine) {
   EXPECT_THAT(saved(), HasSubstr("\"a pasted 글 b\""));
 }
 
+TEST_F(ChatTerminal, PastedLinesCanBeEdited) {
+  const auto terminal = open();
+  terminal->type("\x1B[200~one\rtwx\r\x1B[201~");
+  EXPECT_TRUE(terminal->wait_for("one\u23CEtwx")) << terminal->screen();
+  terminal->type("\x7Fo\r");
+  EXPECT_TRUE(terminal->wait_for("한글\r\n")) << terminal->screen();
+  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
+  terminal->type("/save " + directory_.path() + "/saved\r");
+  EXPECT_TRUE(terminal->wait_for("2 messages"));
+  leave(*terminal);
+  EXPECT_THAT(saved(), HasSubstr(R"("one\ntwo")"));
+}
+
+TEST_F(ChatTerminal, OneLongPastedLineIsOne) {
+  const auto terminal = open();
+  terminal->type("\x1B[200~" + std::string(1000, 'x') + "\x1B[201~");
+  EXPECT_TRUE(terminal->wait_for("[1 line pasted]")) << terminal->screen();
+  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
+  terminal->type("\r");
+  EXPECT_TRUE(terminal->wait_for("한글\r\n"));
+  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
+  leave(*terminal);
+}
+
+TEST_F(ChatTerminal, TabCompletesCommands) {
+  const auto terminal = open();
+  terminal->type("/cl\t\r/st\t\r");
+  EXPECT_TRUE(terminal->wait_for("ear")) << terminal->screen();
+  EXPECT_TRUE(terminal->wait_for("0 messages")) << terminal->screen();
+  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
+  terminal->type("/s\t");
+  EXPECT_TRUE(terminal->wait_for("/system  /save  /stats")) << terminal->screen();
+  terminal->type("a\tX");
+  EXPECT_TRUE(terminal->wait_for("veX")) << terminal->screen();
+  terminal->type("\x15");  // Ctrl-U takes the line away
+  leave(*terminal);
+}
+
+TEST_F(ChatTerminal, SaysHowToLeaveAndLeavesSo) {
+  for (const char* word : {"exit\r", "quit\r", "/bye\r", "/quit\r"}) {
+    const auto terminal = open();
+    EXPECT_THAT(terminal->screen(), HasSubstr("/help lists what there is to type; /bye or Ctrl-D leaves"))
+        << word;
+    terminal->type(word);
+    EXPECT_EQ(terminal->finish(), 0) << word;
+    EXPECT_THAT(terminal->screen(), Not(HasSubstr("한글"))) << word;
+  }
+}
+
 TEST_F(ChatTerminal, LinesAreRememberedForTheNextTime) {
   {
     const auto terminal = open();

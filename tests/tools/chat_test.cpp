@@ -155,7 +155,7 @@ TEST_F(Chat, ATemplateMayBeAFile) {
   expect_error_with(broken, {"b.jinja: line 2: expected a value, found '}}'"});
   const ChildResult unknown = chat("x\n", {"--template", "nope"});
   EXPECT_EQ(unknown.exit_code, 2);
-  EXPECT_THAT(unknown.err, HasSubstr("expected a file or one of alpaca, koalpaca"));
+  EXPECT_THAT(unknown.err, HasSubstr("expected a file, Jinja or one of alpaca, koalpaca"));
   const ChildResult refuses =
       chat("x\n", {"--template", directory_.write("r.jinja", "{{ raise_exception('not with me') }}")});
   EXPECT_EQ(refuses.exit_code, 1);
@@ -175,12 +175,103 @@ TEST_F(ShortChat, SaysThatTheContextIsFull) {
   const ChildResult long_one = chat(std::string(200, 'x') + "\n", plain);
   EXPECT_EQ(long_one.exit_code, 1);
   EXPECT_THAT(long_one.err, HasSubstr("conversation: expected at most 120 tokens (the context), found"));
+  EXPECT_THAT(long_one.err, HasSubstr("--context-shift would"));
   const std::string turns = "one\ntwo\nthree\nfour\nfive\nsix\n";
   EXPECT_EQ(chat(turns, plain).exit_code, 1);
+  const ChildResult after = chat(std::string(200, 'x') + "\n/clear\nhi\n", plain);
+  EXPECT_EQ(after.out, "한글\n") << "what does not fit ends no script";
+  EXPECT_EQ(after.exit_code, 1);
   const ChildResult shifting = chat(turns, {"--template", "koalpaca-polyglot", "--context-shift"});
   expect_success(shifting);
   EXPECT_EQ(shifting.out, "한글\n한글\n한글\n한글\n한글\n한글\n");
   EXPECT_THAT(shifting.err, HasSubstr("the oldest"));
+}
+
+TEST_F(ShortChat, DoesNotAdviseWhatIsDoneAlready) {
+  const std::vector<std::string> shifting{"--template", "koalpaca-polyglot", "--context-shift",
+                                          "--ignore-eos"};
+  const ChildResult endless = chat("hi\n", shifting);
+  expect_success(endless);
+  EXPECT_THAT(endless.err, HasSubstr("the reply filled the context by itself"));
+  const ChildResult long_one = chat(std::string(200, 'x') + "\n", shifting);
+  EXPECT_THAT(long_one.err, HasSubstr("ask less at a time"));
+  EXPECT_THAT(endless.err + long_one.err, Not(HasSubstr("--context-shift")));
+}
+
+TEST_F(Chat, ABlankTemplateIsNone) {
+  const int usual = tokens_of("abc");
+  for (const char* blank : {"", "  \n"}) EXPECT_EQ(tokens_of("abc", {"--template", blank}), usual);
+}
+
+TEST_F(Chat, WarnsOfATemplateWithoutTheQuestion) {
+  const std::string warning = "does not write the question";
+  EXPECT_THAT(chat("x\n", {"--template", "{{ 'always the same' }}"}).err, HasSubstr(warning));
+  EXPECT_THAT(chat("x\n", {"--template", "{{ messages[-1].role }}:"}).err, HasSubstr(warning));
+  for (const char* fine : {"{{ messages[-1].content | upper }}", "chatml"}) {
+    EXPECT_THAT(chat("x\n", {"--template", fine}).err, Not(HasSubstr(warning))) << fine;
+  }
+}
+
+TEST_F(Chat, ShowPromptWritesWhatTheModelWouldBeGiven) {
+  const auto shown = [&](std::vector<std::string> more, const std::string& input = "") {
+    more.emplace_back("--show-prompt");
+    const ChildResult result = chat(input, std::move(more));
+    expect_success(result);
+    return result.out;
+  };
+  EXPECT_EQ(shown({"--template", "chatml", "-p", "hi"}),
+            "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_EQ(shown({"--template", "{{ messages[0].content }}"}, "from input"), "from input");
+  EXPECT_EQ(shown({"--chat-template", "{{ messages | map(attribute='role') | join(' ') }}", "--system", "s",
+                   "-p", "x"}),
+            "system user");
+  const std::string file = directory_.write("t.jinja", "[{{ messages[0].content }}]");
+  EXPECT_EQ(shown({"--chat-template-file", file, "-p", "x"}), "[x]");
+  EXPECT_EQ(chat("", {"--chat-template-file", file + "x", "-p", "x"}).exit_code, 1);
+}
+
+TEST_F(Chat, TemplatesAreGivenToolsAndVariables) {
+  const auto shown = [&](const std::string& source, std::vector<std::string> more) {
+    more.insert(more.end(), {"--show-prompt", "-p", "x", "--template", source});
+    const ChildResult result = chat("", std::move(more));
+    return result.exit_code == 0 ? result.out : result.err;
+  };
+  const std::string tools =
+      directory_.write("tools.json", R"([{"name": "날씨", "n": [1, 2.5, null, true]}])");
+  EXPECT_EQ(shown("{{ tools | tojson }}", {"--tools", tools}),
+            R"([{"name": "날씨", "n": [1, 2.5, null, true]}])");
+  EXPECT_EQ(shown("{{ tools is none }}{{ documents is none }}{{ thinking is defined }}", {}),
+            "TrueTrueFalse");
+  EXPECT_EQ(shown("{{ a is false }} {{ b + 1 }} {{ c }} {{ d.e }} {{ f }}",
+                  {"--template-arg", "a=false", "--template-arg", "b=2", "--template-arg", "c=x=y z",
+                   "--template-arg", R"(d={"e": [1]})", "--template-arg", "f="}),
+            "True 3 x=y z [1] ");
+  EXPECT_THAT(shown("{{ tools }}", {"--tools", directory_.write("bad.json", "[1,")}),
+              HasSubstr("bad.json: expected JSON"));
+  EXPECT_THAT(shown("{{ tools }}", {"--tools", directory_.write("dict.json", "{}")}),
+              HasSubstr("dict.json: expected a list of tools, found a dictionary"));
+  EXPECT_THAT(shown("", {"--template-arg", "novalue"}), HasSubstr("--template-arg: expected NAME=VALUE"));
+  EXPECT_THAT(shown("", {"--template-arg", "messages=[]"}), HasSubstr("another name"));
+  const std::string deep(200, '[');
+  EXPECT_THAT(shown("{{ x }}", {"--template-arg", "x=" + deep + std::string(200, ']')}),
+              HasSubstr("within each other"));
+}
+
+TEST_F(Chat, CommandsHaveTheNamesThatOthersGiveThem) {
+  const ChildResult result = chat("/?\nhi\n/clear\n/stats\n/bye\nnever read\n");
+  expect_success(result);
+  EXPECT_EQ(result.out, "한글\n");
+  EXPECT_THAT(result.err, HasSubstr("(also /reset)"));
+  EXPECT_THAT(result.err, HasSubstr("0 messages"));
+  EXPECT_THAT(chat("/\n").err, HasSubstr("/: expected a command that /help shows"));
+  expect_replies("exit\nquit\n", "한글\n한글\n");  // in a script these are words like others
+}
+
+TEST_F(Chat, ASessionThatCannotBeKeptIsRefusedFirst) {
+  const std::string nowhere = directory_.path() + "/no/such/folder/session";
+  expect_error_with(chat("x\n", {"--session", nowhere}),
+                    {nowhere, "expected a folder that can be written to"});
+  expect_error_with(chat("x\n", {"--session", directory_.path()}), {"expected a file, found a folder"});
 }
 
 TEST_F(Chat, ColourIsForTerminalsOnly) {

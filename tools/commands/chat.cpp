@@ -1,17 +1,20 @@
 // llamajit chat: talk with a model.
 #include "tools/commands/chat.h"
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <stdexcept>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include "runtime/chat/conversation.h"
 #include "tools/commands/chat_loop.h"
+#include "tools/commands/chat_template_options.h"
 #include "tools/common/bundled_models.h"
 #include "tools/common/model_input.h"
 #include "tools/common/tune_cache.h"
@@ -30,20 +33,6 @@ bool wants_color(const ChatOptions& options) {
   const char* const term = std::getenv("TERM");
   const bool able = is_terminal() && term != nullptr && std::string_view(term) != "dumb";
   return able && !options.no_color && (options.color || no_color == nullptr || *no_color == '\0');
-}
-
-ChatTemplate chosen_template(const ChatOptions& options, const ModelAndTokenizer& opened) {
-  if (!options.chat_template) {
-    if (!opened.chat_template) return ChatTemplate(guess_template(*opened.tokenizer));
-    return {*opened.chat_template, options.request.model + ": tokenizer.chat_template"};
-  }
-  const std::string& name = *options.chat_template;
-  if (const NamedTemplate* named = find_named_template(name)) return ChatTemplate(*named);
-  if (std::filesystem::exists(name)) return {read_file(name), name};
-  std::vector<std::string_view> names;
-  for (const NamedTemplate& named : named_templates()) names.push_back(named.name);
-  throw std::invalid_argument(
-      fmt::format("--template: expected a file or one of {}, found '{}'", fmt::join(names, ", "), name));
 }
 
 ConversationOptions conversation_options(const ChatOptions& options, const Signals& signals) {
@@ -65,14 +54,53 @@ std::optional<std::string> first_question(const ChatOptions& options) {
   return text;
 }
 
+// A conversation that could not be kept is told of before it begins.
+void check_session(const std::string& path) {
+  namespace fs = std::filesystem;
+  if (fs::is_directory(path))
+    throw std::runtime_error(fmt::format("{}: expected a file, found a folder", path));
+  const fs::path folder = fs::absolute(path).parent_path();
+  if (access(folder.c_str(), W_OK | X_OK) != 0) {
+    throw std::runtime_error(fmt::format("{}: expected a folder that can be written to: {}: {}", path,
+                                         folder.string(), std::strerror(errno)));
+  }
+}
+
+// What the model would be given for the first question, byte for byte.
+int show_prompt(const ChatOptions& options, const ChatTemplate& chat_template, const Tokenizer& tokenizer) {
+  std::vector<Message> messages;
+  if (!options.system.empty()) messages.push_back({"system", options.system});
+  const auto question = first_question(options);
+  messages.push_back({"user", question ? *question : read_standard_input()});
+  write_out(render_chat(chat_template, messages, tokenizer));
+  return kOk;
+}
+
+// Also where the template can't write a conversation like this: then the first question will say so.
+void warn_of_template(const ChatOptions& options, const ChatTemplate& chat_template,
+                      const Tokenizer& tokenizer) {
+  std::vector<Message> before;
+  if (!options.system.empty()) before.push_back({"system", options.system});
+  try {
+    if (shows_questions(chat_template, before, tokenizer)) return;
+  } catch (const std::runtime_error&) {
+    return;
+  }
+  spdlog::warn(
+      "{}: the template does not write the question, so that the model will not see it; --template takes "
+      "another one",
+      chat_template.name());
+}
+
 int converse(const ChatOptions& options, Conversation& conversation, const SessionModel& model,
              Signals& signals) {
-  ChatLoop loop(conversation, model, signals, {is_terminal(), wants_color(options)});
+  ChatLoop loop(conversation, model, signals, {is_terminal(), wants_color(options), options.context_shift});
   if (options.session) {
     if (std::filesystem::exists(*options.session)) loop.load(*options.session);
     loop.keep_session(*options.session);
   }
   const auto question = first_question(options);
+  if (is_terminal() && !options.single_turn) loop.greet(options.request.model);
   if (options.single_turn) {
     if (question) return loop.say(*question);
     return loop.say(read_standard_input());
@@ -81,7 +109,8 @@ int converse(const ChatOptions& options, Conversation& conversation, const Sessi
     const int code = loop.say(*question);
     if (code != kOk && !is_terminal()) return code;
   }
-  const auto input = is_terminal() ? edit_lines(signals, wants_color(options)) : read_lines(signals);
+  const auto input = is_terminal() ? edit_lines(signals, wants_color(options), ChatLoop::command_names())
+                                   : read_lines(signals);
   return loop.run(*input);
 }
 
@@ -92,11 +121,14 @@ int chat(ChatOptions& options) {
   finish_generation_options(request, options.seed);
   request.model = named_or_bundled(request.model);
   const jit::IsaChoice choice = jit::choose_isa(request.isa);
+  if (options.session) check_session(*options.session);
   Engine* engine_for_sampler = nullptr;
   Sampler sampler(request.sampler,
                   [&](std::span<float> x, float scale) { engine_for_sampler->softmax(x, scale); });
   const auto opened = open_model_and_tokenizer(request.model, request.tokenizer);
   ChatTemplate chat_template = chosen_template(options, opened);
+  if (options.show_prompt) return show_prompt(options, chat_template, *opened.tokenizer);
+  warn_of_template(options, chat_template, *opened.tokenizer);
   const SessionModel model = describe_for_session(opened.model, opened.tokenizer->vocab(), chat_template);
   Engine engine(opened.model, engine_options(request, choice));
   engine_for_sampler = &engine;
@@ -121,9 +153,19 @@ void add_chat(CLI::App& app, Command& command) {
   auto* prompt = sub->add_option("-p,--prompt", o->prompt, "The first question");
   sub->add_option("-f,--file", o->prompt_file, "Read the first question from a file")->excludes(prompt);
   sub->add_option("--system", o->system, "The system message: what the model is told before the questions");
-  sub->add_option("--template", o->chat_template,
-                  "How messages are written: a name (alpaca, koalpaca, koalpaca-polyglot, llama2, llama3, "
-                  "chatml, mistral, gemma, phi3, zephyr) or a file in Jinja; default: the model's own");
+  auto* named = sub->add_option(
+      "--template,--chat-template", o->chat_template,
+      "How messages are written: a name (alpaca, koalpaca, koalpaca-polyglot, llama2, llama3, "
+      "chatml, mistral, gemma, phi3, zephyr), a file in Jinja, or Jinja itself; default: the model's own");
+  sub->add_option("--chat-template-file", o->chat_template_file, "The same, from a file in Jinja")
+      ->excludes(named);
+  sub->add_option("--tools", o->tools, "A JSON file with the list of tools that the template is to describe");
+  sub->add_option("--template-arg,--template_arg", o->template_arguments,
+                  "NAME=VALUE, a variable for the template (enable_thinking=false); the value is JSON, else "
+                  "text. May be given more than once")
+      ->allow_extra_args(false);
+  sub->add_flag("--show-prompt", o->show_prompt,
+                "Write what the model would be given for the first question to standard output, and end");
   sub->add_flag("--single-turn,--single_turn", o->single_turn, "One question, one reply");
   sub->add_option("-n,--n-predict,--n_predict", r.generation.max_tokens,
                   "Tokens of a reply at most; default: to the context's end");

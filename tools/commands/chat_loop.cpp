@@ -25,21 +25,37 @@ ChatLoop::ChatLoop(Conversation& conversation, const SessionModel& model, Signal
 
 std::span<const ChatLoop::Command> ChatLoop::commands() {
   static constexpr std::array<Command, 7> kCommands = {{
-      {"help", "", "what there is to type", &ChatLoop::help},
-      {"reset", "", "forget the conversation, but not the system message", &ChatLoop::reset},
-      {"system", "TEXT", "begin anew with this system message; without a text, with none", &ChatLoop::system},
-      {"save", "FILE", "save the conversation", &ChatLoop::save},
-      {"load", "FILE", "go on with a saved conversation", &ChatLoop::load_command},
-      {"stats", "", "tokens and their rates", &ChatLoop::stats},
-      {"quit", "", "leave, as the end of input (Ctrl-D) does", &ChatLoop::quit},
+      {"help", "?", "", "what there is to type", &ChatLoop::help},
+      {"clear", "reset", "", "forget the conversation, but not the system message", &ChatLoop::reset},
+      {"system", "", "TEXT", "begin anew with this system message; without a text, with none",
+       &ChatLoop::system},
+      {"save", "", "FILE", "save the conversation", &ChatLoop::save},
+      {"load", "", "FILE", "go on with a saved conversation", &ChatLoop::load_command},
+      {"stats", "", "", "tokens and their rates", &ChatLoop::stats},
+      {"bye", "quit", "", "leave, as the end of input (Ctrl-D) does", &ChatLoop::quit},
   }};
   return kCommands;
 }
 
-// Beside the conversation: standard output carries the replies alone.
+std::vector<std::string> ChatLoop::command_names() {
+  std::vector<std::string> names;
+  for (const Command& command : commands()) {
+    for (const std::string_view name : {command.name, command.other_name}) {
+      if (!name.empty()) names.push_back(fmt::format("/{}", name));
+    }
+  }
+  return names;
+}
+
+void ChatLoop::greet(const std::string& model) const {
+  note(fmt::format("{}: /help lists what there is to type; /bye or Ctrl-D leaves", escaped(model)));
+}
+
+// In a terminal it is part of what is seen there, wherever standard error goes. In a script, standard output
+// carries the replies alone.
 void ChatLoop::note(std::string_view text) const {
-  if (style_.color) {
-    fmt::print(stderr, "\x1B[2m{}\x1B[0m\n", text);
+  if (style_.terminal) {
+    write_out(style_.color ? fmt::format("\x1B[2m{}\x1B[0m\n", text) : fmt::format("{}\n", text));
   } else {
     fmt::print(stderr, "{}\n", text);
   }
@@ -57,15 +73,24 @@ void ChatLoop::save_session() const {
 int ChatLoop::say(const std::string& question) {
   signals_.take_interrupt();
   std::string said;
-  last_ = conversation_.say(question, [&](std::string_view text) {
-    said.assign(text);
-    write_out(text);
-  });
+  try {
+    last_ = conversation_.say(question, [&](std::string_view text) {
+      said.assign(text);
+      write_out(text);
+    });
+  } catch (const ContextFull& error) {
+    throw ContextFull(fmt::format("{}; {}", error.what(), advice()));
+  }
   if (!said.ends_with('\n')) write_out("\n");
   save_session();
   report(*last_);
   interrupted_ = signals_.take_interrupt() || last_->reason == StopReason::cancelled;
   return interrupted_ ? kInterrupted : kOk;
+}
+
+std::string ChatLoop::advice() const {
+  if (style_.shift) return "ask less at a time, or give a longer context with -c";
+  return "/clear begins anew, --context-shift would forget the oldest messages, -c gives a longer context";
 }
 
 void ChatLoop::report(const Reply& reply) const {
@@ -74,7 +99,9 @@ void ChatLoop::report(const Reply& reply) const {
                      reply.forgotten_messages));
   }
   if (reply.reason == StopReason::context_end) {
-    note("(the context is full; /reset begins anew, --context-shift would forget the oldest messages)");
+    note(style_.shift
+             ? "(the reply filled the context by itself; -n limits a reply, -c asks for a longer context)"
+             : fmt::format("(the context is full; {})", advice()));
   }
   if (reply.reason == StopReason::max_tokens) note("(the reply reached the token limit, -n)");
 }
@@ -99,7 +126,7 @@ std::optional<InputLine> ChatLoop::read_message(ChatInput& input) {
 int ChatLoop::run(ChatInput& input) {
   for (;;) {
     const auto message = read_message(input);
-    if (!message) return kOk;
+    if (!message) return refused_ && !style_.terminal ? kFailure : kOk;
     if (message->kind == InputLine::Kind::interrupt) {
       if (interrupted_ || !style_.terminal) return kInterrupted;
       interrupted_ = true;
@@ -113,12 +140,17 @@ int ChatLoop::run(ChatInput& input) {
   }
 }
 
-// An error in one message is told, and the chat goes on; an error in a script ends it.
+// An error in one message is told, and the chat goes on; an error in a script ends it, unless it is only that
+// there is no room for the message.
 ChatLoop::Next ChatLoop::take(const std::string& message) {
   if (message.empty()) return Next::go_on;
+  if (style_.terminal && (message == "exit" || message == "quit")) return Next::leave;
   try {
     if (message[0] == '/' && !message.starts_with("//")) return command(message);
     say(message[0] == '/' ? message.substr(1) : message);
+  } catch (const ContextFull& error) {
+    refused_ = true;
+    note(error.what());
   } catch (const std::runtime_error& error) {
     if (!style_.terminal) throw;
     note(error.what());
@@ -132,7 +164,9 @@ ChatLoop::Next ChatLoop::command(std::string_view line) {
   const std::string_view name = line.substr(0, end);
   std::string_view argument = line.substr(end);
   argument.remove_prefix(std::min(argument.find_first_not_of(" \n"), argument.size()));
-  const auto found = std::ranges::find(commands(), name, &Command::name);
+  const auto found = std::ranges::find_if(commands(), [&](const Command& c) {
+    return !name.empty() && (c.name == name || c.other_name == name);
+  });
   if (found == commands().end()) {
     throw std::runtime_error(fmt::format(
         "/{}: expected a command that /help shows, or // for a message that begins with /", escaped(name)));
@@ -146,7 +180,10 @@ ChatLoop::Next ChatLoop::command(std::string_view line) {
 
 ChatLoop::Next ChatLoop::help(const std::string&) {
   for (const Command& command : commands()) {
-    note(fmt::format("{:<14} {}", fmt::format("/{} {}", command.name, command.argument), command.what));
+    note(fmt::format("{:<14} {}", fmt::format("/{} {}", command.name, command.argument),
+                     command.other_name.empty()
+                         ? std::string(command.what)
+                         : fmt::format("{} (also /{})", command.what, command.other_name)));
   }
   note("\\ at the end of a line goes on with the next; // begins a message with /");
   return Next::go_on;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/chat/conversation.h"
 #include "runtime/chat/session_file.h"
@@ -15,6 +16,7 @@ namespace llamajit::cli {
 struct ChatStyle {
   bool terminal = false;  // somebody is watching
   bool color = false;
+  bool shift = false;  // the oldest messages are forgotten when the context is full
 };
 
 class ChatLoop {
@@ -25,6 +27,11 @@ class ChatLoop {
   void keep_session(const std::string& path) { session_ = path; }
   void load(const std::string& path);
 
+  // What can be typed as a command, '/' included.
+  static std::vector<std::string> command_names();
+  // One line: with whom one talks, and how to leave.
+  void greet(const std::string& model) const;
+
   // One question and its reply. Returns the exit code.
   int say(const std::string& question);
   // Until the input ends, or is left. Returns the exit code.
@@ -34,6 +41,7 @@ class ChatLoop {
   enum class Next { go_on, leave };
   struct Command {
     std::string_view name;
+    std::string_view other_name;  // means the same
     std::string_view argument;
     std::string_view what;
     Next (ChatLoop::*run)(const std::string& argument);
@@ -53,6 +61,7 @@ class ChatLoop {
   void save_session() const;
   void note(std::string_view text) const;
   void report(const Reply& reply) const;
+  std::string advice() const;
 
   Conversation& conversation_;
   const SessionModel& model_;
@@ -60,6 +69,7 @@ class ChatLoop {
   ChatStyle style_;
   std::optional<std::string> session_;
   std::optional<Reply> last_;
+  bool refused_ = false;      // a message did not fit into the context
   bool interrupted_ = false;  // the last thing that happened was Ctrl-C
 };
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tools/common/signals.h"
 
@@ -33,7 +34,9 @@ class ChatInput {
 // Standard input that is no terminal: lines and nothing else.
 std::unique_ptr<ChatInput> read_lines(Signals& signals);
 // Standard input and output that are a terminal: lines are edited and remembered.
-std::unique_ptr<ChatInput> edit_lines(Signals& signals, bool color);
+// Tab completes those words at a line's
+// beginning that begin with '/'.
+std::unique_ptr<ChatInput> edit_lines(Signals& signals, bool color, std::vector<std::string> words);
 
 // Bytes as they come, with signals between them.
 class InputBytes {

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <histedit.h>
 #include <langinfo.h>
 #include <sys/ioctl.h>
@@ -26,7 +27,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kHistorySize = 1000;           // lines
-constexpr std::size_t kLongestInLine = 200;  // bytes of a paste that is put into the line
+constexpr std::size_t kLongestInLine = 400;  // bytes of a paste that is put into the line
 constexpr std::string_view kPasteBegin = "\x1B[200~";
 constexpr std::string_view kPasteEnd = "\x1B[201~";
 constexpr int kPromptWidth = 2;
@@ -67,6 +68,30 @@ std::string with_newlines(std::string_view pasted) {
     }
   }
   return text;
+}
+
+// A newline inside of a line that is edited: a text of several lines is edited so.
+constexpr std::string_view kNewlineSign = "\u23CE";
+
+// A pasted text as part of a line; nothing where it can't be: a text that is long or has other keys in it. The newline
+// at its end is not part of it, as Enter is to send it.
+std::string as_line(std::string_view text) {
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  const auto is_key = [](char c) { return static_cast<unsigned char>(c) < 0x20 && c != '\n'; };
+  if (text.size() > kLongestInLine || std::ranges::any_of(text, is_key) ||
+      text.find(kNewlineSign) != text.npos) {
+    return {};
+  }
+  std::string line;
+  for (const char c : text) line += c == '\n' ? kNewlineSign : std::string_view(&c, 1);
+  return line;
+}
+
+std::string with_newlines_for_signs(std::string line) {
+  for (std::size_t at = 0; (at = line.find(kNewlineSign, at)) != std::string::npos;) {
+    line.replace(at, kNewlineSign.size(), "\n");
+  }
+  return line;
 }
 
 class LineHistory {
@@ -127,14 +152,18 @@ termios quiet(termios state) {
 
 class LineEditor : public ChatInput {
  public:
-  LineEditor(Signals& signals, bool color)
-      : bytes_(STDIN_FILENO, signals), prompt_(color ? L"\1\x1B[1;32m\1>\1\x1B[0m\1 " : L"> ") {
+  LineEditor(Signals& signals, bool color, std::vector<std::string> words)
+      : bytes_(STDIN_FILENO, signals),
+        words_(std::move(words)),
+        prompt_(color ? L"\1\x1B[1;32m\1>\1\x1B[0m\1 " : L"> ") {
     el_wset(edit_, EL_CLIENTDATA, this);
     el_wset(edit_, EL_EDITOR, L"emacs");
     el_wset(edit_, EL_GETCFN, next_character);
     el_wset(edit_, EL_PROMPT_ESC, prompt_of, L'\1');
     el_wset(edit_, EL_HIST, history_w, history_.get());
     el_wset(edit_, EL_BIND, L"^R", L"em-inc-search-prev", nullptr);
+    el_wset(edit_, EL_ADDFN, L"complete-word", L"Complete a command", complete);
+    el_wset(edit_, EL_BIND, L"^I", L"complete-word", nullptr);
     el_source(edit_, nullptr);  // the user's own ~/.editrc
     tcsetattr(STDIN_FILENO, TCSADRAIN, &quiet_);
   }
@@ -154,7 +183,7 @@ class LineEditor : public ChatInput {
       if (!pasted_) return {kind, std::move(text)};
       // A pasted text belongs to the message as it is; the line goes on behind it.
       const auto lines = std::ranges::count(*pasted_, '\n') + (pasted_->ends_with('\n') ? 0 : 1);
-      write_out(fmt::format("[{} lines pasted]\n", lines));
+      write_out(fmt::format("[{} {} pasted]\n", lines, lines == 1 ? "line" : "lines"));
       text += *pasted_;
       pasted_.reset();
       continues_ = true;
@@ -178,7 +207,9 @@ class LineEditor : public ChatInput {
     std::wstring_view typed(line, static_cast<std::size_t>(length));
     if (typed.ends_with(L'\n')) typed.remove_suffix(1);
     if (!typed.empty()) history_.add(std::wstring(typed).c_str());
-    append_utf8(text, typed);
+    std::string line_text;
+    append_utf8(line_text, typed);
+    text += with_newlines_for_signs(std::move(line_text));
     return InputLine::Kind::text;
   }
 
@@ -220,6 +251,32 @@ class LineEditor : public ChatInput {
     }
   }
 
+  // libedit calls this on Tab: as much as all words that begin with the line have in common.
+  static unsigned char complete(EditLine* edit, int) {
+    const LineInfoW* const line = el_wline(edit);
+    std::string typed;
+    append_utf8(typed, {line->buffer, static_cast<std::size_t>(line->cursor - line->buffer)});
+    const bool begins_command = typed.starts_with('/') && line->cursor == line->lastchar;
+    std::vector<std::string> fitting;
+    for (const std::string& word : self(edit).words_) {
+      if (begins_command && word.starts_with(typed)) fitting.push_back(word);
+    }
+    if (fitting.empty()) return CC_ERROR;
+    std::string common = fitting.front();
+    for (const std::string& word : fitting) {
+      const auto [end, other] = std::ranges::mismatch(common, word);
+      common.erase(end, common.end());
+    }
+    if (common.size() > typed.size()) {
+      const std::string rest = common.substr(typed.size());
+      el_winsertstr(edit, std::wstring(rest.begin(), rest.end()).c_str());
+      return CC_REFRESH;
+    }
+    if (fitting.size() == 1) return CC_NORM;
+    write_out(fmt::format("\n{}\n", fmt::join(fitting, "  ")));
+    return CC_REDISPLAY;
+  }
+
   // libedit draws from where the cursor is; the line begins some rows above, as the new width has them.
   void draw_again() {
     const LineInfoW* const line = el_wline(edit_);
@@ -253,8 +310,8 @@ class LineEditor : public ChatInput {
     return n != static_cast<std::size_t>(-1);
   }
 
-  // A long text, or one with newlines or other keys in it, is kept apart: as typed, each character would draw
-  // the line again, and some would do something. A short one becomes part of the line.
+  // A long text, or one with keys in it, is kept apart: as typed, each character would draw the line again, and
+  // some would do something. A short one becomes part of the line, to be edited, with a sign for each newline.
   bool take_paste() {
     if (!begins_paste()) return false;
     bytes_.take(kPasteBegin.size());
@@ -272,13 +329,13 @@ class LineEditor : public ChatInput {
       const InputBytes::Event event = bytes_.wait();
       if (event == InputBytes::Event::end || event == InputBytes::Event::interrupt) break;
     }
-    const bool keys = std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20; });
-    if (keys || text.size() > kLongestInLine) {
+    const std::string line = as_line(with_newlines(text));
+    if (line.empty() && !text.empty()) {
       pasted_ = with_newlines(text);
       bytes_.put_back(rest_);
       return true;
     }
-    bytes_.put_back(text + rest_);
+    bytes_.put_back(line + rest_);
     return false;
   }
 
@@ -292,6 +349,7 @@ class LineEditor : public ChatInput {
   }
 
   InputBytes bytes_;
+  std::vector<std::string> words_;
   std::wstring prompt_;  // libedit prints what is between two \1 with the character behind it
   std::wstring continuation_ = L"\u2026 ";
   LineHistory history_;
@@ -306,9 +364,9 @@ class LineEditor : public ChatInput {
 
 }  // namespace
 
-std::unique_ptr<ChatInput> edit_lines(Signals& signals, bool color) {
+std::unique_ptr<ChatInput> edit_lines(Signals& signals, bool color, std::vector<std::string> words) {
   use_utf8();  // the history is read by it, too
-  return std::make_unique<LineEditor>(signals, color);
+  return std::make_unique<LineEditor>(signals, color, std::move(words));
 }
 
 }  // namespace llamajit::cli

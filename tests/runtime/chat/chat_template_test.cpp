@@ -134,6 +134,23 @@ TEST(HostileTemplates, EndSoon) {
             "text: True");
 }
 
+// What is gone does not count against the limit of what is there, but what it took to make it does.
+TEST(HostileTemplates, ValuesCountWhileTheyAreThere) {
+  const std::string source = "{% for i in range(1000) %}{% set x = 'x' * 1000000 %}{% endfor %}done";
+  EXPECT_EQ(outcome(source, {.bytes = 4 << 20}), "text: done");
+  EXPECT_THAT(outcome(source, {.bytes = 4 << 20, .work = 1 << 28}),
+              HasSubstr("bytes one after another, found more"));
+  EXPECT_THAT(outcome("{% set ns = namespace(s=[]) %}{% for i in range(1000) %}"
+                      "{% set ns.s = ns.s + ['x' * 10000 ~ i] %}{% endfor %}",
+                      {.bytes = 4 << 20}),
+              HasSubstr("bytes together, found more"));
+}
+
+TEST(ChatTemplates, BlankOnesAreNone) {
+  for (const char* blank : {"", " ", "\r\n\t "}) EXPECT_TRUE(is_blank_template(blank));
+  for (const char* source : {"x", " {{ 1 }}"}) EXPECT_FALSE(is_blank_template(source));
+}
+
 TEST(HostileTemplates, ErrorsNameTheLine) {
   EXPECT_EQ(outcome("\n\n{{ messages.x.y }}"),
             "t: line 3: 'x': expected a value with 'y', found an undefined value");
@@ -150,7 +167,7 @@ TEST(HostileTemplates, ErrorsNameTheLine) {
 TEST(HostileTemplates, ErrorsSayWhatWasExpectedAndFound) {
   const std::pair<const char*, const char*> refused[] = {
       {"'a'.split('')", "split: expected a separator, found an empty string"},
-      {"'a'.rsplit()", "rsplit: expected a separator, found none"},
+      {"'a'.rsplit('')", "rsplit: expected a separator, found an empty string"},
       {"'a'.startswith(['a'])", "startswith: expected a string or a tuple of them, found a list"},
       {"'a'.startswith((1,))", "startswith: expected a tuple of strings, found an integer"},
       {"','.join([1])", "join: expected strings, found an integer"},
@@ -166,7 +183,7 @@ TEST(HostileTemplates, ErrorsSayWhatWasExpectedAndFound) {
       {"'abc'['a':]", "slice: expected an integer, found a string"},
       {"1[:2]", "slice: expected a list or a string, found an integer"},
       {"range(1, 2, 0)", "range: expected a step, found 0"},
-      {"{1: 2}", "dictionary: expected a string as the key, found an integer"},
+      {"{[1]: 2}", "dictionary: expected a key that can't change, found a list"},
       {"1 in 'a'", "in: expected a string in a string, found an integer"},
       {"1 in 2", "in: expected a list, a string or a dictionary, found an integer"},
       {"'a' < 1", "comparison: expected two numbers, strings or lists, found a string and an integer"},
@@ -174,7 +191,7 @@ TEST(HostileTemplates, ErrorsSayWhatWasExpectedAndFound) {
       {"[1] | tojson(separators=(1, 2))", "tojson: expected two strings as 'separators', found a list"},
       {"strftime_now('x' * 201)", "strftime_now: expected a format of at most 200 bytes, found 201"},
       {"strftime_now()", "strftime_now: expected an argument 'format', found none"},
-      {"dict(1)", "dict: expected a dictionary, found an integer"},
+      {"dict(1)", "dict: expected a dictionary or pairs, found an integer"},
   };
   for (const auto& [expression, error] : refused) {
     EXPECT_EQ(outcome(fmt::format("{{{{ {} }}}}", expression)), fmt::format("t: line 1: {}", error));

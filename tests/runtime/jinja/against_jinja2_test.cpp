@@ -1,5 +1,6 @@
 // Our templates held against Jinja itself (python3-jinja2): the formats of known models, and expressions of
 // every kind, one template a line.
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -105,6 +106,7 @@ std::vector<Json> conversations() {
       all.push_back({{"messages", messages},
                      {"bos_token", "<s>"},
                      {"eos_token", "</s>"},
+                     {"tools", nullptr},
                      {"add_generation_prompt", prompt}});
       if (messages.size() < 3) continue;
       all.push_back(all.back());
@@ -115,17 +117,32 @@ std::vector<Json> conversations() {
   return all;
 }
 
-TEST(AgainstJinja2, TheFormatsOfKnownModels) {
-  Json tests = Json::array();
-  for (const auto& file : std::filesystem::directory_iterator(kGolden + "/templates")) {
+// Each template of the folder with each conversation.
+void expect_conversations_as_jinja(const std::string& folder) {
+  int templates = 0;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    if (file.path().extension() != ".jinja") continue;
+    Json tests = Json::array();
     for (const Json& variables : conversations()) {
       tests.push_back({{"name", file.path().filename().string() + " " + variables.dump()},
                        {"template", content_of(file.path())},
                        {"variables", variables}});
     }
+    expect_as_jinja(tests);
+    ++templates;
   }
-  ASSERT_FALSE(tests.empty());
-  expect_as_jinja(tests);
+  ASSERT_GT(templates, 0) << folder << ": expected files *.jinja";
+}
+
+TEST(AgainstJinja2, TheFormatsOfKnownModels) {
+  expect_conversations_as_jinja(kGolden + "/templates");
+}
+
+// Of a folder outside of the project, where there is one: tools/dev/compare-templates names it.
+TEST(AgainstJinja2, TemplatesOfAnotherFolder) {
+  const char* const folder = std::getenv("LLAMAJIT_TEMPLATES");
+  if (folder == nullptr) GTEST_SKIP() << "LLAMAJIT_TEMPLATES names no folder of templates";
+  expect_conversations_as_jinja(folder);
 }
 
 TEST(AgainstJinja2, ExpressionsOfEveryKind) {
@@ -137,6 +154,19 @@ TEST(AgainstJinja2, ExpressionsOfEveryKind) {
   }
   ASSERT_GT(tests.size(), 50U);
   expect_as_jinja(tests);
+}
+
+// Long conversations: values that are gone do not count against the limit.
+TEST(AgainstJinja2, FourHundredTurnsPutTogetherBitByBit) {
+  Json messages = Json::array();
+  for (int i = 0; i < 400; ++i) {
+    messages.push_back(message(i % 2 == 0 ? "user" : "assistant", std::string(2000, 'x').c_str()));
+  }
+  expect_as_jinja(
+      Json::array({{{"template",
+                     "{% set ns = namespace(t='') %}{% for m in messages %}"
+                     "{% set ns.t = ns.t + m.role + ': ' + m.content + '<sep>' %}{% endfor %}{{ ns.t }}"},
+                    {"variables", {{"messages", messages}}}}}));
 }
 
 // Each tag with each sign, at the beginning of a line, indented, and behind text.
