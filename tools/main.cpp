@@ -7,21 +7,17 @@
 #include <stdexcept>
 
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include "jit/base/isa.h"
 #include "tools/common/cli.h"
+#include "tools/common/log.h"
+#include "tools/program.h"
+#include "tools/usage/arguments.h"
+#include "tools/usage/help.h"
 
 namespace llamajit::cli {
 namespace {
-
-void log_to_standard_error() {
-  auto logger =
-      std::make_shared<spdlog::logger>("llamajit", std::make_shared<spdlog::sinks::stderr_sink_st>());
-  logger->set_pattern("%n: %v");
-  spdlog::set_default_logger(std::move(logger));
-}
 
 int print_version() {
   const jit::IsaChoice choice = jit::choose_isa(std::nullopt);
@@ -30,44 +26,51 @@ int print_version() {
   return kOk;
 }
 
-int parse_and_run(int argc, char** argv) {
-  CLI::App app("llamajit: text from Llama-family checkpoints through machine code generated for them.",
-               "llamajit");
-  app.footer(
-      "With no arguments, in a folder with model.bin and tokenizer.bin, the prompt is a line of standard "
-      "input.");
+int usage_error(std::string_view what, const std::string& command) {
+  spdlog::error("{} (see llamajit{}{} --help)", what, command.empty() ? "" : " ", command);
+  return kUsage;
+}
+
+int print_help(const CLI::App& app, const std::string& command) {
+  const ProgramPage page = program_page(app);
+  const auto found = std::ranges::find(page.commands, command, &CommandPage::name);
+  write_out(found == page.commands.end() ? program_help(page) : command_help(page, *found));
+  return kOk;
+}
+
+// The command that was typed, for messages before it is parsed.
+std::string command_of(const CLI::App& app, const std::vector<std::string>& words) {
+  try {
+    const std::vector<std::string> all = with_command(app, words);
+    return all.empty() || all.front().starts_with('-') ? "" : all.front();
+  } catch (const UsageError&) {
+    return {};
+  }
+}
+
+int parse_and_run(const std::vector<std::string>& words) {
+  CLI::App app;
   Command command;
   bool version = false;
-  app.add_flag("--version", version, "Print the version, and the instruction tier that would be used");
-  app.require_subcommand(0, 1);
-  add_run(app, command);
-  add_chat(app, command);
-  add_tokenize(app, command);
-  add_inspect(app, command);
-  add_models(app, command);
-  add_kernels(app, command);
-  add_report(app, command);
-  add_bench(app, command);
-  add_verify(app, command);
-  add_perplexity(app, command);
-  add_quantize(app, command);
-  add_lesson(app, command);
-  add_convert(app, command);
+  build_program(app, command, version);
+  std::string name;
   try {
-    std::vector<std::string> arguments = lesson_arguments({argv + std::min(argc, 1), argv + argc});
-    std::ranges::reverse(arguments);  // CLI11 takes them from the back
-    app.parse(std::move(arguments));
+    name = command_of(app, words);
+    Arguments arguments = read_arguments(app, words);
+    std::ranges::reverse(arguments.words);  // CLI11 takes them from the back
+    app.parse(std::move(arguments.words));
+    for (const std::string& notice : arguments.notices) spdlog::info("{}", notice);
+    if (version) return print_version();
+    if (command) return command();
   } catch (const CLI::CallForHelp&) {
-    write_out(app.help());
-    return kOk;
+    return print_help(app, name);
   } catch (const CLI::ParseError& error) {
-    spdlog::error("{} (see llamajit --help)", error.what());
-    return kUsage;
+    return usage_error(error.what(), name);
+  } catch (const std::invalid_argument& error) {
+    return usage_error(error.what(), name);
   }
-  if (version) return print_version();
-  if (command) return command();
-  if (argc == 1 && bare_run_files_exist()) return bare_run();
-  std::cerr << app.help();
+  if (words.empty() && bare_run_files_exist()) return bare_run();
+  std::cerr << program_help(program_page(app));
   return kUsage;
 }
 
@@ -81,10 +84,7 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // nor is a file that a limit cuts off
   log_to_standard_error();
   try {
-    return parse_and_run(argc, argv);
-  } catch (const std::invalid_argument& error) {
-    spdlog::error("{}", error.what());
-    return kUsage;
+    return parse_and_run(lesson_arguments({argv + std::min(argc, 1), argv + argc}));
   } catch (const std::bad_alloc&) {
     spdlog::error("out of memory");
   } catch (const std::exception& error) {

@@ -65,9 +65,9 @@ std::string_view to_string(Tier tier) {
 Tier tier_named(std::string_view name, std::string_view asked_by) {
   const auto* found = std::ranges::find(kTiers, name, &TierRow::name);
   if (found != std::end(kTiers)) return found->tier;
-  throw std::runtime_error(fmt::format("{}: expected one of {}, found '{}'", asked_by,
-                                       fmt::join(names({std::begin(kAllTiers), std::end(kAllTiers)}), ", "),
-                                       name));
+  throw std::invalid_argument(
+      fmt::format("{}: expected one of {}, found '{}'", asked_by,
+                  fmt::join(names({std::begin(kAllTiers), std::end(kAllTiers)}), ", "), name));
 }
 
 std::vector<Tier> host_tiers() {

@@ -33,7 +33,7 @@ struct Isa {
   bool has_bf16_dot() const { return tier == Tier::avx512bf16; }
 };
 
-// The tier of that name, whether the host has it or not. Throws std::runtime_error that says who asked.
+// The tier of that name, whether the host has it or not. Throws std::invalid_argument that says who asked.
 Tier tier_named(std::string_view name, std::string_view asked_by);
 
 // Every tier that this CPU and operating system can run, lowest first; the last one is the best.
@@ -48,7 +48,7 @@ struct IsaChoice {
 };
 
 // The tier to use: the one named, else the one in LLAMAJIT_ISA, else the host's best. Throws
-// std::runtime_error for a name that is no tier and for a tier that the host lacks.
+// std::invalid_argument for a name that is no tier, std::runtime_error for a tier that the host lacks.
 IsaChoice choose_isa(const std::optional<std::string>& name);
 
 }  // namespace llamajit::jit

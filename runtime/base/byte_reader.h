@@ -41,6 +41,7 @@ class ByteReader {
  public:
   ByteReader(std::string_view file, std::span<const std::byte> bytes) : file_(file), bytes_(bytes) {}
 
+  std::span<const std::byte> bytes() const { return bytes_; }
   std::uint64_t size() const { return bytes_.size(); }
   std::uint64_t position() const { return position_; }
   std::uint64_t remaining() const { return size() - position_; }

@@ -63,6 +63,7 @@ ConversionSource open_gguf_conversion(const std::string& path) {
                               tensor.data});
   }
   source.outline = outline_of(*file);
+  source.has_tokenizer = file->find("tokenizer.ggml.tokens") != nullptr;
   source.add_keys = [file](GgufWriter& writer) {
     for (const GgufEntry& entry : file->metadata()) {
       if (!is_about_the_file(entry.key)) writer.add(entry);

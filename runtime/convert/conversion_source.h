@@ -46,6 +46,7 @@ struct ConversionSource {
   ModelOutline outline;
   // The quantisation type (quantization_type.h) in which all matrices lose least; empty for GGUF files.
   std::string_view own_type;
+  bool has_tokenizer = false;
   std::function<void(GgufWriter&)> add_keys;  // all but those of the format
   // Throws std::runtime_error if a file shrank meanwhile.
   std::function<void()> check_intact;

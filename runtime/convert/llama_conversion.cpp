@@ -146,6 +146,7 @@ ConversionSource open_llama_conversion(const std::string& path,
   ConversionSource source;
   for (const MappedFile& part : model->parts) source.paths.push_back(part.path());
   source.outline = {c.n_layers, c.n_heads / c.n_kv_heads, !c.shared_classifier};
+  source.has_tokenizer = vocab != nullptr;
   source.own_type = own_type(model->embedding.format);
   source.tensors.push_back(converted("token_embd.weight", model->embedding));
   for (std::size_t i = 0; i < model->layers.size(); ++i) add_layer(model->layers[i], i, source.tensors);

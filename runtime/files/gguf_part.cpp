@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/byte_reader.h"
+#include "runtime/files/foreign_file.h"
 #include "runtime/files/gguf.h"
 #include "tokenizer/utf8.h"
 
@@ -108,7 +109,9 @@ class PartReader {
  private:
   void read_version() {
     if (const std::uint32_t magic = reader_.u32("magic"); magic != kMagic) {
-      reader_.fail("magic", fmt::format("{:#010x} (GGUF)", kMagic), fmt::format("{:#010x}", magic));
+      const auto foreign = describe_foreign_file(reader_.bytes(), WantedFile::model);
+      reader_.fail("magic", fmt::format("{:#010x} (GGUF)", kMagic),
+                   foreign.value_or(fmt::format("{:#010x}", magic)));
     }
     part_.version = reader_.u32("version");
     if (part_.version == 2 || part_.version == 3) return;

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/byte_reader.h"
+#include "runtime/files/foreign_file.h"
 
 namespace llamajit {
 namespace {
@@ -147,6 +148,9 @@ Header read_versioned_header(ByteReader& reader) {
 
 Header read_header(ByteReader& reader) {
   if (reader.u32("magic") == kMagic) return read_versioned_header(reader);
+  if (const auto foreign = describe_foreign_file(reader.bytes(), WantedFile::model)) {
+    reader.fail("content", "a model (GGUF, llama2.c or ggml's first format)", *foreign);
+  }
   return read_v0_header(reader);
 }
 

@@ -9,6 +9,7 @@
 
 #include "runtime/base/byte_reader.h"
 #include "runtime/base/mapped_file.h"
+#include "runtime/files/foreign_file.h"
 
 namespace llamajit {
 namespace {
@@ -42,8 +43,11 @@ std::vector<Piece> read_pieces(ByteReader& reader, int vocab_size) {
   if (all && reader.remaining() > 0) {
     reader.fail("tokens", fmt::format("at most {}", kMaxTokens), "more");
   }
-  if (!all && pieces.size() < wanted) {
-    reader.fail("tokens", fmt::format("{} (the model's vocabulary)", wanted), fmt::to_string(pieces.size()));
+  // Tokens that the model does not have would be left out, and ids mean other texts than the model learnt.
+  std::size_t found = pieces.size();
+  for (; !all && reader.remaining() > 0; ++found) read_piece(reader, found);
+  if (!all && found != wanted) {
+    reader.fail("tokens", fmt::format("{} (the model's vocabulary)", wanted), fmt::to_string(found));
   }
   if (pieces.size() < kControlPieces) {
     reader.fail("tokens", "at least 3 (unknown, begin and end of text)", fmt::to_string(pieces.size()));
@@ -84,6 +88,9 @@ void mark_special_pieces(std::vector<Piece>& pieces) {
 
 Vocab read_tokenizer_bin(const std::string& path, int vocab_size) {
   const MappedFile file(path);
+  if (const auto foreign = describe_foreign_file(file.bytes(), WantedFile::tokenizer)) {
+    ByteReader(path, file.bytes()).fail("content", "llama2.c's tokenizer.bin", *foreign);
+  }
   ByteReader reader(path, file.bytes());
   std::vector<Piece> pieces = read_pieces(reader, vocab_size);
   file.check_intact();

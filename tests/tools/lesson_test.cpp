@@ -206,10 +206,10 @@ TEST(Lesson, SaysWhatIsWrong) {
   many.insert(many.begin(), "add");
   many.insert(many.end(), {"--", "1"});
   expect_error(lesson(many), 2, {"1 to 1024 numbers in the list a", "found 1025"});
-  expect_error(lesson({"add", "--random", "0"}), 2, {"--random", "1 to 1024", "found 0"});
+  expect_error(lesson({"add", "--random", "0"}), 2, {"--random", "1 to 1024", "found '0'"});
   expect_error(lesson({"add", "1", "--", "2", "--random", "4"}), 2, {"--random", "no numbers"});
-  expect_error(lesson({"add", "--lang", "fr"}), 2, {"--lang", "en or ko", "found 'fr'"});
-  expect_error(lesson({"add", "--isa", "sse9"}), 1, {"--isa", "sse9"});
+  expect_error(lesson({"add", "--lang", "fr"}), 2, {"--lang", "one of en, ko", "found 'fr'"});
+  expect_error(lesson({"add", "--isa", "sse9"}), 2, {"--isa", "sse9"});
   expect_error(lesson({"attention", "1", "--", "2", "3", "--", "2"}), 2, {"list v", "list k, 2", "found 1"});
 }
 

@@ -45,14 +45,14 @@ TEST_F(Perplexity, KlWithItselfIsNothing) {
 }
 
 TEST_F(Perplexity, SaysWhatIsWrong) {
-  expect_error(measure({"--stride", "101"}), 1, {"--stride: expected at most 100"});
+  expect_error(measure({"--stride", "101"}), 2, {"--stride: expected at most 100"});
   expect_error(measure({"--kl-base", directory_.path() + "/none"}), 1, {"none", "No such file"});
   const std::string empty = directory_.write("empty", "");
   expect_error(run_program({"perplexity", model_, "-f", empty}, {}), 1,
                {empty, "expected a text of 2 tokens or more, found 1"});
   expect_error(run_program({"perplexity", model_}, {}), 2, {"--file"});
   const std::string unwritten = directory_.path() + "/unwritten";
-  expect_error(measure({"--save-logits", unwritten, "--stride", "101"}), 1, {"--stride"});
+  expect_error(measure({"--save-logits", unwritten, "--stride", "101"}), 2, {"--stride"});
   EXPECT_FALSE(std::filesystem::exists(unwritten));
 }
 

@@ -23,6 +23,7 @@ int bare_run() {
   request.model = kModel;
   request.tokenizer = kTokenizer;
   request.threads = default_threads();
+  say_what_is_read("the prompt", "Enter");
   std::getline(std::cin, request.prompt);  // an end of input without a newline ends the line too
   return generate_text(request);
 }

@@ -14,9 +14,11 @@
 #include "runtime/files/model_reader.h"
 #include "runtime/measure/kernel_bench.h"
 #include "tools/common/bundled_models.h"
+#include "tools/common/checks.h"
 #include "tools/common/cli.h"
 #include "tools/common/generation.h"
 #include "tools/common/inspection.h"
+#include "tools/common/printable.h"
 #include "tools/common/tune_cache.h"
 
 namespace llamajit::cli {
@@ -159,7 +161,7 @@ std::string as_json(const BenchOptions& options, const Report& report) {
                              {"limit_unit", decode ? "GB/s" : "GOP/s"},
                              {"limit_share", r.limit_share}});
   }
-  return json.dump(2) + "\n";
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string as_table(const BenchOptions& options, const Report& report) {
@@ -167,8 +169,9 @@ std::string as_table(const BenchOptions& options, const Report& report) {
       "{}: tier {}, loaded in {:.1f} ms (packing {:.1f}), {} kernels of {} bytes emitted in {:.2f} ms, peak "
       "memory {:.1f} "
       "MiB\n",
-      options.model, report.tier, report.loaded.load_ms, report.loaded.pack_ms, report.loaded.kernels,
-      report.loaded.code_bytes, report.loaded.emit_ms, static_cast<double>(peak_memory()) / (1 << 20));
+      printable(options.model), report.tier, report.loaded.load_ms, report.loaded.pack_ms,
+      report.loaded.kernels, report.loaded.code_bytes, report.loaded.emit_ms,
+      static_cast<double>(peak_memory()) / (1 << 20));
   out += fmt::format("{:<14} {:>7} {:>5} {:>20} {:>12} {:>16} {:>7}\n", "test", "threads", "batch", "tok/s",
                      "reached", "limit", "share");
   for (const BenchResult& r : report.results) {
@@ -217,7 +220,7 @@ std::string as_json(const BenchOptions& options, jit::Isa isa, const std::vector
                                {"multiply_share", kernel.multiply_share}});
     }
   }
-  return json.dump(2) + "\n";
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 std::string as_table(const BenchOptions& options, jit::Isa isa, const std::vector<KernelBench>& results) {
@@ -258,41 +261,38 @@ int bench(BenchOptions& options) {
 void add_bench(CLI::App& app, Command& command) {
   auto o = std::make_shared<BenchOptions>();
   CLI::App* sub = app.add_subcommand("bench", "Measure prefill and decode, beside the machine's limits");
-  CLI::Option* const model =
-      sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint; default: the bundled one");
+  CLI::Option* const model = add_model(*sub, o->model, kModelText);
   CLI::Option* const kernel =
       sub->add_option("--kernel", o->kernel,
                       "FORMAT:ROWSxCOLS[:TOKENS]: instead of a model, its kernels of one matrix alone, on "
                       "random weights; of several tokens, matvec and matmul")
+          ->type_name("SHAPE")
           ->excludes(model);
   sub->add_option("--weights-mib", o->weights_mib,
                   "With --kernel: MiB that its matrices, multiplied in turns, take together")
-      ->check(CLI::Range(1, 1 << 20))
+      ->transform(whole_number(1, 1 << 20))
       ->needs(kernel)
       ->capture_default_str();
-  sub->add_option("-p,--n-prompt", o->prefill, "Tokens of a prefill run, as in 128,512; 0: none")
-      ->delimiter(',')
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  sub->add_option("-n,--n-gen", o->decode, "Tokens of a decode run, as in 16,64; 0: none")
-      ->delimiter(',')
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  sub->add_option("-d,--n-depth", o->depth, "Positions in the cache before the run, as in 0,1024")
-      ->delimiter(',')
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  sub->add_option("--batch", o->batch, "Sequences that decode together, as in 1,2,4,8")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  sub->add_option("-t,--threads", o->threads, "Numbers of threads, as in 1,2")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 1024));
+  // Lists are one word: what follows it may be a model.
+  const auto add_list = [&](const char* names, std::vector<int>& list, const char* text,
+                            const CLI::Validator& check) {
+    return sub->add_option(names, list, text)
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->transform(check)
+        ->capture_default_str()
+        ->type_name("N,N...");
+  };
+  add_list("-p,--n-prompt", o->prefill, "Tokens of a prefill run, as in 128,512; 0: none", whole_number(0));
+  add_list("-n,--n-gen", o->decode, "Tokens of a decode run, as in 16,64; 0: none", whole_number(0));
+  add_list("-d,--n-depth", o->depth, "Positions in the cache before the run, as in 0,1024", whole_number(0));
+  add_list("--batch", o->batch, "Sequences that decode together, as in 1,2,4,8", whole_number(1, 1024));
+  add_list("-t,--threads", o->threads, "Numbers of threads, as in 1,2; default: as many as CPUs",
+           whole_number(1, 1024));
   sub->add_option("-r,--repetitions", o->repeats, "Runs that count")
-      ->check(CLI::Range(1, 1000))
+      ->transform(whole_number(1, 1000))
       ->capture_default_str();
-  sub->add_option("--isa", o->isa, "Instruction tier; default: the best");
+  add_isa(*sub, o->isa, "Instruction tier; default: the best that this CPU has");
   add_precision(*sub, o->precision);
   add_inspection(*sub, o->inspection);
   add_tune(*sub, o->tune);

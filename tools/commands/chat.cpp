@@ -48,6 +48,7 @@ ConversationOptions conversation_options(const ChatOptions& options, const Signa
 }
 
 std::optional<std::string> first_question(const ChatOptions& options) {
+  if (options.prompt && options.request.escape) return with_escapes(*options.prompt);
   if (options.prompt || !options.prompt_file) return options.prompt;
   std::string text = read_file(*options.prompt_file);
   if (text.ends_with('\n')) text.pop_back();
@@ -103,7 +104,7 @@ int converse(const ChatOptions& options, Conversation& conversation, const Sessi
   if (is_terminal() && !options.single_turn) loop.greet(options.request.model);
   if (options.single_turn) {
     if (question) return loop.say(*question);
-    return loop.say(read_standard_input());
+    return loop.say(read_standard_input("the question"));
   }
   if (question) {
     const int code = loop.say(*question);
@@ -132,6 +133,7 @@ int chat(ChatOptions& options) {
   const SessionModel model = describe_for_session(opened.model, opened.tokenizer->vocab(), chat_template);
   Engine engine(opened.model, engine_options(request, choice));
   engine_for_sampler = &engine;
+  if (request.mlock) lock_memory();
   if (request.tune) tune_and_remember(engine);
   log_loaded(request, opened.model, engine, choice.why);
 
@@ -147,11 +149,11 @@ void add_chat(CLI::App& app, Command& command) {
   TextRequest& r = o->request;
   r.sampler = {.temperature = 0.7F, .top_p = 0.95F, .top_k = 40, .repeat_penalty = 1.1F};
   CLI::App* sub = app.add_subcommand("chat", "Talk with a model");
-  sub->add_option(
-      "-m,--model,MODEL", r.model,
-      "A GGUF file (the first part of a split one), or a llama2.c checkpoint; default: the bundled one");
+  add_model(*sub, r.model, kModelText);
   auto* prompt = sub->add_option("-p,--prompt", o->prompt, "The first question");
-  sub->add_option("-f,--file", o->prompt_file, "Read the first question from a file")->excludes(prompt);
+  sub->add_option("-f,--file", o->prompt_file, "Read the first question from a file")
+      ->type_name("FILE")
+      ->excludes(prompt);
   sub->add_option("--system", o->system, "The system message: what the model is told before the questions");
   auto* named = sub->add_option(
       "--template,--chat-template", o->chat_template,
@@ -167,14 +169,15 @@ void add_chat(CLI::App& app, Command& command) {
   sub->add_flag("--show-prompt", o->show_prompt,
                 "Write what the model would be given for the first question to standard output, and end");
   sub->add_flag("--single-turn,--single_turn", o->single_turn, "One question, one reply");
-  sub->add_option("-n,--n-predict,--n_predict", r.generation.max_tokens,
-                  "Tokens of a reply at most; default: to the context's end");
+  add_token_limit(*sub, r.generation.max_tokens,
+                  "Tokens of a reply at most; -1, and by default: to the context's end");
   sub->add_option("-r,--reverse-prompt,--reverse_prompt", o->reverse_prompts,
                   "Text that ends a reply; may be given more than once")
       ->allow_extra_args(false);
   sub->add_flag("--context-shift,--context_shift", o->context_shift,
                 "When the context is full, forget the oldest messages instead of stopping");
-  sub->add_option("--session", o->session, "Go on with this file's conversation, and keep it there");
+  sub->add_option("--session", o->session, "Go on with this file's conversation, and keep it there")
+      ->type_name("FILE");
   auto* color = sub->add_flag("--color", o->color, "Colour on a terminal, in spite of NO_COLOR");
   sub->add_flag("--no-color,--no_color", o->no_color, "No colour")->excludes(color);
   sub->add_flag("-i,--interactive")->description("What it does anyway");

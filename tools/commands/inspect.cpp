@@ -19,6 +19,7 @@
 #include "tokenizer/utf8.h"
 #include "tools/common/bundled_models.h"
 #include "tools/common/cli.h"
+#include "tools/common/printable.h"
 
 namespace llamajit::cli {
 namespace {
@@ -194,10 +195,10 @@ std::string shape_of(const Report::Row& row) {
 }
 
 std::string as_text(const Report& report) {
-  std::string out = fmt::format("file          {}\nformat        {}\nsize          {} bytes{}\n", report.path,
-                                report.format, report.size,
+  std::string out = fmt::format("file          {}\nformat        {}\nsize          {} bytes{}\n",
+                                printable(report.path), report.format, report.size,
                                 report.parts > 1 ? fmt::format(" in {} parts", report.parts) : "");
-  if (!report.refusal.empty()) out += fmt::format("runs          no: {}\n", report.refusal);
+  if (!report.refusal.empty()) out += fmt::format("runs          no: {}\n", printable(report.refusal));
   std::size_t key_width = 13;
   for (const auto& [key, value] : report.facts.items()) key_width = std::max(key_width, key.size());
   for (const auto& [key, value] : report.facts.items()) {
@@ -231,9 +232,7 @@ int inspect(const InspectOptions& options) {
 void add_inspect(CLI::App& app, Command& command) {
   auto o = std::make_shared<InspectOptions>();
   CLI::App* sub = app.add_subcommand("inspect", "Show a model file's metadata and tensors");
-  sub->add_option("MODEL", o->model,
-                  "A GGUF or legacy ggml file, the first part of a split one, or a llama2.c checkpoint; "
-                  "default: the bundled one");
+  add_model(*sub, o->model, kModelText);
   sub->add_flag("--json", o->json, "Print JSON, with all values in full");
   sub->callback([o, &command] {
     command = [o] {

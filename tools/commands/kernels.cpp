@@ -8,9 +8,11 @@
 #include "jit/inspect/dump.h"
 #include "runtime/files/model_reader.h"
 #include "tools/common/bundled_models.h"
+#include "tools/common/checks.h"
 #include "tools/common/cli.h"
 #include "tools/common/generation.h"
 #include "tools/common/measured_kernels.h"
+#include "tools/common/printable.h"
 #include "tools/common/tune_cache.h"
 
 namespace llamajit::cli {
@@ -51,7 +53,7 @@ std::string microseconds(const MeasuredKernels& report, const jit::KernelInfo& k
 
 std::string as_table(const KernelsOptions& options, const MeasuredKernels& report,
                      const jit::CodeCache& code) {
-  std::string out = fmt::format("{}: tier {}, {} kernels of {} bytes\n", options.model,
+  std::string out = fmt::format("{}: tier {}, {} kernels of {} bytes\n", printable(options.model),
                                 to_string(report.isa.tier), code.kernels().size(), code.code_bytes());
   constexpr auto kColumns = "{:<36} {:<22} {:>7} {:>6} {:>7} {:>9} {:>6} {:>9} {:>7} {:>7}\n";
   out += fmt::format(kColumns, "kernel", "shape", "bytes", "instr.", "vector", "registers", "calls",
@@ -103,7 +105,7 @@ std::string as_json(const KernelsOptions& options, const MeasuredKernels& report
                                {"token", as_json(report.token, *kernel)},
                                {"prompt", as_json(report.prompt, *kernel)}});
   }
-  return json.dump(2) + "\n";
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 void dump(const KernelsOptions& options, const jit::CodeCache& code) {
@@ -136,15 +138,17 @@ int kernels(const KernelsOptions& options) {
 void add_kernels(CLI::App& app, Command& command) {
   auto o = std::make_shared<KernelsOptions>();
   CLI::App* sub = app.add_subcommand("kernels", "Show a model's kernels, or write them to a folder");
-  sub->add_option("MODEL", o->model, "A GGUF file, or a llama2.c checkpoint; default: the bundled one");
-  sub->add_option("--isa", o->isa, "Instruction tier, also one that this CPU lacks; default: the best");
-  sub->add_option("--only", o->only, "Only kernels whose name matches, as in 'matvec*'");
+  add_model(*sub, o->model, kModelText);
+  add_isa(*sub, o->isa, "Instruction tier, also one that this CPU lacks; default: the best");
+  sub->add_option("--only", o->only, "Only kernels whose name matches, as in 'matvec*'")
+      ->type_name("PATTERN");
   sub->add_option(
-      "-o,--out", o->out,
-      "Write manifest.json, kernels.o and for each kernel its bytes (.bin) and listing (.s) to this "
-      "folder, which must be new or empty");
+         "-o,--out", o->out,
+         "Write manifest.json, kernels.o and for each kernel its bytes (.bin) and listing (.s) to this "
+         "folder, which must be new or empty")
+      ->type_name("DIR");
   sub->add_option("-d,--n-depth", o->position, "Position of the token that is measured")
-      ->check(CLI::NonNegativeNumber)
+      ->transform(whole_number(0))
       ->capture_default_str();
   add_precision(*sub, o->precision);
   sub->add_flag("--json", o->json, "Print JSON");

@@ -9,10 +9,12 @@
 #include <fmt/ranges.h>
 
 #include "tools/common/bundled_models.h"
+#include "tools/common/checks.h"
 #include "tools/common/cli.h"
 #include "tools/common/measured_kernels.h"
 #include "tools/lessons/table.h"
 #include "tools/lessons/text.h"
+#include "tools/usage/suggestion.h"
 
 namespace llamajit::cli {
 namespace {
@@ -81,8 +83,9 @@ int lesson(const LessonOptions& options) {
   if (options.name.empty()) return list_lessons(language);
   const std::vector<std::string_view> names = lesson_names();
   if (std::ranges::count(names, options.name) == 0) {
-    throw std::invalid_argument(
-        fmt::format("lesson: expected one of {}, found '{}'", fmt::join(names, ", "), options.name));
+    throw std::invalid_argument(fmt::format("lesson: expected one of {}, found '{}'{}",
+                                            fmt::join(names, ", "), options.name,
+                                            did_you_mean(options.name, {names.begin(), names.end()})));
   }
   if (options.text) {
     write_out(lesson_text(options.name, language));
@@ -116,16 +119,22 @@ void add_lesson(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand(
       "lesson",
       "Generate a small kernel, run it on numbers of yours, and explain it; without NAME, list them");
-  sub->add_option("NAME", o->name, "The lesson");
+  std::vector<std::string> names;
+  for (const std::string_view name : lesson_names()) names.emplace_back(name);
+  sub->add_option("NAME", o->name, "The lesson")->type_name(fmt::format("{}", fmt::join(names, "|")));
   sub->add_option(
       "NUMBERS", o->words,
       "What it is to run on, -- between two lists: dot 2 3 -- 4 5. For the lesson model: a model");
-  sub->add_option("--random", o->random, "That many random numbers in each list");
-  sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin of the model, where it has none inside");
+  sub->add_option("--random", o->random, "That many random numbers in each list")
+      ->transform(whole_number(1, 1024));
+  sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin of the model, where it has none inside")
+      ->type_name("FILE");
   sub->add_option("-p,--prompt", o->prompt, "What the model reads before the token that is followed")
       ->default_str(kPrompt);
-  sub->add_option("--isa", o->isa, "Instruction tier, also one that this CPU lacks; default: the best");
-  sub->add_option("--lang", o->language, "en or ko; default: Korean where LC_ALL or LANG say so");
+  add_isa(*sub, o->isa, "Instruction tier, also one that this CPU lacks; default: the best");
+  choose_from(
+      *sub->add_option("--lang", o->language, "en or ko; default: Korean where LC_ALL or LANG say so"),
+      {"en", "ko"});
   sub->add_flag("--text", o->text, "Print the lesson's whole text, as in docs/lessons/, and run nothing");
   add_inspection(*sub, o->inspection);
   sub->callback([o, &command] { command = [o] { return lesson(*o); }; });

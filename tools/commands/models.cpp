@@ -14,6 +14,7 @@
 #include "tokenizer/utf8.h"
 #include "tools/common/bundled_models.h"
 #include "tools/common/cli.h"
+#include "tools/common/printable.h"
 
 namespace llamajit::cli {
 namespace {
@@ -98,22 +99,28 @@ std::string as_json(const std::vector<FoundModel>& models) {
 std::string as_text(const std::vector<FoundModel>& models) {
   std::string out;
   for (const FoundModel& m : models) {
-    const std::string name = std::filesystem::path(m.path).stem().string();
+    const std::string name = printable(std::filesystem::path(m.path).stem().string());
     if (m.refusal.empty()) {
       out += fmt::format("{}{}\n  {}\n  {:.1f} million parameters, {:.2f} MB, {}, {}\n", name,
                          m.is_default ? " (the default)" : "", m.purpose.empty() ? "?" : m.purpose,
                          static_cast<double>(m.parameters) / 1e6, static_cast<double>(m.size) / 1e6, m.family,
                          m.format);
     } else {
-      out += fmt::format("{}\n  cannot be read: {}\n", name, m.refusal);
+      out += fmt::format("{}\n  cannot be read: {}\n", name, printable(m.refusal));
     }
-    out += fmt::format("  {}\n", m.path);
+    out += fmt::format("  {}\n", printable(m.path));
   }
   return out;
 }
 
-int models(bool json) {
+int models(bool json, bool names) {
   const std::vector<ModelFolder> folders = model_folders();
+  if (names) {
+    std::string out;
+    for (const std::string& name : bundled_names()) out += printable(name) + '\n';
+    write_out(out);
+    return kOk;
+  }
   const std::vector<FoundModel> found = describe_all(find_models(folders));
   if (found.empty()) bundled_model(folders);  // says where there should have been one
   write_out(json ? as_json(found) : as_text(found));
@@ -123,11 +130,12 @@ int models(bool json) {
 }  // namespace
 
 void add_models(CLI::App& app, Command& command) {
-  auto json = std::make_shared<bool>(false);
+  auto json = std::make_shared<bool>(false), names = std::make_shared<bool>(false);
   CLI::App* sub =
       app.add_subcommand("models", "List the models that come with the program, and those beside them");
-  sub->add_flag("--json", *json, "Print JSON");
-  sub->callback([json, &command] { command = [json] { return models(*json); }; });
+  auto* print_json = sub->add_flag("--json", *json, "Print JSON");
+  sub->add_flag("--names", *names, "Print what they are called alone, one a line")->excludes(print_json);
+  sub->callback([json, names, &command] { command = [json, names] { return models(*json, *names); }; });
 }
 
 }  // namespace llamajit::cli

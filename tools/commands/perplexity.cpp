@@ -9,6 +9,7 @@
 #include "runtime/base/file_replacement.h"
 #include "runtime/measure/saved_logits.h"
 #include "tools/common/bundled_models.h"
+#include "tools/common/checks.h"
 #include "tools/common/cli.h"
 #include "tools/common/generation.h"
 #include "tools/common/model_input.h"
@@ -27,7 +28,7 @@ struct PerplexityOptions {
   std::optional<int> stride;
   std::optional<std::string> save_logits;
   std::optional<std::string> kl_base;
-  int threads = default_threads();
+  int threads = 1;
   std::optional<std::string> isa;
   Precision precision;
 };
@@ -38,8 +39,8 @@ Windows windows_of(const PerplexityOptions& options, const ModelFile& model, con
   windows.stride = options.stride.value_or(std::max(1, windows.context / 2));
   if (windows.context < 2) throw std::runtime_error("--ctx: expected 2 tokens or more");
   if (windows.stride > windows.context) {
-    throw std::runtime_error(fmt::format("--stride: expected at most {} (the context), found {}",
-                                         windows.context, windows.stride));
+    throw std::invalid_argument(fmt::format("--stride: expected at most {} (the context), found {}",
+                                            windows.context, windows.stride));
   }
   if (vocab.special().add_bos) windows.begin = vocab.special().bos;
   return windows;
@@ -121,23 +122,24 @@ int perplexity(const PerplexityOptions& options) {
 void add_perplexity(CLI::App& app, Command& command) {
   auto o = std::make_shared<PerplexityOptions>();
   CLI::App* sub = app.add_subcommand("perplexity", "Measure how well a model predicts a text");
-  sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint; default: the bundled one");
-  sub->add_option("-f,--file", o->text, "The text")->required();
-  sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin; default: as for run");
-  sub->add_option("--ctx", o->context, "Tokens of a window; at most the model's context")
-      ->check(CLI::Range(2, 1 << 24))
+  add_model(*sub, o->model, kModelText);
+  sub->add_option("-f,--file", o->text, "The text")->type_name("FILE")->required();
+  sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin; default: as for run")->type_name("FILE");
+  sub->add_option("-c,--ctx,--ctx-size", o->context, "Tokens of a window; at most the model's context")
+      ->transform(whole_number(2, 1 << 24))
       ->capture_default_str();
   sub->add_option("--stride", o->stride,
                   "Tokens from a window's begin to the next one's; default: half a window")
-      ->check(CLI::Range(1, 1 << 24));
+      ->transform(whole_number(1, 1 << 24));
   auto* save = sub->add_option("--save-logits", o->save_logits, "Write all logits to this file");
+  save->type_name("FILE");
   sub->add_option("--kl-base", o->kl_base,
                   "Compare with the logits in this file, which --save-logits wrote for another model and the "
                   "same text")
+      ->type_name("FILE")
       ->excludes(save);
-  sub->add_option("-t,--threads", o->threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
-  sub->add_option("--isa", o->isa,
-                  "scalar, avx2, avxvnni, avx512, avx512vnni or avx512bf16; default: the best there is");
+  add_threads(*sub, o->threads);
+  add_isa(*sub, o->isa, "Instruction tier; default: the best that this CPU has");
   add_no_normalize(*sub, o->normalize);
   add_precision(*sub, o->precision);
   sub->callback([o, &command] {

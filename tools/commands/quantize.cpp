@@ -6,13 +6,15 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
 
 #include "runtime/convert/quantization.h"
 #include "runtime/files/ggml_legacy.h"
+#include "tools/common/bundled_models.h"
 #include "tools/common/cli.h"
-#include "tools/common/generation.h"
 #include "tools/common/model_input.h"
 #include "tools/common/progress_bar.h"
+#include "tools/usage/suggestion.h"
 
 namespace llamajit::cli {
 namespace {
@@ -25,15 +27,26 @@ struct QuantizeOptions {
   std::optional<std::string> output_type;
   std::optional<std::string> embedding_type;
   bool pure = false;
-  std::optional<int> threads;
+  int threads = 1;
 };
+
+// Of "F32, F16".
+std::vector<std::string> split_names(std::string_view names) {
+  std::vector<std::string> all;
+  while (!names.empty()) {
+    const std::size_t end = std::min(names.find(", "), names.size());
+    all.emplace_back(names.substr(0, end));
+    names.remove_prefix(std::min(end + 2, names.size()));
+  }
+  return all;
+}
 
 std::optional<jit::FormatKind> format_option(const char* option, const std::optional<std::string>& name) {
   if (!name) return std::nullopt;
   const auto format = find_format(*name);
   if (!format) {
-    throw std::invalid_argument(
-        fmt::format("{}: expected one of {}, found '{}'", option, format_names(), *name));
+    throw std::invalid_argument(fmt::format("{}: expected one of {}, found '{}'{}", option, format_names(),
+                                            *name, did_you_mean(*name, split_names(format_names()))));
   }
   return format;
 }
@@ -43,7 +56,8 @@ QuantizationChoices choices_of(const QuantizeOptions& options) {
   choices.type = find_quantization_type(options.type);
   if (choices.type == nullptr) {
     throw std::invalid_argument(
-        fmt::format("TYPE: expected one of {}, found '{}'", quantization_type_names(), options.type));
+        fmt::format("TYPE: expected one of {}, found '{}'{}", quantization_type_names(), options.type,
+                    did_you_mean(options.type, split_names(quantization_type_names()))));
   }
   choices.pure = options.pure;
   choices.output = format_option("--output-type", options.output_type);
@@ -82,15 +96,28 @@ std::string as_table(const Quantization& quantization) {
 }
 
 Quantization quantize_with_bar(const ConversionSource& source, const std::string& out,
-                               const QuantizationChoices& choices, std::optional<int> threads) {
+                               const QuantizationChoices& choices, int threads) {
   ProgressBar bar;
-  return quantize_model(source, out, choices, threads.value_or(default_threads()),
+  return quantize_model(source, out, choices, threads,
                         [&](std::string_view tensor, double part) { bar.show(tensor, part); });
 }
 
-int quantize(const QuantizeOptions& options) {
+// A checkpoint's tokenizer is the one beside it, as for run, where no other is named; it may have none.
+std::optional<std::string> tokenizer_for(const QuantizeOptions& options) {
+  if (options.tokenizer_bin || is_gguf(options.in) || is_ggml_legacy(options.in))
+    return options.tokenizer_bin;
+  return find_tokenizer_beside(options.in);
+}
+
+int quantize(QuantizeOptions& options) {
   const QuantizationChoices choices = choices_of(options);
-  const ConversionSource source = open_conversion_source(options.in, options.tokenizer_bin);
+  options.in = named_or_bundled(options.in);
+  const ConversionSource source = open_conversion_source(options.in, tokenizer_for(options));
+  if (!source.has_tokenizer) {
+    spdlog::warn(
+        "{}: found no tokenizer for it, and {} will have none: name one with -z, here or when it runs",
+        options.in, options.out);
+  }
   write_out(as_table(quantize_with_bar(source, options.out, choices, options.threads)));
   return kOk;
 }
@@ -99,7 +126,7 @@ struct ConvertOptions {
   std::string in;
   std::string out;
   std::optional<std::string> tokenizer_bin;
-  std::optional<int> threads;
+  int threads = 1;
 };
 
 std::string exactness(const Quantization& quantization) {
@@ -114,7 +141,8 @@ std::string exactness(const Quantization& quantization) {
       inexact, quantization.tensors.size(), most);
 }
 
-int convert(const ConvertOptions& options) {
+int convert(ConvertOptions& options) {
+  options.in = named_or_bundled(options.in);
   if (is_gguf(options.in)) {
     throw std::runtime_error(fmt::format(
         "{}: expected a llama2.c checkpoint or a legacy ggml file, found a GGUF file", options.in));
@@ -130,11 +158,6 @@ int convert(const ConvertOptions& options) {
   return kOk;
 }
 
-void add_threads(CLI::App& sub, std::optional<int>& threads) {
-  sub.add_option("-t,--threads", threads, "Number of threads; default: as many as CPUs")
-      ->check(CLI::Range(1, 1024));
-}
-
 }  // namespace
 
 void add_quantize(CLI::App& app, Command& command) {
@@ -142,14 +165,25 @@ void add_quantize(CLI::App& app, Command& command) {
   CLI::App* sub =
       app.add_subcommand("quantize", "Write a model as a GGUF file with its matrices in another format");
   sub->add_option("IN", o->in, "A GGUF or legacy ggml file in F32, F16 or BF16, or a llama2.c checkpoint")
+      ->type_name("MODEL")
       ->required();
-  sub->add_option("OUT", o->out, "The GGUF file to write")->required();
-  sub->add_option("TYPE", o->type, "One of " + quantization_type_names())->required();
-  sub->add_option("-z,--tokenizer", o->tokenizer_bin,
-                  "The tokenizer.bin to put in, for a llama2.c checkpoint or a legacy ggml file");
+  sub->add_option("OUT", o->out, "The GGUF file to write")->type_name("FILE")->required();
+  const auto choices = [](const std::string& names) {
+    return fmt::format("{}", fmt::join(split_names(names), "|"));
+  };
+  sub->add_option("TYPE", o->type, "One of " + quantization_type_names())
+      ->type_name(choices(quantization_type_names()))
+      ->required();
+  sub->add_option(
+         "-z,--tokenizer", o->tokenizer_bin,
+         "The tokenizer.bin to put in, for a llama2.c checkpoint or a legacy ggml file; default: the one "
+         "beside a checkpoint, a legacy ggml file's own vocabulary")
+      ->type_name("FILE");
   sub->add_option("--output-type,--keep-output", o->output_type,
-                  "Format of the classifier, output.weight or a shared embedding");
-  sub->add_option("--embedding-type,--keep-embedding", o->embedding_type, "Format of token_embd.weight");
+                  "Format of the classifier, output.weight or a shared embedding")
+      ->type_name("TYPE");
+  sub->add_option("--embedding-type,--keep-embedding", o->embedding_type, "Format of token_embd.weight")
+      ->type_name("TYPE");
   sub->add_flag("--pure", o->pure, "The type's format for all matrices, no mix");
   add_threads(*sub, o->threads);
   sub->callback([o, &command] { command = [o] { return quantize(*o); }; });
@@ -158,10 +192,11 @@ void add_quantize(CLI::App& app, Command& command) {
 void add_convert(CLI::App& app, Command& command) {
   auto o = std::make_shared<ConvertOptions>();
   CLI::App* sub = app.add_subcommand("convert", "Write a model with its tokenizer as a GGUF file");
-  sub->add_option("IN", o->in, "A llama2.c checkpoint, or a legacy ggml file")->required();
-  sub->add_option("OUT", o->out, "The GGUF file to write")->required();
+  sub->add_option("IN", o->in, "A llama2.c checkpoint, or a legacy ggml file")->type_name("FILE")->required();
+  sub->add_option("OUT", o->out, "The GGUF file to write")->type_name("FILE")->required();
   sub->add_option("-z,--tokenizer", o->tokenizer_bin,
-                  "tokenizer.bin; default: the one beside a checkpoint, a legacy ggml file's own vocabulary");
+                  "tokenizer.bin; default: the one beside a checkpoint, a legacy ggml file's own vocabulary")
+      ->type_name("FILE");
   add_threads(*sub, o->threads);
   sub->callback([o, &command] { command = [o] { return convert(*o); }; });
 }

@@ -1,7 +1,6 @@
 // llamajit run: generate text.
+#include <algorithm>
 #include <memory>
-
-#include <unistd.h>
 
 #include "tools/commands/chat.h"
 #include "tools/common/bundled_models.h"
@@ -26,11 +25,11 @@ std::string without_last_newline(std::string text) {
   return text;
 }
 
-// -p, else -f, else standard input; at a terminal, where nothing was typed yet, an empty prompt.
+// -p, else -f, else standard input.
 std::string prompt_of(const RunOptions& options) {
-  if (options.prompt) return *options.prompt;
+  if (options.prompt) return options.request.escape ? with_escapes(*options.prompt) : *options.prompt;
   if (options.prompt_file) return without_last_newline(read_file(*options.prompt_file));
-  return isatty(STDIN_FILENO) != 0 ? std::string() : without_last_newline(read_standard_input());
+  return without_last_newline(read_standard_input("the prompt"));
 }
 
 // KoAlpaca.cpp's -i asks for a chat.
@@ -52,6 +51,7 @@ int run(RunOptions& options) {
   request.model = named_or_bundled(request.model);
   request.echo = !options.no_echo;
   request.prompt = prompt_of(options);
+  if (request.escape) std::ranges::transform(request.stops, request.stops.begin(), with_escapes);
   return generate_text(request);
 }
 
@@ -61,14 +61,14 @@ void add_run(CLI::App& app, Command& command) {
   auto o = std::make_shared<RunOptions>();
   TextRequest& r = o->request;
   CLI::App* sub = app.add_subcommand("run", "Generate text that goes on from a prompt");
-  sub->add_option(
-      "-m,--model,MODEL", r.model,
-      "A GGUF file (the first part of a split one), or a llama2.c checkpoint; default: the bundled one");
+  add_model(*sub, r.model, kModelText);
   auto* prompt =
-      sub->add_option("-p,--prompt", o->prompt, "The prompt; may be empty. Default: standard input");
-  sub->add_option("-f,--file", o->prompt_file, "Read the prompt from a file")->excludes(prompt);
-  sub->add_option("-n,--n-predict,--n_predict", r.generation.max_tokens,
-                  "Tokens to generate beyond the prompt; default: to the context's end");
+      sub->add_option("-p,--prompt,PROMPT", o->prompt, "The prompt; may be empty. Default: standard input");
+  sub->add_option("-f,--file", o->prompt_file, "Read the prompt from a file")
+      ->type_name("FILE")
+      ->excludes(prompt);
+  add_token_limit(*sub, r.generation.max_tokens,
+                  "Tokens to generate beyond the prompt; -1, and by default: to the context's end");
   sub->add_option("-r,--reverse-prompt,--reverse_prompt", r.stops,
                   "Text that ends the generation and is not printed; may be given more than once")
       ->allow_extra_args(false);

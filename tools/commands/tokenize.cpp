@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include "tokenizer/utf8.h"
+#include "tools/common/bundled_models.h"
 #include "tools/common/cli.h"
 #include "tools/common/model_input.h"
 
@@ -38,9 +39,10 @@ std::string name_of(const Vocab& vocab, TokenId id) {
   return fmt::format("'{}'", escaped(piece.bytes));
 }
 
-int tokenize(const TokenizeOptions& options) {
+int tokenize(TokenizeOptions& options) {
   if (!options.model && !options.tokenizer)
     throw std::invalid_argument("tokenize: expected MODEL or -z TOKENIZER");
+  if (options.model) options.model = named_or_bundled(*options.model);
   const auto tokenizer = open_tokenizer(options.model, options.tokenizer);
   const Vocab& vocab = tokenizer->vocab();
   const std::string text = options.prompt ? *options.prompt : read_standard_input();
@@ -63,11 +65,10 @@ int tokenize(const TokenizeOptions& options) {
 void add_tokenize(CLI::App& app, Command& command) {
   auto o = std::make_shared<TokenizeOptions>();
   CLI::App* sub = app.add_subcommand("tokenize", "Show the tokens of a text");
-  sub->add_option(
-      "MODEL", o->model,
-      "A GGUF file, of which the tokenizer is enough; a legacy ggml file; or a checkpoint, for its "
-      "vocabulary's size and the tokenizer.bin beside it");
-  sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin");
+  add_model(*sub, o->model,
+            "A GGUF file, of which the tokenizer is enough; a legacy ggml file; a checkpoint, for its "
+            "vocabulary's size and the tokenizer.bin beside it; or the name of a bundled model");
+  sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin")->type_name("FILE");
   sub->add_option("-p,--prompt", o->prompt, "The text; default: standard input, byte for byte");
   sub->add_flag("--ids", o->ids, "Print the ids alone, on one line");
   sub->add_flag("--no-bos", o->no_bos, "Without the tokens that begin and end a text");

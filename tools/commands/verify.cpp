@@ -53,8 +53,8 @@ int verify(const VerifyOptions& options) {
 void add_verify(CLI::App& app, Command& command) {
   auto o = std::make_shared<VerifyOptions>();
   CLI::App* sub = app.add_subcommand("verify", "Hold every kernel of a model against its scalar twin");
-  sub->add_option("MODEL", o->model, "A GGUF file or a llama2.c checkpoint; default: the bundled one");
-  sub->add_option("--isa", o->isa, "Only this instruction tier; default: all that this CPU has");
+  add_model(*sub, o->model, kModelText);
+  add_isa(*sub, o->isa, "Only this instruction tier; default: all that this CPU has");
   add_precision(*sub, o->precision);
   sub->callback([o, &command] {
     command = [o] {

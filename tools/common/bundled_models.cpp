@@ -1,13 +1,17 @@
 #include "tools/common/bundled_models.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <set>
 #include <stdexcept>
 #include <system_error>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+
+#include "tools/usage/suggestion.h"
 
 namespace llamajit::cli {
 namespace fs = std::filesystem;
@@ -20,6 +24,22 @@ fs::path folder_of_program() {
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   return error ? fs::path() : program.parent_path();
+}
+
+// The model that is called so, as "story" or "story.gguf"; empty where none is.
+std::string find_bundled(const std::string& name) {
+  for (const fs::path& model : find_models(model_folders())) {
+    if (model.stem() == name || model.filename() == name) return model.string();
+  }
+  return {};
+}
+
+std::string missing(const std::string& named) {
+  std::string text =
+      fmt::format("{}: {}, and no model that is bundled has the name", named, std::strerror(ENOENT));
+  if (named.find(' ') != std::string::npos) return text + "; a prompt goes behind a model, or behind -p";
+  const std::string near = did_you_mean(named, bundled_names());
+  return text + (near.empty() ? "; llamajit models lists them" : near);
 }
 
 std::string searched(const std::vector<ModelFolder>& folders) {
@@ -75,8 +95,26 @@ std::string bundled_model(const std::vector<ModelFolder>& folders) {
                   kBundledModel, searched(folders)));
 }
 
+std::vector<std::string> bundled_names() {
+  std::vector<std::string> names;
+  for (const fs::path& model : find_models(model_folders())) names.push_back(model.stem().string());
+  return names;
+}
+
+bool is_bundled(const std::string& name) {
+  return !find_bundled(name).empty();
+}
+
 std::string named_or_bundled(const std::string& named) {
-  if (!named.empty()) return named;
+  std::error_code error;
+  if (!named.empty() && (fs::exists(named, error) || error || named.find('/') != std::string::npos)) {
+    return named;
+  }
+  if (std::string model = find_bundled(named); !model.empty()) {
+    spdlog::info("using the bundled model {} ({})", named, model);
+    return model;
+  }
+  if (!named.empty()) throw std::runtime_error(missing(named));
   std::string model = bundled_model(model_folders());
   spdlog::info("no model named; using the bundled story model ({})", model);
   return model;

@@ -25,7 +25,12 @@ std::vector<std::filesystem::path> find_models(const std::vector<ModelFolder>& f
 // Its path in the first folder that has it. Throws std::runtime_error that lists the searched folders.
 std::string bundled_model(const std::vector<ModelFolder>& folders);
 
-// `named`, unless it is empty: then the bundled model, with a line in the log that says so.
+// What models are called that can be named without a path: "story".
+std::vector<std::string> bundled_names();
+bool is_bundled(const std::string& name);
+
+// `named`, where there is such a file; the bundled model of that name, or the default where there is none. A
+// line in the log says which was taken. Throws std::runtime_error where there is neither.
 std::string named_or_bundled(const std::string& named);
 
 }  // namespace llamajit::cli

@@ -8,10 +8,17 @@
 #include <stdexcept>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
+
+#include "jit/base/isa.h"
+#include "tools/common/checks.h"
+#include "tools/common/generation.h"
 
 namespace llamajit::cli {
 namespace {
+
+constexpr const char* kMachineOptions = "Machine";
 
 std::string read_all(std::FILE* file, const std::string& name) {
   std::string text;
@@ -33,7 +40,12 @@ void write_out(std::string_view text) {
   }
 }
 
-std::string read_standard_input() {
+void say_what_is_read(std::string_view what, std::string_view end) {
+  if (isatty(STDIN_FILENO) != 0) spdlog::warn("type {} here; {} ends it", what, end);
+}
+
+std::string read_standard_input(std::string_view what) {
+  say_what_is_read(what, "Ctrl-D on a line of its own");
   return read_all(stdin, "standard input");
 }
 
@@ -48,18 +60,20 @@ void add_precision(CLI::App& sub, Precision& precision) {
                                                                  {"f16", jit::ElementType::f16},
                                                                  {"bf16", jit::ElementType::bf16},
                                                                  {"q8_0", jit::ElementType::q8_0}};
-  sub.add_option_function<std::string>(
-         "--kv-type", [&precision](const std::string& name) { precision.kv_type = kTypes.at(name); },
-         "Keep keys and values as f32, f16, bf16 or q8_0; default: f32 with weights in F32 or F16 without "
-         "--bf16, else f16")
-      ->check(CLI::IsMember(kTypes));
+  auto* kv_type = sub.add_option_function<std::string>(
+      "--kv-type", [&precision](const std::string& name) { precision.kv_type = kTypes.at(name); },
+      "How keys and values are kept; default: f32 with weights in F32 or F16 without --bf16, else f16");
+  choose_from(*kv_type, {"f32", "f16", "bf16", "q8_0"});
+  kv_type->group(kMachineOptions);
   auto* all = sub.add_flag_callback(
       "--bf16", [&precision] { precision.bf16 = Bf16Products::all_floats; },
       "Round F32 and F16 matrices to bf16, too, and what they are multiplied with: faster on CPUs that "
       "multiply it");
+  all->group(kMachineOptions);
   sub.add_flag_callback(
          "--no-bf16", [&precision] { precision.bf16 = Bf16Products::none; },
          "Multiply BF16 matrices exactly, in f32; by default their inputs are rounded to bf16")
+      ->group(kMachineOptions)
       ->excludes(all);
 }
 
@@ -70,11 +84,27 @@ void add_no_normalize(CLI::App& sub, bool& normalize) {
       "letters and accents (Unicode's NFC)");
 }
 
+void add_isa(CLI::App& sub, std::optional<std::string>& isa, const std::string& text) {
+  std::vector<std::string> names;
+  for (const jit::Tier tier : jit::kAllTiers) names.emplace_back(to_string(tier));
+  CLI::Option* const option = sub.add_option("--isa", isa, text);
+  choose_from(*option, names);
+  option->group(kMachineOptions);
+}
+
+CLI::Option* add_threads(CLI::App& sub, int& threads) {
+  threads = default_threads();
+  return sub.add_option("-t,--threads", threads, "Number of threads; default: as many as CPUs")
+      ->transform(whole_number(1, 1024))
+      ->group(kMachineOptions);
+}
+
 void add_tune(CLI::App& sub, bool& tune) {
-  sub.add_flag(
+  CLI::Option* const option = sub.add_flag(
       "--tune", tune,
       "Before the first token, measure variants of the kernels that were not measured on this CPU yet; the "
       "fastest are remembered and used from then on");
+  option->group(kMachineOptions);
 }
 
 }  // namespace llamajit::cli

@@ -34,6 +34,8 @@ void add_verify(CLI::App& app, Command& command);
 void add_perplexity(CLI::App& app, Command& command);
 void add_quantize(CLI::App& app, Command& command);
 void add_lesson(CLI::App& app, Command& command);
+void add_completion(CLI::App& app, Command& command);
+void add_man(CLI::App& app, Command& command);
 
 // The program's arguments as CLI11 is to see them: a lesson's
 // "--" parts its lists of numbers, of which some are negative.
@@ -48,9 +50,28 @@ int bare_run();
 // Writes to standard output and flushes. Throws std::runtime_error if that fails (a full disk).
 void write_out(std::string_view text);
 
-// All of standard input. Throws std::runtime_error.
-std::string read_standard_input();
+// All of standard input; from a terminal, a line on standard error says what is waited for. Throws
+// std::runtime_error.
+std::string read_standard_input(std::string_view what = "the text");
+void say_what_is_read(std::string_view what, std::string_view end);
 std::string read_file(const std::string& path);
+
+// [-m|--model] MODEL, and how it is found.
+template <class Path>
+CLI::Option* add_model(CLI::App& sub, Path& model, const std::string& text) {
+  return sub.add_option("-m,--model,MODEL", model, text)->type_name("MODEL");
+}
+// What most commands take.
+inline constexpr const char* kModelText =
+    "A GGUF file (of a split one, the first part), a llama2.c checkpoint, a legacy ggml file, or the name of "
+    "a "
+    "bundled model; default: story, which is bundled";
+
+// --isa TIER.
+void add_isa(CLI::App& sub, std::optional<std::string>& isa, const std::string& text);
+
+// -t N.
+CLI::Option* add_threads(CLI::App& sub, int& threads);
 
 // --kv-type f32|f16|bf16|q8_0, --bf16, --no-bf16.
 void add_precision(CLI::App& sub, Precision& precision);

@@ -1,11 +1,14 @@
 #include "tools/common/generation.h"
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "runtime/base/cpus.h"
@@ -90,10 +93,17 @@ void log_loaded(const TextRequest& request, const ModelFile& file, const Engine&
                to_string(engine.code().isa().tier), why, engine.threads(),
                static_cast<double>(engine.weights().bytes()) / (1 << 20), engine.pack_ms());
   warn_of_crowding(engine.threads());
+  if (request.sampler.temperature > 0) spdlog::info("seed {}", request.sampler.seed);
   log_publication(engine.publication());
   for (const jit::KernelInfo& kernel : engine.code().kernels()) {
     spdlog::debug("kernel {}: {} bytes", kernel.name, kernel.size);
   }
+}
+
+void lock_memory() {
+  if (mlockall(MCL_CURRENT) == 0) return;
+  spdlog::warn("--mlock: {}; the model is not locked in memory (ulimit -l is the limit)",
+               std::strerror(errno));
 }
 
 int default_threads() {
@@ -121,6 +131,7 @@ int generate_text(const TextRequest& request) {
   Engine engine(file, engine_options(request, choice));
   engine_for_sampler = &engine;
   check_fits(prompt, engine);  // before anything is printed
+  if (request.mlock) lock_memory();
   if (request.tune) tune_and_remember(engine);
   log_loaded(request, file, engine, choice.why);
 

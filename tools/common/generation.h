@@ -21,6 +21,7 @@ struct TextRequest {
   bool special = true;  // names of control tokens in the prompt stand for them, where the tokenizer has it so
   bool normalize = true;  // the prompt is brought into Unicode's form C, where the tokenizer does that
   std::vector<std::string> stops;  // end the text, and are no part of it
+  bool escape = false;             // \n in a prompt and in stops stands for a new line
   bool color = false;              // the prompt's, on a terminal
   int threads = 1;
   int context = 0;  // 0: the model's
@@ -28,6 +29,7 @@ struct TextRequest {
   Precision precision;
   InspectionFlags inspection;
   bool tune = false;
+  bool mlock = false;
   SamplerOptions sampler;
   GenerationOptions generation;
 };
@@ -38,9 +40,12 @@ int generate_text(const TextRequest& request);
 
 // Returns the part of a request that is the engine's.
 EngineOptions engine_options(const TextRequest& request, const jit::IsaChoice& choice);
-// Says what was loaded; `why` the tier was chosen.
+// Says what was loaded, `why` the tier was chosen, and the seed that gives the same draws again.
 void log_loaded(const TextRequest& request, const ModelFile& file, const Engine& engine,
                 const std::string& why);
+
+// Locks what the process has in memory, where the system allows it; says why where it does not.
+void lock_memory();
 
 // As many threads as there are CPUs for this process.
 int default_threads();

@@ -22,13 +22,19 @@ std::optional<std::string> gdb_variable() {
 }  // namespace
 
 void add_inspection(CLI::App& sub, InspectionFlags& flags) {
+  constexpr const char* kGroup = "Inspection";
   sub.add_flag("--gdb", flags.gdb,
                "Show the kernels to gdb, with their listings; --gdb=DIR keeps the listings there, for core "
-               "files. Default where a debugger runs the program, or LLAMAJIT_GDB is 1 or DIR (0: never)");
+               "files. Default where a debugger runs the program, or LLAMAJIT_GDB is 1 or DIR (0: never)")
+      ->option_text("DIR")
+      ->group(kGroup);
   sub.add_flag("--perf", flags.perf,
                "Write a jitdump and listings for perf record -k mono and perf inject -j, to a new folder in "
-               "the current one; --perf=DIR: in DIR");
-  sub.add_flag("--perf-map", flags.perf_map, "Write /tmp/perf-PID.map, for tools that know no jitdump");
+               "the current one; --perf=DIR: in DIR")
+      ->option_text("DIR")
+      ->group(kGroup);
+  sub.add_flag("--perf-map", flags.perf_map, "Write /tmp/perf-PID.map, for tools that know no jitdump")
+      ->group(kGroup);
 }
 
 jit::inspect::PublicationOptions publication_options(const InspectionFlags& flags) {

@@ -1,9 +1,8 @@
 #include "tools/common/model_input.h"
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -27,30 +26,34 @@ std::unique_ptr<Tokenizer> read_greedy_tokenizer(const GgmlLegacyFile& file) {
   return std::make_unique<GreedyTokenizer>(read_ggml_legacy_vocab(file));
 }
 
+std::string path_beside(const std::string& model) {
+  return (std::filesystem::path(model).parent_path() / "tokenizer.bin").string();
+}
+
 std::unique_ptr<Tokenizer> open_tokenizer_bin(const std::string& path, int vocab_size) {
   return std::make_unique<SpmTokenizer>(read_tokenizer_bin(path, vocab_size));
 }
 
 }  // namespace
 
+std::optional<std::string> find_tokenizer_beside(const std::string& model) {
+  auto beside = path_beside(model);
+  std::error_code error;
+  return std::filesystem::exists(beside, error) ? std::optional(std::move(beside)) : std::nullopt;
+}
+
 std::string tokenizer_beside(const std::string& model) {
-  if (!std::filesystem::exists(model)) {
-    throw std::runtime_error(fmt::format("{}: {}", model, std::strerror(ENOENT)));
-  }
-  const auto beside = std::filesystem::path(model).parent_path() / "tokenizer.bin";
-  if (!std::filesystem::exists(beside)) {
-    throw std::runtime_error(
-        fmt::format("{}: expected the model's tokenizer there; name another with -z", beside.string()));
-  }
-  return beside.string();
+  if (auto beside = find_tokenizer_beside(model)) return *beside;
+  throw std::runtime_error(
+      fmt::format("{}: expected the model's tokenizer there; name another with -z", path_beside(model)));
 }
 
 ModelAndTokenizer open_model_and_tokenizer(const std::string& model,
                                            const std::optional<std::string>& tokenizer_bin) {
   ModelAndTokenizer opened;
   if (tokenizer_bin || !has_tokenizer(model)) {
+    opened.model = read_model(model);  // first: what is no model has no tokenizer, either
     const std::string path = tokenizer_bin ? *tokenizer_bin : tokenizer_beside(model);
-    opened.model = read_model(model);
     opened.tokenizer = open_tokenizer_bin(path, opened.model.config.vocab_size);
     return opened;
   }
@@ -78,8 +81,8 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::optional<std::string>& mode
   if (!model) return open_tokenizer_bin(*tokenizer_bin, -1);
   if (!tokenizer_bin && is_gguf(*model)) return read_gguf_tokenizer(GgufFile(*model));
   if (!tokenizer_bin && is_ggml_legacy(*model)) return read_greedy_tokenizer(GgmlLegacyFile(*model));
-  const std::string path = tokenizer_bin ? *tokenizer_bin : tokenizer_beside(*model);
-  return open_tokenizer_bin(path, read_model(*model).config.vocab_size);
+  const int vocab_size = read_model(*model).config.vocab_size;
+  return open_tokenizer_bin(tokenizer_bin ? *tokenizer_bin : tokenizer_beside(*model), vocab_size);
 }
 
 }  // namespace llamajit::cli

@@ -21,7 +21,9 @@ struct ModelAndTokenizer {
 ModelAndTokenizer open_model_and_tokenizer(const std::string& model,
                                            const std::optional<std::string>& tokenizer_bin);
 
-// The tokenizer.bin beside a model. Throws std::runtime_error where there is none.
+// The tokenizer.bin beside a model, if there is one.
+std::optional<std::string> find_tokenizer_beside(const std::string& model);
+// Throws std::runtime_error where there is none.
 std::string tokenizer_beside(const std::string& model);
 
 // The same tokenizer alone, so that GGUF files need no

@@ -14,6 +14,7 @@
 #include "runtime/measure/limits.h"
 #include "runtime/measure/some_tokens.h"
 #include "tools/common/bundled_models.h"
+#include "tools/common/checks.h"
 #include "tools/common/cli.h"
 #include "tools/common/generation.h"
 #include "tools/common/tune_cache.h"
@@ -125,12 +126,15 @@ void add_report(CLI::App& app, Command& command) {
   auto o = std::make_shared<ReportOptions>();
   CLI::App* sub = app.add_subcommand(
       "report", "Write a page on a model's kernels: costs, limits, and listings with their hot lines");
-  sub->add_option("MODEL", o->model, "A GGUF file, or a llama2.c checkpoint; default: the bundled one");
-  sub->add_option("-o,--out", o->out, "The HTML file to write; - for standard output")->required();
-  sub->add_option("--isa", o->isa, "Instruction tier, also one that this CPU lacks; default: the best");
-  sub->add_option("--only", o->only, "Only kernels whose name matches, as in 'matvec*'");
+  add_model(*sub, o->model, kModelText);
+  sub->add_option("-o,--out", o->out, "The HTML file to write; - for standard output")
+      ->type_name("FILE")
+      ->required();
+  add_isa(*sub, o->isa, "Instruction tier, also one that this CPU lacks; default: the best");
+  sub->add_option("--only", o->only, "Only kernels whose name matches, as in 'matvec*'")
+      ->type_name("PATTERN");
   sub->add_option("-d,--n-depth", o->position, "Position of the token that is measured")
-      ->check(CLI::NonNegativeNumber)
+      ->transform(whole_number(0))
       ->capture_default_str();
   add_precision(*sub, o->precision);
   sub->add_flag("--no-timing", o->no_timing,
