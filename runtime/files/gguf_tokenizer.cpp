@@ -51,9 +51,9 @@ std::string with_spaces(std::string_view piece) {
 
 // The pre-tokenizer of architectures whose files are older than the key that names it.
 constexpr std::pair<std::string_view, std::string_view> kPreTokenizerOfArchitecture[] = {
-    {"gpt2", "gpt-2"},     {"gptneox", "gpt-neox"},     {"mpt", "mpt"},       {"olmo", "olmo"},
-    {"bloom", "bloom"},    {"falcon", "falcon"},        {"refact", "refact"}, {"starcoder", "starcoder"},
-    {"qwen2", "qwen2"},    {"starcoder2", "starcoder"}, {"qwen3", "qwen2"},   {"command-r", "command-r"},
+    {"gpt2", "gpt-2"},        {"gptneox", "gpt-neox"},     {"mpt", "mpt"},       {"olmo", "olmo"},
+    {"bloom", "bloom"},       {"falcon", "falcon"},        {"refact", "refact"}, {"starcoder", "starcoder"},
+    {"qwen2", "qwen2"},       {"starcoder2", "starcoder"}, {"qwen3", "qwen2"},   {"command-r", "command-r"},
     {"stablelm", "gpt-neox"}, {"codeshell", "codeshell"},
 };
 
