@@ -10,6 +10,7 @@
 
 #include "tokenizer/utf8.h"
 #include "tools/common/cli.h"
+#include "tools/common/printable.h"
 
 namespace llamajit::cli {
 namespace {
@@ -48,16 +49,17 @@ std::vector<std::string> ChatLoop::command_names() {
 }
 
 void ChatLoop::greet(const std::string& model) const {
-  note(fmt::format("{}: /help lists what there is to type; /bye or Ctrl-D leaves", escaped(model)));
+  note(fmt::format("{}: /help lists what there is to type; /bye or Ctrl-D leaves", model));
 }
 
 // In a terminal it is part of what is seen there, wherever standard error goes. In a script, standard output
 // carries the replies alone.
 void ChatLoop::note(std::string_view text) const {
+  const std::string shown = printable(text);  // names of files and models are in it
   if (style_.terminal) {
-    write_out(style_.color ? fmt::format("\x1B[2m{}\x1B[0m\n", text) : fmt::format("{}\n", text));
+    write_out(style_.color ? fmt::format("\x1B[2m{}\x1B[0m\n", shown) : fmt::format("{}\n", shown));
   } else {
-    fmt::print(stderr, "{}\n", text);
+    fmt::print(stderr, "{}\n", shown);
   }
 }
 
