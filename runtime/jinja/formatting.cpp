@@ -14,7 +14,7 @@ namespace {
 // Python's repr() and ascii() of a value, or its text.
 std::string converted(Execution& execution, char conversion, const Value& value) {
   if (conversion == 's') return to_text(execution, value);
-  const std::string shown = to_repr(execution, value);
+  std::string shown = to_repr(execution, value);
   if (conversion == 'r') return shown;
   std::string out;
   for (const std::string_view c : characters(shown)) {

@@ -201,10 +201,11 @@ TEST_F(Run, AFileThatALimitCutsOffIsAnError) {
 }
 
 TEST_F(Run, MoreThreadsThanCpusAreWarnedOf) {
-  const ChildResult result = run({"-p", "a", "-t", "1000"});
+  const std::string threads = std::to_string(std::thread::hardware_concurrency() + 1);
+  const ChildResult result = run({"-p", "a", "-t", threads});
   expect_success(result);
   EXPECT_EQ(result.out, alphabet_text(26));
-  EXPECT_THAT(result.err, HasSubstr("-t 1000: this process has "));
+  EXPECT_THAT(result.err, HasSubstr("-t " + threads + ": this process has "));
   EXPECT_THAT(run({"-p", "a", "-t", "1"}).err, Not(HasSubstr("this process has")));
 }
 
