@@ -10,6 +10,7 @@
 #include <sstream>
 #include <string_view>
 
+#include <fmt/format.h>
 #include <hwloc.h>
 #include <sched.h>
 
@@ -50,7 +51,7 @@ std::map<int, std::pair<unsigned, unsigned>> places_of_cpus() {
   if (topology == nullptr) return places;
   const int cores = hwloc_get_nbobjs_by_type(topology.get(), HWLOC_OBJ_CORE);
   for (int core = 0; core < cores; ++core) {
-    const hwloc_obj_t object =
+    const auto* const object =
         hwloc_get_obj_by_type(topology.get(), HWLOC_OBJ_CORE, static_cast<unsigned>(core));
     unsigned thread = 0;
     for (int cpu = hwloc_bitmap_first(object->cpuset); cpu >= 0;
@@ -112,9 +113,10 @@ std::optional<double> cgroup_cpu_quota(const std::string& mounts, const std::str
     const std::size_t first = line.find(':'), second = line.find(':', first + 1);
     if (second == std::string::npos) continue;
     const std::string controllers = line.substr(first + 1, second - first - 1);
-    const bool cpu = ("," + controllers + ",").find(",cpu,") != std::string::npos;
+    const bool cpu = fmt::format(",{},", controllers).find(",cpu,") != std::string::npos;
     if (!controllers.empty() && !cpu) continue;
-    const std::filesystem::path mount = controllers.empty() ? mounts : mounts + "/" + controllers;
+    std::filesystem::path mount = mounts;
+    if (!controllers.empty()) mount /= controllers;
     std::filesystem::path group =
         std::filesystem::path(line.substr(second + 1)).relative_path().lexically_normal();
     // In a container the path may be the host's, or lead out of what is mounted: then the mount's root is there.

@@ -142,7 +142,7 @@ bool shows_questions(const ChatTemplate& chat_template, std::span<const Message>
   messages.push_back({"user", probe});
   const std::string text = render_chat(chat_template, messages, tokenizer);
   const auto same_letter = [](char a, char b) { return (a | 0x20) == (b | 0x20); };  // some change the case
-  return !std::ranges::search(text, probe, same_letter).empty();
+  return std::search(text.begin(), text.end(), probe.begin(), probe.end(), same_letter) != text.end();
 }
 
 bool is_blank_template(std::string_view source) {

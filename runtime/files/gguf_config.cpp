@@ -142,8 +142,10 @@ class ConfigReader {
       return file_.booleans(key(kName), layers);
     }
     const int period = count(kName, 1, kMaxLayers).value_or(family_.window_period);
-    std::vector<bool> windowed;
-    for (int i = 0; i < config_.n_layers; ++i) windowed.push_back(i % period < period - 1);
+    std::vector<bool> windowed(layers);
+    for (std::size_t i = 0; i < layers; ++i) {
+      windowed[i] = static_cast<int>(i) % period < period - 1;
+    }
     return windowed;
   }
 

@@ -122,7 +122,7 @@ Value item_of(Execution& execution, const Value& object, const Value& key) {
   if (key.text() != nullptr) return attribute_of(execution, object, *key.text());
   const auto index = key.integer();
   if (!index) return undefined("item");
-  const Value none = Undefined{fmt::format("item {}", *index)};
+  Value none = Undefined{fmt::format("item {}", *index)};
   const auto in = [&](std::size_t size) {
     const std::int64_t i = *index < 0 ? *index + static_cast<std::int64_t>(size) : *index;
     return i < 0 || i >= static_cast<std::int64_t>(size) ? -1 : i;

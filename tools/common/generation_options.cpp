@@ -78,7 +78,7 @@ std::optional<char> escape(char letter) {
 
 void add_generation_options(CLI::App& sub, TextRequest& r, SeedOption& seed) {
   sub.add_flag("-e,--escape", r.escape,
-               "Read \\n, \\t and \\x0A in -p and -r as the characters that they name");
+               R"(Read \n, \t and \x0A in -p and -r as the characters that they name)");
   sub.add_flag("--ignore-eos,--ignore_eos", r.generation.ignore_eos,
                "Never choose a token that ends the text");
   add_model_options(sub, r);
@@ -106,12 +106,11 @@ void add_token_limit(CLI::App& sub, int& limit, const std::string& text) {
 std::string with_escapes(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\\' || i + 1 == text.size()) {
-      out += text[i];
-    } else if (const auto character = escape(text[i + 1])) {
+    const bool escapes = text[i] == '\\' && i + 1 < text.size();
+    if (const auto character = escapes ? escape(text[i + 1]) : std::nullopt) {
       out += *character;
       ++i;
-    } else if (text[i + 1] == 'x' && i + 3 < text.size() && hex_digit(text[i + 2]) >= 0 &&
+    } else if (escapes && text[i + 1] == 'x' && i + 3 < text.size() && hex_digit(text[i + 2]) >= 0 &&
                hex_digit(text[i + 3]) >= 0) {
       out += static_cast<char>(hex_digit(text[i + 2]) * 16 + hex_digit(text[i + 3]));
       i += 3;

@@ -79,7 +79,7 @@ std::string as_line(std::string_view text) {
   if (text.ends_with('\n')) text.remove_suffix(1);
   const auto is_key = [](char c) { return static_cast<unsigned char>(c) < 0x20 && c != '\n'; };
   if (text.size() > kLongestInLine || std::ranges::any_of(text, is_key) ||
-      text.find(kNewlineSign) != text.npos) {
+      text.find(kNewlineSign) != std::string_view::npos) {
     return {};
   }
   std::string line;

@@ -212,7 +212,7 @@ bool looks_like_a_model(const std::string& word) {
          is_bundled(word) || std::filesystem::is_regular_file(path, error);
 }
 
-[[noreturn]] void refuse_command(const std::string& word, std::vector<std::string> names) {
+[[noreturn]] void refuse_command(const std::string& word, const std::vector<std::string>& names) {
   throw UsageError(
       fmt::format("expected a command or a model, found '{}'{}", word, did_you_mean(word, names)));
 }
@@ -237,7 +237,7 @@ std::vector<std::string> with_command(const CLI::App& app, std::vector<std::stri
   if (!is_option(words.front()) && !looks_like_a_model(words.front())) {
     std::vector<std::string> names = commands;
     for (const std::string& model : bundled_names()) names.push_back(model);
-    refuse_command(words.front(), std::move(names));
+    refuse_command(words.front(), names);
   }
   words.insert(words.begin(), "run");
   return words;
