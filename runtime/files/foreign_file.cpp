@@ -22,8 +22,7 @@ constexpr std::string_view kConvert =
 constexpr std::string_view kUnpack = "unpack it, and name the file inside";
 constexpr std::string_view kOldGgml =
     "one of ggml's formats from before GGUF; convert it (llama.cpp's convert_llama_ggml_to_gguf.py), or get "
-    "the "
-    "model as GGUF";
+    "the model as GGUF";
 constexpr std::string_view kNoModel = "it holds no model";
 
 // Bytes at an offset that every file of a kind has.
@@ -49,10 +48,7 @@ constexpr Signature kSignatures[] = {
     // Two bytes alone would be the width of a checkpoint, 640 or 896.
     {0, "\x80\x02}"sv, "a Python pickle", kConvert},
     {0, "\x80\x02]"sv, "a Python pickle", kConvert},
-    {0,
-     "\x80\x02"
-     "c"sv,
-     "a Python pickle", kConvert},
+    {0, "\x80\x02\x63"sv, "a Python pickle", kConvert},
     {0, "\x80\x03}"sv, "a Python pickle", kConvert},
     {0, "\x80\x04\x95"sv, "a Python pickle", kConvert},
     {0, "\x93NUMPY"sv, "an array of NumPy's", kConvert},
@@ -62,18 +58,12 @@ constexpr Signature kSignatures[] = {
     {0, "7z\xBC\xAF\x27\x1C"sv, "a 7-Zip archive", kUnpack},
     {0, "\x1F\x8B\x08"sv, "a file that gzip compressed", kUnpack},
     {0, "BZh"sv, "a file that bzip2 compressed", kUnpack},
-    {0,
-     "\xFD"
-     "7zXZ\0"sv,
-     "a file that xz compressed", kUnpack},
+    {0, "\xFD\x37zXZ\0"sv, "a file that xz compressed", kUnpack},
     {0, "\x28\xB5\x2F\xFD"sv, "a file that zstd compressed", kUnpack},
     {0, "\x04\x22\x4D\x18"sv, "a file that lz4 compressed", kUnpack},
     {0, "Rar!\x1A\x07"sv, "a RAR archive", kUnpack},
     {257, "ustar"sv, "a tar archive", kUnpack},
-    {0,
-     "\x7F"
-     "ELF"sv,
-     "a program (ELF)", kNoModel},
+    {0, "\x7F\x45LF"sv, "a program (ELF)", kNoModel},
     {0, "MZqFpD"sv, "a llamafile", "it is a zip archive, too: unpack the GGUF file inside"},
     {0, "MZ\x90"sv, "a program for Windows", kNoModel},
     {0, "tjgg"sv, "a ggjt file", kOldGgml},

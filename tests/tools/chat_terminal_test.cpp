@@ -44,6 +44,15 @@ class ChatTerminal : public ChatTest {
     std::ifstream file(directory_.path() + "/saved");
     return {std::istreambuf_iterator<char>(file), {}};
   }
+  // Waits for the answer to the first message, leaves, and holds the message against JSON's text of it.
+  void expect_said(PseudoTerminal& terminal, const std::string& message) const {
+    EXPECT_TRUE(terminal.wait_for("한글\r\n")) << terminal.screen();
+    EXPECT_TRUE(terminal.wait_for(kPasteIsTold));
+    terminal.type("/save " + directory_.path() + "/saved\r");
+    EXPECT_TRUE(terminal.wait_for("2 messages")) << terminal.screen();
+    leave(terminal);
+    EXPECT_THAT(saved(), HasSubstr(message));
+  }
 };
 
 TEST_F(ChatTerminal, KoreanIsTypedShownAndAnswered) {
@@ -51,23 +60,13 @@ TEST_F(ChatTerminal, KoreanIsTypedShownAndAnswered) {
   terminal->type("안녕하세요");
   EXPECT_TRUE(terminal->wait_for("안녕하세요")) << terminal->screen();
   terminal->type("?\r");
-  EXPECT_TRUE(terminal->wait_for("한글\r\n")) << terminal->screen();
-  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
-  terminal->type("/save " + directory_.path() + "/saved\r");
-  EXPECT_TRUE(terminal->wait_for("2 messages")) << terminal->screen();
-  leave(*terminal);
-  EXPECT_THAT(saved(), HasSubstr("\"안녕하세요?\""));
+  expect_said(*terminal, "\"안녕하세요?\"");
 }
 
 TEST_F(ChatTerminal, AWholeSyllableIsDeletedAtOnce) {
   const auto terminal = open();
   terminal->type("가나다\x7F\x7F라\r");
-  EXPECT_TRUE(terminal->wait_for("한글\r\n")) << terminal->screen();
-  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
-  terminal->type("/save " + directory_.path() + "/saved\r");
-  EXPECT_TRUE(terminal->wait_for("2 messages")) << terminal->screen();
-  leave(*terminal);
-  EXPECT_THAT(saved(), HasSubstr("\"가라\""));
+  expect_said(*terminal, "\"가라\"");
 }
 
 TEST_F(ChatTerminal, TheFirstCtrlCClearsTheLineAndTheSecondLeaves) {
@@ -114,12 +113,7 @@ TEST_F(ChatTerminal, ABackslashContinuesTheLine) {
   terminal->type("one\\\r");
   EXPECT_TRUE(terminal->wait_for("\u2026 ")) << terminal->screen();
   terminal->type("two\r");
-  EXPECT_TRUE(terminal->wait_for("한글\r\n")) << terminal->screen();
-  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
-  terminal->type("/save " + directory_.path() + "/saved\r");
-  EXPECT_TRUE(terminal->wait_for("2 messages"));
-  leave(*terminal);
-  EXPECT_THAT(saved(), HasSubstr(R"("one\ntwo")"));
+  expect_said(*terminal, R"("one\ntwo")");
 }
 
 // The message is longer than the context; that its tokens are counted right says that nothing was lost.
@@ -154,12 +148,7 @@ TEST_F(ChatTerminal, TenThousandTypedLinesAreNotLost) {
 TEST_F(ChatTerminal, AShortPasteIsPartOfTheLine) {
   const auto terminal = open();
   terminal->type("a \x1B[200~pasted 글\x1B[201~ b\r");
-  EXPECT_TRUE(terminal->wait_for("한글\r\n")) << terminal->screen();
-  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
-  terminal->type("/save " + directory_.path() + "/saved\r");
-  EXPECT_TRUE(terminal->wait_for("2 messages"));
-  leave(*terminal);
-  EXPECT_THAT(saved(), HasSubstr("\"a pasted 글 b\""));
+  expect_said(*terminal, "\"a pasted 글 b\"");
 }
 
 TEST_F(ChatTerminal, PastedLinesCanBeEdited) {
@@ -167,12 +156,7 @@ TEST_F(ChatTerminal, PastedLinesCanBeEdited) {
   terminal->type("\x1B[200~one\rtwx\r\x1B[201~");
   EXPECT_TRUE(terminal->wait_for("one\u23CEtwx")) << terminal->screen();
   terminal->type("\x7Fo\r");
-  EXPECT_TRUE(terminal->wait_for("한글\r\n")) << terminal->screen();
-  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
-  terminal->type("/save " + directory_.path() + "/saved\r");
-  EXPECT_TRUE(terminal->wait_for("2 messages"));
-  leave(*terminal);
-  EXPECT_THAT(saved(), HasSubstr(R"("one\ntwo")"));
+  expect_said(*terminal, R"("one\ntwo")");
 }
 
 TEST_F(ChatTerminal, OneLongPastedLineIsOne) {
@@ -238,12 +222,7 @@ TEST_F(ChatTerminal, ALineSurvivesAResize) {
   EXPECT_TRUE(terminal->wait_for("before"));
   terminal->resize(30, 40);
   terminal->type(" after\r");
-  EXPECT_TRUE(terminal->wait_for("한글\r\n")) << terminal->screen();
-  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
-  terminal->type("/save " + directory_.path() + "/saved\r");
-  EXPECT_TRUE(terminal->wait_for("2 messages"));
-  leave(*terminal);
-  EXPECT_THAT(saved(), HasSubstr("\"before after\""));
+  expect_said(*terminal, "\"before after\"");
 }
 
 TEST_F(ChatTerminal, ColourUnlessItIsNotWanted) {

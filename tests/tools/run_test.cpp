@@ -176,25 +176,26 @@ TEST_F(Run, RunsWhereMemoryCannotBecomeExecutable) {
   EXPECT_EQ(result.out, alphabet_text(26));
 }
 
-TEST_F(Run, RunsUnderALimitOnTheSizeOfFiles) {
+// A child that may not write files of more bytes.
+template <rlim_t kBytes>
+ChildOptions with_files_up_to() {
   ChildOptions options;
   options.before_exec = [] {
-    const rlimit none{0, 0};
-    return setrlimit(RLIMIT_FSIZE, &none) == 0;
+    const rlimit limit{kBytes, kBytes};
+    return setrlimit(RLIMIT_FSIZE, &limit) == 0;
   };
-  const ChildResult result = run({"-p", "a"}, options);
+  return options;
+}
+
+TEST_F(Run, RunsUnderALimitOnTheSizeOfFiles) {
+  const ChildResult result = run({"-p", "a"}, with_files_up_to<0>());
   expect_success(result);
   EXPECT_EQ(result.out, alphabet_text(26));
 }
 
 TEST_F(Run, AFileThatALimitCutsOffIsAnError) {
-  ChildOptions options;
-  options.before_exec = [] {
-    const rlimit little{1000, 1000};
-    return setrlimit(RLIMIT_FSIZE, &little) == 0;
-  };
   const std::string out = directory_.path() + "/out.gguf";
-  const ChildResult result = run_program({"convert", model_, out}, options);
+  const ChildResult result = run_program({"convert", model_, out}, with_files_up_to<1000>());
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, HasSubstr(out + ": File too large"));
   EXPECT_FALSE(std::filesystem::exists(out));
