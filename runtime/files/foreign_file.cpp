@@ -149,8 +149,7 @@ std::optional<std::string> describe_foreign_file(std::span<const std::byte> byte
   if (is_safetensors(head, bytes.size())) return fmt::format("a safetensors file; {}", kConvert);
   if (is_sentencepiece(head)) {
     return "sentencepiece's tokenizer.model; -z takes llama2.c's tokenizer.bin, which its tokenizer.py makes "
-           "of "
-           "that";
+           "of that";
   }
   if (wanted == WantedFile::tokenizer && (head.starts_with("GGUF") || head.starts_with("lmgg"))) {
     return "a model; -z takes llama2.c's tokenizer.bin, and what this file has inside needs no -z";

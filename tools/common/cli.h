@@ -64,8 +64,7 @@ CLI::Option* add_model(CLI::App& sub, Path& model, const std::string& text) {
 // What most commands take.
 inline constexpr const char* kModelText =
     "A GGUF file (of a split one, the first part), a llama2.c checkpoint, a legacy ggml file, or the name of "
-    "a "
-    "bundled model; default: story, which is bundled";
+    "a bundled model; default: story, which is bundled";
 
 // --isa TIER.
 void add_isa(CLI::App& sub, std::optional<std::string>& isa, const std::string& text);
