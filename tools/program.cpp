@@ -2,10 +2,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include "tools/usage/page.h"
+
 namespace llamajit::cli {
 namespace {
-
-constexpr const char* kGeneral = "General";
 
 // What every command has.
 void add_common_options(CLI::App& sub) {

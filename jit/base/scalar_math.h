@@ -11,6 +11,8 @@
 
 namespace llamajit::jit {
 
+inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
 // a*b + c rounded once, without needing the FMA instruction (or libm's substitute): the product of two floats
 // is exact in a double, the sum is brought to odd when it is not (Boldo & Melquiond, "Emulation of FMA and
 // correctly rounded sums", 2008), and then rounding to float can't round twice.
@@ -136,7 +138,6 @@ struct Exponentials {
   float sum;
 };
 inline Exponentials exponentials(float* x, int n) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (int i = n; i < n + kLanes; ++i) x[i] = -kInfinity;
   Lanes best;
   for (float& lane : best.v) lane = -kInfinity;

@@ -54,7 +54,7 @@ enum : std::uint8_t {
 };
 // NOLINTEND(readability-identifier-naming)
 constexpr std::uint16_t kMipsAssembler = 0x8001;  // DW_LANG_Mips_Assembler: any assembler
-constexpr std::uint16_t kVersion = 4;
+constexpr std::uint16_t kDwarfVersion = 4;
 constexpr std::uint8_t kAddressBytes = 8;
 
 enum Abbreviation : std::uint8_t { unit = 1, function, float_type, pointer_type, variable };
@@ -119,7 +119,7 @@ int first_line(const ImageKernel& kernel) {
 void write_info(DebugSection& to, const std::vector<ImageKernel>& kernels, const std::string& directory,
                 std::uint64_t text_address, std::uint64_t text_bytes) {
   const std::size_t unit = to.begin_length();
-  to.u16(kVersion);
+  to.u16(kDwarfVersion);
   to.section_offset(RelocationTarget::debug_abbrev, 0);
   to.u8(kAddressBytes);
   to.uleb(Abbreviation::unit);
@@ -193,7 +193,7 @@ void write_sequence(DebugSection& to, const ImageKernel& kernel, std::uint64_t f
 void write_line(DebugSection& to, const std::vector<ImageKernel>& kernels, const std::string& directory,
                 std::uint64_t text_address) {
   const std::size_t unit = to.begin_length();
-  to.u16(kVersion);
+  to.u16(kDwarfVersion);
   const std::size_t header = to.begin_length();
   to.u8(1);  // bytes of the shortest instruction
   to.u8(1);  // operations of one

@@ -69,7 +69,7 @@ FileDescriptor create_file(const std::string& path) {
 
 void write_all(const FileDescriptor& file, std::span<const std::uint8_t> content, const std::string& path) {
   while (!content.empty()) {
-    const ssize_t n = write(file.get(), content.data(), content.size());
+    const ssize_t n = ::write(file.get(), content.data(), content.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail(path);
     content = content.subspan(static_cast<std::size_t>(n));

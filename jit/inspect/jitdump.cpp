@@ -18,7 +18,7 @@ namespace llamajit::jit::inspect {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x4A695444;
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kJitdumpVersion = 1;
 constexpr std::uint32_t kHeaderBytes = 40;
 
 enum class Record : std::uint32_t { load = 0, debug_info = 2, close = 3, unwinding_info = 4 };
@@ -96,7 +96,7 @@ JitDump::JitDump(const std::string& directory)
       marker_bytes_(static_cast<std::size_t>(sysconf(_SC_PAGESIZE))) {
   ByteBuffer header;
   header.u32(kMagic);
-  header.u32(kVersion);
+  header.u32(kJitdumpVersion);
   header.u32(kHeaderBytes);
   header.u32(EM_X86_64);
   header.u32(0);

@@ -9,13 +9,13 @@
 namespace llamajit::jit::inspect {
 namespace {
 
-struct Described {
+struct DescribedCode {
   std::vector<ImageKernel> kernels;
   std::vector<std::string> listings;  // of each
 };
 
-Described describe(const CodeCache& code) {
-  Described out;
+DescribedCode describe(const CodeCache& code) {
+  DescribedCode out;
   for (const KernelInfo& info : code.kernels()) {
     const Listing listing = make_listing(code.isa(), info.key);
     // A listing that is not the code's would be worse than none.
@@ -26,7 +26,7 @@ Described describe(const CodeCache& code) {
   return out;
 }
 
-void write_listings(const Described& described, const Folder& folder) {
+void write_listings(const DescribedCode& described, const Folder& folder) {
   for (std::size_t i = 0; i < described.kernels.size(); ++i) {
     folder.write(described.kernels[i].source, described.listings[i]);
   }
@@ -36,7 +36,7 @@ void write_listings(const Described& described, const Folder& folder) {
 
 Publication::Publication(const CodeCache& code, const PublicationOptions& options) {
   if (!options.any() || code.address() == nullptr) return;
-  const Described described = describe(code);
+  const DescribedCode described = describe(code);
   if (options.gdb) {
     dump_private_mappings();
     gdb_folder_ =

@@ -1,13 +1,11 @@
 #include <algorithm>
 #include <cstddef>
-#include <limits>
 
+#include "jit/base/scalar_math.h"
 #include "jit/kernels/generators.h"
 
 namespace llamajit::jit {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Two passes: the maximum, then the first place where it stands.
 class ArgmaxGenerator {

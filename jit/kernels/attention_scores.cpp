@@ -9,7 +9,7 @@
 namespace llamajit::jit {
 namespace {
 
-constexpr int kWays = 2;
+constexpr int kScoreWays = 2;
 
 class Scores {
  public:
@@ -59,9 +59,9 @@ class Scores {
 
     int first, n_rows;  // of the head's
     int n_groups;
-    std::vector<V16> sums[kWays];  // (groups, rows)
-    std::vector<V16> totals;       // of blocks with scales, the same
-    std::vector<V16> queries;      // a number of each row; one for all where each is needed just once
+    std::vector<V16> sums[kScoreWays];  // (groups, rows)
+    std::vector<V16> totals;            // of blocks with scales, the same
+    std::vector<V16> queries;           // a number of each row; one for all where each is needed just once
     V16 keys;
   };
 
@@ -70,7 +70,7 @@ class Scores {
     Emitter::VectorScope scope(e);
     const Block b(e, first, n_rows, n_groups, scaled());
     e.note("scores of rows {} to {}: {} x 16 positions, dimensions {} ways", first, first + n_rows - 1,
-           n_groups, kWays);
+           n_groups, kScoreWays);
     for (const std::vector<V16>* all : {&b.sums[0], &b.sums[1], &b.totals}) {
       for (const V16& sum : *all) e.zero(sum);
     }
@@ -106,7 +106,7 @@ class Scores {
         e.load_as_f32(b.keys, f.at + (group * f.layout.key_group_bytes() + d * f.layout.vector_bytes()),
                       f.key.type);
         for (int i = 0; i < b.n_rows; ++i) {
-          const V16& sum = b.sums[d % kWays][static_cast<std::size_t>(group * b.n_rows + i)];
+          const V16& sum = b.sums[d % kScoreWays][static_cast<std::size_t>(group * b.n_rows + i)];
           if (b.n_groups > 1) {
             e.fma(sum, b.keys, b.queries[static_cast<std::size_t>(i)]);
           } else {

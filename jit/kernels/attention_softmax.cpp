@@ -1,14 +1,12 @@
 // Attention's softmax of one range, and how ranges come together.
 #include <bit>
-#include <limits>
 
+#include "jit/base/scalar_math.h"
 #include "jit/emit/vector_math.h"
 #include "jit/kernels/attention_frame.h"
 
 namespace llamajit::jit {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 class Softmax {
  public:

@@ -9,7 +9,7 @@
 namespace llamajit::jit {
 namespace {
 
-constexpr int kWays = 4;
+constexpr int kMatmulWays = 4;
 
 // Floats: a column or a pair of them a step. One sum for each tile and token stays in a register (24 of the
 // 32 that AVX-512 has: 3 tiles x 8 tokens), so that a step of 3 weight vectors and 8 broadcasts feeds 24
@@ -42,21 +42,21 @@ class FloatMatmul : public MatmulFrame {
       }
     };
     constexpr int kUnroll = 4;  // steps of one way
-    const int turn = kUnroll * kWays;
+    const int turn = kUnroll * kMatmulWays;
     const int steps = step.steps(key.cols), turns = steps / turn;
-    for (int way = 0; way < kWays; ++way) {
+    for (int way = 0; way < kMatmulWays; ++way) {
       e.note("tiles {} to {}: steps {}, {}, … (way {} of {})", first_tile, first_tile + n - 1, way,
-             way + kWays, way, kWays);
+             way + kMatmulWays, way, kMatmulWays);
       for (const V16& sum : sums) e.zero(sum);
       token_pointer(at_x, x_argument(), x_stride());
       step.begin();
       e.repeat(count, turns, [&] {
-        for (int k = way; k < turn; k += kWays) add_step(k);
+        for (int k = way; k < turn; k += kMatmulWays) add_step(k);
         prefetch(n * kUnroll * step.weight_bytes());
         e.add(at_x, turn * FloatStep::kInputBytes);
         e.add(at_w, turn * step.weight_bytes());
       });
-      for (int k = way; k < steps % turn; k += kWays) add_step(k);
+      for (int k = way; k < steps % turn; k += kMatmulWays) add_step(k);
       step.end();
       e.advance(at_w, -std::int64_t{turns} * turn * step.weight_bytes());
       e.note("add the way to those that came before");

@@ -8,7 +8,7 @@
 namespace llamajit::jit {
 namespace {
 
-constexpr int kWays = 4;
+constexpr int kMatvecWays = 4;
 
 // Floats: a column or a pair of them a step.
 class FloatMatvec : public MatvecFrame {
@@ -18,7 +18,7 @@ class FloatMatvec : public MatvecFrame {
  private:
   int most_tokens(int n_tiles) const override {
     const int once = FloatStep::registers(e.isa(), key.format, n_tiles);
-    return (e.vectors() - once) / (kWays * n_tiles);
+    return (e.vectors() - once) / (kMatvecWays * n_tiles);
   }
 
   void sum(const Sums& sums) override {
@@ -27,7 +27,7 @@ class FloatMatvec : public MatvecFrame {
     const Step step(*this, sums);
     const FloatStep& product = step.product;
     const int steps = product.steps(key.cols), bytes = product.weight_bytes();
-    e.note("{} x 16 rows: sums over {} columns, {} ways", n, key.cols, kWays);
+    e.note("{} x 16 rows: sums over {} columns, {} ways", n, key.cols, kMatvecWays);
     for (const V16& sum : step.ways) e.zero(sum);
     const int unroll = one_token() ? 16 : 8;
     input_pointer(x, input ? kXq + offsetof(QuantizedArgs, codes) : offsetof(MatvecArgs, x), x_stride());
@@ -62,7 +62,7 @@ class FloatMatvec : public MatvecFrame {
       ways.insert(ways.end(), more.begin(), more.end());
     }
     const V16& way(int k, std::size_t sum) const {
-      return ways[static_cast<std::size_t>(k % kWays) * sums.all.size() + sum];
+      return ways[static_cast<std::size_t>(k % kMatvecWays) * sums.all.size() + sum];
     }
     Sums sums;
     std::vector<V16> ways;  // way 0 of all sums, then the others
@@ -70,8 +70,8 @@ class FloatMatvec : public MatvecFrame {
     FloatStep product;
   };
   std::vector<V16> more_ways(const Sums& sums) {
-    if (one_token()) return e.v16s({kWays - 1, sums.tiles()}, "more[way][tile]");
-    return e.part16s({kWays - 1, sums.tiles(), sums.tokens}, "more[way][tile][token]");
+    if (one_token()) return e.v16s({kMatvecWays - 1, sums.tiles()}, "more[way][tile]");
+    return e.part16s({kMatvecWays - 1, sums.tiles(), sums.tokens}, "more[way][tile][token]");
   }
 
   void add_step(const Step& step, int k) {

@@ -3,8 +3,8 @@
 namespace llamajit::jit {
 namespace {
 
-constexpr int kWays = 4;
-constexpr int kStep = kWays * kLanes;  // floats in one turn of the loops
+constexpr int kNormWays = 4;
+constexpr int kStep = kNormWays * kLanes;  // floats in one turn of the loops
 
 class NormGenerator {
  public:
@@ -35,7 +35,7 @@ class NormGenerator {
   template <class Body, class Advance>
   void over_vector(Body body, Advance advance) {
     e.repeat(count, key.n / kStep, [&] {
-      for (int i = 0; i < kWays; ++i) body(i, kLanes);
+      for (int i = 0; i < kNormWays; ++i) body(i, kLanes);
       advance();
     });
     const int rest = key.n % kStep;
@@ -43,7 +43,7 @@ class NormGenerator {
   }
 
   void sum_of_squares() {
-    e.note("the sum of squares, {} ways", kWays);
+    e.note("the sum of squares, {} ways", kNormWays);
     sum_up([&](const V16& sum, int i, int lanes) {
       load_centred(value, at + i * kLanes * 4, lanes);
       e.fma(sum, value, value);
@@ -51,7 +51,7 @@ class NormGenerator {
   }
 
   void find_mean() {
-    e.note("the mean: a sum, {} ways", kWays);
+    e.note("the mean: a sum, {} ways", kNormWays);
     sum_up([&](const V16& sum, int i, int lanes) {
       e.load_tail(value, at + i * kLanes * 4, lanes);
       e.add(sum, sum, value);
@@ -137,7 +137,7 @@ class NormGenerator {
   const V16 mean = is_layer() ? e.uniform16("mean") : V16();
   const V16 shift = is_layer() ? e.v16("shift") : V16();
   const V16 value = e.v16("value"), scale = e.uniform16("scale");
-  const std::vector<V16> sums = e.v16s(kWays, "sums[way]");
+  const std::vector<V16> sums = e.v16s(kNormWays, "sums[way]");
 };
 
 }  // namespace

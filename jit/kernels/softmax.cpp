@@ -1,12 +1,9 @@
-#include <limits>
-
+#include "jit/base/scalar_math.h"
 #include "jit/emit/vector_math.h"
 #include "jit/kernels/generators.h"
 
 namespace llamajit::jit {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 class SoftmaxGenerator {
  public:

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <vector>
 
 #include "jit/base/scalar_math.h"
@@ -13,7 +12,6 @@
 namespace llamajit::jit {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // One row of a packed tile of floats times x.
 float dot_floats(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {

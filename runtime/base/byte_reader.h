@@ -17,6 +17,10 @@ namespace llamajit {
 
 static_assert(std::endian::native == std::endian::little, "model files are little-endian");
 
+inline std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 // Messages call a place in a file by this name: "header.dim", or with an index
 // "tokens[17].length". The text is put together only when a message needs it.
 struct FieldName {

@@ -8,12 +8,13 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/byte_reader.h"
 #include "tokenizer/utf8.h"
 
 namespace llamajit {
 namespace {
 
-using std::string_view_literals::operator""sv;
+using namespace std::string_view_literals;
 
 constexpr std::string_view kSavedPage =
     "a site's page or answer was saved instead of the file; download the file itself";
@@ -73,10 +74,6 @@ constexpr Signature kSignatures[] = {
     {0, "version https://git-lfs"sv, "a pointer of Git LFS, not the file itself",
      "run git lfs pull in its repository, or download the file"},
 };
-
-std::string_view text_of(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 std::string_view without_blanks(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte order mark
@@ -140,7 +137,7 @@ std::optional<std::string> describe_text(std::string_view head, WantedFile wante
 
 std::optional<std::string> describe_foreign_file(std::span<const std::byte> bytes, WantedFile wanted) {
   constexpr std::size_t kLookedAt = 512;
-  const std::string_view head = text_of(bytes.first(std::min(bytes.size(), kLookedAt)));
+  const std::string_view head = as_text(bytes.first(std::min(bytes.size(), kLookedAt)));
   for (const Signature& signature : kSignatures) {
     if (head.size() >= signature.offset && head.substr(signature.offset).starts_with(signature.bytes)) {
       return fmt::format("{}; {}", signature.kind, signature.advice);

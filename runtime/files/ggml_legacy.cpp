@@ -14,7 +14,7 @@
 namespace llamajit {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x67676d6c;
+constexpr std::uint32_t kGgmlMagic = 0x67676d6c;
 constexpr int kMaxSize = 1 << 20;  // of a row; products of two fit 64 bits many times over
 
 // By their numbers.
@@ -24,12 +24,12 @@ constexpr std::array<jit::Format, 4> kFormats{{{jit::FormatKind::f32, 0},
                                                {jit::FormatKind::q4_1_f32, 32}}};
 
 // The limits are far above any model.
-struct CountField {
+struct GgmlCount {
   const char* name;
   int GgmlLegacyHeader::*member;
   int limit;
 };
-constexpr std::array<CountField, 6> kCounts{{
+constexpr std::array<GgmlCount, 6> kGgmlCounts{{
     {"header.n_vocab", &GgmlLegacyHeader::n_vocab, 1 << 24},
     {"header.n_embd", &GgmlLegacyHeader::n_embd, kMaxSize},
     {"header.n_mult", &GgmlLegacyHeader::n_mult, kMaxSize},
@@ -54,10 +54,6 @@ void check_heads(const ByteReader& reader, const GgmlLegacyHeader& h) {
   }
 }
 
-std::string_view text_of(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 }  // namespace
 
 std::int64_t GgmlLegacyHeader::hidden_dim() const {
@@ -68,7 +64,7 @@ std::int64_t GgmlLegacyHeader::hidden_dim() const {
 bool is_ggml_legacy(const std::string& path) {
   const MappedFile file(path);
   const auto bytes = file.bytes();
-  return bytes.size() >= sizeof kMagic && std::memcmp(bytes.data(), &kMagic, sizeof kMagic) == 0;
+  return bytes.size() >= sizeof kGgmlMagic && std::memcmp(bytes.data(), &kGgmlMagic, sizeof kGgmlMagic) == 0;
 }
 
 const jit::Format* ggml_legacy_format(int ftype) {
@@ -89,11 +85,11 @@ GgmlLegacyFile::GgmlLegacyFile(const std::string& path) {
 
 void GgmlLegacyFile::read_header(ByteReader& reader) {
   const std::uint32_t magic = reader.u32("magic");
-  if (magic != kMagic)
-    reader.fail("magic", fmt::format("{:#010x} (ggml)", kMagic), fmt::format("{:#010x}", magic));
-  for (const CountField& field : kCounts) header_.*field.member = reader.i32(field.name);
+  if (magic != kGgmlMagic)
+    reader.fail("magic", fmt::format("{:#010x} (ggml)", kGgmlMagic), fmt::format("{:#010x}", magic));
+  for (const GgmlCount& field : kGgmlCounts) header_.*field.member = reader.i32(field.name);
   header_.ftype = reader.i32("header.ftype");
-  for (const CountField& field : kCounts) {
+  for (const GgmlCount& field : kGgmlCounts) {
     const int count = header_.*field.member;
     if (count > 0 && count <= field.limit) continue;
     reader.fail(field.name, fmt::format("a positive count up to {}", field.limit), fmt::to_string(count));
@@ -110,7 +106,7 @@ void GgmlLegacyFile::read_pieces(ByteReader& reader) {
   pieces_.reserve(std::min(count, reader.remaining() / kLeastBytes));
   for (std::uint64_t id = 0; id < count; ++id) {
     const std::uint32_t length = reader.u32({"vocabulary", id, "length"});
-    pieces_.push_back(text_of(reader.take(length, {"vocabulary", id, "bytes"})));
+    pieces_.push_back(as_text(reader.take(length, {"vocabulary", id, "bytes"})));
   }
 }
 
@@ -137,7 +133,7 @@ GgmlLegacyTensor GgmlLegacyFile::read_tensor(ByteReader& reader) const {
   }
   const int cols = reader.i32({"tensors", number, "ne[0]"});
   const int rows = tensor.n_dims == 2 ? reader.i32({"tensors", number, "ne[1]"}) : 1;
-  tensor.name = text_of(reader.take(name_length, {"tensors", number, "name"}));
+  tensor.name = as_text(reader.take(name_length, {"tensors", number, "name"}));
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
   if (std::ranges::any_of(tensor.name, is_control)) {
     reader.fail({"tensors", number, "name"}, "no control characters",

@@ -45,9 +45,9 @@ void take_into_blocks(const std::byte* minima, std::int64_t n_blocks, std::byte*
   }
 }
 
-class ModelReader {
+class GgmlModelReader {
  public:
-  explicit ModelReader(const GgmlLegacyFile& file) : file_(file) {}
+  explicit GgmlModelReader(const GgmlLegacyFile& file) : file_(file) {}
 
   ModelFile read() {
     const GgmlLegacyHeader& h = file_.header();
@@ -183,7 +183,7 @@ float score_of(TokenId id, std::string_view bytes) {
 }  // namespace
 
 ModelFile read_ggml_legacy_model(GgmlLegacyFile file) {
-  ModelFile model = ModelReader(file).read();
+  ModelFile model = GgmlModelReader(file).read();
   file.check_intact();
   model.parts = file.release_parts();
   return model;

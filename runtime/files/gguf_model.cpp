@@ -22,9 +22,9 @@ std::string shape_of(std::span<const std::int64_t> dims) {
   return fmt::format("({})", fmt::join(dims.rbegin(), dims.rend(), ", "));
 }
 
-class ModelReader {
+class GgufModelReader {
  public:
-  ModelReader(const GgufFile& file, const Family& family)
+  GgufModelReader(const GgufFile& file, const Family& family)
       : file_(file), family_(family), config_(read_gguf_config(file, family)) {}
 
   ModelFile read() {
@@ -227,7 +227,7 @@ ModelFile read_gguf_model(GgufFile file) {
 }
 
 ModelFile read_gguf_model(GgufFile file, std::span<const Family> known) {
-  ModelFile model = ModelReader(file, family_of(file, known)).read();
+  ModelFile model = GgufModelReader(file, family_of(file, known)).read();
   file.check_intact();
   model.parts = file.release_parts();
   return model;

@@ -13,7 +13,7 @@
 namespace llamajit {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x46554747;  // "GGUF" in the file
+constexpr std::uint32_t kGgufMagic = 0x46554747;  // "GGUF" in the file
 constexpr std::uint64_t kDefaultAlignment = 32;
 constexpr int kMaxNesting = 4;                 // arrays of arrays of …
 constexpr std::uint64_t kMaxKeyBytes = 65535;  // the specification's
@@ -108,9 +108,9 @@ class PartReader {
 
  private:
   void read_version() {
-    if (const std::uint32_t magic = reader_.u32("magic"); magic != kMagic) {
+    if (const std::uint32_t magic = reader_.u32("magic"); magic != kGgufMagic) {
       const auto foreign = describe_foreign_file(reader_.bytes(), WantedFile::model);
-      reader_.fail("magic", fmt::format("{:#010x} (GGUF)", kMagic),
+      reader_.fail("magic", fmt::format("{:#010x} (GGUF)", kGgufMagic),
                    foreign.value_or(fmt::format("{:#010x}", magic)));
     }
     part_.version = reader_.u32("version");

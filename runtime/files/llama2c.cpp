@@ -16,8 +16,8 @@
 namespace llamajit {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x616b3432;  // "24ka" in the file
-constexpr std::uint64_t kHeaderBytes = 256;   // v1 and v2, with padding
+constexpr std::uint32_t kLlama2cMagic = 0x616b3432;  // "24ka" in the file
+constexpr std::uint64_t kHeaderBytes = 256;          // v1 and v2, with padding
 constexpr jit::Format kF32{jit::FormatKind::f32, 0};
 
 struct Header {
@@ -28,12 +28,12 @@ struct Header {
 
 // The seven counts that every version begins with, in file order. The limits are far above any model and low
 // enough that sums and products of two of them fit 64 bits, and each alone an int many times over.
-struct CountField {
+struct Llama2cCount {
   const char* name;
   int Config::*member;
   int limit;
 };
-constexpr std::array<CountField, 7> kCounts{{
+constexpr std::array<Llama2cCount, 7> kLlama2cCounts{{
     {"header.dim", &Config::dim, 1 << 20},
     {"header.hidden_dim", &Config::hidden_dim, 1 << 20},
     {"header.n_layers", &Config::n_layers, 1 << 14},
@@ -43,16 +43,16 @@ constexpr std::array<CountField, 7> kCounts{{
     {"header.seq_len", &Config::seq_len, 1 << 20},
 }};
 
-bool in_range(const Config& config, const CountField& field) {
+bool in_range(const Config& config, const Llama2cCount& field) {
   return config.*field.member > 0 && config.*field.member <= field.limit;
 }
 
 void read_counts(ByteReader& reader, Config& config) {
-  for (const CountField& field : kCounts) config.*field.member = reader.i32(field.name);
+  for (const Llama2cCount& field : kLlama2cCounts) config.*field.member = reader.i32(field.name);
 }
 
 void check_counts(const ByteReader& reader, const Config& config) {
-  for (const CountField& field : kCounts) {
+  for (const Llama2cCount& field : kLlama2cCounts) {
     if (in_range(config, field)) continue;
     reader.fail(field.name, fmt::format("a positive count up to {}", field.limit),
                 fmt::to_string(config.*field.member));
@@ -91,18 +91,20 @@ Header read_v0_header(ByteReader& reader) {
   Header header;
   Config& config = header.config;
   reader.seek(0, "header");
-  reader.take(kCounts.size() * sizeof(std::int32_t), "header");
+  reader.take(kLlama2cCounts.size() * sizeof(std::int32_t), "header");
   reader.seek(0, "header");
   read_counts(reader, config);
   config.shared_classifier = config.vocab_size > 0;
   // The sign says whether the classifier is shared. -2^31 has no positive twin and stays for the range check.
-  if (config.vocab_size < 0 && config.vocab_size >= -kCounts[5].limit) config.vocab_size = -config.vocab_size;
-  const auto bad =
-      std::ranges::count_if(kCounts, [&](const CountField& field) { return !in_range(config, field); });
+  if (config.vocab_size < 0 && config.vocab_size >= -kLlama2cCounts[5].limit)
+    config.vocab_size = -config.vocab_size;
+  const auto bad = std::ranges::count_if(kLlama2cCounts,
+                                         [&](const Llama2cCount& field) { return !in_range(config, field); });
   if (bad > 1) {
-    reader.fail("magic",
-                fmt::format("a llama2.c checkpoint ({:#010x}, or the seven counts of version 0)", kMagic),
-                first_bytes(reader));
+    reader.fail(
+        "magic",
+        fmt::format("a llama2.c checkpoint ({:#010x}, or the seven counts of version 0)", kLlama2cMagic),
+        first_bytes(reader));
   }
   check_counts(reader, config);
   return header;
@@ -147,7 +149,7 @@ Header read_versioned_header(ByteReader& reader) {
 }
 
 Header read_header(ByteReader& reader) {
-  if (reader.u32("magic") == kMagic) return read_versioned_header(reader);
+  if (reader.u32("magic") == kLlama2cMagic) return read_versioned_header(reader);
   if (const auto foreign = describe_foreign_file(reader.bytes(), WantedFile::model)) {
     reader.fail("content", "a model (GGUF, llama2.c or ggml's first format)", *foreign);
   }

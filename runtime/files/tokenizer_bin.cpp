@@ -15,10 +15,10 @@ namespace llamajit {
 namespace {
 
 constexpr std::uint64_t kMinRecordBytes = 8;  // f32 score, u32 length, no bytes
-constexpr std::size_t kMaxTokens = 1 << 24;   // the model readers' limit too
+constexpr std::size_t kMaxRecords = 1 << 24;  // the model readers' limit too
 constexpr std::size_t kControlPieces = 3;     // <unk>, <s>, </s> at ids 0..2
-constexpr std::size_t kFirstByte = kControlPieces;
-constexpr std::size_t kBytesEnd = kFirstByte + 256;
+constexpr std::size_t kFirstByteRecord = kControlPieces;
+constexpr std::size_t kByteRecordsEnd = kFirstByteRecord + 256;
 
 Piece read_piece(ByteReader& reader, std::uint64_t id) {
   Piece piece;
@@ -34,14 +34,14 @@ Piece read_piece(ByteReader& reader, std::uint64_t id) {
 std::vector<Piece> read_pieces(ByteReader& reader, int vocab_size) {
   reader.u32("max_token_length");
   const bool all = vocab_size < 0;
-  const std::size_t wanted = all ? kMaxTokens : static_cast<std::size_t>(vocab_size);
+  const std::size_t wanted = all ? kMaxRecords : static_cast<std::size_t>(vocab_size);
   std::vector<Piece> pieces;
   if (!all) pieces.reserve(std::min<std::size_t>(wanted, reader.remaining() / kMinRecordBytes));
   while (reader.remaining() > 0 && pieces.size() < wanted) {
     pieces.push_back(read_piece(reader, pieces.size()));
   }
   if (all && reader.remaining() > 0) {
-    reader.fail("tokens", fmt::format("at most {}", kMaxTokens), "more");
+    reader.fail("tokens", fmt::format("at most {}", kMaxRecords), "more");
   }
   // Tokens that the model does not have would be left out, and ids mean other texts than the model learnt.
   std::size_t found = pieces.size();
@@ -63,9 +63,9 @@ std::string latin1_to_utf8(unsigned byte) {
 
 // The older export shows in all of the byte pieces at once; a single such piece may well be a normal one.
 bool has_raw_bytes(const std::vector<Piece>& pieces) {
-  const std::size_t end = std::min(pieces.size(), kBytesEnd);
-  for (std::size_t id = kFirstByte; id < end; ++id) {
-    if (pieces[id].bytes != latin1_to_utf8(static_cast<unsigned>(id - kFirstByte))) return false;
+  const std::size_t end = std::min(pieces.size(), kByteRecordsEnd);
+  for (std::size_t id = kFirstByteRecord; id < end; ++id) {
+    if (pieces[id].bytes != latin1_to_utf8(static_cast<unsigned>(id - kFirstByteRecord))) return false;
   }
   return true;
 }
@@ -74,10 +74,10 @@ bool has_raw_bytes(const std::vector<Piece>& pieces) {
 void mark_special_pieces(std::vector<Piece>& pieces) {
   for (std::size_t id = 0; id < kControlPieces; ++id) pieces[id].kind = PieceKind::control;
   const bool raw_bytes = has_raw_bytes(pieces);
-  const std::size_t end = std::min(pieces.size(), kBytesEnd);
-  for (std::size_t id = kFirstByte; id < end; ++id) {
+  const std::size_t end = std::min(pieces.size(), kByteRecordsEnd);
+  for (std::size_t id = kFirstByteRecord; id < end; ++id) {
     Piece& piece = pieces[id];
-    const auto byte = raw_bytes ? static_cast<char>(id - kFirstByte) : parse_byte_piece(piece.bytes);
+    const auto byte = raw_bytes ? static_cast<char>(id - kFirstByteRecord) : parse_byte_piece(piece.bytes);
     if (!byte) continue;
     piece.bytes.assign(1, *byte);
     piece.kind = PieceKind::byte;

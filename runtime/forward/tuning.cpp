@@ -1,16 +1,15 @@
 #include "runtime/forward/tuning.h"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <vector>
 
+#include "runtime/base/clock.h"
 #include "runtime/forward/engine.h"
 
 namespace llamajit {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using jit::MatvecKey;
 
 constexpr int kStreams[] = {1, 2, 4};
@@ -40,7 +39,7 @@ double seconds_per_token(Engine& engine) {
   const auto start = Clock::now();
   for (int tokens = 1;; ++tokens) {
     engine.feed(0, 0, true);
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double seconds = seconds_since(start);
     if (seconds >= kRoundSeconds) return seconds / tokens;
   }
 }

@@ -2,23 +2,17 @@
 
 #include <algorithm>
 #include <cassert>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/forward/logits.h"
 
 namespace llamajit {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 TokenId choose(Engine& engine, Sampler& sampler, const GenerationOptions& options) {
   if (options.ignore_eos) {

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kMaxSource = std::size_t{1} << 20;
 
-bool is_digit(char c) {
+bool is_ascii_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
@@ -194,11 +194,11 @@ class Lexer {
   void token() {
     const char c = rest()[0];
     if (c == '\'' || c == '"') return string(c);
-    if (is_digit(c)) return number();
+    if (is_ascii_digit(c)) return number();
     if (begins_name(c)) {
       std::size_t end = 0;
       const auto ahead = [&] { return rest().substr(end); };
-      while (!ahead().empty() && (begins_name(ahead()[0]) || is_digit(ahead()[0])) &&
+      while (!ahead().empty() && (begins_name(ahead()[0]) || is_ascii_digit(ahead()[0])) &&
              !is_space(code_point(ahead()))) {
         end += utf8_length(ahead());
       }
@@ -241,11 +241,11 @@ class Lexer {
     const std::string_view text = rest();
     std::size_t n = 0;
     const auto digits = [&] {
-      while (n < text.size() && (is_digit(text[n]) || text[n] == '_')) ++n;
+      while (n < text.size() && (is_ascii_digit(text[n]) || text[n] == '_')) ++n;
     };
     digits();
     bool fraction = false;
-    if (n + 1 < text.size() && text[n] == '.' && is_digit(text[n + 1])) {
+    if (n + 1 < text.size() && text[n] == '.' && is_ascii_digit(text[n + 1])) {
       fraction = true;
       ++n;
       digits();
@@ -253,7 +253,7 @@ class Lexer {
     if (n < text.size() && (text[n] == 'e' || text[n] == 'E')) {
       const std::size_t exponent =
           n + 1 < text.size() && (text[n + 1] == '+' || text[n + 1] == '-') ? n + 2 : n + 1;
-      if (exponent < text.size() && is_digit(text[exponent])) {
+      if (exponent < text.size() && is_ascii_digit(text[exponent])) {
         fraction = true;
         n = exponent;
         digits();

@@ -142,7 +142,7 @@ Value file_size(const Call& call, const Value& value) {
   return call.execution.text(fmt::format("{:.1f} {}{}B", *number / unit, letter, binary ? "i" : ""));
 }
 
-constexpr NamedFilter kFilters[] = {
+constexpr NamedFilter kNumberFilters[] = {
     {"abs", absolute},   {"d", default_value}, {"default", default_value}, {"filesizeformat", file_size},
     {"float", to_float}, {"int", to_integer},  {"round", round_number},
 };
@@ -150,8 +150,8 @@ constexpr NamedFilter kFilters[] = {
 }  // namespace
 
 Filter find_number_filter(std::string_view name) {
-  const auto* const found = std::ranges::find(kFilters, name, &NamedFilter::name);
-  return found == std::end(kFilters) ? nullptr : found->filter;
+  const auto* const found = std::ranges::find(kNumberFilters, name, &NamedFilter::name);
+  return found == std::end(kNumberFilters) ? nullptr : found->filter;
 }
 
 }  // namespace llamajit::jinja

@@ -36,7 +36,7 @@ std::string by_number(char32_t c) {
 }
 
 // The string between quotes as Python shows it.
-std::string quoted(std::string_view text) {
+std::string quoted_text(std::string_view text) {
   const char quote =
       text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos ? '"' : '\'';
   std::string out(1, quote);
@@ -82,7 +82,7 @@ std::string to_repr(Execution& execution, const Value& value) {
   if (const auto* x = value.as<double>()) return number_text(*x);
   if (const auto integer = value.integer()) return fmt::to_string(*integer);
   if (const auto* text = value.text()) {
-    return value.is_markup() ? fmt::format("Markup({})", quoted(*text)) : quoted(*text);
+    return value.is_markup() ? fmt::format("Markup({})", quoted_text(*text)) : quoted_text(*text);
   }
   if (const auto* list = value.list(); list != nullptr && list->is_tuple()) {
     return joined(list->items, "(", list->items.size() == 1 ? ",)" : ")", repr);

@@ -196,7 +196,7 @@ Value minimum(const Call& call, const Value& value) {
   return extreme(call, value, -1);
 }
 
-constexpr NamedFilter kFilters[] = {
+constexpr NamedFilter kSequenceFilters[] = {
     {"count", length},
     {"dictsort", dict_sort},
     {"first", first},
@@ -220,8 +220,8 @@ constexpr NamedFilter kFilters[] = {
 }  // namespace
 
 Filter find_sequence_filter(std::string_view name) {
-  const auto* const found = std::ranges::find(kFilters, name, &NamedFilter::name);
-  return found == std::end(kFilters) ? nullptr : found->filter;
+  const auto* const found = std::ranges::find(kSequenceFilters, name, &NamedFilter::name);
+  return found == std::end(kSequenceFilters) ? nullptr : found->filter;
 }
 
 }  // namespace llamajit::jinja

@@ -132,7 +132,7 @@ Value center(const Call& call, const Value& value) {
 }
 
 // 'format'|format(values), as 'format' % values.
-Value format(const Call& call, const Value& value) {
+Value percent_format(const Call& call, const Value& value) {
   const Value text = call.execution.text(text_of(call, value), value.is_markup());
   if (call.arguments.named.empty()) {
     return formatted_by_percent(call.execution, text, call.execution.tuple(call.arguments.positional));
@@ -221,13 +221,13 @@ Value url_encode(const Call& call, const Value& value) {
   return call.execution.text(std::move(out));
 }
 
-constexpr NamedFilter kFilters[] = {
+constexpr NamedFilter kTextFilters[] = {
     {"capitalize", changed<capitalized>},
     {"center", center},
     {"e", escape},
     {"escape", escape},
     {"forceescape", force_escape},
-    {"format", format},
+    {"format", percent_format},
     {"indent", indent},
     {"lower", changed<lower>},
     {"replace", replace},
@@ -246,8 +246,8 @@ constexpr NamedFilter kFilters[] = {
 }  // namespace
 
 Filter find_text_filter(std::string_view name) {
-  const auto* const found = std::ranges::find(kFilters, name, &NamedFilter::name);
-  return found == std::end(kFilters) ? nullptr : found->filter;
+  const auto* const found = std::ranges::find(kTextFilters, name, &NamedFilter::name);
+  return found == std::end(kTextFilters) ? nullptr : found->filter;
 }
 
 }  // namespace llamajit::jinja

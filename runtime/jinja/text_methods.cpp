@@ -195,8 +195,8 @@ Value filled_with_zeros(const Call& call, const std::string& text) {
 }
 
 Value expand_tabs(const Call& call, const std::string& text) {
-  constexpr std::int64_t kWidest = 1000;
-  const std::int64_t width = std::clamp<std::int64_t>(call.integer(0, "tabsize", 8), 0, kWidest);
+  constexpr std::int64_t kWidestTab = 1000;
+  const std::int64_t width = std::clamp<std::int64_t>(call.integer(0, "tabsize", 8), 0, kWidestTab);
   std::string out;
   std::int64_t column = 0;
   for (const std::string_view c : characters(text)) {
@@ -228,7 +228,7 @@ Value format_by_map(const Call& call, const std::string& text) {
 }
 
 template <bool (*Holds)(char32_t)>
-Value all_of(const Call&, const std::string& text) {
+Value every(const Call&, const std::string& text) {
   const auto all = characters(text);
   return !all.empty() && std::ranges::all_of(all, [](std::string_view c) { return Holds(code_point(c)); });
 }
@@ -269,14 +269,14 @@ constexpr NamedTextMethod kTextMethods[] = {
     {"format", format},
     {"format_map", format_by_map},
     {"index", find<false, true>},
-    {"isalnum", all_of<is_letter_or_digit>},
-    {"isalpha", all_of<is_letter>},
+    {"isalnum", every<is_letter_or_digit>},
+    {"isalpha", every<is_letter>},
     {"isascii", is_ascii},
-    {"isdecimal", all_of<is_digit>},
-    {"isdigit", all_of<is_digit>},
+    {"isdecimal", every<is_digit>},
+    {"isdigit", every<is_digit>},
     {"islower", all_in_case<is_lower, is_upper>},
-    {"isnumeric", all_of<is_digit>},
-    {"isspace", all_of<is_space>},
+    {"isnumeric", every<is_digit>},
+    {"isspace", every<is_space>},
     {"istitle", is_title},
     {"isupper", all_in_case<is_upper, is_lower>},
     {"join", join, true},

@@ -1,7 +1,6 @@
 #include "runtime/measure/bench.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <numeric>
 #include <optional>
@@ -9,18 +8,13 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/measure/kernel_work.h"
 #include "runtime/measure/limits.h"
 #include "runtime/measure/some_tokens.h"
 
 namespace llamajit {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Sequences that begin alike and go on together.
 void decode_together(Engine& engine, const BenchTest& test, const std::vector<TokenId>& tokens) {

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cassert>
 #include <cerrno>
-#include <chrono>
 #include <numeric>
 #include <system_error>
 
@@ -13,10 +12,10 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
+
 namespace llamajit {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 [[noreturn]] void fail(const char* what) {
   throw std::system_error(errno, std::generic_category(), what);
@@ -113,7 +112,7 @@ CodeSamples sample_code(const Engine& engine, double seconds, const std::functio
   recorder.code = reinterpret_cast<std::uintptr_t>(engine.code().address());
   recorder.samples.at.resize(engine.code().code_bytes());
   const auto start = Clock::now();
-  const auto passed = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  const auto passed = [&] { return seconds_since(start); };
   {
     const Sampling sampling(recorder);
     do {

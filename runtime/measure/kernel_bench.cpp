@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "jit/code/code_cache.h"
 #include "jit/formats/packing.h"
 #include "jit/formats/quantizer.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/team.h"
 #include "runtime/forward/tuning.h"
@@ -24,7 +24,6 @@
 namespace llamajit {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using jit::kLanes;
 using jit::row_stride;
 
@@ -216,7 +215,7 @@ class Bench {
     };
     const auto start = Clock::now();
     team_.run(multiply_all);
-    return std::chrono::duration<double>(Clock::now() - start).count();
+    return seconds_since(start);
   }
 
   ProductShape shape_;

@@ -1,20 +1,15 @@
 #include "runtime/measure/limits.h"
 
 #include <algorithm>
-#include <chrono>
+
+#include "runtime/base/clock.h"
 
 namespace llamajit {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::int64_t kTurns = 200000;
 constexpr std::int64_t kBlock = 256;  // of bytes, that reading takes at once
 constexpr std::int64_t kRoundBytes = std::int64_t{32} << 20;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // The best of many tries, in units/s when work() does `units`. Each is long enough for the clock, and shorter
 // than a scheduler's time slice, where work() allows: on a busy machine longer ones would all be interrupted.

@@ -5,12 +5,12 @@
 #include <chrono>
 #include <utility>
 
+#include "runtime/base/clock.h"
 #include "runtime/measure/some_tokens.h"
 
 namespace llamajit {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
 double median(std::vector<double>& values) {
@@ -24,7 +24,7 @@ double clock_cost() {
   std::vector<double> costs;
   for (int i = 0; i < 1000; ++i) {
     const auto start = Clock::now();
-    costs.push_back(Seconds(Clock::now() - start).count());
+    costs.push_back(seconds_since(start));
   }
   return median(costs);
 }
@@ -89,8 +89,7 @@ Profile profile_token(Engine& engine, int position) {
   for (std::vector<double>& of_step : times) of_step.reserve(kMost);
   const double cost = clock_cost();
   const auto begin = Clock::now();
-  for (int turn = 0; turn < kLeast || (turn < kMost && Seconds(Clock::now() - begin).count() < kSeconds);
-       ++turn) {
+  for (int turn = 0; turn < kLeast || (turn < kMost && seconds_since(begin) < kSeconds); ++turn) {
     auto before = Clock::now();
     for (std::size_t i = 0; i < steps.size(); ++i) {
       steps[i]->target.call(steps[i]->args);
@@ -117,11 +116,10 @@ double token_seconds(Engine& engine, int position) {
   std::vector<double> times;
   times.reserve(kMost);
   const auto begin = Clock::now();
-  for (int turn = 0; turn < kLeast || (turn < kMost && Seconds(Clock::now() - begin).count() < kSeconds);
-       ++turn) {
+  for (int turn = 0; turn < kLeast || (turn < kMost && seconds_since(begin) < kSeconds); ++turn) {
     const auto start = Clock::now();
     engine.feed(token, position, true);
-    times.push_back(Seconds(Clock::now() - start).count());
+    times.push_back(seconds_since(start));
   }
   return median(times);
 }
@@ -142,7 +140,7 @@ Profile profile_prompt(Engine& engine, int n_tokens) {
                [&](const Step&, const Target& target, const void* args) {
                  const auto start = Clock::now();
                  target.call(args);
-                 const double seconds = Seconds(Clock::now() - start).count() - cost;
+                 const double seconds = seconds_since(start) - cost;
                  add_call(profile, *target.kernel, args, std::max(seconds, 0.0));
                });
     if (best.tokens == 0 || profile.seconds < best.seconds) best = std::move(profile);

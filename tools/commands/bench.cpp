@@ -49,7 +49,7 @@ struct Loaded {
   std::size_t code_bytes = 0;
 };
 
-struct Report {
+struct BenchReport {
   std::string tier;
   Loaded loaded;
   std::vector<BenchResult> results;
@@ -106,10 +106,10 @@ std::vector<BenchTest> tests_of(const BenchOptions& options) {
   return tests;
 }
 
-Report measure(const BenchOptions& options) {
+BenchReport measure(const BenchOptions& options) {
   using Clock = std::chrono::steady_clock;
   const jit::Isa isa = jit::choose_isa(options.isa).isa;
-  Report report;
+  BenchReport report;
   report.tier = to_string(isa.tier);
   Progress progress;
   for (const int threads : options.threads) {
@@ -139,7 +139,7 @@ Report measure(const BenchOptions& options) {
   return report;
 }
 
-std::string as_json(const BenchOptions& options, const Report& report) {
+std::string as_json(const BenchOptions& options, const BenchReport& report) {
   nlohmann::ordered_json json = {{"model", options.model},           {"isa", report.tier},
                                  {"threads", options.threads},       {"load_ms", report.loaded.load_ms},
                                  {"pack_ms", report.loaded.pack_ms}, {"emit_ms", report.loaded.emit_ms},
@@ -164,7 +164,7 @@ std::string as_json(const BenchOptions& options, const Report& report) {
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-std::string as_table(const BenchOptions& options, const Report& report) {
+std::string as_table(const BenchOptions& options, const BenchReport& report) {
   std::string out = fmt::format(
       "{}: tier {}, loaded in {:.1f} ms (packing {:.1f}), {} kernels of {} bytes emitted in {:.2f} ms, peak "
       "memory {:.1f} "
@@ -251,7 +251,7 @@ int bench_kernel(const BenchOptions& options) {
 int bench(BenchOptions& options) {
   if (options.threads.empty()) options.threads = {default_threads()};
   if (options.kernel) return bench_kernel(options);
-  const Report report = measure(options);
+  const BenchReport report = measure(options);
   write_out(options.json ? as_json(options, report) : as_table(options, report));
   return kOk;
 }

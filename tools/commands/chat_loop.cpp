@@ -10,16 +10,10 @@
 
 #include "tokenizer/utf8.h"
 #include "tools/common/cli.h"
+#include "tools/common/generation.h"
 #include "tools/common/printable.h"
 
 namespace llamajit::cli {
-namespace {
-
-double rate(int tokens, double seconds) {
-  return seconds > 0 ? tokens / seconds : 0;
-}
-
-}  // namespace
 
 ChatLoop::ChatLoop(Conversation& conversation, const SessionModel& model, Signals& signals, ChatStyle style)
     : conversation_(conversation), model_(model), signals_(signals), style_(style) {}

@@ -27,7 +27,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // The report is the same for every file, whatever its format.
-struct Report {
+struct FileReport {
   std::string path;
   std::string format;
   std::uint64_t size = 0;  // bytes, of all parts
@@ -45,11 +45,11 @@ struct Report {
   std::string refusal;  // why it cannot run here; empty where it can
 };
 
-Report describe_llama2c(const std::string& path) {
+FileReport describe_llama2c(const std::string& path) {
   const ModelFile file = read_llama2c(path);
   const Config& c = file.config;
   const auto bytes = file.parts.front().bytes();
-  Report report{path, file.file_format, bytes.size(), 1, Json::object(), {}, {}};
+  FileReport report{path, file.file_format, bytes.size(), 1, Json::object(), {}, {}};
   report.facts = {{"dim", c.dim},
                   {"hidden_dim", c.hidden_dim},
                   {"n_layers", c.n_layers},
@@ -97,10 +97,10 @@ std::string refusal_of(File file, ModelFile (*read)(File)) {
   }
 }
 
-Report describe_gguf(const std::string& path) {
+FileReport describe_gguf(const std::string& path) {
   GgufFile file(path);
-  Report report{path, fmt::format("GGUF v{}", file.version()), 0, file.parts().size(), Json::object(), {},
-                {}};
+  FileReport report{path, fmt::format("GGUF v{}", file.version()), 0, file.parts().size(), Json::object(), {},
+                    {}};
   for (const MappedFile& part : file.parts()) report.size += part.bytes().size();
   for (const GgufEntry& entry : file.metadata()) {
     report.facts[std::string(entry.key)] =
@@ -120,10 +120,10 @@ Report describe_gguf(const std::string& path) {
   return report;
 }
 
-Report describe_ggml_legacy(const std::string& path) {
+FileReport describe_ggml_legacy(const std::string& path) {
   GgmlLegacyFile file(path);
   const GgmlLegacyHeader& h = file.header();
-  Report report{path, "ggml legacy", 0, file.parts().size(), Json::object(), {}, {}};
+  FileReport report{path, "ggml legacy", 0, file.parts().size(), Json::object(), {}, {}};
   for (const MappedFile& part : file.parts()) report.size += part.bytes().size();
   report.facts = {{"n_vocab", h.n_vocab}, {"n_embd", h.n_embd},    {"n_mult", h.n_mult},
                   {"n_head", h.n_head},   {"n_layer", h.n_layer},  {"n_rot", h.n_rot},
@@ -139,15 +139,15 @@ Report describe_ggml_legacy(const std::string& path) {
   return report;
 }
 
-Report describe(const std::string& path) {
+FileReport describe(const std::string& path) {
   if (is_gguf(path)) return describe_gguf(path);
   if (is_ggml_legacy(path)) return describe_ggml_legacy(path);
   return describe_llama2c(path);
 }
 
-std::int64_t parameters(const Report& report) {
+std::int64_t parameters(const FileReport& report) {
   std::int64_t sum = 0;
-  for (const Report::Row& row : report.tensors) {
+  for (const FileReport::Row& row : report.tensors) {
     std::int64_t product = 1;
     for (const std::int64_t n : row.shape) product *= n;
     sum += product;
@@ -155,9 +155,9 @@ std::int64_t parameters(const Report& report) {
   return sum;
 }
 
-std::string as_json(const Report& report) {
+std::string as_json(const FileReport& report) {
   Json tensors = Json::array();
-  for (const Report::Row& row : report.tensors) {
+  for (const FileReport::Row& row : report.tensors) {
     tensors.push_back({{"name", row.name},
                        {"shape", row.shape},
                        {"format", row.format},
@@ -190,11 +190,11 @@ std::string shown(const Json& value) {
   return value.size() > kElements ? list + ", …" : list;
 }
 
-std::string shape_of(const Report::Row& row) {
+std::string shape_of(const FileReport::Row& row) {
   return fmt::format("({})", fmt::join(row.shape, ", "));
 }
 
-std::string as_text(const Report& report) {
+std::string as_text(const FileReport& report) {
   std::string out = fmt::format("file          {}\nformat        {}\nsize          {} bytes{}\n",
                                 printable(report.path), report.format, report.size,
                                 report.parts > 1 ? fmt::format(" in {} parts", report.parts) : "");
@@ -205,10 +205,10 @@ std::string as_text(const Report& report) {
     out += fmt::format("{:<{}} {}\n", key, key_width, shown(value));
   }
   std::size_t name_width = 22;
-  for (const Report::Row& row : report.tensors) name_width = std::max(name_width, row.name.size());
+  for (const FileReport::Row& row : report.tensors) name_width = std::max(name_width, row.name.size());
   out += fmt::format("\n{:<{}} {:>16} {:>10} {:>14} {:>14}{}\n", "tensor", name_width, "shape", "format",
                      "offset", "bytes", report.parts > 1 ? "   part" : "");
-  for (const Report::Row& row : report.tensors) {
+  for (const FileReport::Row& row : report.tensors) {
     out +=
         fmt::format("{:<{}} {:>16} {:>10} {:>14} {:>14}{}\n", row.name, name_width, shape_of(row), row.format,
                     row.offset, row.bytes, report.parts > 1 ? fmt::format(" {:>6}", row.part + 1) : "");
@@ -222,7 +222,7 @@ struct InspectOptions {
 };
 
 int inspect(const InspectOptions& options) {
-  const Report report = describe(options.model);
+  const FileReport report = describe(options.model);
   write_out(options.json ? as_json(report) : as_text(report));
   return kOk;
 }

@@ -40,7 +40,7 @@ std::string registers(const Listing& listing) {
   return fmt::format("{}+{}+{}", listing.general_registers, listing.vector_registers, listing.mask_registers);
 }
 
-std::string percent(const MeasuredKernels& report, const Profile& profile, const jit::KernelInfo& kernel) {
+std::string percent_of(const MeasuredKernels& report, const Profile& profile, const jit::KernelInfo& kernel) {
   if (!report.measured || calls(profile, kernel) == 0) return "-";
   return fmt::format("{:.1f}%", 100 * profile.share(kernel));
 }
@@ -62,7 +62,7 @@ std::string as_table(const KernelsOptions& options, const MeasuredKernels& repor
     out += fmt::format(kColumns, kernel->name, jit::kernel_shape(kernel->key), kernel->size,
                        listing.instructions, listing.vector_instructions, registers(listing),
                        calls(report.token, *kernel), microseconds(report, *kernel),
-                       percent(report, report.token, *kernel), percent(report, report.prompt, *kernel));
+                       percent_of(report, report.token, *kernel), percent_of(report, report.prompt, *kernel));
   }
   out += "registers: general + vector + mask; calls: of one token; token, prompt: share of its time\n";
   if (!report.measured) return out + "not measured: this CPU lacks the tier\n";

@@ -51,7 +51,7 @@ std::optional<jit::FormatKind> format_option(const char* option, const std::opti
   return format;
 }
 
-QuantizationChoices choices_of(const QuantizeOptions& options) {
+QuantizationChoices quantization_choices(const QuantizeOptions& options) {
   QuantizationChoices choices;
   choices.type = find_quantization_type(options.type);
   if (choices.type == nullptr) {
@@ -110,7 +110,7 @@ std::optional<std::string> tokenizer_for(const QuantizeOptions& options) {
 }
 
 int quantize(QuantizeOptions& options) {
-  const QuantizationChoices choices = choices_of(options);
+  const QuantizationChoices choices = quantization_choices(options);
   options.in = named_or_bundled(options.in);
   const ConversionSource source = open_conversion_source(options.in, tokenizer_for(options));
   if (!source.has_tokenizer) {

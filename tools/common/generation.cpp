@@ -41,10 +41,6 @@ class InterruptGuard {
   struct sigaction before_ {};
 };
 
-double rate(int tokens, double seconds) {
-  return seconds > 0 ? tokens / seconds : 0;
-}
-
 void log_result(const Generation& result, const Engine& engine) {
   spdlog::info("stopped: {}", to_string(result.reason));
   spdlog::info(

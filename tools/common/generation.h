@@ -44,6 +44,11 @@ EngineOptions engine_options(const TextRequest& request, const jit::IsaChoice& c
 void log_loaded(const TextRequest& request, const ModelFile& file, const Engine& engine,
                 const std::string& why);
 
+// Tokens per second; 0 for no time at all.
+inline double rate(int tokens, double seconds) {
+  return seconds > 0 ? tokens / seconds : 0;
+}
+
 // Locks what the process has in memory, where the system allows it; says why where it does not.
 void lock_memory();
 

@@ -56,7 +56,7 @@ InputBytes::Event InputBytes::wait(int limit_ms) {
     if (ready == 0) return Event::bytes;
     if (ready < 0 || fds[1].revents != 0) continue;  // a signal, seen above
     std::array<char, 1 << 16> chunk;
-    const ssize_t n = read(fd_, chunk.data(), chunk.size());
+    const ssize_t n = ::read(fd_, chunk.data(), chunk.size());
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n < 0 && errno != EIO) {  // EIO: the terminal is gone
       throw std::runtime_error(fmt::format("standard input: {}", std::strerror(errno)));

@@ -64,7 +64,7 @@ std::string bash_cases(const ProgramPage& page) {
   return out;
 }
 
-constexpr std::string_view kScript = R"script(# bash completion for llamajit
+constexpr std::string_view kBashScript = R"script(# bash completion for llamajit
 # The options of a command.
 _llamajit_options() {
   case $1 in
@@ -144,10 +144,10 @@ std::string bash_completion(const ProgramPage& page) {
     options += fmt::format("    {})\n      echo {} ;;\n", command.name,
                            in_quotes(fmt::format("{}", fmt::join(names_of(command.sections), " "))));
   }
-  return filled(kScript, {{"%COMMANDS%", in_quotes(fmt::format("{}", fmt::join(commands, " ")))},
-                          {"%OPTIONS%", options},
-                          {"%VALUES%", bash_cases(page)},
-                          {"%PROGRAM%", fmt::format("{}", fmt::join(names_of(page.sections), " "))}});
+  return filled(kBashScript, {{"%COMMANDS%", in_quotes(fmt::format("{}", fmt::join(commands, " ")))},
+                              {"%OPTIONS%", options},
+                              {"%VALUES%", bash_cases(page)},
+                              {"%PROGRAM%", fmt::format("{}", fmt::join(names_of(page.sections), " "))}});
 }
 
 }  // namespace llamajit::cli

@@ -70,7 +70,7 @@ std::string command_case(const CommandPage& page) {
   return out + "        && return ;;\n";
 }
 
-constexpr std::string_view kScript = R"script(#compdef llamajit
+constexpr std::string_view kZshScript = R"script(#compdef llamajit
 # zsh completion for llamajit
 _llamajit_models() {
   local -a models
@@ -127,7 +127,7 @@ std::string zsh_completion(const ProgramPage& page) {
       }
     }
   }
-  return filled(kScript, {{"%COMMANDS%", commands}, {"%OPTIONS%", options}, {"%CASES%", cases}});
+  return filled(kZshScript, {{"%COMMANDS%", commands}, {"%OPTIONS%", options}, {"%CASES%", cases}});
 }
 
 }  // namespace llamajit::cli

@@ -10,8 +10,8 @@
 namespace llamajit::cli {
 namespace {
 
-constexpr std::size_t kWidth = 80;   // of a line, in columns
-constexpr std::size_t kColumn = 28;  // where texts begin
+constexpr std::size_t kColumns = 80;  // of a line, in columns
+constexpr std::size_t kColumn = 28;   // where texts begin
 constexpr std::size_t kIndent = 2;
 
 // Words of `text` in lines that begin at a column; the first goes on from what is there already.
@@ -19,7 +19,7 @@ std::string wrapped(std::string_view text, std::size_t column, std::size_t used)
   std::string out;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find(' '), text.size());
-    if (used > column && used + 1 + end > kWidth) {
+    if (used > column && used + 1 + end > kColumns) {
       out += '\n' + std::string(column, ' ');
       used = column;
     } else if (used > column) {

@@ -52,7 +52,7 @@ std::string paragraph(const std::string& head, std::string_view text) {
   return fmt::format(".TP\n{}\n{}\n", head, roff(text));
 }
 
-std::string options(const std::vector<OptionSection>& sections) {
+std::string option_sections(const std::vector<OptionSection>& sections) {
   std::string out;
   for (const OptionSection& section : sections) {
     out += fmt::format(".PP\n{}:\n", roff(section.title));
@@ -61,7 +61,7 @@ std::string options(const std::vector<OptionSection>& sections) {
   return out;
 }
 
-std::string examples(const std::vector<Example>& all) {
+std::string example_section(const std::vector<Example>& all) {
   std::string out;
   for (const Example& example : all) {
     out += fmt::format(".PP\n{}:\n.PP\n.nf\n.RS\n{}\n.RE\n.fi\n", roff(example.what), roff(example.line));
@@ -75,7 +75,7 @@ std::string command(const ProgramPage& program, const CommandPage& page) {
   for (const WordEntry& word : page.words) {
     out += paragraph(fmt::format("\\fI{}\\fR", roff(word.name)), word.text);
   }
-  return out + options(page.sections) + examples(page.examples);
+  return out + option_sections(page.sections) + example_section(page.examples);
 }
 
 }  // namespace
@@ -95,7 +95,7 @@ std::string man_page(const ProgramPage& page, std::string_view version) {
           "arguments, in a folder with model.bin and tokenizer.bin, the prompt is a line of standard "
           "input.") +
       '\n';
-  out += options(page.sections) + ".SH COMMANDS\n";
+  out += option_sections(page.sections) + ".SH COMMANDS\n";
   for (const CommandPage& one : page.commands) out += command(page, one);
   out += ".SH ENVIRONMENT\n";
   for (const Variable& variable : page.variables) {
@@ -106,7 +106,7 @@ std::string man_page(const ProgramPage& page, std::string_view version) {
   out += paragraph("1", "Failure, with one line on standard error.");
   out += paragraph("2", "Wrong usage.");
   out += paragraph("130", "Interrupted with Ctrl-C.");
-  out += ".SH EXAMPLES\n" + examples(page.examples);
+  out += ".SH EXAMPLES\n" + example_section(page.examples);
   return out;
 }
 

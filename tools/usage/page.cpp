@@ -9,8 +9,6 @@
 namespace llamajit::cli {
 namespace {
 
-constexpr const char* kGeneral = "General";
-
 // Containers are shown as [1] by CLI11.
 std::string without_brackets(std::string text) {
   if (text.starts_with('[') && text.ends_with(']')) text = text.substr(1, text.size() - 2);
@@ -55,7 +53,8 @@ std::vector<OptionSection> sections_of(const CLI::App& app) {
     section(option->get_group()).entries.push_back(entry_of(*option));
   }
   section(kGeneral).entries.push_back(entry_of(*app.get_help_ptr()));
-  std::ranges::stable_partition(sections, [](const OptionSection& s) { return s.title != kGeneral; });
+  std::stable_partition(sections.begin(), sections.end(),
+                        [](const OptionSection& s) { return s.title != kGeneral; });
   return sections;
 }
 

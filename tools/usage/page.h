@@ -8,6 +8,9 @@
 
 namespace llamajit::cli {
 
+// The section of what every command has.
+inline constexpr const char* kGeneral = "General";
+
 struct OptionEntry {
   std::vector<std::string> names;  // with their dashes; for a word without a name, none
   std::string value;               // what follows the name: FILE, N, f32|f16; empty for a flag
