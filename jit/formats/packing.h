@@ -58,6 +58,10 @@ void pack_tile(const SourceMatrix& from, std::int64_t tile, std::byte* to);
 // The same of a matrix of floats as bf16_pairs, rounded to nearest even.
 void pack_tile_as_pairs(const SourceMatrix& from, std::int64_t tile, std::byte* to);
 
+// Whether every value of a packed tile is a finite number: one that is none makes every product of its row none,
+// too, and some kernels clamp such products away unseen.
+bool all_finite(Format format, std::int64_t cols, const std::byte* tile);
+
 // The value at (row, col), exactly: of a matrix in a file, and of a packed one, which specifies the layout.
 // For a paired matrix, give the address of gate's or up's first tile and tile_stride = 2 tiles.
 float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col);

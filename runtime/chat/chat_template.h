@@ -64,8 +64,9 @@ bool shows_questions(const ChatTemplate& chat_template, std::span<const Message>
 // A source without anything but blanks is as good as none.
 bool is_blank_template(std::string_view source);
 
-// The rendered conversation as tokens: control tokens where their names stand, BOS once.
+// The rendered conversation as tokens: control tokens where their names stand, BOS once. Texts are brought into
+// Unicode's form C where the tokenizer does that and `normalize` is set.
 std::vector<TokenId> encode_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
-                                 const Tokenizer& tokenizer);
+                                 const Tokenizer& tokenizer, bool normalize = true);
 
 }  // namespace llamajit

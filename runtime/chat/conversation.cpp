@@ -81,7 +81,7 @@ std::optional<std::vector<TokenId>> Conversation::fit(const std::vector<TokenId>
   const auto context = static_cast<std::size_t>(engine_.context());
   bool forgets = false;
   for (;;) {
-    std::vector<TokenId> tokens = encode_chat(template_, messages_, tokenizer_);
+    std::vector<TokenId> tokens = encode_chat(template_, messages_, tokenizer_, options_.normalize);
     if (tokens.empty()) tokens.push_back(tokenizer_.vocab().special().bos);
     if (tokens.front() < 0) throw std::runtime_error("chat: expected text, found none");
     tokens.insert(tokens.end(), reply.begin(), reply.end());

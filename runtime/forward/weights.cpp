@@ -1,6 +1,10 @@
 #include "runtime/forward/weights.h"
 
 #include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include <fmt/format.h>
 
 namespace llamajit {
 
@@ -16,6 +20,25 @@ bool as_pairs(jit::Format format, Bf16Products which) {
   return false;
 }
 
+namespace {
+
+// Throws for a tensor of which some value is no finite number, as it is or as it is packed.
+[[noreturn]] void refuse_weights(const ModelFile& file, const Tensor& tensor) {
+  const jit::SourceMatrix from = source(tensor);
+  for (std::int64_t row = 0; row < tensor.rows; ++row) {
+    for (std::int64_t col = 0; col < tensor.cols; ++col) {
+      const float value = source_value(from, row, col);
+      if (std::isfinite(value)) continue;
+      throw std::runtime_error(fmt::format("{}: {}: expected finite weights, found {} at ({}, {})",
+                                           file.path(), tensor.name, value, row, col));
+    }
+  }
+  throw std::runtime_error(
+      fmt::format("{}: {}: expected weights in bf16's range, found one beyond it", file.path(), tensor.name));
+}
+
+}  // namespace
+
 // What a thread has to do for a matrix: pack tensor `from` into every tiles_per_unit'th tile from
 // `first_tile` on.
 struct Weights::PackJob {
@@ -28,7 +51,8 @@ struct Weights::PackJob {
 // Places weights one after the other. Without memory it learns the size; with it, vectors are filled at once.
 class Weights::Layout {
  public:
-  Layout(Carver& carver, Bf16Products bf16) : carver_(carver), bf16_(bf16) {}
+  Layout(const ModelFile& file, Carver& carver, Bf16Products bf16)
+      : file_(file), carver_(carver), bf16_(bf16) {}
 
   // One whose rows are only copied.
   PackedMatrix table(const Tensor& tensor) { return place({&tensor}, nullptr, tensor.format); }
@@ -46,6 +70,7 @@ class Weights::Layout {
     float* const to = carver_.take<float>(tensor.cols);
     for (std::int64_t i = 0; to != nullptr && i < tensor.cols; ++i) {
       to[i] = source_value(source(tensor), 0, rotated != nullptr ? rotated_row(*rotated, i) : i);
+      if (!std::isfinite(to[i])) refuse_weights(file_, tensor);
     }
     return to;
   }
@@ -83,13 +108,14 @@ class Weights::Layout {
     return m;
   }
 
+  const ModelFile& file_;
   Carver& carver_;
   Bf16Products bf16_;
 };
 
 // Places everything: called once without memory to learn the size, and once with it.
 std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16) {
-  Layout layout(carver, bf16);
+  Layout layout(file, carver, bf16);
   const auto norm = [&](const Tensor& weight, const Tensor& bias) {
     return NormWeights{layout.vector(weight), layout.vector(bias)};
   };
@@ -149,8 +175,11 @@ Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16) {
   memory_ = PagedMemory(sizing.size(), "weights");
   Carver carver(memory_.data());
   const std::vector<PackJob> jobs = lay_out(file, carver, bf16);
+  // Of each thread: the first job that has met a value that is no finite number.
+  std::vector<std::size_t> refused(static_cast<std::size_t>(team.size()), jobs.size());
   auto pack = [&](int thread) {
-    for (const PackJob& job : jobs) {
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      const PackJob& job = jobs[i];
       const std::int64_t bytes = jit::tile_bytes(job.to.format, job.to.cols);
       const auto [begin, end] = share_of(job.to.units(), thread, team.size());
       for (std::int64_t unit = begin; unit < end; ++unit) {
@@ -160,11 +189,15 @@ Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16) {
         } else {
           pack_tile(source(*job.from), job.to.format, unit, to);
         }
+        std::size_t& first = refused[static_cast<std::size_t>(thread)];
+        if (!jit::all_finite(job.to.format, job.to.cols, to)) first = std::min(first, i);
       }
     }
   };
   team.run(pack);
   file.check_intact();
+  const std::size_t first = std::ranges::min(refused);
+  if (first < jobs.size()) refuse_weights(file, *jobs[first].from);
   for (const MappedFile& part : file.parts) part.drop_pages();
 }
 

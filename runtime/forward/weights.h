@@ -59,7 +59,8 @@ class Weights {
  public:
   // Packs all of the file's tensors; each thread of the team packs the rows that it will later multiply, so
   // that memory lies near its reader. Matrices that `bf16` names become bf16_pairs.
-  // Throws std::runtime_error if the file was cut short meanwhile.
+  // Throws std::runtime_error if the file was cut short meanwhile, and where a weight is no finite number: it
+  // names the tensor and the place.
   Weights(const ModelFile& file, Team& team, Bf16Products bf16);
 
   PackedMatrix embedding;   // (vocab_size, dim)

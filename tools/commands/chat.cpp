@@ -42,6 +42,7 @@ ConversationOptions conversation_options(const ChatOptions& options, const Signa
   c.max_tokens = generation.max_tokens;
   c.ignore_eos = generation.ignore_eos;
   c.prompt_part = generation.prompt_part;
+  c.normalize = options.request.normalize;
   c.shift = options.context_shift;
   c.cancel = &signals.interrupted();
   return c;
@@ -115,6 +116,55 @@ int converse(const ChatOptions& options, Conversation& conversation, const Sessi
   return loop.run(*input);
 }
 
+void add_conversation_options(CLI::App& sub, ChatOptions& o) {
+  auto* prompt = sub.add_option("-p,--prompt", o.prompt, "The first question");
+  sub.add_option("-f,--file", o.prompt_file, "Read the first question from a file")
+      ->type_name("FILE")
+      ->excludes(prompt);
+  sub.add_option("--system", o.system, "The system message: what the model is told before the questions");
+  sub.add_flag("--single-turn,--single_turn", o.single_turn, "One question, one reply");
+  add_token_limit(sub, o.request.generation.max_tokens,
+                  "Tokens of a reply at most; -1, and by default: to the context's end");
+  sub.add_option("-r,--reverse-prompt,--reverse_prompt", o.reverse_prompts,
+                 "Text that ends a reply; may be given more than once")
+      ->allow_extra_args(false);
+  sub.add_flag("--context-shift,--context_shift", o.context_shift,
+               "When the context is full, forget the oldest messages instead of stopping");
+  sub.add_option("--session", o.session, "Go on with this file's conversation, and keep it there")
+      ->type_name("FILE");
+  add_no_normalize(sub, o.request.normalize);
+}
+
+void add_template_options(CLI::App& sub, ChatOptions& o) {
+  constexpr const char* kGroup = "Template";
+  auto* named = sub.add_option(
+      "--template,--chat-template", o.chat_template,
+      "How messages are written: a name (alpaca, koalpaca, koalpaca-polyglot, llama2, llama3, "
+      "chatml, mistral, gemma, phi3, zephyr), a file in Jinja, or Jinja itself; default: the model's own");
+  named->group(kGroup);
+  sub.add_option("--chat-template-file", o.chat_template_file, "The same, from a file in Jinja")
+      ->excludes(named)
+      ->group(kGroup);
+  sub.add_option("--tools", o.tools, "A JSON file with the list of tools that the template is to describe")
+      ->group(kGroup);
+  sub.add_option("--template-arg,--template_arg", o.template_arguments,
+                 "NAME=VALUE, a variable for the template (enable_thinking=false); the value is JSON, else "
+                 "text. May be given more than once")
+      ->allow_extra_args(false)
+      ->group(kGroup);
+  sub.add_flag("--show-prompt", o.show_prompt,
+               "Write what the model would be given for the first question to standard output, and end")
+      ->group(kGroup);
+}
+
+void add_terminal_options(CLI::App& sub, ChatOptions& o) {
+  constexpr const char* kGroup = "Terminal";
+  auto* color = sub.add_flag("--color", o.color, "Colour on a terminal, in spite of NO_COLOR");
+  color->group(kGroup);
+  sub.add_flag("--no-color,--no_color", o.no_color, "No colour")->excludes(color)->group(kGroup);
+  sub.add_flag("-i,--interactive")->description("What it does anyway")->group(kGroup);
+}
+
 }  // namespace
 
 int chat(ChatOptions& options) {
@@ -150,37 +200,9 @@ void add_chat(CLI::App& app, Command& command) {
   r.sampler = {.temperature = 0.7F, .top_p = 0.95F, .top_k = 40, .repeat_penalty = 1.1F};
   CLI::App* sub = app.add_subcommand("chat", "Talk with a model");
   add_model(*sub, r.model, kModelText);
-  auto* prompt = sub->add_option("-p,--prompt", o->prompt, "The first question");
-  sub->add_option("-f,--file", o->prompt_file, "Read the first question from a file")
-      ->type_name("FILE")
-      ->excludes(prompt);
-  sub->add_option("--system", o->system, "The system message: what the model is told before the questions");
-  auto* named = sub->add_option(
-      "--template,--chat-template", o->chat_template,
-      "How messages are written: a name (alpaca, koalpaca, koalpaca-polyglot, llama2, llama3, "
-      "chatml, mistral, gemma, phi3, zephyr), a file in Jinja, or Jinja itself; default: the model's own");
-  sub->add_option("--chat-template-file", o->chat_template_file, "The same, from a file in Jinja")
-      ->excludes(named);
-  sub->add_option("--tools", o->tools, "A JSON file with the list of tools that the template is to describe");
-  sub->add_option("--template-arg,--template_arg", o->template_arguments,
-                  "NAME=VALUE, a variable for the template (enable_thinking=false); the value is JSON, else "
-                  "text. May be given more than once")
-      ->allow_extra_args(false);
-  sub->add_flag("--show-prompt", o->show_prompt,
-                "Write what the model would be given for the first question to standard output, and end");
-  sub->add_flag("--single-turn,--single_turn", o->single_turn, "One question, one reply");
-  add_token_limit(*sub, r.generation.max_tokens,
-                  "Tokens of a reply at most; -1, and by default: to the context's end");
-  sub->add_option("-r,--reverse-prompt,--reverse_prompt", o->reverse_prompts,
-                  "Text that ends a reply; may be given more than once")
-      ->allow_extra_args(false);
-  sub->add_flag("--context-shift,--context_shift", o->context_shift,
-                "When the context is full, forget the oldest messages instead of stopping");
-  sub->add_option("--session", o->session, "Go on with this file's conversation, and keep it there")
-      ->type_name("FILE");
-  auto* color = sub->add_flag("--color", o->color, "Colour on a terminal, in spite of NO_COLOR");
-  sub->add_flag("--no-color,--no_color", o->no_color, "No colour")->excludes(color);
-  sub->add_flag("-i,--interactive")->description("What it does anyway");
+  add_conversation_options(*sub, *o);
+  add_template_options(*sub, *o);
+  add_terminal_options(*sub, *o);
   add_generation_options(*sub, r, o->seed);
   sub->callback([o, &command] { command = [o] { return chat(*o); }; });
 }

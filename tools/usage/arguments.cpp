@@ -179,8 +179,17 @@ class Scanner {
                                  positionals_[room]));
   }
 
+  std::vector<std::string> names_and_aliases() const {
+    std::vector<std::string> names = names_;
+    for (const ForeignWord& word : foreign_words()) {
+      const bool is_alias = word.answer == ForeignAnswer::alias && by_name_.contains(std::string(word.text));
+      if (is_alias) names.insert(names.end(), word.names.begin(), word.names.end());
+    }
+    return names;
+  }
+
   std::string unknown(const std::string& name) const {
-    const std::string near = did_you_mean(name, names_);
+    const std::string near = did_you_mean(name, names_and_aliases());
     if (!near.empty()) return fmt::format("{} has no option '{}'{}", command_.get_name(), name, near);
     std::vector<std::string> others;
     for (const CLI::App* sub : app_.get_subcommands({})) {

@@ -1,6 +1,8 @@
 #include "jit/formats/packing.h"
 
 #include <bit>
+#include <cmath>
+#include <cstring>
 #include <random>
 #include <utility>
 #include <vector>
@@ -158,6 +160,46 @@ TEST(PackingAsPairs, RoundsEveryFormatOfFloats) {
       }
     }
   }
+}
+
+// Whether the numbers of a tile are finite, one by one: values, or scales and minima of groups.
+bool finite_one_by_one(Format format, std::int64_t cols, const std::byte* tile) {
+  const jit::CodesLayout layout(format);
+  const bool codes = has_codes(format);
+  const std::int64_t n = codes                                   ? cols / layout.group
+                         : format.kind == FormatKind::bf16_pairs ? cols + cols % 2
+                                                                 : cols;
+  for (int row = 0; row < kLanes; ++row) {
+    for (std::int64_t i = 0; i < n; ++i) {
+      const std::byte* const record = tile + i * layout.group_bytes;
+      const bool finite = codes ? std::isfinite(packed_scale(layout, record, row)) &&
+                                      std::isfinite(packed_min(layout, record, row))
+                                : std::isfinite(packed_value(format, cols, tile, row, i, 1));
+      if (!finite) return false;
+    }
+  }
+  return true;
+}
+
+// Patterns that are NaN or infinite as one kind of float or another go to every place of a tile, and matter only
+// where a number is read from them.
+TEST_P(Packing, AllValuesAreFiniteOrNot) {
+  std::mt19937_64 random(5);
+  const RandomMatrix matrix(GetParam(), kLanes, cols(), random);
+  const std::vector<std::byte> packed = matrix.packed();
+  ASSERT_TRUE(jit::all_finite(GetParam(), cols(), packed.data()));
+  int refused = 0;
+  for (const std::uint32_t bits : {0x7F800000U, 0xFFC00001U, 0x7C007C00U, 0x7F807F80U, 0xFF7FFF7FU}) {
+    for (std::size_t at = 0; at + 4 <= packed.size(); at += 4) {
+      std::vector<std::byte> tile = packed;
+      std::memcpy(tile.data() + at, &bits, sizeof bits);
+      const bool finite = finite_one_by_one(GetParam(), cols(), tile.data());
+      ASSERT_EQ(jit::all_finite(GetParam(), cols(), tile.data()), finite)
+          << fmt::format("{}: {:08x} at {} of {}", to_string(GetParam()), bits, at, tile.size());
+      refused += finite ? 0 : 1;
+    }
+  }
+  EXPECT_GT(refused, 0);
 }
 
 TEST(PackingOfStoredFormats, ValuesAreWhatTheFormatSays) {

@@ -14,6 +14,7 @@
 #include "runtime/files/tokenizer_bin.h"
 #include "tests/support/program_fixture.h"
 #include "tests/support/temp_file.h"
+#include "tokenizer/bpe.h"
 #include "tokenizer/spm.h"
 
 namespace llamajit {
@@ -56,6 +57,18 @@ class ConversationTest : public ::testing::Test {
   ModelFile model_;
   SpmTokenizer tokenizer_;
 };
+
+TEST(EncodeChat, ComposesLettersWhereTheTokenizerDoesUnlessTold) {
+  std::vector<Piece> pieces;
+  for (int byte = 0; byte < 256; ++byte) pieces.push_back({std::string(1, static_cast<char>(byte))});
+  const BpeTokenizer tokenizer(Vocab(std::move(pieces), {}), {}, *find_pre_tokenizer_rule("qwen2"));
+  const ChatTemplate chat_template(*find_named_template("koalpaca-polyglot"));
+  const auto encode = [&](const char* question, bool normalize) {
+    return encode_chat(chat_template, std::vector<Message>{{"user", question}}, tokenizer, normalize);
+  };
+  EXPECT_EQ(encode("cafe\u0301", true), encode("caf\u00E9", false));
+  EXPECT_NE(encode("cafe\u0301", false), encode("caf\u00E9", false));
+}
 
 TEST_F(ConversationTest, KeptKeysAndValuesChangeNothing) {
   Chat kept = chat();
