@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "jit/formats/quantizer.h"
+#include "runtime/base/numbers.h"
 #include "runtime/base/team.h"
 #include "runtime/files/ggml_type.h"
 
@@ -229,7 +230,7 @@ class Quantizer {
     throw std::runtime_error(fmt::format(
         "{}: {}: expected {}, found {} at ({}, {})", source_.path(), tensor.name,
         finite ? fmt::format("weights in {}'s range", ggml_name(kind)) : std::string("finite weights"),
-        *found, row, found - x.begin()));
+        without_sign_of_nan(*found), row, found - x.begin()));
   }
 
   void advance(const ConversionTensor& tensor, std::int64_t rows) {

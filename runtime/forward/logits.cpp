@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/numbers.h"
+
 namespace llamajit {
 
 bool have_a_largest(std::span<const float> logits) {
@@ -20,13 +22,12 @@ bool have_a_largest(std::span<const float> logits) {
   return bad == 0 && numbers != 0;
 }
 
-// The sign of a NaN says nothing, and not all processors give it the same.
 void refuse_logits(std::span<const float> logits, std::int64_t position) {
   const auto found = std::ranges::find_if(logits, [](float x) { return !std::isfinite(x); });
   throw std::runtime_error(
       fmt::format("position {}: expected logits that are numbers, found {} for token {}: the model's weights "
                   "are damaged, or too large",
-                  position, std::isnan(*found) ? std::fabs(*found) : *found, found - logits.begin()));
+                  position, without_sign_of_nan(*found), found - logits.begin()));
 }
 
 }  // namespace llamajit

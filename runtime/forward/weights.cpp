@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/numbers.h"
+
 namespace llamajit {
 
 bool as_pairs(jit::Format format, Bf16Products which) {
@@ -30,7 +32,7 @@ namespace {
       const float value = source_value(from, row, col);
       if (std::isfinite(value)) continue;
       throw std::runtime_error(fmt::format("{}: {}: expected finite weights, found {} at ({}, {})",
-                                           file.path(), tensor.name, value, row, col));
+                                           file.path(), tensor.name, without_sign_of_nan(value), row, col));
     }
   }
   throw std::runtime_error(
