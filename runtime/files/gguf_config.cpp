@@ -99,6 +99,10 @@ class ConfigReader {
     std::vector<LayerShape> layers(static_cast<std::size_t>(c.n_layers), c);
     read_heads(layers);
     read_windows(layers);
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      const int period = family_.unrotated_period;
+      layers[i].rope.rotates = period == 0 || (static_cast<int>(i) + 1) % period != 0;
+    }
     for (const LayerShape& layer : layers) check_heads(layer);
     static_cast<LayerShape&>(c) = layers.front();
     const bool alike = std::ranges::all_of(layers, [&](const LayerShape& l) { return l == layers.front(); });

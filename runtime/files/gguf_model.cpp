@@ -102,8 +102,9 @@ class GgufModelReader {
 
   template <class NameOf>
   void bind_feed_forward(const LayerShape& c, LayerTensors& to, NameOf name) {
-    to.ffn_norm = vector(name("ffn_norm.weight"), c.dim);
-    if (layer_norm()) to.ffn_norm_bias = vector(name("ffn_norm.bias"), c.dim);
+    const std::string norm = name(family_.ffn_norm);
+    to.ffn_norm = vector(norm + ".weight", c.dim);
+    if (layer_norm()) to.ffn_norm_bias = vector(norm + ".bias", c.dim);
     to.up = matrix(name("ffn_up"), c.hidden_dim, c.dim, family_.ffn_bias, to.up_scale, to.up_bias);
     to.ffn_sub_norm = vector(name("ffn_sub_norm.weight"), c.hidden_dim, family_.sub_norms);
     to.down = matrix(name("ffn_down"), c.dim, c.hidden_dim, family_.ffn_bias, to.down_scale, to.down_bias);

@@ -21,7 +21,7 @@ double kept_share(const RopeConfig& config, int dims, int pair) {
 }
 
 std::vector<double> frequencies(const RopeConfig& config, int head_dim) {
-  const int dims = config.dims > 0 ? config.dims : head_dim;
+  const int dims = !config.rotates ? 0 : config.dims > 0 ? config.dims : head_dim;
   std::vector<double> result;
   for (int pair = 0; pair < dims / 2; ++pair) {
     double frequency = std::pow(config.theta, -2.0 * pair / dims);

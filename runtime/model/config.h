@@ -24,6 +24,7 @@ struct RopeConfig {
     adjacent,  // 2i and 2i + 1
     halves,    // i and dims / 2 + i
   };
+  bool rotates = true;  // false: heads know no positions (NoPE, arXiv:2305.19466)
   float theta = 10000.0F;
   Pairs pairs = Pairs::adjacent;
   int dims = 0;  // of each head, from its beginning, are rotated; 0: all

@@ -23,7 +23,9 @@ struct Family {
   // file says which do; 0: none does.
   int window_period = 0;
   float window_rope_theta = 0;  // of their RoPE, unless rope.freq_base_swa says another; 0: the other layers'
+  int unrotated_period = 0;     // the heads of every so many'th layer know no positions; 0: all do
   bool fused_qkv = false;       // attn_qkv in the place of attn_q, attn_k and attn_v
+  std::string_view ffn_norm = "ffn_norm";  // what files call the norm before the feed-forward
   Presence qkv_bias = Presence::none;
   Presence output_bias = Presence::none;     // of attn_output
   Presence ffn_bias = Presence::none;        // of ffn_up and ffn_down

@@ -73,7 +73,7 @@ class FamilyWriter {
   }
 
   void write_feed_forward() {
-    norm("ffn_norm", c_.dim, f_.layer_norm);
+    norm(f_.ffn_norm, c_.dim, f_.layer_norm);
     if (f_.gate) matrix("ffn_gate", shape_->hidden_dim, c_.dim, false);
     matrix("ffn_up", shape_->hidden_dim, c_.dim, f_.other_biases);
     if (f_.sub_norms) norm("ffn_sub_norm", shape_->hidden_dim, false);

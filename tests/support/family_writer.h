@@ -23,6 +23,7 @@ struct FamilyFile {
   bool scales = false;
   bool gate = true;
   bool parallel = false;
+  std::string_view ffn_norm = "ffn_norm";
 };
 // Each family once, those with choices more often.
 inline constexpr FamilyFile kFamilyFiles[] = {
@@ -43,6 +44,10 @@ inline constexpr FamilyFile kFamilyFiles[] = {
      .qkv_bias = true,
      .other_biases = true,
      .gate = false},
+    {.name = "ernie4_5"},
+    {.name = "seed_oss", .qkv_bias = true, .ffn_norm = "post_attention_norm"},
+    {.name = "smollm3"},
+    {.name = "starcoder2", .layer_norm = true, .qkv_bias = true, .other_biases = true, .gate = false},
     {.name = "bitnet", .sub_norms = true},
     {.name = "bitnet", .sub_norms = true, .scales = true},
     {.name = "bitnet-b1.58", .sub_norms = true},

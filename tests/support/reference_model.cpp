@@ -101,7 +101,7 @@ class Reference {
     for (std::size_t first = 0; first < x.size(); first += head_dim()) {
       const std::span<double> head(&x[first], head_dim());
       if (norm.exists()) normalise(head, jit::NormKind::rms, double{shape_->norm_eps}, norm, {});
-      for (std::size_t i = 0; i < dims / 2; ++i) {
+      for (std::size_t i = 0; shape_->rope.rotates && i < dims / 2; ++i) {
         const bool halves = shape_->rope.pairs == RopeConfig::Pairs::halves;
         double& a = head[halves ? i : 2 * i];
         double& b = head[halves ? i + dims / 2 : 2 * i + 1];

@@ -7,9 +7,11 @@
 #include <cstring>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
@@ -17,6 +19,7 @@
 #include "runtime/files/model_reader.h"
 #include "runtime/forward/engine.h"
 #include "runtime/measure/verify.h"
+#include "runtime/model/families.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
@@ -244,9 +247,11 @@ class RefusedModel : public ::testing::Test {
 };
 
 TEST_F(RefusedModel, OfAnUnknownFamily) {
-  const std::string known =
-      "general.architecture: expected a supported family of models (llama, qwen2, qwen3, "
-      "gptneox, bitnet, bitnet-b1.58, bitnet-25), found ";
+  std::vector<std::string_view> names;
+  for (const Family& family : families()) names.push_back(family.name);
+  ASSERT_EQ(names.front(), "llama");
+  const std::string known = fmt::format(
+      "general.architecture: expected a supported family of models ({}), found ", fmt::join(names, ", "));
   expect(with("general.architecture", "mam\x1B[2Jba"), known + "'mam\\x1B[2Jba'");
   expect(without("general.architecture"), known + "none");
 }
