@@ -24,6 +24,10 @@ constexpr Family kFamilies[] = {
      .qkv_bias = Presence::needed,
      .output_bias = Presence::needed,
      .ffn_bias = Presence::needed},
+    // InternLM 2 and 2.5; InternLM 3 is converted to llama.
+    {.name = "internlm2", .classifier = Presence::needed},
+    // EXAONE 3 and 3.5; EXAONE 4 is a family of its own, with other norms.
+    {.name = "exaone", .pairs = Pairs::halves},
     // Pythia, KoAlpaca-Polyglot.
     {.name = "gptneox",
      .pairs = Pairs::halves,

@@ -31,6 +31,8 @@ inline constexpr FamilyFile kFamilyFiles[] = {
     {.name = "llama", .qkv_bias = true},
     {.name = "qwen2", .qkv_bias = true},
     {.name = "qwen3", .head_norms = true},
+    {.name = "internlm2"},
+    {.name = "exaone"},
     {.name = "gptneox",
      .layer_norm = true,
      .fused_qkv = true,
