@@ -12,7 +12,6 @@
 namespace llamajit::jit {
 namespace {
 
-
 // One row of a packed tile of floats times x.
 float dot_floats(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
   float ways[4] = {};
