@@ -1,5 +1,3 @@
-#include <cstring>
-
 #include "jit/formats/packing.h"
 #include "jit/formats/stored_numbers.h"
 
@@ -9,9 +7,10 @@ namespace {
 // Whether none of n numbers has all bits of its exponent set, as NaN and the infinities have.
 template <typename Bits>
 bool none_full(const std::byte* at, std::int64_t n, Bits exponent) {
-  int full = 0;
+  Bits full = 0;  // as wide as the numbers, so that a vector holds as many of both
   for (std::int64_t i = 0; i < n; ++i) {
-    full |= (read_at<Bits>(at + i * std::int64_t{sizeof(Bits)}) & exponent) == exponent ? 1 : 0;
+    const auto bits = static_cast<Bits>(read_at<Bits>(at + i * std::int64_t{sizeof(Bits)}) & exponent);
+    full |= static_cast<Bits>(bits == exponent ? 1 : 0);
   }
   return full == 0;
 }

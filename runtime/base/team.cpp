@@ -9,12 +9,11 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/cpus.h"
 
 namespace llamajit {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // About 50 us of reading: longer than any step takes, shorter than anyone notices.
 constexpr int kSpins = 4000;

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cassert>
-#include <chrono>
 #include <iterator>
 #include <map>
 #include <stdexcept>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "runtime/base/clock.h"
 
 namespace llamajit {
 namespace {
@@ -24,10 +25,9 @@ jit::ElementType chosen_kv_type(const ModelFile& file, const EngineOptions& opti
 }
 
 Weights pack(const ModelFile& file, Team& team, Bf16Products bf16, double& ms) {
-  using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
   Weights weights(file, team, bf16);
-  ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  ms = 1e3 * seconds_since(start);
   return weights;
 }
 

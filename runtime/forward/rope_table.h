@@ -12,7 +12,8 @@ namespace llamajit {
 class RopeTable {
  public:
   // For pair i of a head, position p: the angle p * theta^(-2i / dims), scaled as the configuration says;
-  // pairs beyond `dims`, or all where nothing rotates, are turned by 0. Room for `positions`, of which the first kAtOnce are there.
+  // pairs beyond `dims`, or all where nothing rotates, are turned by 0. Room for `positions`, of which the
+  // first kAtOnce are there.
   RopeTable(int positions, int head_dim, const RopeConfig& config);
 
   // Computes what is missing of the first `positions`. Not while others read.

@@ -2,7 +2,6 @@
 #include "runtime/measure/bench.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 
@@ -11,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/files/model_reader.h"
 #include "runtime/measure/kernel_bench.h"
 #include "tools/common/bundled_models.h"
@@ -107,7 +107,6 @@ std::vector<BenchTest> tests_of(const BenchOptions& options) {
 }
 
 BenchReport measure(const BenchOptions& options) {
-  using Clock = std::chrono::steady_clock;
   const jit::Isa isa = jit::choose_isa(options.isa).isa;
   BenchReport report;
   report.tier = to_string(isa.tier);
@@ -126,9 +125,8 @@ BenchReport measure(const BenchOptions& options) {
     log_publication(engine.publication());
     engine.feed(1, 0, true);
     if (report.results.empty()) {
-      report.loaded = {std::chrono::duration<double, std::milli>(Clock::now() - start).count(),
-                       engine.pack_ms(), engine.code().emit_ms(), engine.code().kernels().size(),
-                       engine.code().code_bytes()};
+      report.loaded = {1e3 * seconds_since(start), engine.pack_ms(), engine.code().emit_ms(),
+                       engine.code().kernels().size(), engine.code().code_bytes()};
     }
     if (options.tune) tune_and_remember(engine);
     for (const BenchTest& test : tests_of(options)) {

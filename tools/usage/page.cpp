@@ -53,6 +53,7 @@ std::vector<OptionSection> sections_of(const CLI::App& app) {
     section(option->get_group()).entries.push_back(entry_of(*option));
   }
   section(kGeneral).entries.push_back(entry_of(*app.get_help_ptr()));
+  // clang 14 takes no view of libstdc++ 12's, and so not the std::ranges one.
   std::stable_partition(sections.begin(), sections.end(),
                         [](const OptionSection& s) { return s.title != kGeneral; });
   return sections;
