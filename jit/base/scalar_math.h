@@ -92,6 +92,11 @@ inline float squared_relu(float x) {
   return positive * positive;
 }
 
+// x, softly kept within -cap and cap: cap * tanh(x / cap), as CapKey says.
+inline float capped(float x, float cap) {
+  return cap - (2 * cap) / (1.0F + exp_f32(x * (2 / cap)));
+}
+
 // No group's largest magnitude counts as less, so that a group of zeros divides nothing by zero.
 inline constexpr float kSmallestMagnitude = 1e-30F;
 // A group's scale and what its values are multiplied by to become codes (QuantizeKey).

@@ -53,6 +53,18 @@ void emit_gelu(Emitter& e, const V16& x, const V16& t0, const V16& t1, const V16
   e.div(x, x, t0);
 }
 
+void emit_cap(Emitter& e, const V16& x, float cap, const V16& t0, const V16& t1) {
+  e.note("x = {} * tanh(x / {}) = {} - {} / (1 + e^(x * {}))", cap, cap, cap, 2 * cap, 2 / cap);
+  e.mul(x, x, f32(2 / cap));
+  emit_exp(e, x, t0, t1);
+  e.note("x = {} - {} / (1 + x)", cap, 2 * cap);
+  e.add(x, x, f32(1.0F));
+  e.broadcast(t0, f32(2 * cap));
+  e.div(t0, t0, x);
+  e.broadcast(x, f32(cap));
+  e.sub(x, x, t0);
+}
+
 void emit_inverse_sum(Emitter& e, const V16& inverse, const V16& x, const V16& temp) {
   const Xbyak::Xmm one(temp.part[0].getIdx());
   const Vec sum = e.fold_add(x, temp);

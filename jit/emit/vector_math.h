@@ -14,6 +14,9 @@ void emit_silu(Emitter& e, const V16& g, const V16& t0, const V16& t1, const V16
 // x = gelu(x), as gelu(). Clobbers the temporaries.
 void emit_gelu(Emitter& e, const V16& x, const V16& t0, const V16& t1, const V16& t2);
 
+// x = capped(x, cap). Clobbers the temporaries.
+void emit_cap(Emitter& e, const V16& x, float cap, const V16& t0, const V16& t1);
+
 // inverse = 1 / (the sum of x's lanes), in all lanes. Clobbers x and `temp`.
 void emit_inverse_sum(Emitter& e, const V16& inverse, const V16& x, const V16& temp);
 

@@ -14,6 +14,10 @@ namespace {
 std::string_view to_string(NormKind kind) {
   return kind == NormKind::layer ? "layer" : "rms";
 }
+std::string to_string(const ScoreKey& scores) {
+  return fmt::format("scale {}, cap {}", scores.scale == 0 ? "by head_dim" : fmt::to_string(scores.scale),
+                     scores.cap == 0 ? "none" : fmt::to_string(scores.cap));
+}
 std::string to_string(Affine affine) {
   if (affine.scale && affine.bias) return "scale and bias";
   return affine.scale ? "scale" : affine.bias ? "bias" : "none";
@@ -39,18 +43,33 @@ std::string product(const Key& key, std::string_view token) {
       return fmt::format("out{} = silu({}) * ({}), w = (gate, up)", token, gate(), up());
     case Epilogue::relu2glu:
       return fmt::format("out{} = max({}, 0)^2 * ({}), w = (gate, up)", token, gate(), up());
+    case Epilogue::geglu:
+      return fmt::format("out{} = gelu({}) * ({}), w = (gate, up)", token, gate(), up());
     case Epilogue::gelu:
       return fmt::format("out{} = gelu({})", token, w());
+    case Epilogue::relu2:
+      return fmt::format("out{} = max({}, 0)^2", token, w());
   }
   return "";
 }
 
+std::string scores(std::string_view product, const ScoreKey& key) {
+  const std::string factor = key.scale == 0 ? " / sqrt(head_dim)" : fmt::format(" * {}", key.scale);
+  if (key.cap == 0) return fmt::format("{}{}", product, factor);
+  return fmt::format("{} * tanh({}{} / {})", key.cap, product, factor, key.cap);
+}
+
 // Every name in a formula is that of a field; words that are none are listed in contract_test.cpp.
 struct Formula {
-  std::string operator()(const EmbedKey&) const { return "out = row at->token of the table, as f32"; }
+  std::string operator()(const EmbedKey& k) const {
+    if (k.of_position) return "out += row at->pos of the table, as f32";
+    return fmt::format("out = row at->token of the table, as f32{}", k.scale == 1 ? "" : ", * scale");
+  }
   std::string operator()(const NormKey& k) const {
-    return k.kind == NormKind::layer ? "out = d / sqrt(mean(d^2) + eps) * weight + bias, d = x - mean(x)"
-                                     : "out = x / sqrt(mean(x^2) + eps) * weight";
+    return fmt::format("out {} {}", k.adds ? "+=" : "=",
+                       k.kind == NormKind::layer
+                           ? "d / sqrt(mean(d^2) + eps) * weight + bias, d = x - mean(x)"
+                           : "x / sqrt(mean(x^2) + eps) * weight");
   }
   std::string operator()(const QuantizeKey& k) const {
     return fmt::format(
@@ -74,15 +93,16 @@ struct Formula {
         jit::to_string(k.type));
   }
   std::string operator()(const AttentionKey& k) const {
-    return fmt::format(
-        "for {}each head: out = sum over {}p <= at->pos{} of softmax(q keys[p] / sqrt(head_dim))[p] * "
-        "values[p]",
-        k.tokens > 1 ? "each t < tokens, for " : "",
-        k.window > 0 ? fmt::format("at->pos - {} < ", k.window) : "", k.tokens > 1 ? " + t" : "");
+    return fmt::format("for {}each head: out = sum over {}p <= at->pos{} of softmax({})[p] * values[p]",
+                       k.tokens > 1 ? "each t < tokens, for " : "",
+                       k.window > 0 ? fmt::format("at->pos - {} < ", k.window) : "",
+                       k.tokens > 1 ? " + t" : "", scores("q keys[p]", k.scores));
   }
-  std::string operator()(const AttentionRangesKey&) const {
-    return "for each range of the part, for each head: its one of the records = sum of e * values, max s, "
-           "sum of e; s = q keys / sqrt(head_dim), e = exp(s - max s)";
+  std::string operator()(const AttentionRangesKey& k) const {
+    return fmt::format(
+        "for each range of the part, for each head: its one of the records = sum of e * values, max s, "
+        "sum of e; s = {}, e = exp(s - max s)",
+        scores("q keys", k.scores));
   }
   std::string operator()(const AttentionMergeKey&) const {
     return "for each head: out = the attention over all ranges, from their records";
@@ -90,9 +110,22 @@ struct Formula {
   std::string operator()(const SoftmaxKey&) const {
     return "x = exp(x * scale - max(x * scale)), divided by their sum";
   }
+  std::string operator()(const CapKey&) const { return "x = cap * tanh(x / cap) in [begin, end)"; }
   std::string operator()(const ArgmaxKey&) const {
     return "best = the first place of the largest x in [begin, end)";
   }
+  std::string operator()(const RouteKey& k) const {
+    return fmt::format("ids = the used largest {}, ascending; weights = their {}{} * scale{}",
+                       k.biased ? "p + bias" : "p", k.gating == Gating::softmax_of_chosen ? "softmax" : "p",
+                       k.renormalises ? " / sum" : "",
+                       k.gating == Gating::softmax_of_chosen ? "; p = logits"
+                       : k.gating == Gating::softmax         ? "; p = softmax of logits"
+                                                             : "; p = sigmoid of logits");
+  }
+  std::string operator()(const MixKey&) const {
+    return "for each vector: out += x * weights in [begin, end)";
+  }
+  std::string operator()(const CopyKey&) const { return "out = x"; }
   std::string operator()(const LessonAddKey&) const { return "out = a + b"; }
   std::string operator()(const LessonDotKey&) const { return "out = sum of a * b"; }
   std::string operator()(const LessonAttentionKey&) const {

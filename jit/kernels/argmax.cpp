@@ -3,6 +3,7 @@
 
 #include "jit/base/scalar_math.h"
 #include "jit/kernels/generators.h"
+#include "jit/kernels/slice.h"
 
 namespace llamajit::jit {
 namespace {
@@ -14,7 +15,8 @@ class ArgmaxGenerator {
 
   void generate() {
     e.enter();
-    load_args();
+    e.note("x of the slice, and how many whole vectors it has");
+    find_slice<ArgmaxArgs>(e, x, vectors, offsetof(ArgmaxArgs, x));
     maximum();
     first_place();
     e.mov(at, e.ptr[e.args() + offsetof(ArgmaxArgs, best)]);
@@ -26,27 +28,9 @@ class ArgmaxGenerator {
  private:
   int tail() const { return key.n % kLanes; }
 
-  // vectors = the whole vectors of the slice; has_tail = whether the padded last one is ours.
-  void load_args() {
-    e.note("x of the slice, and how many whole vectors it has");
-    e.mov(x, e.ptr[e.args() + offsetof(ArgmaxArgs, begin)]);
-    e.mov(vectors, e.ptr[e.args() + offsetof(ArgmaxArgs, end)]);
-    e.sub(vectors, x);
-    e.shr(vectors, 4);
-    e.shl(x, 2);
-    e.add(x, e.ptr[e.args() + offsetof(ArgmaxArgs, x)]);
-  }
-
-  // Runs body() if the slice ends with the vector, whose last lanes fill no vector.
   template <class Body>
   void at_tail(Body body) {
-    if (tail() == 0) return;
-    Xbyak::Label done;
-    e.note("the last {} values, if the slice has them", tail());
-    e.cmp(e.qword[e.args() + offsetof(ArgmaxArgs, end)], key.n);
-    e.jne(done, Emitter::T_NEAR);
-    body();
-    e.L(done, "behind_tail");
+    at_tail_of_slice<ArgmaxArgs>(e, key.n, body);
   }
 
   void take(int i, int lanes) {

@@ -1,6 +1,7 @@
 // Keys, Args and contracts of attention: whole, in parts that threads share, and their merging.
 #pragma once
 
+#include <cmath>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +21,8 @@ namespace llamajit::jit {
 //
 //   s = q.k[p] / sqrt(head_dim): sum over head_dim, 2 ways; q8_0: such a sum over the codes of each block,
 //   then
-//       over blocks in order, acc = fma(sum, scale, acc)
+//       over blocks in order, acc = fma(sum, scale, acc). The scores of the key may scale them otherwise and
+//       cap them (CapKey).
 //   m = max s;  w = exp(s - m)
 //   l = sum of w: sixteen lanes in order, folded in halves
 //   o = sum of w * v[p]: over positions, value_ways() ways; q8_0: w * scale, rounded, times code
@@ -39,6 +41,16 @@ inline constexpr int kAttentionRange = kKvPage;
 constexpr std::int32_t first_seen(std::int32_t pos, int window) {
   return window > 0 && pos >= window ? pos - window + 1 : 0;
 }
+// What becomes of a query times a key.
+struct ScoreKey {
+  float scale = 0;  // 0: 1 / sqrt(head_dim)
+  float cap = 0;    // 0: none
+  auto operator<=>(const ScoreKey&) const = default;
+
+  float factor(int head_dim) const {
+    return scale == 0 ? 1.0F / std::sqrt(static_cast<float>(head_dim)) : scale;
+  }
+};
 // A query has so much of the scratch: its scores of a range, and sixteen floats more.
 inline constexpr int kScoreRow = kAttentionRange + kLanes;
 
@@ -72,12 +84,13 @@ struct AttentionKey {
   int tokens = 1;        // 1, 2, 4, 8 or 16
   int token_stride = 0;  // floats from a token's first head to the next one's, in q and in out
   int window = 0;        // positions that a token sees, itself included; 0: all. Only with one token
+  ScoreKey scores{};
   auto operator<=>(const AttentionKey&) const = default;  // NOLINT: clang-tidy 14 compares bools as ints
 
   static constexpr auto fields() {
     return fields_of<&AttentionKey::type, &AttentionKey::head_dim, &AttentionKey::group,
                      &AttentionKey::one_range, &AttentionKey::tokens, &AttentionKey::token_stride,
-                     &AttentionKey::window>();
+                     &AttentionKey::window, &AttentionKey::scores>();
   }
 
   // Few short heads leave too few independent sums to hide an fma's latency; their positions are summed in
@@ -140,15 +153,21 @@ struct AttentionRangesKey {
   int group;
   int ranges;      // that records have places for: those of the context
   int window = 0;  // as AttentionKey's
+  ScoreKey scores{};
   auto operator<=>(const AttentionRangesKey&) const = default;
 
   static constexpr auto fields() {
     return fields_of<&AttentionRangesKey::type, &AttentionRangesKey::head_dim, &AttentionRangesKey::group,
-                     &AttentionRangesKey::ranges, &AttentionRangesKey::window>();
+                     &AttentionRangesKey::ranges, &AttentionRangesKey::window, &AttentionRangesKey::scores>();
   }
 
   AttentionKey whole() const {
-    return {.type = type, .head_dim = head_dim, .group = group, .one_range = false, .window = window};
+    return {.type = type,
+            .head_dim = head_dim,
+            .group = group,
+            .one_range = false,
+            .window = window,
+            .scores = scores};
   }
 };
 // So many positions make so many ranges.

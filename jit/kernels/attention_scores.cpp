@@ -1,7 +1,6 @@
 // Attention's scores: sixteen positions a vector, dimensions 2 ways. A sum for each way, group of sixteen
 // positions and row stays in a register; each vector of keys is read once for all rows of a block.
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "jit/kernels/attention_frame.h"
@@ -85,11 +84,12 @@ class Scores {
     if (f.key.head_dim % turn > 0) add_dimensions(b, f.key.head_dim % turn);
     if (n_groups > 1) e.add(f.at, (n_groups - 1) * f.layout.key_group_bytes());
 
-    e.note("score = sum / sqrt({})", f.key.head_dim);
+    const float factor = f.key.scores.factor(f.key.head_dim);
+    e.note("score = sum * {}", factor);
     for (std::size_t i = 0; i < b.sums[0].size(); ++i) {
       const V16& score = scaled() ? b.totals[i] : b.sums[0][i];
       if (!scaled()) e.add(score, score, b.sums[1][i]);
-      e.mul(score, score, f32(1.0F / std::sqrt(static_cast<float>(f.key.head_dim))));
+      e.mul(score, score, f32(factor));
       e.store(f.row + (score_row_at(b.row_of(i)) + b.group_of(i) * kLanes * 4), score);
     }
     e.add(f.row, n_groups * kLanes * 4);

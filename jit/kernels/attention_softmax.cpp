@@ -15,6 +15,7 @@ class Softmax {
   // Emits the softmax of the row at `row`, which moves on.
   void emit_row() {
     Emitter::VectorScope scope(e);
+    if (f.key.scores.cap > 0) cap_scores();
     find_maximum();
     exponentials();
     switch (f.result) {
@@ -32,6 +33,17 @@ class Softmax {
   }
 
  private:
+  void cap_scores() {
+    f.count_positions(kLanes);
+    e.mov(f.at, f.row);
+    e.repeat(f.count, [&] {
+      e.load(value, f.at);
+      emit_cap(e, value, f.key.scores.cap, t0, t1);
+      e.store(f.at, value);
+      e.add(f.at, kLanes * 4);
+    });
+  }
+
   // In the last group of sixteen, places behind the last position take part as -infinity, then as a weight of
   // zero. That group is changed as a whole: a store of its tail alone would keep what reads it next waiting.
   void find_maximum() {

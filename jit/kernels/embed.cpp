@@ -19,11 +19,12 @@ class EmbedGenerator {
   }
 
  private:
-  // tile = table + token / 16 * tile_bytes; lane = token % 16
+  // tile = table + row / 16 * tile_bytes; lane = row % 16
   void find_row() {
-    e.note("tile = table + token / 16 * tile_bytes; lane = token % 16");
+    const char* const row = key.of_position ? "pos" : "token";
+    e.note("tile = table + {} / 16 * tile_bytes; lane = {} % 16", row, row);
     e.mov(lane, e.ptr[e.args() + offsetof(EmbedArgs, at)]);
-    e.mov(lane.cvt32(), e.ptr[lane + offsetof(Cursor, token)]);
+    e.mov(lane.cvt32(), e.ptr[lane + (key.of_position ? offsetof(Cursor, pos) : offsetof(Cursor, token))]);
     e.mov(tile, lane);
     e.shr(tile, 4);
     e.mov(out, static_cast<std::uint64_t>(tile_bytes(key.format, key.dim)));
@@ -54,6 +55,18 @@ class EmbedGenerator {
 
   void copy_float(const RegExp& from, const RegExp& to) {
     const Xbyak::Reg32 bits = e.scratch().cvt32();
+    copy_bits(from, bits);
+    if (key.of_position || key.scale != 1) {
+      e.vmovd(value, bits);
+      if (key.scale != 1) e.vmulss(value, value, e.constant(f32(key.scale)));
+      if (key.of_position) e.vaddss(value, value, e.ptr[to]);
+      e.vmovd(bits, value);
+    }
+    e.mov(e.ptr[to], bits);
+  }
+
+  // bits = those of the f32
+  void copy_bits(const RegExp& from, const Xbyak::Reg32& bits) {
     if (key.format.kind == FormatKind::f32) {
       e.mov(bits, e.ptr[from]);
     } else {
@@ -66,7 +79,6 @@ class EmbedGenerator {
         e.shl(bits, 16);
       }
     }
-    e.mov(e.ptr[to], bits);
   }
 
   // --- codes: four columns at a time
@@ -163,7 +175,7 @@ class EmbedGenerator {
   }
 
   // value = the weights of four codes, as i32: scale * (code - zero), with minima fma(scale, code - zero,
-  // min)
+  // min); then times the key's scale
   void finish() {
     e.vpsubd(value, value, zero);
     e.vcvtdq2ps(value, value);
@@ -172,6 +184,7 @@ class EmbedGenerator {
     } else {
       e.vmulps(value, value, scale);
     }
+    if (key.scale != 1) e.vmulps(value, value, e.constant(f32(key.scale)));
   }
 
   Emitter& e;

@@ -10,7 +10,8 @@
 
 namespace llamajit::jit {
 
-// out = row `at->token` of a packed (rows, dim) matrix, as f32.
+// out = row `at->token` of a packed (rows, dim) matrix, as f32, times `scale`, rounded. Of a table of positions,
+// out += row `at->pos`.
 struct EmbedArgs {
   const std::byte* table;
   float* out;
@@ -28,9 +29,13 @@ struct EmbedKey {
   using Args = EmbedArgs;
   Format format;
   int dim;
-  auto operator<=>(const EmbedKey&) const = default;
+  float scale = 1;
+  bool of_position = false;                           // only floats, with scale 1
+  auto operator<=>(const EmbedKey&) const = default;  // NOLINT: clang-tidy 14 compares bools as ints
 
-  static constexpr auto fields() { return fields_of<&EmbedKey::format, &EmbedKey::dim>(); }
+  static constexpr auto fields() {
+    return fields_of<&EmbedKey::format, &EmbedKey::dim, &EmbedKey::scale, &EmbedKey::of_position>();
+  }
 };
 
 }  // namespace llamajit::jit

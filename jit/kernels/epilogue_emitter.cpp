@@ -32,11 +32,17 @@ void emit_epilogue(Emitter& e, Epilogue epilogue, bool has_bias, const FinishedU
       e.mul(result, result, result);
       e.mul(result, result, unit.up);
       break;
-    case Epilogue::gelu: {
+    case Epilogue::gelu:
+    case Epilogue::geglu: {
       const V16 t0 = e.v16("t0"), t1 = e.v16("t1"), t2 = e.v16("t2");
       emit_gelu(e, result, t0, t1, t2);
+      if (is_gated(epilogue)) e.mul(result, result, unit.up);
       break;
     }
+    case Epilogue::relu2:
+      e.max(result, result, f32(0.0F));
+      e.mul(result, result, result);
+      break;
   }
   e.store_tail(unit.to, result, unit.rows);
 }

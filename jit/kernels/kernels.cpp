@@ -15,6 +15,10 @@ std::string suffix(Epilogue epilogue) {
 std::string window_suffix(int window) {
   return window > 0 ? fmt::format("_window{}", window) : "";
 }
+// The same for what is done with its scores.
+std::string suffix(const ScoreKey& scores) {
+  return fmt::format("{}{}", scores.scale == 0 ? "" : "_scaled", scores.cap == 0 ? "" : "_capped");
+}
 
 std::string suffix(Affine affine) {
   return fmt::format("{}{}", affine.scale ? "_scaled" : "", affine.bias ? "_bias" : "");
@@ -29,10 +33,12 @@ std::string identifier(Format format) {
 
 struct Name {
   std::string operator()(const EmbedKey& k) const {
-    return fmt::format("embed_{}_{}", identifier(k.format), k.dim);
+    return fmt::format("embed_{}_{}{}{}", identifier(k.format), k.dim, k.scale == 1 ? "" : "_scaled",
+                       k.of_position ? "_of_position" : "");
   }
   std::string operator()(const NormKey& k) const {
-    return fmt::format("{}_{}", k.kind == NormKind::layer ? "layernorm" : "rmsnorm", k.n);
+    return fmt::format("{}_{}{}{}", k.kind == NormKind::layer ? "layernorm" : "rmsnorm", k.n,
+                       k.own_weights ? "_own_weights" : "", k.adds ? "_add" : "");
   }
   std::string operator()(const QuantizeKey& k) const {
     const std::string subgroup = k.subgroup < k.group ? fmt::format("by{}", k.subgroup) : "";
@@ -55,18 +61,26 @@ struct Name {
   }
   std::string operator()(const AttentionKey& k) const {
     const std::string tokens = k.tokens > 1 ? fmt::format("_{}tokens", k.tokens) : "";
-    return fmt::format("attention_{}_{}_gqa{}{}{}{}", to_string(k.type), k.head_dim, k.group,
-                       k.one_range ? "_one_range" : "", window_suffix(k.window), tokens);
+    return fmt::format("attention_{}_{}_gqa{}{}{}{}{}", to_string(k.type), k.head_dim, k.group,
+                       k.one_range ? "_one_range" : "", window_suffix(k.window), suffix(k.scores), tokens);
   }
   std::string operator()(const AttentionRangesKey& k) const {
-    return fmt::format("attention_ranges_{}_{}x{}_gqa{}{}", to_string(k.type), k.ranges, k.head_dim, k.group,
-                       window_suffix(k.window));
+    return fmt::format("attention_ranges_{}_{}x{}_gqa{}{}{}", to_string(k.type), k.ranges, k.head_dim,
+                       k.group, window_suffix(k.window), suffix(k.scores));
   }
   std::string operator()(const AttentionMergeKey& k) const {
     return fmt::format("attention_merge_{}x{}{}", k.ranges, k.head_dim, window_suffix(k.window));
   }
   std::string operator()(const SoftmaxKey& k) const { return fmt::format("softmax_{}", k.n); }
+  std::string operator()(const CapKey& k) const { return fmt::format("cap_{}", k.n); }
   std::string operator()(const ArgmaxKey& k) const { return fmt::format("argmax_{}", k.n); }
+  std::string operator()(const RouteKey& k) const {
+    return fmt::format("route_{}of{}_{}{}{}{}", k.used, k.experts, to_string(k.gating),
+                       k.renormalises ? "_renormalised" : "", k.biased ? "_biased" : "",
+                       k.shared == SharedExpert::none ? "" : fmt::format("_{}_shared", to_string(k.shared)));
+  }
+  std::string operator()(const MixKey& k) const { return fmt::format("mix_{}x{}", k.vectors, k.n); }
+  std::string operator()(const CopyKey& k) const { return fmt::format("copy_{}", k.n); }
   std::string operator()(const LessonAddKey& k) const { return fmt::format("add_{}", k.n); }
   std::string operator()(const LessonDotKey& k) const { return fmt::format("dot_{}", k.n); }
   std::string operator()(const LessonAttentionKey& k) const { return fmt::format("self_attention_{}", k.n); }
@@ -93,7 +107,11 @@ struct Shape {
     return fmt::format("(heads, {}, {})", k.ranges, k.head_dim);
   }
   std::string operator()(const SoftmaxKey& k) const { return fmt::format("({})", k.n); }
+  std::string operator()(const CapKey& k) const { return fmt::format("({})", k.n); }
   std::string operator()(const ArgmaxKey& k) const { return fmt::format("({})", k.n); }
+  std::string operator()(const RouteKey& k) const { return fmt::format("({} of {})", k.used, k.experts); }
+  std::string operator()(const MixKey& k) const { return fmt::format("({}, {})", k.vectors, k.n); }
+  std::string operator()(const CopyKey& k) const { return fmt::format("({})", k.n); }
   std::string operator()(const LessonAttentionKey& k) const { return fmt::format("(queries, {})", k.n); }
   template <LessonKey Key>
   std::string operator()(const Key& k) const {
@@ -113,8 +131,36 @@ std::string_view to_string(Epilogue epilogue) {
       return "swiglu";
     case Epilogue::relu2glu:
       return "relu2glu";
+    case Epilogue::geglu:
+      return "geglu";
     case Epilogue::gelu:
       return "gelu";
+    case Epilogue::relu2:
+      return "relu2";
+  }
+  return "";
+}
+
+std::string_view to_string(Gating gating) {
+  switch (gating) {
+    case Gating::softmax:
+      return "softmax";
+    case Gating::sigmoid:
+      return "sigmoid";
+    case Gating::softmax_of_chosen:
+      return "softmax_of_chosen";
+  }
+  return "";
+}
+
+std::string_view to_string(SharedExpert shared) {
+  switch (shared) {
+    case SharedExpert::none:
+      return "no";
+    case SharedExpert::plain:
+      return "plain";
+    case SharedExpert::gated:
+      return "gated";
   }
   return "";
 }

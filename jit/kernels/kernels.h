@@ -13,22 +13,25 @@
 
 #include "jit/kernels/argmax.h"
 #include "jit/kernels/attention.h"
+#include "jit/kernels/cap.h"
 #include "jit/kernels/embed.h"
 #include "jit/kernels/kv_append.h"
 #include "jit/kernels/lesson_keys.h"
 #include "jit/kernels/matmul.h"
 #include "jit/kernels/matvec.h"
+#include "jit/kernels/mix.h"
 #include "jit/kernels/norm.h"
 #include "jit/kernels/quantize.h"
 #include "jit/kernels/rope.h"
+#include "jit/kernels/route.h"
 #include "jit/kernels/softmax.h"
 
 namespace llamajit::jit {
 
-using KernelKey =
-    std::variant<EmbedKey, NormKey, QuantizeKey, RoundKey, MatvecKey, MatmulKey, RopeKey, KvAppendKey,
-                 AttentionKey, AttentionRangesKey, AttentionMergeKey, SoftmaxKey, ArgmaxKey, LessonAddKey,
-                 LessonDotKey, LessonAttentionKey, LessonFeedForwardKey, LessonOneBitKey>;
+using KernelKey = std::variant<EmbedKey, NormKey, QuantizeKey, RoundKey, MatvecKey, MatmulKey, RopeKey,
+                               KvAppendKey, AttentionKey, AttentionRangesKey, AttentionMergeKey, SoftmaxKey,
+                               CapKey, ArgmaxKey, RouteKey, MixKey, CopyKey, LessonAddKey, LessonDotKey,
+                               LessonAttentionKey, LessonFeedForwardKey, LessonOneBitKey>;
 
 // "matvec_int8_64_768x288_swiglu": a C identifier, the same on every tier; debuggers and dumps show it.
 std::string kernel_name(const KernelKey& key);

@@ -15,15 +15,16 @@ class NormGenerator {
     e.mov(x, e.ptr[e.args() + offsetof(NormArgs, x)]);
     e.mov(out, e.ptr[e.args() + offsetof(NormArgs, out)]);
     e.mov(vectors, e.ptr[e.args() + offsetof(NormArgs, vectors)]);
+    if (key.own_weights) e.mov(weight, e.ptr[e.args() + offsetof(NormArgs, weight)]);
     e.repeat(vectors, [&] {
-      e.mov(weight, e.ptr[e.args() + offsetof(NormArgs, weight)]);
+      if (!key.own_weights) e.mov(weight, e.ptr[e.args() + offsetof(NormArgs, weight)]);
       if (is_layer()) find_mean();
       sum_of_squares();
       scale_from_sum();
       if (is_layer()) e.mov(bias, e.ptr[e.args() + offsetof(NormArgs, bias)]);
       write();
       if (key.n % kStep == 0) return;
-      for (const Reg64& pointer : {x, out}) e.add(pointer, key.n % kStep * 4);
+      for (const Reg64& pointer : {x, out, weight}) e.add(pointer, key.n % kStep * 4);
     });
     e.leave();
   }
@@ -103,7 +104,8 @@ class NormGenerator {
   }
 
   void write() {
-    e.note("out = {} * scale * weight{}", is_layer() ? "(x - mean)" : "x", is_layer() ? " + bias" : "");
+    e.note("out {}= {} * scale * weight{}", key.adds ? "+" : "", is_layer() ? "(x - mean)" : "x",
+           is_layer() ? " + bias" : "");
     e.name(sums, "results[i]");
     over_vector(
         [&](int i, int lanes) {
@@ -120,6 +122,10 @@ class NormGenerator {
           } else {
             e.load_tail(value, weight + offset, lanes);
             e.mul(result, result, value);
+          }
+          if (key.adds) {
+            e.load_tail(value, out + offset, lanes);
+            e.add(result, value, result);
           }
           e.store_tail(out + offset, result, lanes);
         },

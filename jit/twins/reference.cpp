@@ -102,8 +102,14 @@ void multiply_token(const MatvecKey& key, const MatvecArgs& args) {
       case Epilogue::relu2glu:
         out = squared_relu(sum) * dot(key, args, row, 1);
         break;
+      case Epilogue::geglu:
+        out = gelu(sum) * dot(key, args, row, 1);
+        break;
       case Epilogue::gelu:
         out = gelu(sum);
+        break;
+      case Epilogue::relu2:
+        out = squared_relu(sum);
         break;
     }
   }
@@ -151,14 +157,18 @@ float sum_4_ways(int n, Add add) {
 }  // namespace
 
 void reference(const EmbedKey& key, const EmbedArgs& args) {
-  for (int k = 0; k < key.dim; ++k)
-    args.out[k] = packed_value(key.format, key.dim, args.table, args.at->token, k, 1);
+  const std::int64_t row = key.of_position ? args.at->pos : args.at->token;
+  for (int k = 0; k < key.dim; ++k) {
+    const float value = packed_value(key.format, key.dim, args.table, row, k, 1) * key.scale;
+    args.out[k] = key.of_position ? args.out[k] + value : value;
+  }
 }
 
 void reference(const NormKey& key, const NormArgs& args) {
   for (std::int64_t vector = 0; vector < args.vectors; ++vector) {
     const float* const x = args.x + vector * key.n;
     float* const out = args.out + vector * key.n;
+    const float* const weight = args.weight + (key.own_weights ? vector * key.n : 0);
     const bool layer = key.kind == NormKind::layer;
     const float mean =
         layer ? sum_4_ways(key.n, [&](int i, float acc) { return acc + x[i]; }) / static_cast<float>(key.n)
@@ -169,7 +179,8 @@ void reference(const NormKey& key, const NormArgs& args) {
     const float scale = 1.0F / std::sqrt(squares / static_cast<float>(key.n) + key.eps);
     for (int i = 0; i < key.n; ++i) {
       const float scaled = centred(i) * scale;
-      out[i] = layer ? fused(scaled, args.weight[i], args.bias[i]) : scaled * args.weight[i];
+      const float result = layer ? fused(scaled, weight[i], args.bias[i]) : scaled * weight[i];
+      out[i] = key.adds ? out[i] + result : result;
     }
   }
 }
@@ -255,6 +266,10 @@ void reference(const SoftmaxKey& key, const SoftmaxArgs& args) {
   for (std::size_t i = 0; i < n; ++i) padded[i] = args.x[i] * args.scale;
   const float inverse = 1.0F / exponentials(padded.data(), key.n).sum;
   for (std::size_t i = 0; i < n; ++i) args.x[i] = padded[i] * inverse;
+}
+
+void reference(const CapKey& key, const CapArgs& args) {
+  for (std::int64_t i = args.begin; i < args.end; ++i) args.x[i] = capped(args.x[i], key.cap);
 }
 
 void reference(const ArgmaxKey& /*key*/, const ArgmaxArgs& args) {

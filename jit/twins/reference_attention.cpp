@@ -1,7 +1,6 @@
 // The twins of the attention kernels.
 #include <algorithm>
 #include <cassert>
-#include <cmath>
 #include <limits>
 
 #include "jit/base/scalar_math.h"
@@ -12,8 +11,9 @@
 namespace llamajit::jit {
 namespace {
 
-// q . (the key at a position) / sqrt(head_dim)
-float score(const KvLayout& layout, const float* q, const std::byte* keys, std::int64_t pos) {
+// q . (the key at a position), scaled and capped
+float score(const ScoreKey& key, const KvLayout& layout, const float* q, const std::byte* keys,
+            std::int64_t pos) {
   float sum = 0;
   for (int block = 0; block < layout.blocks(); ++block) {
     const int begin = block * layout.block_dims();
@@ -26,7 +26,8 @@ float score(const KvLayout& layout, const float* q, const std::byte* keys, std::
     sum = layout.scaled() ? fused(block_sum, read_at<float>(keys + layout.key_scale_at(pos, block)), sum)
                           : block_sum;
   }
-  return sum * (1.0F / std::sqrt(static_cast<float>(layout.head_dim)));
+  const float scaled = sum * key.factor(layout.head_dim);
+  return key.cap > 0 ? capped(scaled, key.cap) : scaled;
 }
 
 // Bytes from a page's first to a K/V head's keys and values.
@@ -54,7 +55,8 @@ class Range {
   }
 
   Exponentials begin(const float* q) {
-    for (int i = 0; i < round_up(n_, kLanes); ++i) weights_[i] = score(layout_, q, keys_, first_ + i);
+    for (int i = 0; i < round_up(n_, kLanes); ++i)
+      weights_[i] = score(key_.scores, layout_, q, keys_, first_ + i);
     std::fill_n(weights_, unseen_, -std::numeric_limits<float>::infinity());
     const Exponentials result = exponentials(weights_, n_);
     std::fill_n(weights_, unseen_, 0.0F);

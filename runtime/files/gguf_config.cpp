@@ -1,11 +1,15 @@
 #include "runtime/files/gguf_config.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -13,6 +17,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "jit/base/lanes.h"
 #include "tokenizer/utf8.h"
 
 namespace llamajit {
@@ -21,6 +26,7 @@ namespace {
 // Far above any model, and low enough that products of two of them fit 64 bits and sums an int.
 constexpr std::int64_t kMaxCount = 1 << 20;
 constexpr std::int64_t kMaxLayers = 1 << 14;
+constexpr std::int64_t kMaxExperts = 1 << 10;
 constexpr std::int64_t kMaxContext = 1 << 24;
 
 class ConfigReader {
@@ -32,20 +38,27 @@ class ConfigReader {
     c.norm = family_.norm;
     c.activation = family_.activation;
     c.rope.pairs = family_.pairs;
-    if (family_.may_be_parallel) c.parallel_residual = read_parallel_residual();
+    c.head_norm = family_.head_norm;
+    c.parallel_residual = read_parallel_residual();
     c.seq_len = required_count("context_length", kMaxContext);
     c.dim = required_count("embedding_length", kMaxCount);
-    c.n_layers = required_count("block_count", kMaxLayers);
+    blocks_ = required_count("block_count", kMaxLayers);
+    // Layers that predict further tokens come last; the text does not need them.
+    c.n_layers = blocks_ - count("nextn_predict_layers", 0, blocks_ - 1).value_or(0);
     read_norm();
     read_rope();
-    refuse_experts();
+    read_scales();
     read_layers();
+    refuse_other_keys();
     return std::move(c);
   }
 
  private:
-  // A key of the family: "llama.block_count".
-  std::string key(std::string_view name) const { return fmt::format("{}.{}", family_.name, name); }
+  // A key of the family: "llama.block_count". Whoever asks for one does what it says.
+  std::string key(std::string_view name) const {
+    asked_.emplace(name);
+    return fmt::format("{}.{}", family_.name, name);
+  }
 
   std::optional<int> count(std::string_view name, std::int64_t low, std::int64_t high) const {
     const auto value = file_.integer(key(name), low, high);
@@ -58,8 +71,13 @@ class ConfigReader {
   }
   // Positive, and as large as a float can be.
   std::optional<float> positive(std::string_view name) const {
+    const auto value = positive_or_zero(name);
+    if (value && *value == 0) file_.fail(key(name), "a positive number", "0");
+    return value;
+  }
+  std::optional<float> positive_or_zero(std::string_view name) const {
     const auto value = file_.number(key(name));
-    if (value && (*value <= 0 || *value > std::numeric_limits<float>::max())) {
+    if (value && (*value < 0 || *value > std::numeric_limits<float>::max())) {
       file_.fail(key(name), "a positive number", fmt::to_string(*value));
     }
     return value ? std::optional(static_cast<float>(*value)) : std::nullopt;
@@ -68,7 +86,7 @@ class ConfigReader {
   // One number for all layers, or an array with each layer's; nothing where the file has neither.
   std::vector<int> counts(std::string_view name, std::int64_t low, std::int64_t high) const {
     std::vector<int> values;
-    const auto layers = static_cast<std::size_t>(config_.n_layers);
+    const auto layers = static_cast<std::size_t>(blocks_);
     for (const std::int64_t value : file_.integers(key(name), low, high, layers)) {
       values.push_back(static_cast<int>(value));
     }
@@ -83,15 +101,71 @@ class ConfigReader {
   }
 
   bool read_parallel_residual() const {
+    if (family_.parallel != Parallel::by_key) return family_.parallel == Parallel::always;
     const auto value = file_.boolean(key("use_parallel_residual"));
     if (!value) file_.fail(key("use_parallel_residual"), "true or false", "none");
     return *value;
   }
 
-  void refuse_experts() const {
-    const int experts = count("expert_count", 0, kMaxCount).value_or(0);
-    if (experts == 0) return;
-    file_.fail(key("expert_count"), "0 (mixtures of experts are not supported)", fmt::to_string(experts));
+  void read_experts(std::vector<LayerShape>& layers) {
+    const FamilyExperts& family = family_.experts;
+    if (family.presence == Presence::none) return;
+    const int experts = count("expert_count", 0, kMaxExperts).value_or(0);
+    if (experts == 0 && family.presence == Presence::optional) return;
+    if (experts == 0) file_.fail(key("expert_count"), fmt::format("1 to {}", kMaxExperts), "none");
+    const jit::RouteKey route = read_route(experts);
+    const int hidden = count("expert_feed_forward_length", 1, kMaxCount).value_or(0);
+    const int shared = read_shared_hidden(hidden > 0 ? hidden : layers.front().hidden_dim);
+    const int step = count("interleave_moe_layer_step", 1, kMaxLayers).value_or(1);
+    if (step != 1) file_.fail(key("interleave_moe_layer_step"), "1", fmt::to_string(step));
+    const int dense = count("leading_dense_block_count", 0, blocks_).value_or(0);
+    for (auto i = static_cast<std::size_t>(dense); i < layers.size(); ++i) {
+      LayerShape& layer = layers[i];
+      layer.route = route;
+      layer.route.biased = family.choice_bias != Presence::none &&
+                           file_.find_tensor(fmt::format("blk.{}.exp_probs_b.bias", i)) != nullptr;
+      if (hidden > 0) layer.hidden_dim = hidden;
+      layer.shared_hidden_dim = shared;
+      layer.route.shared = shared == 0           ? jit::SharedExpert::none
+                           : family.gates_shared ? jit::SharedExpert::gated
+                                                 : jit::SharedExpert::plain;
+      // Experts' matrices lie one behind the other in whole tiles.
+      for (const int rows : {layer.hidden_dim, layer.dim}) {
+        if (rows % jit::kLanes != 0) {
+          file_.fail(key("expert_count"),
+                     fmt::format("experts whose matrices have multiples of {} rows", jit::kLanes),
+                     fmt::to_string(rows));
+        }
+      }
+    }
+  }
+
+  jit::RouteKey read_route(int experts) const {
+    jit::RouteKey route{experts, 0, family_.experts.gating};
+    route.used = count("expert_used_count", 1, experts).value_or(0);
+    if (route.used == 0) {
+      file_.fail(key("expert_used_count"), fmt::format("an integer from 1 to {}", experts), "none");
+    }
+    const auto gating = count("expert_gating_func", 0, 3).value_or(0);
+    if (gating == 3) file_.fail(key("expert_gating_func"), "1 (softmax) or 2 (sigmoid)", "3");
+    if (gating > 0) route.gating = gating == 2 ? jit::Gating::sigmoid : jit::Gating::softmax;
+    route.renormalises = file_.boolean(key("expert_weights_norm")).value_or(family_.experts.renormalises);
+    const float scale = positive_or_zero("expert_weights_scale").value_or(0);
+    // What experts add to the stream is scaled as all that is added.
+    route.scale = (scale == 0 ? 1 : scale) * config_.residual_scale;
+    if (const int groups = count("expert_group_count", 0, kMaxExperts).value_or(0); groups > 1) {
+      file_.fail(key("expert_group_count"), "at most one group of experts", fmt::to_string(groups));
+    }
+    count("expert_group_used_count", 0, kMaxExperts);
+    return route;
+  }
+  int read_shared_hidden(int hidden) const {
+    const int shared = count("expert_shared_count", 0, kMaxExperts).value_or(0);
+    if (const auto all = count("expert_shared_feed_forward_length", 0, kMaxCount)) return *all;
+    if (shared > 0) return shared * hidden;
+    if (family_.experts.shared != Presence::needed) return 0;
+    file_.fail(key("expert_shared_feed_forward_length"), fmt::format("an integer from 1 to {}", kMaxCount),
+               "none");
   }
 
   void read_layers() {
@@ -99,11 +173,18 @@ class ConfigReader {
     std::vector<LayerShape> layers(static_cast<std::size_t>(c.n_layers), c);
     read_heads(layers);
     read_windows(layers);
+    read_experts(layers);
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const int period = family_.unrotated_period;
       layers[i].rope.rotates = period == 0 || (static_cast<int>(i) + 1) % period != 0;
     }
-    for (const LayerShape& layer : layers) check_heads(layer);
+    for (LayerShape& layer : layers) {
+      check_heads(layer);
+      if (c.n_layers == family_.wide_scores_layers) {
+        layer.scores.scale =
+            1.0F / std::sqrt(static_cast<float>(layer.dim) / static_cast<float>(layer.n_heads));
+      }
+    }
     static_cast<LayerShape&>(c) = layers.front();
     const bool alike = std::ranges::all_of(layers, [&](const LayerShape& l) { return l == layers.front(); });
     if (!alike) c.layers = std::move(layers);
@@ -124,11 +205,20 @@ class ConfigReader {
 
   void read_windows(std::vector<LayerShape>& layers) const {
     if (family_.window_period == 0) return;
-    const int window = required_count("attention.sliding_window", kMaxContext);
+    const auto window = count("attention.sliding_window", 0, kMaxContext);
+    if (!window && family_.window_period != kNoLayer) {
+      file_.fail(key("attention.sliding_window"), fmt::format("an integer from 0 to {}", kMaxContext),
+                 "none");
+    }
+    if (window.value_or(0) == 0) return;
     const std::vector<bool> windowed = windowed_layers();
     for (std::size_t i = 0; i < layers.size(); ++i) {
       if (!windowed[i]) continue;
-      layers[i].window = window;
+      layers[i].window = *window;
+      if (family_.window_rope_theta > 0) {
+        layers[i].rope.scaling = RopeConfig::Scaling::none;
+        layers[i].rope.factor = 1;
+      }
       if (const auto theta = positive("rope.freq_base_swa")) {
         layers[i].rope.theta = *theta;
       } else if (family_.window_rope_theta > 0) {
@@ -140,7 +230,7 @@ class ConfigReader {
   // Either each layer says it itself, or all but each so many'th have a window.
   std::vector<bool> windowed_layers() const {
     constexpr std::string_view kName = "attention.sliding_window_pattern";
-    const auto layers = static_cast<std::size_t>(config_.n_layers);
+    const auto layers = static_cast<std::size_t>(blocks_);
     const GgufEntry* const entry = file_.find(key(kName));
     if (entry != nullptr && std::holds_alternative<GgufArray>(entry->value)) {
       return file_.booleans(key(kName), layers);
@@ -214,15 +304,73 @@ class ConfigReader {
     rope.beta_fast = positive("rope.scaling.yarn_beta_fast").value_or(rope.beta_fast);
     rope.beta_slow = positive("rope.scaling.yarn_beta_slow").value_or(rope.beta_slow);
     rope.magnitude = positive("rope.scaling.attn_factor").value_or(rope.magnitude);
+    // With this key, whatever its value, the rotation's magnitude and that of all dimensions cancel out.
+    rope.magnifies = !positive("rope.scaling.yarn_log_multiplier");
+    rope.query_growth = positive("attention.temperature_scale").value_or(0);
     if (const auto extrapolation = file_.number(key("rope.scaling.yarn_ext_factor"));
         extrapolation && *extrapolation != 1) {
       file_.fail(key("rope.scaling.yarn_ext_factor"), "1", fmt::to_string(*extrapolation));
     }
   }
 
+  void read_scales() {
+    Config& c = config_;
+    const auto scale = [&](std::string_view name, Presence presence) {
+      const auto value = presence == Presence::none ? std::nullopt : positive_or_zero(name);
+      if (value && *value != 0) return *value;
+      if (presence == Presence::needed) file_.fail(key(name), "a positive number", value ? "0" : "none");
+      return 0.0F;
+    };
+    const auto or_one = [](float value) { return value == 0 ? 1.0F : value; };
+    c.embedding_scale = family_.root_embedding ? std::sqrt(static_cast<float>(c.dim))
+                                               : or_one(scale("embedding_scale", family_.stream_scales));
+    c.residual_scale = or_one(scale("residual_scale", family_.stream_scales));
+    const bool may_scale = family_.stream_scales != Presence::none;
+    c.scores.scale = scale("attention.scale", may_scale ? Presence::optional : Presence::none);
+    c.scores.cap = scale("attn_logit_softcapping", family_.soft_caps);
+    c.logit_cap = scale("final_logit_softcapping", family_.soft_caps);
+    if (family_.logit_scale == LogitScale::none) return;
+    const float logits = scale("logit_scale", Presence::needed);
+    c.logit_scale = family_.logit_scale == LogitScale::divides ? 1 / logits : logits;
+  }
+
+  // A key that asks for something that is not done would be a part of the computation left out.
+  void refuse_other_keys() const {
+    // These change nothing here: they repeat what tensors say, or concern pictures, training, or who converted.
+    constexpr std::string_view kHarmless[] = {"vocab_size",
+                                              "tensor_data_layout",
+                                              "rope.dimension_sections",
+                                              "rope.scaling.finetuned",
+                                              "n_deepstack_layers",
+                                              "attention.layer_norm_epsilon",
+                                              "attention.layer_norm_rms_epsilon"};
+    const std::string prefix = fmt::format("{}.", family_.name);
+    for (const GgufEntry& entry : file_.metadata()) {
+      if (!entry.key.starts_with(prefix)) continue;
+      const std::string_view name = entry.key.substr(prefix.size());
+      if (asked_.contains(name) || std::ranges::count(kHarmless, name) > 0 || asks_for_nothing(entry))
+        continue;
+      file_.fail(entry.key, "keys that docs/gguf.md lists as honoured",
+                 "another, which may change the result");
+    }
+  }
+  // Zero and false.
+  static bool asks_for_nothing(const GgufEntry& entry) {
+    const auto* const scalar = std::get_if<GgufScalar>(&entry.value);
+    if (scalar == nullptr) return false;
+    return std::visit(
+        [](const auto& value) {
+          if constexpr (std::is_arithmetic_v<std::remove_cvref_t<decltype(value)>>) return value == 0;
+          return false;
+        },
+        *scalar);
+  }
+
   const GgufFile& file_;
   const Family& family_;
   Config config_;
+  int blocks_ = 0;  // layers of the file
+  mutable std::set<std::string, std::less<>> asked_;
 };
 
 }  // namespace

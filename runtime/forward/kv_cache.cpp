@@ -31,7 +31,7 @@ KvCache::KvCache(const Config& config, int context, int sequences, jit::ElementT
     const LayerShape& shape = config.layer(i);
     const jit::KvLayout layout(type, shape.head_dim());
     const std::int64_t keys = layout.keys_bytes() * shape.n_kv_heads;
-    layers_.push_back({layout, shape.n_kv_heads, shape.group(), shape.window, at, at + keys});
+    layers_.push_back({layout, shape.n_kv_heads, shape.group(), shape.window, shape.scores, at, at + keys});
     at += head_bytes(layout) * shape.n_kv_heads;
   }
   const std::int64_t pages = jit::divide_up(context, jit::kKvPage) * sequences;
@@ -59,7 +59,8 @@ jit::AttentionKey KvCache::attention_key(std::size_t layer) const {
           .head_dim = l.layout.head_dim,
           .group = l.group,
           .one_range = context_ <= jit::kAttentionRange,
-          .window = l.window};
+          .window = l.window,
+          .scores = l.scores};
 }
 
 jit::AttentionKey KvCache::tile_key(std::size_t layer, std::int64_t token_stride) const {
@@ -72,7 +73,7 @@ jit::AttentionKey KvCache::tile_key(std::size_t layer, std::int64_t token_stride
 
 jit::AttentionRangesKey KvCache::ranges_key(std::size_t layer) const {
   const Layer& l = layers_[layer];
-  return {type_, l.layout.head_dim, l.group, jit::attention_ranges(context_), l.window};
+  return {type_, l.layout.head_dim, l.group, jit::attention_ranges(context_), l.window, l.scores};
 }
 
 jit::AttentionMergeKey KvCache::merge_key(std::size_t layer) const {

@@ -64,6 +64,7 @@ class KvCache {
     int n_kv_heads;
     int group;
     int window;
+    jit::ScoreKey scores;
     std::int64_t keys_at;
     std::int64_t values_at;
   };

@@ -11,31 +11,47 @@ namespace llamajit {
 // hidden = the feed-forward's first half.
 template <class To>
 void feed_forward(To& to, const LayerShape& shape, const LayerWeights& weights) {
-  to.norm(Role::ffn_norm, shape, weights.ffn_norm, {&weights.gate_up});
+  if (shape.has_experts()) {
+    to.norm(Role::ffn_norm, shape, weights.ffn_norm,
+            {&weights.router, &weights.shared_router, &weights.shared_gate_up});
+    return to.experts_hidden(shape, weights);
+  }
+  if (!weights.share_norm(shape)) to.norm(Role::ffn_norm, shape, weights.ffn_norm, {&weights.gate_up});
   to.hidden(shape, weights.gate_up);
 }
 
 // `To` has the verbs
-//   norm(role, shape, weights, matrices)          the residual stream's norm, ready for these matrices
-//   project(shape, weights)                       q, k and v
-//   attend(shape, weights)                        norms of heads, rotation, append, attention
-//   hidden(shape, matrix)                         the feed-forward's first half
-//   meet()                                        waits until all threads have come here
-//   add_product(roles, shape, norm, values, matrix)  x += the product, of a norm where there are weights for one
+//   norm(role, shape, weights, matrices)  the residual stream's norm, where there are weights for one, ready
+//                                         for these matrices
+//   project(shape, weights)               q, k and v, with norms of all heads together
+//   attend(shape, weights)                norms of heads, rotation, append, attention
+//   hidden(shape, matrix)                 the feed-forward's first half
+//   experts_hidden(shape, weights)        the same of the experts that are chosen, and of the shared one
+//   add_experts(shape, weights)           x += their second half, weighed
+//   meet()                                waits until all threads have come here
+//   add_branch(roles, shape, sub_norm, values, matrix, post_norm)
+//                                         x += the product, both of whose sides may be normed
 template <class To>
 void layer(To& to, const LayerShape& shape, const LayerWeights& weights) {
-  to.norm(Role::att_norm, shape, weights.att_norm, {&weights.wq, &weights.wk, &weights.wv});
+  if (weights.share_norm(shape)) {
+    to.norm(Role::att_norm, shape, weights.att_norm,
+            {&weights.wq, &weights.wk, &weights.wv, &weights.gate_up});
+  } else {
+    to.norm(Role::att_norm, shape, weights.att_norm, {&weights.wq, &weights.wk, &weights.wv});
+  }
   to.project(shape, weights);
   to.attend(shape, weights);
   if (shape.parallel_residual) feed_forward(to, shape, weights);
   to.meet();
-  to.add_product({Role::att_sub_norm, Role::o}, shape, weights.att_sub_norm, to.attended(), weights.wo);
+  to.add_branch(kAttentionBranch, shape, weights.att_sub_norm, to.attended(), weights.wo,
+                weights.att_post_norm);
   if (!shape.parallel_residual) {
     feed_forward(to, shape, weights);
     to.meet();
   }
-  to.add_product({Role::ffn_sub_norm, Role::down}, shape, weights.ffn_sub_norm, to.hidden_values(),
-                 weights.down);
+  if (shape.has_experts()) return to.add_experts(shape, weights);
+  to.add_branch(kFeedForwardBranch, shape, weights.ffn_sub_norm, to.hidden_values(), weights.down,
+                weights.ffn_post_norm);
 }
 
 }  // namespace llamajit

@@ -4,9 +4,14 @@
 
 namespace llamajit {
 
+bool attends_in_parts(const Model& model, const LayerShape& shape) {
+  return HeadDeal(shape, model.threads).shares_heads() && model.cache.context() > jit::kAttentionRange;
+}
+
 std::vector<jit::InputFormat> input_formats(Matrices matrices) {
   std::vector<jit::InputFormat> formats;
   for (const PackedMatrix* matrix : matrices) {
+    if (!matrix->exists()) continue;
     const auto format = input_format(matrix->format);
     if (format && std::ranges::count(formats, *format) == 0) formats.push_back(*format);
   }
@@ -16,17 +21,23 @@ std::vector<jit::InputFormat> input_formats(Matrices matrices) {
 std::vector<std::vector<const PackedMatrix*>> matrix_inputs(const Weights& weights) {
   std::vector<std::vector<const PackedMatrix*>> inputs{{&weights.classifier}};
   for (const LayerWeights& l : weights.layers) {
-    inputs.push_back({&l.wq, &l.wk, &l.wv});
+    // Where attention and feed-forward share a norm, its matrices share an input.
+    inputs.push_back({&l.wq, &l.wk, &l.wv, &l.gate_up});
     inputs.push_back({&l.wo});
     inputs.push_back({&l.gate_up});
     inputs.push_back({&l.down});
+    if (l.router.exists()) inputs.push_back({&l.router});
+    if (!l.shared_gate_up.exists()) continue;
+    inputs.push_back({&l.router, &l.shared_gate_up});
+    if (l.shared_router.exists()) inputs.back().push_back(&l.shared_router);
+    inputs.push_back({&l.shared_down});
   }
   return inputs;
 }
 
 std::int64_t dealt_portion(const PackedMatrix& matrix) {
   constexpr std::int64_t kPortionBytes = 128 << 10;
-  return std::max<std::int64_t>(1, kPortionBytes * matrix.units() / matrix.bytes());
+  return std::max<std::int64_t>(1, kPortionBytes * matrix.units() / matrix.matrix_bytes());
 }
 
 }  // namespace llamajit

@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <initializer_list>
 #include <map>
+#include <memory>
 #include <memory_resource>
 #include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -29,6 +31,9 @@ struct Model {
   int threads;
 };
 
+// Whether threads share heads whose ranges they deal out. A context of one range leaves nothing to share.
+bool attends_in_parts(const Model& model, const LayerShape& shape);
+
 // Args, members and deals that live as long as the programs that point to them.
 class StepMemory {
  public:
@@ -42,6 +47,13 @@ class StepMemory {
     tiles_.push_back(&kept->tile);
     return kept;
   }
+  // These live as long as the programs, too, and change as they run.
+  ExpertTable* keep_table(const jit::RouteKey& route, int most_rows, const ExpertTable::Memory& memory) {
+    return tables_.emplace_back(std::make_unique<ExpertTable>(route, most_rows, memory)).get();
+  }
+  ExpertProduct* keep_product(const ExpertProduct& product) {
+    return const_cast<ExpertProduct*>(keep(product));
+  }
   // The deal of a matrix in one program, whichever thread asks first.
   Deal* deal(const std::byte* matrix, std::int64_t units, std::int64_t portion, int threads) {
     return &deals_.try_emplace(matrix, units, portion, threads).first->second;
@@ -54,6 +66,7 @@ class StepMemory {
   std::pmr::monotonic_buffer_resource memory_;
   std::map<const std::byte*, Deal> deals_;  // of matrices, by their first byte
   std::vector<Target*> tiles_;
+  std::vector<std::unique_ptr<ExpertTable>> tables_;
 };
 
 using Matrices = std::initializer_list<const PackedMatrix*>;
@@ -92,11 +105,43 @@ class Lowering {
     step.layer = layer_;
     return steps_->emplace_back(step);
   }
+  // A product with the matrices of experts, whose Args are those of the first one's.
+  Step& experts_call(Role role, const PackedMatrix& matrix, const jit::MatvecKey& key,
+                     const jit::MatvecArgs& args, ExpertProduct product, std::int64_t most_chosen,
+                     std::int64_t portion) {
+    // What the step shows is this thread's share of one expert's.
+    jit::MatvecArgs shown = args;
+    std::tie(shown.unit_begin, shown.unit_end) = share(matrix.units());
+    Step& step = call(role, key, shown);
+    product.few_args = args;
+    product.few[0] = step.target;
+    product.units = matrix.units();
+    product.matrix_bytes = matrix.matrix_bytes();
+    product.rows = matrix.rows;
+    product.deal = memory_.deal(matrix.data, matrix.units() * most_chosen, portion, m_.threads);
+    step.calls = Calls::experts;
+    step.experts = memory_.keep_product(product);
+    return step;
+  }
   std::size_t layer_index() const { return static_cast<std::size_t>(layer_); }
   std::pair<std::int64_t, std::int64_t> share(std::int64_t n) const {
     return share_of(n, thread_, m_.threads);
   }
   HeadDeal heads(const LayerShape& shape) const { return {shape, m_.threads}; }
+  // The norm of each head, and its weights from head number `first` on.
+  static jit::NormKey head_norm(const LayerShape& shape) {
+    const bool own = shape.head_norm == HeadNorm::own;
+    return {shape.head_dim(), shape.norm_eps, own ? jit::NormKind::layer : jit::NormKind::rms, own};
+  }
+  static const float* head_weights(const LayerShape& shape, const NormWeights& norm, std::int64_t first) {
+    return norm.weight + (shape.head_norm == HeadNorm::own ? first * shape.head_dim() : 0);
+  }
+  static bool norms_each_head(const LayerShape& shape, const NormWeights& norm) {
+    return norm.exists() && shape.head_norm != HeadNorm::together;
+  }
+  static bool norms_heads_together(const LayerShape& shape, const NormWeights& norm) {
+    return norm.exists() && shape.head_norm == HeadNorm::together;
+  }
 
   const Model& m_;
   StepMemory& memory_;

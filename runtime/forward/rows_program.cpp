@@ -7,9 +7,11 @@
 #include "jit/kernels/embed.h"
 #include "jit/kernels/matmul.h"
 #include "jit/kernels/matvec.h"
+#include "jit/kernels/mix.h"
 #include "jit/kernels/norm.h"
 #include "jit/kernels/quantize.h"
 #include "jit/kernels/rope.h"
+#include "jit/kernels/route.h"
 #include "runtime/forward/layer.h"
 
 namespace llamajit {
@@ -27,91 +29,7 @@ RowMembers members(std::initializer_list<RowMembers::Pointer> pointers) {
   return m;
 }
 
-// Elements from a row of a prepared input to the next one's.
-struct PreparedStrides {
-  PreparedStrides(const jit::InputFormat& format, int n)
-      : codes(row_stride(format.codes_bytes(n))), groups(format.groups(n)), subgroups(format.subgroups(n)) {}
-  std::int64_t codes, groups, subgroups;
-};
-
 }  // namespace
-
-RowState::RowState(const Model& model, int most_rows)
-    : rows(most_rows), at(static_cast<std::size_t>(most_rows)) {
-  Carver sizing(nullptr);
-  place(sizing, model);
-  memory = PagedMemory(sizing.size(), "activations of several rows");
-  Carver carver(memory.data());
-  place(carver, model);
-}
-
-// Places all state: called once without memory to learn the size, and once with it.
-void RowState::place(Carver& carver, const Model& model) {
-  const Config& c = model.config;
-  const auto matrix = [&](int n) {
-    return carver.take<float>(jit::round_up(rows, jit::kTokenBlock) * row_stride(n));
-  };
-  x = matrix(c.dim);
-  norm = matrix(c.dim);
-  q = matrix(c.most(&LayerShape::q_dim));
-  k = matrix(c.most(&LayerShape::kv_dim));
-  v = matrix(c.most(&LayerShape::kv_dim));
-  att = matrix(c.most(&LayerShape::q_dim));
-  hidden = matrix(c.most(&LayerShape::hidden_dim));
-  classified = carver.take<float>(kClassified * row_stride(c.dim));
-  logits = carver.take<float>(kClassified * row_stride(c.vocab_size));
-  best = carver.take<jit::Best>(kClassified);
-  place_prepared(carver, model);
-  std::int64_t scratch = 0;
-  for (const auto& matrices : matrix_inputs(model.weights)) {
-    for (const PackedMatrix* m : matrices) {
-      // Which epilogue it is does not change the size, but for whether a unit has two tiles.
-      const Epilogue epilogue = m->tiles_per_unit > 1 ? Epilogue::swiglu : Epilogue::store;
-      scratch =
-          std::max(scratch, jit::matmul_scratch_bytes({m->format, m->rows, m->cols, epilogue, m->affine()}));
-    }
-  }
-  std::int64_t attention = 0;
-  for (std::size_t i = 0; i < model.cache.n_layers(); ++i) {
-    attention = std::max({attention, model.cache.attention_key(i).scratch_floats(),
-                          model.cache.tile_key(i, 0).scratch_floats()});
-  }
-  matmul_scratch.clear();
-  attention_scratch.clear();
-  for (int t = 0; t < model.threads; ++t) {
-    matmul_scratch.push_back(carver.take<std::byte>(scratch));
-    attention_scratch.push_back(carver.take<float>(attention));
-  }
-}
-
-// One for each way in which an input is prepared, as large as any matrix needs it.
-void RowState::place_prepared(Carver& carver, const Model& model) {
-  struct Sizes {
-    std::int64_t codes = 0, groups = 0, subgroups = 0;  // of a row
-  };
-  std::vector<Sizes> sizes;
-  for (const auto& matrices : matrix_inputs(model.weights)) {
-    std::vector<jit::InputFormat> formats;
-    for (const PackedMatrix* m : matrices) {
-      const auto format = input_format(m->format);
-      if (!format || std::ranges::count(formats, *format) > 0) continue;
-      formats.push_back(*format);
-      sizes.resize(std::max(sizes.size(), formats.size()));
-      const PreparedStrides strides(*format, m->cols);
-      Sizes& s = sizes[formats.size() - 1];
-      s = {std::max(s.codes, strides.codes), std::max(s.groups, strides.groups),
-           std::max(s.subgroups, strides.subgroups)};
-    }
-  }
-  const std::int64_t padded = jit::round_up(rows, jit::kTokenBlock);
-  prepared.clear();
-  for (const Sizes& s : sizes) {
-    prepared.push_back({carver.take<std::int8_t>(padded * s.codes), carver.take<float>(padded * s.groups),
-                        carver.take<std::int32_t>(padded * s.subgroups),
-                        carver.take<float>(padded * s.groups),
-                        carver.take<std::int16_t>(padded * s.subgroups)});
-  }
-}
 
 // Writes the programs of one thread.
 class RowsProgram::Writer : public Lowering {
@@ -121,11 +39,8 @@ class RowsProgram::Writer : public Lowering {
 
   void write() {
     write_to(p_.feed);
-    const PackedMatrix& table = m_.weights.embedding;
-    each_row(call(Role::embed, jit::EmbedKey{table.format, m_.config.dim},
-                  jit::EmbedArgs{table.data, s_.x, s_.at.data()}),
-             members({{offsetof(jit::EmbedArgs, out), row_stride(m_.config.dim) * kFloat},
-                      kCursor<jit::EmbedArgs>}));
+    embed(m_.weights.embedding, m_.config.embedding_scale, false);
+    if (m_.weights.positions.data != nullptr) embed(m_.weights.positions, 1, true);
     for (std::size_t i = 0; i < m_.weights.layers.size(); ++i) {
       enter_layer(static_cast<int>(i));
       layer(*this, m_.config.layer(i), m_.weights.layers[i]);
@@ -139,10 +54,14 @@ class RowsProgram::Writer : public Lowering {
     norm_of(role, shape, weights, s_.x, matrices);
   }
 
-  void project(const LayerShape& /*shape*/, const LayerWeights& w) {
+  void project(const LayerShape& shape, const LayerWeights& w) {
     multiply(Role::q, w.wq, Epilogue::store, s_.q);
     multiply(Role::k, w.wk, Epilogue::store, s_.k);
     multiply(Role::v, w.wv, Epilogue::store, s_.v);
+    meet();
+    if (!norms_heads_together(shape, w.q_norm)) return;
+    norm_rows(Role::q_norm, {shape.q_dim(), shape.norm_eps}, {s_.q, w.q_norm.weight, s_.q});
+    norm_rows(Role::k_norm, {shape.kv_dim(), shape.norm_eps}, {s_.k, w.k_norm.weight, s_.k});
     meet();
   }
 
@@ -153,9 +72,11 @@ class RowsProgram::Writer : public Lowering {
     const int dim = shape.head_dim();
     float* const q = s_.q + mine.begin * shape.group() * dim;
     float* const k = s_.k + mine.begin * dim;
-    rotate({Role::q_norm, Role::rotate_q}, shape, mine, weights.q_norm, q, shape.q_dim(),
-           mine.size() * shape.group());
-    rotate({Role::k_norm, Role::rotate_k}, shape, mine, weights.k_norm, k, shape.kv_dim(), mine.size());
+    const Rotated queries{m_.rope.queries(layer_index()), q, shape.q_dim(), mine.begin * shape.group(),
+                          mine.size() * shape.group()};
+    const Rotated keys{m_.rope.keys(layer_index()), k, shape.kv_dim(), mine.begin, mine.size()};
+    rotate({Role::q_norm, Role::rotate_q}, shape, mine, weights.q_norm, queries);
+    rotate({Role::k_norm, Role::rotate_k}, shape, mine, weights.k_norm, keys);
     append(shape, mine, k, s_.v + mine.begin * dim);
     if (heads(shape).shares_heads()) meet();
     attention(shape, mine, q, s_.att + mine.begin * shape.group() * dim);
@@ -166,22 +87,132 @@ class RowsProgram::Writer : public Lowering {
   }
   float* attended() const { return s_.att; }
   float* hidden_values() const { return s_.hidden; }
-  // x += W values, which are normalised in place before if there are weights for that; ends with a barrier.
-  void add_product(NormRoles roles, const LayerShape& shape, const float* norm_weight, float* values,
-                   const PackedMatrix& matrix) {
+  // x += W values, of which either is normed before where there are weights for that, the values in place; ends
+  // with a barrier.
+  void add_branch(const BranchRoles& roles, const LayerShape& shape, const float* sub_norm, float* values,
+                  const PackedMatrix& matrix, const NormWeights& post_norm) {
     const int n = matrix.cols;
-    if (norm_weight != nullptr) {
-      const std::int64_t stride = row_stride(n) * kFloat;
-      each_row(call(roles.first, jit::NormKey{n, shape.norm_eps}, jit::NormArgs{values, norm_weight, values}),
-               members({{offsetof(jit::NormArgs, x), stride}, {offsetof(jit::NormArgs, out), stride}}));
-    }
+    if (sub_norm != nullptr) norm_rows(roles.sub_norm, {n, shape.norm_eps}, {values, sub_norm, values});
     prepare(values, n, {&matrix});
-    if (norm_weight != nullptr || !formats_.empty()) meet();
-    multiply(roles.second, matrix, Epilogue::add, s_.x);
+    if (sub_norm != nullptr || !formats_.empty()) meet();
+    const bool norms = post_norm.exists();
+    multiply(roles.product, matrix, norms ? Epilogue::store : Epilogue::add, norms ? s_.branch : s_.x);
+    meet();
+    if (!norms) return;
+    norm_rows(roles.post_norm, {.n = shape.dim, .eps = shape.norm_eps, .kind = shape.norm, .adds = true},
+              {s_.branch, post_norm.weight, s_.x, post_norm.bias});
+    meet();
+  }
+
+  void experts_hidden(const LayerShape& shape, const LayerWeights& w) {
+    multiply(Role::router, w.router, Epilogue::store, s_.router);
+    if (w.shared_router.exists()) {
+      multiply(Role::shared_router, w.shared_router, Epilogue::store, s_.shared_router);
+    }
+    meet();
+    route(shape, w);
+    if (w.shared_gate_up.exists()) {
+      multiply(Role::shared_gate_up, w.shared_gate_up, shape.activation, s_.hidden);
+    }
+    meet();
+    table_ = memory_.keep_table(shape.route, s_.rows,
+                                {.ids = s_.ids,
+                                 .results = s_.expert_results,
+                                 .result_stride = row_stride(shape.dim),
+                                 .shared_results = s_.branch,
+                                 .shared_stride = row_stride(shape.dim)});
+    gather(Role::gather, w.gate_up, s_.norm, s_.expert_x, true);
+    meet();
+    multiply_chosen(Role::gate_up, shape, w.gate_up, shape.activation, s_.expert_x, s_.expert_hidden);
+  }
+
+  void add_experts(const LayerShape& shape, const LayerWeights& w) {
+    gather(Role::quantize, w.down, s_.expert_hidden, s_.expert_hidden, false);
+    if (w.shared_down.exists()) prepare(s_.hidden, shape.shared_hidden_dim, {&w.shared_down});
+    meet();
+    multiply_chosen(Role::down, shape, w.down, Epilogue::store, s_.expert_hidden, s_.expert_results);
+    if (w.shared_down.exists()) multiply(Role::shared_down, w.shared_down, Epilogue::store, s_.branch);
+    meet();
+    const int slots = shape.route.slots();
+    each_row(call(Role::mix, jit::MixKey{shape.dim, slots},
+                  jit::MixArgs{table_->results(), s_.weights, s_.x, 0, shape.dim}),
+             members({{offsetof(jit::MixArgs, x), slots * std::int64_t{sizeof(const float*)}},
+                      {offsetof(jit::MixArgs, weights), slots * kFloat},
+                      {offsetof(jit::MixArgs, out), row_stride(shape.dim) * kFloat}}));
     meet();
   }
 
  private:
+  void route(const LayerShape& shape, const LayerWeights& w) {
+    const jit::RouteKey& key = shape.route;
+    each_row(call(Role::route, key,
+                  jit::RouteArgs{s_.router, w.router_choice, s_.shared_router, s_.ids, s_.weights,
+                                 s_.route_scratch[static_cast<std::size_t>(thread_)]}),
+             members({{offsetof(jit::RouteArgs, logits), row_stride(key.experts) * kFloat},
+                      {offsetof(jit::RouteArgs, shared_logit), row_stride(1) * kFloat},
+                      {offsetof(jit::RouteArgs, ids), key.used * kFloat},
+                      {offsetof(jit::RouteArgs, weights), key.slots() * kFloat}}));
+  }
+
+  // Rows of x as an expert's matrix wants them, to where they stand by expert; x stands so already unless the step
+  // behind the choice gathers it. Nothing where that leaves nothing to do.
+  void gather(Role role, const PackedMatrix& matrix, const float* x, float* to, bool gathers) {
+    const int n = matrix.cols;
+    const auto format = input_format(matrix.format);
+    if (!format && !gathers) return;
+    const std::int64_t stride = row_stride(n) * kFloat;
+    Step& step = !format ? call(role, jit::CopyKey{n}, jit::CopyArgs{x, to})
+                 : format->pairs
+                     ? call(role, jit::RoundKey{n}, jit::QuantizeArgs{x, s_.expert_prepared})
+                     : call(role, jit::QuantizeKey{n, format->group, format->subgroup, format->zero},
+                            jit::QuantizeArgs{x, s_.expert_prepared});
+    static_assert(offsetof(jit::CopyArgs, x) == offsetof(jit::QuantizeArgs, x));
+    const RowMembers input = members({{offsetof(jit::QuantizeArgs, x), stride}});
+    RowMembers output =
+        format ? prepared_members(*format, n) : members({{offsetof(jit::CopyArgs, out), stride}});
+    if (!gathers) output.pointers[output.n_pointers++] = input.pointers[0];
+    step.calls = Calls::places;
+    step.rows = gathers ? memory_.keep(input) : nullptr;
+    step.places = memory_.keep(output);
+    step.experts = memory_.keep_product({.table = table_, .sorts = gathers});
+    step.part = thread_;
+    step.parts = m_.threads;
+  }
+
+  void multiply_chosen(Role role, const LayerShape& shape, const PackedMatrix& matrix, Epilogue epilogue,
+                       const float* x, float* out) {
+    ExpertProduct product{.table = table_, .out_stride = row_stride(matrix.rows)};
+    const auto format = input_format(matrix.format);
+    jit::QuantizedArgs xq{};
+    if (format) {
+      const PreparedStrides strides(*format, matrix.cols);
+      xq = s_.expert_prepared;
+      x = nullptr;
+      product.codes_stride = strides.codes;
+      product.groups_stride = strides.groups;
+      product.subgroups_stride = strides.subgroups;
+    } else {
+      product.x_stride = row_stride(matrix.cols);
+    }
+    jit::MatvecKey key{.format = matrix.format,
+                       .rows = matrix.rows,
+                       .cols = matrix.cols,
+                       .epilogue = epilogue,
+                       .affine = matrix.affine()};
+    product.many = {
+        &m_.code.get(jit::MatmulKey{key.format, key.rows, key.cols, epilogue, key.affine}).info()};
+    product.many_args = {matrix.data, x, xq, s_.matmul_scratch[static_cast<std::size_t>(thread_)],
+                         out,         0, 0,  1};
+    for (std::size_t i = 1; i < ExpertProduct::kCounts.size(); ++i) {
+      key.tokens = ExpertProduct::kCounts[i];
+      product.few[i] = {&m_.code.get(key).info()};
+    }
+    key.tokens = 1;
+    constexpr std::int64_t kPortion = 3;
+    experts_call(role, matrix, m_.tuning.choose(key, m_.code.isa()), {matrix.data, x, xq, out, 0, 0}, product,
+                 ExpertTable::most_chosen(shape.route, s_.rows), kPortion);
+  }
+
   template <class Args>
   static constexpr RowMembers::Pointer kCursor{offsetof(Args, at), sizeof(jit::Cursor)};
 
@@ -199,15 +230,29 @@ class RowsProgram::Writer : public Lowering {
     step.parts = mine.parts;
   }
 
-  // s_.norm = the norm of x, ready for the matrices; ends with a barrier.
+  // out = the row of each token, or of its position, which is added.
+  void embed(const PackedMatrix& table, float scale, bool of_position) {
+    each_row(call(Role::embed, jit::EmbedKey{table.format, m_.config.dim, scale, of_position},
+                  jit::EmbedArgs{table.data, s_.x, s_.at.data()}),
+             members({{offsetof(jit::EmbedArgs, out), row_stride(m_.config.dim) * kFloat},
+                      kCursor<jit::EmbedArgs>}));
+  }
+
+  // One vector of each row.
+  void norm_rows(Role role, const jit::NormKey& key, const jit::NormArgs& args) {
+    const std::int64_t stride = row_stride(key.n) * kFloat;
+    each_row(call(role, key, args),
+             members({{offsetof(jit::NormArgs, x), stride}, {offsetof(jit::NormArgs, out), stride}}));
+  }
+
+  // s_.norm = the norm of x, or x as it is without one, ready for the matrices; ends with a barrier.
   void norm_of(Role role, const LayerShape& shape, const NormWeights& weights, const float* x,
                Matrices matrices) {
-    const std::int64_t stride = row_stride(shape.dim) * kFloat;
-    each_row(call(role, jit::NormKey{shape.dim, shape.norm_eps, shape.norm},
-                  jit::NormArgs{x, weights.weight, s_.norm, weights.bias}),
-             members({{offsetof(jit::NormArgs, x), stride}, {offsetof(jit::NormArgs, out), stride}}));
-    prepare(s_.norm, shape.dim, matrices);
-    meet();
+    if (weights.exists()) {
+      norm_rows(role, {shape.dim, shape.norm_eps, shape.norm}, {x, weights.weight, s_.norm, weights.bias});
+    }
+    prepare(weights.exists() ? s_.norm : x, shape.dim, matrices);
+    meet();  // in any case: what x is may be other threads' embedding
   }
 
   // What multiply() takes from here on: values, and as the matrices want them.
@@ -220,31 +265,44 @@ class RowsProgram::Writer : public Lowering {
       Step& step = format.pairs ? call(Role::round, jit::RoundKey{n}, args)
                                 : call(Role::quantize,
                                        jit::QuantizeKey{n, format.group, format.subgroup, format.zero}, args);
-      const PreparedStrides strides(format, n);
-      constexpr std::size_t kOut = offsetof(jit::QuantizeArgs, out);
-      each_row(step, members({{offsetof(jit::QuantizeArgs, x), row_stride(n) * kFloat},
-                              {kOut + offsetof(jit::QuantizedArgs, codes), strides.codes},
-                              {kOut + offsetof(jit::QuantizedArgs, scales), strides.groups * kFloat},
-                              {kOut + offsetof(jit::QuantizedArgs, offsets), strides.subgroups * 4},
-                              {kOut + offsetof(jit::QuantizedArgs, sums), strides.groups * kFloat},
-                              {kOut + offsetof(jit::QuantizedArgs, subsums), strides.subgroups * 2}}));
+      RowMembers rows = prepared_members(format, n);
+      rows.pointers[rows.n_pointers++] = {offsetof(jit::QuantizeArgs, x), row_stride(n) * kFloat};
+      each_row(step, rows);
     }
   }
+  // Of a prepared row.
+  static RowMembers prepared_members(const jit::InputFormat& format, int n) {
+    const PreparedStrides strides(format, n);
+    constexpr std::size_t kOut = offsetof(jit::QuantizeArgs, out);
+    return members({{kOut + offsetof(jit::QuantizedArgs, codes), strides.codes},
+                    {kOut + offsetof(jit::QuantizedArgs, scales), strides.groups * kFloat},
+                    {kOut + offsetof(jit::QuantizedArgs, offsets), strides.subgroups * 4},
+                    {kOut + offsetof(jit::QuantizedArgs, sums), strides.groups * kFloat},
+                    {kOut + offsetof(jit::QuantizedArgs, subsums), strides.subgroups * 2}});
+  }
 
+  // A thread's heads of a matrix.
+  struct Rotated {
+    const float* table;
+    float* x;  // those of the first row
+    int n;     // the matrix's row
+    std::int64_t first, n_heads;
+  };
   // RoPE in place, after a norm of each head if there are weights for it.
-  void rotate(NormRoles roles, const LayerShape& shape, const HeadShare& mine, const float* weight, float* x,
-              int n, std::int64_t n_heads) {
-    const std::int64_t stride = row_stride(n);
-    if (weight != nullptr) {
-      Step& step = call(roles.first, jit::NormKey{shape.head_dim(), shape.norm_eps},
-                        jit::NormArgs{x, weight, x, nullptr, n_heads});
+  void rotate(NormRoles roles, const LayerShape& shape, const HeadShare& mine, const NormWeights& norm,
+              const Rotated& of) {
+    const std::int64_t stride = row_stride(of.n), n_heads = of.n_heads;
+    float* const x = of.x;
+    if (norms_each_head(shape, norm)) {
+      Step& step = call(roles.first, head_norm(shape),
+                        jit::NormArgs{x, head_weights(shape, norm, of.first), x, norm.bias, n_heads});
       each_row(step, members({{offsetof(jit::NormArgs, x), stride * kFloat},
                               {offsetof(jit::NormArgs, out), stride * kFloat}}));
       step.part = mine.part;
       step.parts = mine.parts;
     }
     row_range(call(roles.second, jit::RopeKey{shape.head_dim()},
-                   jit::RopeArgs{x, x, m_.rope.data(layer_index()), s_.at.data(), n_heads, 1, stride}),
+                   jit::RopeArgs{x, x, of.table, s_.at.data(), n_heads, 1, stride}),
               mine,
               members({{offsetof(jit::RopeArgs, x), stride * kFloat},
                        {offsetof(jit::RopeArgs, out), stride * kFloat},
@@ -287,6 +345,11 @@ class RowsProgram::Writer : public Lowering {
     norm_of(Role::final_norm, c, m_.weights.final_norm, s_.classified, {&m_.weights.classifier});
     multiply(Role::classifier, m_.weights.classifier, Epilogue::store, s_.logits);
     meet();
+    if (c.logit_cap > 0) {
+      each_row(
+          call(Role::cap, jit::CapKey{c.vocab_size, c.logit_cap}, jit::CapArgs{s_.logits, 0, c.vocab_size}),
+          members({{offsetof(jit::CapArgs, x), row_stride(c.vocab_size) * kFloat}}));
+    }
     each_row(call(Role::argmax, jit::ArgmaxKey{c.vocab_size},
                   jit::ArgmaxArgs{s_.logits, s_.best, 0, c.vocab_size}),
              members({{offsetof(jit::ArgmaxArgs, x), row_stride(c.vocab_size) * kFloat},
@@ -331,6 +394,7 @@ class RowsProgram::Writer : public Lowering {
   RowsProgram& p_;
   RowState& s_;
   int tokens_;
+  ExpertTable* table_ = nullptr;           // of the layer at hand
   const float* values_ = nullptr;          // what is multiplied
   std::vector<jit::InputFormat> formats_;  // in which it lies in s_.prepared
 };

@@ -50,8 +50,28 @@ std::string_view to_string(Role role) {
       return "attention sub-norm";
     case Role::o:
       return "o";
+    case Role::att_post_norm:
+      return "attention post-norm";
+    case Role::ffn_post_norm:
+      return "feed-forward post-norm";
+    case Role::cap:
+      return "cap logits";
     case Role::ffn_norm:
       return "feed-forward norm";
+    case Role::router:
+      return "router";
+    case Role::shared_router:
+      return "gate of the shared expert";
+    case Role::route:
+      return "choice of experts";
+    case Role::gather:
+      return "gather experts' rows";
+    case Role::shared_gate_up:
+      return "shared gate, up";
+    case Role::shared_down:
+      return "shared down";
+    case Role::mix:
+      return "mix experts";
     case Role::gate_up:
       return "gate, up";
     case Role::ffn_sub_norm:
@@ -78,7 +98,10 @@ void Target::link() {
 
 void Program::link() {
   for (std::vector<Step>& steps : threads) {
-    for (Step& step : steps) step.target.link();
+    for (Step& step : steps) {
+      step.target.link();
+      if (step.calls == Calls::experts) step.experts->link();
+    }
   }
 }
 
@@ -87,10 +110,10 @@ RowArgs::RowArgs(const Step& step) : step_(step) {
   std::memcpy(bytes_, step.args, step.args_bytes);
 }
 
-void RowArgs::move_to(std::int64_t row) {
-  for (std::size_t i = 0; i < step_.rows->n_pointers; ++i) {
-    const RowMembers::Pointer& pointer = step_.rows->pointers[i];
-    add_at<std::intptr_t>(bytes_ + pointer.at, row * pointer.stride);
+void RowArgs::move(const RowMembers& members, std::int64_t to) {
+  for (std::size_t i = 0; i < members.n_pointers; ++i) {
+    const RowMembers::Pointer& pointer = members.pointers[i];
+    add_at<std::intptr_t>(bytes_ + pointer.at, to * pointer.stride);
   }
 }
 

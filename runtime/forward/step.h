@@ -13,7 +13,9 @@
 #include "jit/kernels/attention.h"
 #include "runtime/base/deal.h"
 #include "runtime/base/team.h"
+#include "runtime/forward/experts.h"
 #include "runtime/forward/head_deal.h"
+#include "runtime/forward/target.h"
 
 namespace llamajit {
 
@@ -35,22 +37,41 @@ enum class Role : std::uint8_t {
   merge,  // of attention's parts
   att_sub_norm,
   o,
+  att_post_norm,
   ffn_norm,
+  router,
+  shared_router,
+  route,
+  gather,  // of the rows of each expert
+  shared_gate_up,
+  shared_down,
+  mix,  // of experts' results
   gate_up,
   ffn_sub_norm,
   down,
+  ffn_post_norm,
   final_norm,
   classifier,
+  cap,  // of logits
   argmax,
   softmax,
 };
 std::string_view to_string(Role role);  // "attention norm"
 // A norm's, and that of what comes behind it.
 using NormRoles = std::pair<Role, Role>;
+// A branch's: of a norm within, its last product, and a norm of that.
+struct BranchRoles {
+  Role sub_norm, product, post_norm;
+};
+inline constexpr BranchRoles kAttentionBranch{Role::att_sub_norm, Role::o, Role::att_post_norm};
+inline constexpr BranchRoles kFeedForwardBranch{Role::ffn_sub_norm, Role::down, Role::ffn_post_norm};
 
-// Whether its result is added to the residual stream.
+constexpr bool is_post_norm(Role role) {
+  return role == Role::att_post_norm || role == Role::ffn_post_norm;
+}
+// Whether its result is added to the residual stream, unless a post-norm comes behind it.
 constexpr bool adds_to_stream(Role role) {
-  return role == Role::o || role == Role::down;
+  return role == Role::o || role == Role::down || role == Role::mix || is_post_norm(role);
 }
 
 // Whether it multiplies with weights, or keys and values.
@@ -62,6 +83,10 @@ constexpr bool is_product_or_attention(Role role) {
     case Role::o:
     case Role::gate_up:
     case Role::down:
+    case Role::router:
+    case Role::shared_router:
+    case Role::shared_gate_up:
+    case Role::shared_down:
     case Role::classifier:
     case Role::attention:
       return true;
@@ -77,6 +102,8 @@ enum class Calls : std::uint8_t {
   row_range,  // one for all rows of the share
   units,      // of a matrix, as they are dealt out
   attention,  // over the thread's heads, for each run of the rows
+  places,     // one for each of the thread's share of the experts' rows
+  experts,    // units of the matrices of experts, as they are dealt out
 };
 
 // Which members of a step's Args follow the rows. Offsets are in bytes from the Args' begin.
@@ -92,16 +119,6 @@ struct RowMembers {
   std::size_t n_pointers = 0;
   std::size_t count_at = kNone;  // an int64 that says how many rows there are
   std::size_t units_at = kNone;  // two: the first unit, and the one behind the last
-};
-
-// A kernel as a step calls it.
-struct Target {
-  const jit::KernelInfo* kernel = nullptr;
-  jit::KernelEntry entry = nullptr;
-  const void* key = nullptr;
-
-  void call(const void* args) const { entry(args, key); }
-  void link();
 };
 
 // A step's heads, and how attention's Args follow them. Args stand for the share's first head of the first
@@ -129,6 +146,8 @@ struct Step {
   const RowMembers* rows = nullptr;       // where calls follow rows or units
   const AttentionHeads* heads = nullptr;  // Calls::attention
   Deal* deal = nullptr;                   // Calls::units
+  ExpertProduct* experts = nullptr;       // Calls::places and Calls::experts
+  const RowMembers* places = nullptr;     // Calls::places: what follows places; `rows` follow their rows
 
   bool is_barrier() const { return target.kernel == nullptr; }
 };
@@ -158,7 +177,8 @@ struct Program {
 class RowArgs {
  public:
   explicit RowArgs(const Step& step);
-  void move_to(std::int64_t row);
+  void move_to(std::int64_t row) { move(*step_.rows, row); }
+  void move(const RowMembers& members, std::int64_t to);
   void set_count(std::int64_t n);
   void set_units(const Deal::Range& units);
   const void* data() const { return bytes_; }
@@ -228,6 +248,22 @@ void for_each_call(const Step& step, const Rows& rows, int thread, std::int64_t 
       args.set_count(end - begin);
       return call(step.target, args.data());
     }
+    case Calls::places: {
+      ExpertTable& table = *step.experts->table;
+      if (step.experts->sorts) table.sort(rows.n);
+      const auto [begin, end] = share_of(std::ssize(table.places()), step.part, step.parts);
+      for (const ExpertTable::Place& place :
+           table.places().subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin))) {
+        RowArgs args(step);
+        if (step.rows != nullptr) args.move(*step.rows, place.row);
+        args.move(*step.places, place.position);
+        call(step.target, args.data());
+      }
+      return;
+    }
+    case Calls::experts:
+      if (step.experts->sorts) step.experts->table->sort(rows.n);
+      return step.experts->multiply_dealt(thread, walk, call);
     case Calls::units: {
       RowArgs args(step);
       args.set_count(rows.n);

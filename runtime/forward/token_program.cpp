@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <cassert>
-#include <limits>
 #include <utility>
 
 #include "jit/kernels/embed.h"
 #include "jit/kernels/matvec.h"
+#include "jit/kernels/mix.h"
 #include "jit/kernels/norm.h"
 #include "jit/kernels/quantize.h"
 #include "jit/kernels/rope.h"
+#include "jit/kernels/route.h"
 #include "jit/kernels/softmax.h"
 #include "runtime/forward/layer.h"
 
@@ -21,11 +22,6 @@ namespace {
 
 // With fewer portions for each thread than some, a deal evens nothing out.
 constexpr std::int64_t kPortionsWorthDealing = 4;
-
-// A context of one range leaves nothing to share.
-bool attends_in_parts(const Model& model, const LayerShape& shape) {
-  return HeadDeal(shape, model.threads).shares_heads() && model.cache.context() > jit::kAttentionRange;
-}
 
 // Of deals, which units are a thread's shows as they are multiplied.
 constexpr RowMembers kDealtUnits{.units_at = offsetof(jit::MatvecArgs, unit_begin)};
@@ -45,8 +41,12 @@ class TokenProgram::Writer : public Lowering {
     write_to(p_.feed);
     if (thread_ == 0) {
       const PackedMatrix& table = m_.weights.embedding;
-      call(Role::embed, jit::EmbedKey{table.format, m_.config.dim},
+      call(Role::embed, jit::EmbedKey{table.format, m_.config.dim, m_.config.embedding_scale},
            jit::EmbedArgs{table.data, s_.x, s_.cursor});
+      if (const PackedMatrix& positions = m_.weights.positions; positions.data != nullptr) {
+        call(Role::embed, jit::EmbedKey{positions.format, m_.config.dim, 1, true},
+             jit::EmbedArgs{positions.data, s_.x, s_.cursor});
+      }
     }
     meet();
     for (std::size_t i = 0; i < m_.weights.layers.size(); ++i) {
@@ -59,9 +59,11 @@ class TokenProgram::Writer : public Lowering {
   }
 
   void norm(Role role, const LayerShape& shape, const NormWeights& weights, Matrices /*matrices*/) {
+    input_ = {s_.x, shape.dim, {}};
+    if (!weights.exists()) return;
     call(role, jit::NormKey{shape.dim, shape.norm_eps, shape.norm},
          jit::NormArgs{s_.x, weights.weight, scratch_.norm, weights.bias});
-    input_ = {scratch_.norm, shape.dim, {}};
+    input_.x = scratch_.norm;
   }
 
   void project(const LayerShape& shape, const LayerWeights& w) {
@@ -72,7 +74,9 @@ class TokenProgram::Writer : public Lowering {
         const auto& [matrix, out] = products[i];
         matvec(kRoles[i], *matrix, share(matrix->units()), Epilogue::store, out);
       }
-      return;
+      if (!norms_heads_together(shape, w.q_norm)) return;
+      meet();
+      return norm_heads_together(shape, w);
     }
     // The rows of all three as if they were one matrix, so that the shares come out even.
     const auto [begin, end] = share(w.wq.units() + w.wk.units() + w.wv.units());
@@ -86,6 +90,7 @@ class TokenProgram::Writer : public Lowering {
       first += n;
     }
     meet();
+    if (norms_heads_together(shape, w.q_norm)) norm_heads_together(shape, w);
   }
 
   // Norms, RoPE, append and attention for this thread's K/V heads and the query heads that share them.
@@ -95,7 +100,7 @@ class TokenProgram::Writer : public Lowering {
     if (mine.part > 0) return;
     const std::int64_t first_query = mine.begin * shape.group() * shape.head_dim();
     float* const q = s_.q + first_query;
-    rotate({Role::q_norm, Role::rotate_q}, shape, weights.q_norm, q, q, mine.size() * shape.group());
+    rotate_queries(shape, weights, mine, q, q);
     append(shape, weights, mine.begin, mine.size());
     call(Role::attention, m_.cache.attention_key(layer_index()),
          jit::AttentionArgs{q, s_.att + first_query, scratch_.attention, s_.cursor,
@@ -108,21 +113,98 @@ class TokenProgram::Writer : public Lowering {
   }
   float* attended() const { return s_.att; }
   float* hidden_values() const { return s_.hidden; }
-  // x += W values, which are normalised before if there are weights for that; ends with a barrier.
-  void add_product(NormRoles roles, const LayerShape& shape, const float* norm_weight, const float* values,
-                   const PackedMatrix& matrix) {
+  // x += W values, of which either is normed before where there are weights for that; ends with a barrier.
+  void add_branch(const BranchRoles& roles, const LayerShape& shape, const float* sub_norm,
+                  const float* values, const PackedMatrix& matrix, const NormWeights& post_norm) {
     input_ = {values, matrix.cols, {}};
-    if (norm_weight != nullptr) {
-      call(roles.first, jit::NormKey{matrix.cols, shape.norm_eps},
-           jit::NormArgs{values, norm_weight, scratch_.norm});
+    if (sub_norm != nullptr) {
+      call(roles.sub_norm, jit::NormKey{matrix.cols, shape.norm_eps},
+           jit::NormArgs{values, sub_norm, scratch_.norm});
       input_.x = scratch_.norm;
     }
-    matvec_dealt(roles.second, matrix, Epilogue::add, s_.x);
+    if (!post_norm.exists()) {
+      matvec_dealt(roles.product, matrix, Epilogue::add, s_.x);
+      return meet();
+    }
+    matvec_dealt(roles.product, matrix, Epilogue::store, s_.branch);
+    meet();
+    if (thread_ == 0) {
+      call(roles.post_norm,
+           jit::NormKey{.n = shape.dim, .eps = shape.norm_eps, .kind = shape.norm, .adds = true},
+           jit::NormArgs{s_.branch, post_norm.weight, s_.x, post_norm.bias});
+    }
+    meet();
+  }
+
+  // Every thread chooses for itself: that costs less than a barrier.
+  void experts_hidden(const LayerShape& shape, const LayerWeights& w) {
+    matvec(Role::router, w.router, share(w.router.units()), Epilogue::store, s_.router);
+    if (w.shared_router.exists()) {
+      matvec(Role::shared_router, w.shared_router, share(1), Epilogue::store, s_.shared_router);
+    }
+    meet();
+    call(Role::route, shape.route,
+         jit::RouteArgs{s_.router, w.router_choice, s_.shared_router, scratch_.ids, scratch_.weights,
+                        scratch_.route});
+    table_ = memory_.keep_table(shape.route, 1,
+                                {.ids = scratch_.ids,
+                                 .results = s_.expert_results,
+                                 .result_stride = shape.dim,
+                                 .shared_results = s_.shared_result});
+    prepare(input_format(w.gate_up.format));
+    multiply_chosen(Role::gate_up, shape, w.gate_up, shape.activation, {input_.x, scratch_.q},
+                    {.sorts = true, .out_stride = shape.hidden_dim}, s_.expert_hidden);
+    if (w.shared_gate_up.exists()) {
+      matvec_dealt(Role::shared_gate_up, w.shared_gate_up, shape.activation, s_.shared_hidden);
+    }
+  }
+
+  void add_experts(const LayerShape& shape, const LayerWeights& w) {
+    ExpertProduct product{.x_stride = shape.hidden_dim, .out_stride = shape.dim};
+    if (const auto format = input_format(w.down.format)) {
+      product.codes_stride = format->codes_bytes(shape.hidden_dim);
+      product.groups_stride = format->groups(shape.hidden_dim);
+      product.subgroups_stride = format->subgroups(shape.hidden_dim);
+      for (int i = 0; i < shape.route.used; ++i) {
+        input_ = {s_.expert_hidden + std::ptrdiff_t{i} * shape.hidden_dim, shape.hidden_dim, {}};
+        const jit::QuantizedArgs& q = scratch_.expert_q;
+        prepare(format, {q.codes + i * product.codes_stride, q.scales + i * product.groups_stride,
+                         q.offsets + i * product.subgroups_stride, q.sums + i * product.groups_stride,
+                         q.subsums + i * product.subgroups_stride});
+      }
+    }
+    multiply_chosen(Role::down, shape, w.down, Epilogue::store, {s_.expert_hidden, scratch_.expert_q},
+                    product, s_.expert_results);
+    if (w.shared_down.exists()) {
+      input_ = {s_.shared_hidden, shape.shared_hidden_dim, {}};
+      matvec_dealt(Role::shared_down, w.shared_down, Epilogue::store, s_.shared_result);
+    }
+    meet();
+    const auto [begin, end] = share(jit::divide_up(shape.dim, jit::kLanes));
+    if (begin < end) {
+      call(Role::mix, jit::MixKey{shape.dim, shape.route.slots()},
+           jit::MixArgs{table_->results(), scratch_.weights, s_.x, begin * jit::kLanes,
+                        std::min<std::int64_t>(end * jit::kLanes, shape.dim)});
+    }
     meet();
   }
 
  private:
   using Units = std::pair<std::int64_t, std::int64_t>;
+  struct ProductInput {
+    const float* x;
+    jit::QuantizedArgs q;
+  };
+  // Products with the experts of the table, one row each.
+  void multiply_chosen(Role role, const LayerShape& shape, const PackedMatrix& matrix, Epilogue epilogue,
+                       const ProductInput& input, ExpertProduct product, float* out) {
+    product.table = table_;
+    const bool prepared = input_format(matrix.format).has_value();
+    experts_call(role, matrix, matvec_key(matrix, epilogue),
+                 {matrix.data, prepared ? nullptr : input.x, prepared ? input.q : jit::QuantizedArgs{}, out,
+                  0, 0, nullptr, nullptr},
+                 product, shape.route.used, dealt_portion(matrix));
+  }
   // A vector that matrices are about to be multiplied with; remembers how it was last prepared.
   struct Input {
     const float* x = nullptr;
@@ -137,8 +219,7 @@ class TokenProgram::Writer : public Lowering {
     const std::int64_t first_query = mine.begin * shape.group();
     const std::int64_t records =  // of a query head
         jit::attention_ranges(m_.cache.context()) * jit::attention_record(shape.head_dim());
-    rotate({Role::q_norm, Role::rotate_q}, shape, weights.q_norm, s_.q + first_query * shape.head_dim(),
-           scratch_.rotated, shape.group());
+    rotate_queries(shape, weights, mine, s_.q + first_query * shape.head_dim(), scratch_.rotated);
     if (mine.part == 0) append(shape, weights, mine.begin, 1);
     call(Role::attention, m_.cache.ranges_key(layer_index()),
          jit::AttentionRangesArgs{scratch_.rotated, s_.records + first_query * records, scratch_.attention,
@@ -152,23 +233,44 @@ class TokenProgram::Writer : public Lowering {
                                  end - begin});
   }
 
-  // RoPE, after a norm of each head if there are weights for it.
-  void rotate(NormRoles roles, const LayerShape& shape, const float* weight, const float* x, float* out,
-              std::int64_t n_heads) {
-    if (weight != nullptr) {
-      call(roles.first, jit::NormKey{shape.head_dim(), shape.norm_eps},
-           jit::NormArgs{x, weight, out, nullptr, n_heads});
+  // q and k in place, by one thread each.
+  void norm_heads_together(const LayerShape& shape, const LayerWeights& w) {
+    if (thread_ == 0) {
+      call(Role::q_norm, jit::NormKey{shape.q_dim(), shape.norm_eps},
+           jit::NormArgs{s_.q, w.q_norm.weight, s_.q});
+    }
+    if (thread_ == m_.threads - 1) {
+      call(Role::k_norm, jit::NormKey{shape.kv_dim(), shape.norm_eps},
+           jit::NormArgs{s_.k, w.k_norm.weight, s_.k});
+    }
+    meet();
+  }
+
+  void rotate_queries(const LayerShape& shape, const LayerWeights& weights, const HeadShare& mine,
+                      const float* q, float* out) {
+    const std::int64_t first = mine.begin * shape.group();
+    rotate({Role::q_norm, Role::rotate_q}, shape, weights.q_norm, m_.rope.queries(layer_index()), q, out,
+           {first, first + mine.size() * shape.group()});
+  }
+
+  // RoPE of heads [begin, end), after a norm of each head if there are weights for it.
+  void rotate(NormRoles roles, const LayerShape& shape, const NormWeights& norm, const float* table,
+              const float* x, float* out, std::pair<std::int64_t, std::int64_t> heads) {
+    const std::int64_t n_heads = heads.second - heads.first;
+    if (norms_each_head(shape, norm)) {
+      call(roles.first, head_norm(shape),
+           jit::NormArgs{x, head_weights(shape, norm, heads.first), out, norm.bias, n_heads});
       x = out;
     }
-    call(roles.second, jit::RopeKey{shape.head_dim()},
-         jit::RopeArgs{x, out, m_.rope.data(layer_index()), s_.cursor, n_heads});
+    call(roles.second, jit::RopeKey{shape.head_dim()}, jit::RopeArgs{x, out, table, s_.cursor, n_heads});
   }
 
   // Rotates and appends k, and appends v.
   void append(const LayerShape& shape, const LayerWeights& weights, std::int64_t first,
               std::int64_t n_heads) {
     float* const k = s_.k + first * shape.head_dim();
-    rotate({Role::k_norm, Role::rotate_k}, shape, weights.k_norm, k, k, n_heads);
+    rotate({Role::k_norm, Role::rotate_k}, shape, weights.k_norm, m_.rope.keys(layer_index()), k, k,
+           {first, first + n_heads});
     call(Role::append, m_.cache.append_key(layer_index()),
          jit::KvAppendArgs{k, s_.v + first * shape.head_dim(), s_.cursor,
                            m_.cache.keys_at(layer_index(), first), m_.cache.values_at(layer_index(), first),
@@ -184,28 +286,36 @@ class TokenProgram::Writer : public Lowering {
     if (dealt) meet();
     const auto [begin, end] = share(m_.weights.classifier.units());
     if (begin == end) return;
+    const std::int64_t first = begin * jit::kLanes;
+    const std::int64_t behind = std::min<std::int64_t>(end * jit::kLanes, c.vocab_size);
+    if (c.logit_cap > 0) {
+      call(Role::cap, jit::CapKey{c.vocab_size, c.logit_cap}, jit::CapArgs{s_.logits, first, behind});
+    }
     call(Role::argmax, jit::ArgmaxKey{c.vocab_size},
-         jit::ArgmaxArgs{s_.logits, scratch_.best, begin * jit::kLanes,
-                         std::min<std::int64_t>(end * jit::kLanes, c.vocab_size)});
+         jit::ArgmaxArgs{s_.logits, scratch_.best, first, behind});
   }
 
   void matvec(Role role, const PackedMatrix& matrix, Units units, Epilogue epilogue, float* out) {
     if (units.first == units.second) return;
     prepare(input_format(matrix.format));
-    call(role,
-         m_.tuning.choose(jit::MatvecKey{.format = matrix.format,
-                                         .rows = matrix.rows,
-                                         .cols = matrix.cols,
-                                         .epilogue = epilogue,
-                                         .affine = matrix.affine()},
-                          m_.code.isa()),
+    call(role, matvec_key(matrix, epilogue),
          jit::MatvecArgs{matrix.data, input_.x, scratch_.q, out, units.first, units.second, matrix.scales,
                          matrix.bias});
   }
 
-  void prepare(const std::optional<jit::InputFormat>& format) {
+  jit::MatvecKey matvec_key(const PackedMatrix& matrix, Epilogue epilogue) const {
+    return m_.tuning.choose({.format = matrix.format,
+                             .rows = matrix.rows,
+                             .cols = matrix.cols,
+                             .epilogue = epilogue,
+                             .affine = matrix.affine()},
+                            m_.code.isa());
+  }
+
+  void prepare(const std::optional<jit::InputFormat>& format) { prepare(format, scratch_.q); }
+  void prepare(const std::optional<jit::InputFormat>& format, const jit::QuantizedArgs& to) {
     if (!format || input_.prepared_for == format) return;
-    const jit::QuantizeArgs args{input_.x, scratch_.q};
+    const jit::QuantizeArgs args{input_.x, to};
     if (format->pairs) {
       call(Role::round, jit::RoundKey{input_.n}, args);
     } else {
@@ -232,6 +342,7 @@ class TokenProgram::Writer : public Lowering {
   const State& s_;
   const Scratch& scratch_;
   Input input_;
+  ExpertTable* table_ = nullptr;  // of the layer at hand
 };
 
 TokenProgram::TokenProgram(const Model& model) : vocab_size_(model.config.vocab_size) {
@@ -247,45 +358,6 @@ TokenProgram::TokenProgram(const Model& model) : vocab_size_(model.config.vocab_
   softmax_step.target.kernel = &model.code.get(jit::SoftmaxKey{vocab_size_}).info();
   softmax_step.args = step_memory_.keep(jit::SoftmaxArgs{s_.logits, 1.0F});
   softmax_step.role = Role::softmax;
-}
-
-// Places all state: called once without memory to learn the size, and once with it.
-TokenProgram::State TokenProgram::place(Carver& carver, const Model& model) {
-  const Config& c = model.config;
-  State s;
-  s.cursor = carver.take<jit::Cursor>(1);
-  s.x = carver.take<float>(c.dim);
-  s.q = carver.take<float>(c.most(&LayerShape::q_dim));
-  s.k = carver.take<float>(c.most(&LayerShape::kv_dim));
-  s.v = carver.take<float>(c.most(&LayerShape::kv_dim));
-  s.att = carver.take<float>(c.most(&LayerShape::q_dim));
-  s.hidden = carver.take<float>(c.most(&LayerShape::hidden_dim));
-  s.logits = carver.take<float>(c.vocab_size);
-  std::int64_t records = 0, rotated = 0, attention = 0;
-  for (std::size_t i = 0; i < model.cache.n_layers(); ++i) {
-    const LayerShape& shape = c.layer(i);
-    if (attends_in_parts(model, shape)) {
-      records = std::max(records, shape.n_heads * jit::attention_ranges(model.cache.context()) *
-                                      jit::attention_record(shape.head_dim()));
-    }
-    rotated = std::max<std::int64_t>(rotated, std::int64_t{shape.group()} * shape.head_dim());
-    attention = std::max(attention, model.cache.attention_key(i).scratch_floats());
-  }
-  s.records = carver.take<float>(records);
-  const int longest = std::max({c.dim, c.most(&LayerShape::q_dim), c.most(&LayerShape::hidden_dim)});
-  for (int t = 0; t < model.threads; ++t) {
-    Scratch& scratch = s.scratch.emplace_back();
-    scratch.norm = carver.take<float>(longest);
-    // The shortest group, one value, is padded to four codes.
-    scratch.q = {carver.take<std::int8_t>(std::int64_t{4} * longest), carver.take<float>(longest),
-                 carver.take<std::int32_t>(longest), carver.take<float>(longest),
-                 carver.take<std::int16_t>(longest)};
-    scratch.rotated = carver.take<float>(rotated);
-    scratch.attention = carver.take<float>(attention);
-    scratch.best = carver.take<jit::Best>(1);
-    if (scratch.best != nullptr) *scratch.best = {-std::numeric_limits<float>::infinity(), 0};
-  }
-  return s;
 }
 
 void TokenProgram::link() {

@@ -17,6 +17,8 @@ namespace llamajit {
 //     layer   norm (+quantise) -> q, k, v (+norm) -> rope -> append to the cache -> attention, barrier
 //             (norm) o, x +=, barrier -> norm (+quantise) -> gate, up, swiglu, barrier
 //             (norm) down, x +=, barrier
+//     experts norm (+quantise) -> their logits, barrier -> choice -> gate, up, swiglu of the chosen ones, barrier
+//             quantise -> down, barrier -> x += their sum, barrier
 //   classify  norm (+quantise) -> logits (where they are dealt out, a barrier) -> the best of each thread's
 //   share
 //
@@ -53,27 +55,40 @@ class TokenProgram {
  private:
   class Writer;
 
-  struct Scratch {         // what a thread computes for itself alone
-    float* norm;           // the longest input of a matrix
-    jit::QuantizedArgs q;  // the same, prepared
-    float* rotated;        // (group, head_dim): queries of a shared head
-    float* attention;      // the kernel's scratch
-    jit::Best* best;       // of its logits
+  struct Scratch {                // what a thread computes for itself alone
+    float* norm;                  // the longest input of a matrix
+    jit::QuantizedArgs q;         // the same, prepared
+    float* rotated;               // (group, head_dim): queries of a shared head
+    float* attention;             // the kernel's scratch
+    std::int32_t* ids;            // (used): of the experts that are chosen
+    float* weights;               // (slots): theirs
+    float* route;                 // the kernel's scratch
+    jit::QuantizedArgs expert_q;  // the hidden values of each, prepared, one behind the other
+    jit::Best* best;              // of its logits
   };
   // Within memory_.
   struct State {
     jit::Cursor* cursor = nullptr;
-    float* x = nullptr;        // (dim): the residual stream
-    float* q = nullptr;        // (q_dim)
-    float* k = nullptr;        // (kv_dim)
-    float* v = nullptr;        // (kv_dim)
-    float* att = nullptr;      // (q_dim): the heads' outputs
-    float* records = nullptr;  // (n_heads, ranges, …): of shared heads' ranges
-    float* hidden = nullptr;   // (hidden_dim)
-    float* logits = nullptr;   // (vocab_size)
+    float* x = nullptr;               // (dim): the residual stream
+    float* q = nullptr;               // (q_dim)
+    float* k = nullptr;               // (kv_dim)
+    float* v = nullptr;               // (kv_dim)
+    float* att = nullptr;             // (q_dim): the heads' outputs
+    float* records = nullptr;         // (n_heads, ranges, …): of shared heads' ranges
+    float* hidden = nullptr;          // (hidden_dim)
+    float* branch = nullptr;          // (dim): what is normed before the stream takes it
+    float* router = nullptr;          // (experts): their logits
+    float* shared_router = nullptr;   // (1)
+    float* expert_hidden = nullptr;   // (used, hidden_dim)
+    float* shared_hidden = nullptr;   // (shared_hidden_dim)
+    float* expert_results = nullptr;  // (used, dim)
+    float* shared_result = nullptr;   // (dim)
+    float* logits = nullptr;          // (vocab_size)
     std::vector<Scratch> scratch;
   };
   static State place(Carver& carver, const Model& model);
+  static void place_experts(Carver& carver, const Config& config, State& state);
+  static void place_experts(Carver& carver, const Config& config, Scratch& scratch);
 
   int vocab_size_;
   PagedMemory memory_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -58,13 +59,35 @@ class Weights::Layout {
 
   // One whose rows are only copied.
   PackedMatrix table(const Tensor& tensor) { return place({&tensor}, nullptr, tensor.format); }
-  PackedMatrix matrix(const Tensor& tensor) { return place({&tensor}, nullptr); }
   PackedMatrix matrix(const Tensor& tensor, const Tensor& scale, const Tensor& bias,
                       const LayerShape* rotated = nullptr) {
     return with({&scale}, bias, place({&tensor}, rotated), rotated);
   }
+  // Products are also multiplied with `factor`.
+  PackedMatrix matrix(const Tensor& tensor, const Tensor& scale, const Tensor& bias, float factor) {
+    return scaled({&scale}, bias, place({&tensor}, nullptr), factor);
+  }
+  // One that lies packed already, as what multiplies.
+  PackedMatrix shared(const PackedMatrix& matrix, const Tensor& bias, float factor) {
+    return scaled({}, bias, matrix, factor);
+  }
   PackedMatrix pair(const Tensor& gate, const Tensor& up, const Tensor& gate_scale, const Tensor& up_scale) {
     return with({&gate_scale, &up_scale}, {}, place({&gate, &up}, nullptr), nullptr);
+  }
+  // Experts' matrices, which no tile has in common: their rows are whole tiles.
+  PackedMatrix experts(std::initializer_list<const Tensor*> tensors, int count) {
+    return place(tensors, nullptr, {}, count);
+  }
+  // A LayerNorm's bias is zeros where the file has none; n of them, if they are fewer than the weights.
+  NormWeights norm(const Tensor& weight, const Tensor& bias, jit::NormKind kind) {
+    NormWeights to{vector(weight), vector(bias)};
+    if (weight.exists() && kind == jit::NormKind::layer && to.bias == nullptr) to.bias = zeros(weight.cols);
+    return to;
+  }
+  NormWeights head_norm(const Tensor& weight, const LayerShape& shape) {
+    NormWeights to{vector(weight, &shape), nullptr};
+    if (weight.exists() && shape.head_norm == HeadNorm::own) to.bias = zeros(shape.head_dim());
+    return to;
   }
   // nullptr where there is no such tensor.
   const float* vector(const Tensor& tensor, const LayerShape* rotated = nullptr) {
@@ -80,18 +103,17 @@ class Weights::Layout {
   std::vector<PackJob> jobs;
 
  private:
-  PackedMatrix place(std::initializer_list<const Tensor*> tensors, const LayerShape* rotated) {
-    constexpr jit::Format kPairs{jit::FormatKind::bf16_pairs, 0};
-    const jit::Format format = (*tensors.begin())->format;
-    return place(tensors, rotated, as_pairs(format, bf16_) ? kPairs : format);
-  }
+  // Without a format, the tensors' own, or pairs if they are multiplied so.
   PackedMatrix place(std::initializer_list<const Tensor*> tensors, const LayerShape* rotated,
-                     jit::Format format) {
+                     std::optional<jit::Format> format = {}, int copies = 1) {
+    constexpr jit::Format kPairs{jit::FormatKind::bf16_pairs, 0};
     const Tensor& first = **tensors.begin();
-    PackedMatrix m{.format = format,
-                   .rows = static_cast<int>(first.rows),
+    if (!format) format = as_pairs(first.format, bf16_) ? kPairs : first.format;
+    PackedMatrix m{.format = *format,
+                   .rows = static_cast<int>(first.rows / copies),
                    .cols = static_cast<int>(first.cols),
-                   .tiles_per_unit = static_cast<int>(tensors.size())};
+                   .tiles_per_unit = static_cast<int>(tensors.size()),
+                   .copies = copies};
     m.data = carver_.take<std::byte>(m.bytes());
     int tile = 0;
     for (const Tensor* tensor : tensors) jobs.push_back({tensor, m, tile++, rotated});
@@ -109,6 +131,21 @@ class Weights::Layout {
     }
     return m;
   }
+  PackedMatrix scaled(std::initializer_list<const Tensor*> scales, const Tensor& bias, PackedMatrix m,
+                      float factor) {
+    m = with(scales, bias, m, nullptr);
+    if (factor == 1) return m;
+    float* const scale = carver_.take<float>(1);
+    float* const scaled_bias = m.bias != nullptr ? carver_.take<float>(m.rows) : nullptr;
+    if (scale != nullptr) {
+      *scale = (m.scales != nullptr ? *m.scales : 1) * factor;
+      for (int i = 0; scaled_bias != nullptr && i < m.rows; ++i) scaled_bias[i] = m.bias[i] * factor;
+    }
+    m.scales = scale;
+    m.bias = scaled_bias;
+    return m;
+  }
+  const float* zeros(std::int64_t n) { return carver_.take<float>(n); }  // as the memory is, at first
 
   const ModelFile& file_;
   Carver& carver_;
@@ -118,34 +155,54 @@ class Weights::Layout {
 // Places everything: called once without memory to learn the size, and once with it.
 std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16) {
   Layout layout(file, carver, bf16);
-  const auto norm = [&](const Tensor& weight, const Tensor& bias) {
-    return NormWeights{layout.vector(weight), layout.vector(bias)};
-  };
-  const bool shared = file.config.shared_classifier;
-  embedding = shared ? layout.matrix(file.embedding) : layout.table(file.embedding);
-  classifier = shared ? embedding : layout.matrix(file.classifier);
-  final_norm = norm(file.final_norm, file.final_norm_bias);
+  const Config& config = file.config;
+  const bool shared = config.shared_classifier;
+  embedding = shared ? layout.matrix(file.embedding, {}, {}) : layout.table(file.embedding);
+  positions = file.positions.exists() ? layout.table(file.positions) : PackedMatrix();
+  classifier = shared ? layout.shared(embedding, file.classifier_bias, config.logit_scale)
+                      : layout.matrix(file.classifier, {}, file.classifier_bias, config.logit_scale);
+  final_norm = layout.norm(file.final_norm, file.final_norm_bias, config.norm);
   layers.clear();
   for (std::size_t i = 0; i < file.layers.size(); ++i) {
     const LayerTensors& from = file.layers[i];
     const LayerShape& shape = file.config.layer(i);
     LayerWeights to{};
-    to.att_norm = norm(from.att_norm, from.att_norm_bias);
-    to.ffn_norm = norm(from.ffn_norm, from.ffn_norm_bias);
-    to.q_norm = layout.vector(from.q_norm, &shape);
-    to.k_norm = layout.vector(from.k_norm, &shape);
+    to.att_norm = layout.norm(from.att_norm, from.att_norm_bias, shape.norm);
+    to.ffn_norm = layout.norm(from.ffn_norm, from.ffn_norm_bias, shape.norm);
+    to.att_post_norm = layout.norm(from.att_post_norm, {}, shape.norm);
+    to.ffn_post_norm = layout.norm(from.ffn_post_norm, {}, shape.norm);
+    to.q_norm = layout.head_norm(from.q_norm, shape);
+    to.k_norm = layout.head_norm(from.k_norm, shape);
     to.att_sub_norm = layout.vector(from.att_sub_norm);
     to.ffn_sub_norm = layout.vector(from.ffn_sub_norm);
     to.wq = layout.matrix(from.wq, from.wq_scale, from.wq_bias, &shape);
     to.wk = layout.matrix(from.wk, from.wk_scale, from.wk_bias, &shape);
     to.wv = layout.matrix(from.wv, from.wv_scale, from.wv_bias);
-    to.wo = layout.matrix(from.wo, from.wo_scale, from.wo_bias);
+    to.wo = layout.matrix(from.wo, from.wo_scale, from.wo_bias, shape.residual_scale);
+    if (shape.has_experts()) {
+      lay_out_experts(layout, from, shape, to);
+      layers.push_back(to);
+      continue;
+    }
     to.gate_up = shape.gated() ? layout.pair(from.gate, from.up, from.gate_scale, from.up_scale)
                                : layout.matrix(from.up, from.up_scale, from.up_bias);
-    to.down = layout.matrix(from.down, from.down_scale, from.down_bias);
+    to.down = layout.matrix(from.down, from.down_scale, from.down_bias, shape.residual_scale);
     layers.push_back(to);
   }
   return layout.jobs;
+}
+
+void Weights::lay_out_experts(Layout& layout, const LayerTensors& from, const LayerShape& shape,
+                              LayerWeights& to) {
+  to.experts_used = shape.route.used;
+  to.router = layout.matrix(from.router, {}, {});
+  to.router_choice = layout.vector(from.router_choice);
+  to.gate_up = layout.experts({&from.gate, &from.up}, shape.route.experts);
+  to.down = layout.experts({&from.down}, shape.route.experts);
+  if (shape.shared_hidden_dim == 0) return;
+  if (from.shared_router.exists()) to.shared_router = layout.matrix(from.shared_router, {}, {});
+  to.shared_gate_up = layout.pair(from.shared_gate, from.shared_up, {}, {});
+  to.shared_down = layout.matrix(from.shared_down, {}, {}, shape.residual_scale);
 }
 
 namespace {
@@ -183,7 +240,7 @@ Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16) {
     for (std::size_t i = 0; i < jobs.size(); ++i) {
       const PackJob& job = jobs[i];
       const std::int64_t bytes = jit::tile_bytes(job.to.format, job.to.cols);
-      const auto [begin, end] = share_of(job.to.units(), thread, team.size());
+      const auto [begin, end] = share_of(job.to.units() * job.to.copies, thread, team.size());
       for (std::int64_t unit = begin; unit < end; ++unit) {
         std::byte* const to = job.to.data + (unit * job.to.tiles_per_unit + job.first_tile) * bytes;
         if (job.rotated != nullptr && job.rotated->rope.pairs != RopeConfig::Pairs::adjacent) {
@@ -206,9 +263,12 @@ Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16) {
 std::int64_t Weights::bytes_per_token() const {
   std::int64_t bytes = classifier.bytes();
   for (const LayerWeights& layer : layers) {
-    for (const PackedMatrix* m : {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.gate_up, &layer.down}) {
-      bytes += m->bytes();
+    for (const PackedMatrix* m : {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.router,
+                                  &layer.shared_router, &layer.shared_gate_up, &layer.shared_down}) {
+      if (m->exists()) bytes += m->bytes();
     }
+    const int copies = layer.router.exists() ? layer.experts_used : 1;
+    bytes += (layer.gate_up.matrix_bytes() + layer.down.matrix_bytes()) * copies;
   }
   return bytes;
 }

@@ -15,36 +15,51 @@ namespace llamajit {
 // A matrix in R16 tiles (jit/formats/packing.h), and what is done with products behind it. A paired one
 // interleaves the tiles of gate and up.
 struct PackedMatrix {
-  jit::Format format;
+  jit::Format format{};
   int rows = 0;
   int cols = 0;
   int tiles_per_unit = 1;  // 2 where paired
+  int copies = 1;          // matrices of this shape that lie one behind the other: experts
   std::byte* data = nullptr;
   const float* scales = nullptr;  // (tiles_per_unit), or none
   const float* bias = nullptr;    // (rows), or none
 
   jit::Affine affine() const { return {scales != nullptr, bias != nullptr}; }
   std::int64_t units() const { return jit::divide_up(rows, jit::kLanes); }
-  std::int64_t bytes() const { return units() * tiles_per_unit * jit::tile_bytes(format, cols); }
+  std::int64_t matrix_bytes() const { return units() * tiles_per_unit * jit::tile_bytes(format, cols); }
+  std::int64_t bytes() const { return matrix_bytes() * copies; }
+  bool exists() const { return data != nullptr; }
 };
 
 struct NormWeights {
   const float* weight = nullptr;  // (dim)
-  const float* bias = nullptr;    // (dim), LayerNorm only
+  const float* bias = nullptr;    // (dim), LayerNorm only; zeros where the file has none
+
+  bool exists() const { return weight != nullptr; }
 };
 
 // Norms without weights are not computed.
 struct LayerWeights {
   NormWeights att_norm;
-  PackedMatrix wq, wk, wv;    // (q_dim, dim), (kv_dim, dim), (kv_dim, dim)
-  const float* q_norm;        // (head_dim), or none
-  const float* k_norm;        // (head_dim), or none
-  const float* att_sub_norm;  // (q_dim), or none
-  PackedMatrix wo;            // (dim, q_dim)
+  PackedMatrix wq, wk, wv;     // (q_dim, dim), (kv_dim, dim), (kv_dim, dim)
+  NormWeights q_norm, k_norm;  // as LayerTensors has them; a bias is one head's
+  const float* att_sub_norm;   // (q_dim), or none
+  PackedMatrix wo;             // (dim, q_dim)
+  NormWeights att_post_norm;
   NormWeights ffn_norm;
   PackedMatrix gate_up;       // (hidden_dim, dim), paired; up alone where nothing is gated
   const float* ffn_sub_norm;  // (hidden_dim), or none
   PackedMatrix down;          // (dim, hidden_dim)
+  NormWeights ffn_post_norm;
+  // With experts, gate_up and down are theirs.
+  PackedMatrix router;                   // (experts, dim)
+  const float* router_choice = nullptr;  // (experts), or none
+  int experts_used = 0;
+  PackedMatrix shared_router;                // (1, dim), where the shared expert is gated
+  PackedMatrix shared_gate_up, shared_down;  // (shared_hidden_dim, dim), paired, and (dim, shared_hidden_dim)
+
+  // Whether attention and feed-forward start from the same norm of the stream.
+  bool share_norm(const LayerShape& shape) const { return shape.parallel_residual && !ffn_norm.exists(); }
 };
 
 // Which matrices of floats are multiplied as bf16, with inputs that are rounded so.
@@ -64,6 +79,7 @@ class Weights {
   Weights(const ModelFile& file, Team& team, Bf16Products bf16);
 
   PackedMatrix embedding;   // (vocab_size, dim)
+  PackedMatrix positions;   // (seq_len, dim), or none
   PackedMatrix classifier;  // (vocab_size, dim), may be the same memory
   std::vector<LayerWeights> layers;
   NormWeights final_norm;
@@ -76,6 +92,8 @@ class Weights {
  private:
   class Layout;
   struct PackJob;
+  static void lay_out_experts(Layout& layout, const LayerTensors& from, const LayerShape& shape,
+                              LayerWeights& to);
   std::vector<PackJob> lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16);
 
   PagedMemory memory_;

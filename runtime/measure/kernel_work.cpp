@@ -66,11 +66,16 @@ std::int64_t positions_of_part(const jit::AttentionRangesKey& key, const jit::At
 
 struct WorkOf {
   KernelWork operator()(const jit::EmbedKey& k, const jit::EmbedArgs& /*args*/) const {
-    return {jit::tile_bytes(k.format, k.dim) / kLanes + k.dim * kFloat, has_codes(k.format) ? k.dim : 0};
+    const std::int64_t accesses = k.of_position ? 2 : 1;
+    const int flops = (has_codes(k.format) ? 1 : 0) + (k.scale != 1 ? 1 : 0) + (k.of_position ? 1 : 0);
+    return {jit::tile_bytes(k.format, k.dim) / kLanes + k.dim * kFloat * accesses,
+            std::int64_t{flops} * k.dim};
   }
   KernelWork operator()(const jit::NormKey& k, const jit::NormArgs& args) const {
     const bool layer = k.kind == jit::NormKind::layer;
-    return {(2 * args.vectors + (layer ? 2 : 1)) * k.n * kFloat, args.vectors * (layer ? 7 : 4) * k.n};
+    const std::int64_t weights = k.own_weights ? args.vectors : 1;
+    const std::int64_t moved = (k.adds ? 3 : 2) * args.vectors + weights + (layer ? 1 : 0);
+    return {moved * k.n * kFloat, args.vectors * ((layer ? 7 : 4) + (k.adds ? 1 : 0)) * k.n};
   }
   KernelWork operator()(const jit::QuantizeKey& k, const jit::QuantizeArgs& /*args*/) const {
     return {k.n * kFloat + prepared_bytes({false, k.group, k.subgroup, k.zero}, k.n), std::int64_t{3} * k.n};
@@ -115,8 +120,21 @@ struct WorkOf {
   KernelWork operator()(const jit::SoftmaxKey& k, const jit::SoftmaxArgs& /*args*/) const {
     return {2 * k.n * kFloat, std::int64_t{5} * k.n};
   }
+  KernelWork operator()(const jit::CapKey& /*key*/, const jit::CapArgs& args) const {
+    return {2 * (args.end - args.begin) * kFloat, 6 * (args.end - args.begin)};
+  }
   KernelWork operator()(const jit::ArgmaxKey& /*key*/, const jit::ArgmaxArgs& args) const {
     return {(args.end - args.begin) * kFloat, args.end - args.begin};
+  }
+  KernelWork operator()(const jit::RouteKey& k, const jit::RouteArgs& /*args*/) const {
+    return {k.experts * kFloat * (k.biased ? 2 : 1) + k.slots() * 2 * kFloat,
+            std::int64_t{k.used + 5} * k.experts};
+  }
+  KernelWork operator()(const jit::MixKey& k, const jit::MixArgs& args) const {
+    return {(k.vectors + 2) * (args.end - args.begin) * kFloat, 2 * k.vectors * (args.end - args.begin)};
+  }
+  KernelWork operator()(const jit::CopyKey& k, const jit::CopyArgs& /*args*/) const {
+    return {2 * k.n * kFloat, 0};
   }
   // No plan calls them.
   template <jit::LessonKey Key>

@@ -107,8 +107,20 @@ struct Outputs {
   std::vector<Output> operator()(const jit::SoftmaxKey& key, const jit::SoftmaxArgs& args) const {
     return {{Output::Type::f32, args.x, key.n}};
   }
+  std::vector<Output> operator()(const jit::CapKey& /*key*/, const jit::CapArgs& args) const {
+    return {{Output::Type::f32, args.x + args.begin, args.end - args.begin}};
+  }
   std::vector<Output> operator()(const jit::ArgmaxKey& /*key*/, const jit::ArgmaxArgs& args) const {
     return {{Output::Type::f32, &args.best->value, 1}, {Output::Type::i32, &args.best->index, 1}};
+  }
+  std::vector<Output> operator()(const jit::RouteKey& key, const jit::RouteArgs& args) const {
+    return {{Output::Type::i32, args.ids, key.used}, {Output::Type::f32, args.weights, key.slots()}};
+  }
+  std::vector<Output> operator()(const jit::MixKey& /*key*/, const jit::MixArgs& args) const {
+    return {{Output::Type::f32, args.out + args.begin, args.end - args.begin}};
+  }
+  std::vector<Output> operator()(const jit::CopyKey& key, const jit::CopyArgs& args) const {
+    return {{Output::Type::f32, args.out, key.n}};
   }
   // No plan calls them.
   template <jit::LessonKey Key>
@@ -346,6 +358,7 @@ std::int64_t verify_packing(const ModelFile& file, const Precision& precision) {
   const Weights weights(file, team, precision.bf16);
   std::int64_t wrong = count_wrong(file.embedding, weights.embedding, 0);
   if (!file.config.shared_classifier) wrong += count_wrong(file.classifier, weights.classifier, 0);
+  if (file.positions.exists()) wrong += count_wrong(file.positions, weights.positions, 0);
   for (std::size_t i = 0; i < file.layers.size(); ++i) {
     const LayerTensors& from = file.layers[i];
     const LayerWeights& to = weights.layers[i];
@@ -355,6 +368,13 @@ std::int64_t verify_packing(const ModelFile& file, const Precision& precision) {
              count_wrong(from.wv, to.wv, 0) + count_wrong(from.wo, to.wo, 0) +
              count_wrong(from.up, to.gate_up, shape.gated() ? 1 : 0) + count_wrong(from.down, to.down, 0);
     if (shape.gated()) wrong += count_wrong(from.gate, to.gate_up, 0);
+    if (!shape.has_experts()) continue;
+    wrong += count_wrong(from.router, to.router, 0);
+    if (from.shared_router.exists()) wrong += count_wrong(from.shared_router, to.shared_router, 0);
+    if (!from.shared_up.exists()) continue;
+    wrong += count_wrong(from.shared_gate, to.shared_gate_up, 0) +
+             count_wrong(from.shared_up, to.shared_gate_up, 1) +
+             count_wrong(from.shared_down, to.shared_down, 0);
   }
   return wrong;
 }

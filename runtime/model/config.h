@@ -7,8 +7,10 @@
 #include <functional>
 #include <vector>
 
+#include "jit/kernels/attention.h"
 #include "jit/kernels/epilogue.h"
 #include "jit/kernels/norm.h"
+#include "jit/kernels/route.h"
 
 namespace llamajit {
 
@@ -36,17 +38,28 @@ struct RopeConfig {
   float beta_fast = 32.0F;
   float beta_slow = 1.0F;
   float magnitude = 1.0F;         // rotated values are multiplied by this, and with YaRN by
-                                  // 1 + ln(factor) / 10
+  bool magnifies = true;          // 1 + ln(factor) / 10, if it magnifies
   std::vector<float> divisors{};  // (dims / 2) of each pair's frequency, as Llama 3.1 has them; empty: none
+  std::vector<float>
+      long_divisors{};  // those of contexts beyond the original one (LongRoPE, arXiv:2402.13753)
+  // A rotated query at position p is also multiplied by 1 + query_growth * ln(1 + floor((p + 1) / original_context)).
+  float query_growth = 0;
 
   bool operator==(const RopeConfig&) const = default;
+};
+
+// Whose weights the norms of queries and keys have, and over what they are taken.
+enum class HeadNorm : std::uint8_t {
+  shared,    // one vector of weights for each head: RMSNorm
+  own,       // each head has its own: LayerNorm without bias
+  together,  // over all heads as one vector: RMSNorm
 };
 
 // One layer's numbers. Readers guarantee: all counts > 0, head_dim even, n_heads % n_kv_heads == 0, and the
 // shapes of the layer's tensors follow from these.
 struct LayerShape {
-  int dim = 0;  // of the residual stream: the same in all layers
-  int hidden_dim = 0;
+  int dim = 0;         // of the residual stream: the same in all layers
+  int hidden_dim = 0;  // of the feed-forward, of each expert where a choice of them is one
   int n_heads = 0;
   int n_kv_heads = 0;
   int head_size = 0;  // 0: dim / n_heads, which divides then
@@ -55,8 +68,14 @@ struct LayerShape {
   jit::NormKind norm = jit::NormKind::rms;           // of the residual stream
   jit::Epilogue activation = jit::Epilogue::swiglu;  // what the feed-forward's first half ends with
   bool parallel_residual = false;  // attention and feed-forward both start from the layer's input
+  HeadNorm head_norm = HeadNorm::shared;
+  jit::ScoreKey scores{};     // of attention
+  jit::RouteKey route{0, 0};  // of experts, where there are any
+  int shared_hidden_dim = 0;  // of the expert that takes every token, where there is one
+  float residual_scale = 1;   // of what attention and feed-forward add to the stream
   RopeConfig rope{};
 
+  bool has_experts() const { return route.experts > 0; }
   bool gated() const { return is_gated(activation); }
   int rotated_dims() const { return rope.dims > 0 ? rope.dims : head_dim(); }
   int head_dim() const { return head_size > 0 ? head_size : dim / n_heads; }
@@ -72,8 +91,11 @@ struct LayerShape {
 struct Config : LayerShape {
   int n_layers = 0;
   int vocab_size = 0;
-  int seq_len = 0;                   // the longest context the model was made for, in tokens
-  bool shared_classifier = false;    // the classifier is the embedding
+  int seq_len = 0;                 // the longest context the model was made for, in tokens
+  bool shared_classifier = false;  // the classifier is the embedding
+  float embedding_scale = 1;
+  float logit_scale = 1;             // of what the classifier gives
+  float logit_cap = 0;               // then, by jit::CapKey; 0: none
   std::vector<LayerShape> layers{};  // (n_layers), where they differ; empty: all have the common shape
 
   const LayerShape& layer(std::size_t i) const { return layers.empty() ? *this : layers[i]; }

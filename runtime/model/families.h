@@ -2,37 +2,83 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string_view>
 
 #include "jit/kernels/epilogue.h"
 #include "jit/kernels/norm.h"
+#include "jit/kernels/route.h"
 #include "runtime/model/config.h"
 
 namespace llamajit {
 
 enum class Presence : std::uint8_t { none, optional, needed };
 
+// Whether attention and feed-forward both start from the layer's input.
+enum class Parallel : std::uint8_t {
+  no,
+  by_key,  // as use_parallel_residual says
+  always,
+};
+
+// What the key logit_scale does to logits.
+enum class LogitScale : std::uint8_t { none, multiplies, divides };
+
+// Where a family has experts, and what its files leave unsaid about them.
+struct FamilyExperts {
+  Presence presence = Presence::none;         // optional: where expert_count says so
+  jit::Gating gating = jit::Gating::softmax;  // unless expert_gating_func says another
+  bool renormalises = false;                  // unless expert_weights_norm says
+  Presence choice_bias = Presence::none;      // exp_probs_b
+  Presence shared = Presence::none;           // ffn_…_shexp
+  bool gates_shared = false;                  // ffn_gate_inp_shexp
+};
+
+// A period that no number of a layer reaches.
+inline constexpr int kNoLayer = std::numeric_limits<int>::max();
+
 struct Family {
   std::string_view name;  // general.architecture, and the prefix of the family's keys
   RopeConfig::Pairs pairs = RopeConfig::Pairs::adjacent;
   jit::NormKind norm = jit::NormKind::rms;
   jit::Epilogue activation = jit::Epilogue::swiglu;  // gated: there is a tensor ffn_gate
-  bool may_be_parallel = false;                      // has the key use_parallel_residual
+  Parallel parallel = Parallel::no;
   // All layers but each so many'th attend to a window (attention.sliding_window) of positions, unless the
-  // file says which do; 0: none does.
+  // file says which do; 0: none does, kNoLayer: all do.
   int window_period = 0;
-  float window_rope_theta = 0;  // of their RoPE, unless rope.freq_base_swa says another; 0: the other layers'
-  int unrotated_period = 0;     // the heads of every so many'th layer know no positions; 0: all do
-  bool fused_qkv = false;       // attn_qkv in the place of attn_q, attn_k and attn_v
-  std::string_view ffn_norm = "ffn_norm";  // what files call the norm before the feed-forward
+  // Of their RoPE, which is not scaled then, unless rope.freq_base_swa says another; 0: the other layers'.
+  float window_rope_theta = 0;
+  int unrotated_period = 0;    // the heads of every so many'th layer know no positions; 0: all do
+  bool fused_qkv = false;      // attn_qkv in the place of attn_q, attn_k and attn_v
+  bool fused_gate_up = false;  // ffn_up has the rows of gate, then those of up
+  // What files call the norms before attention and feed-forward, and those of what they add to the stream;
+  // "": there is none.
+  std::string_view att_norm = "attn_norm";
+  std::string_view ffn_norm = "ffn_norm";
+  std::string_view att_post_norm{};
+  std::string_view ffn_post_norm{};
+  // Where a layer has this norm, it is attention's, and att_norm is the feed-forward's.
+  std::string_view other_att_norm{};
+  Presence has_ffn_norm = Presence::needed;
+  Presence norm_bias = Presence::needed;  // LayerNorm only
   Presence qkv_bias = Presence::none;
-  Presence output_bias = Presence::none;     // of attn_output
-  Presence ffn_bias = Presence::none;        // of ffn_up and ffn_down
-  Presence head_norms = Presence::none;      // attn_q_norm, attn_k_norm
-  Presence sub_norms = Presence::none;       // attn_sub_norm, ffn_sub_norm
-  Presence scales = Presence::none;          // "….scale" beside each matrix of a layer
-  Presence classifier = Presence::optional;  // output; without it, the classifier is the embedding
+  Presence output_bias = Presence::none;  // of attn_output
+  Presence ffn_bias = Presence::none;     // of ffn_up and ffn_down
+  Presence head_norms = Presence::none;   // attn_q_norm, attn_k_norm
+  HeadNorm head_norm = HeadNorm::shared;
+  Presence sub_norms = Presence::none;        // attn_sub_norm, ffn_sub_norm
+  Presence scales = Presence::none;           // "….scale" beside each matrix of a layer
+  Presence classifier = Presence::optional;   // output; without it, the classifier is the embedding
+  Presence classifier_bias = Presence::none;  // output.bias
+  Presence positions = Presence::none;        // position_embd
+  Presence stream_scales = Presence::none;    // the keys embedding_scale, residual_scale and attention.scale
+  Presence soft_caps = Presence::none;        // the keys attn_ and final_logit_softcapping
+  LogitScale logit_scale = LogitScale::none;  // whose key is needed
+  bool root_embedding = false;                // embeddings are multiplied by sqrt(embedding_length)
+  FamilyExperts experts{};
+  // With so many layers scores are multiplied by 1 / sqrt(embedding_length / head_count): no key says it.
+  int wide_scores_layers = 0;
 };
 
 std::span<const Family> families();

@@ -21,14 +21,44 @@ void ModelFile::check_intact() const {
 }
 
 std::vector<const Tensor*> ModelFile::tensors() const {
-  std::vector<const Tensor*> all{&embedding, &final_norm, &final_norm_bias};
+  std::vector<const Tensor*> all{&embedding, &positions, &final_norm, &final_norm_bias, &classifier_bias};
   for (const LayerTensors& l : layers) {
-    all.insert(all.end(), {&l.att_norm,      &l.wq,           &l.wk,          &l.wv,         &l.wo,
-                           &l.ffn_norm,      &l.gate,         &l.down,        &l.up,         &l.att_norm_bias,
-                           &l.ffn_norm_bias, &l.wq_bias,      &l.wk_bias,     &l.wv_bias,    &l.wo_bias,
-                           &l.up_bias,       &l.down_bias,    &l.wq_scale,    &l.wk_scale,   &l.wv_scale,
-                           &l.wo_scale,      &l.gate_scale,   &l.up_scale,    &l.down_scale, &l.q_norm,
-                           &l.k_norm,        &l.att_sub_norm, &l.ffn_sub_norm});
+    all.insert(all.end(), {&l.att_norm,
+                           &l.wq,
+                           &l.wk,
+                           &l.wv,
+                           &l.wo,
+                           &l.ffn_norm,
+                           &l.gate,
+                           &l.down,
+                           &l.up,
+                           &l.att_norm_bias,
+                           &l.ffn_norm_bias,
+                           &l.wq_bias,
+                           &l.wk_bias,
+                           &l.wv_bias,
+                           &l.wo_bias,
+                           &l.up_bias,
+                           &l.down_bias,
+                           &l.wq_scale,
+                           &l.wk_scale,
+                           &l.wv_scale,
+                           &l.wo_scale,
+                           &l.gate_scale,
+                           &l.up_scale,
+                           &l.down_scale,
+                           &l.q_norm,
+                           &l.k_norm,
+                           &l.att_sub_norm,
+                           &l.ffn_sub_norm,
+                           &l.att_post_norm,
+                           &l.ffn_post_norm,
+                           &l.router,
+                           &l.router_choice,
+                           &l.shared_router,
+                           &l.shared_gate,
+                           &l.shared_up,
+                           &l.shared_down});
   }
   if (!config.shared_classifier) all.push_back(&classifier);
   std::erase_if(all, [](const Tensor* tensor) { return !tensor->exists(); });

@@ -32,23 +32,33 @@ jit::SourceMatrix source(const Tensor& tensor);
 
 // Some families only have the tensors that come behind `up`.
 struct LayerTensors {
-  Tensor att_norm;  // (1, dim)
+  Tensor att_norm;  // (1, dim), or none
   Tensor wq;        // (q_dim, dim)
   Tensor wk;        // (kv_dim, dim)
   Tensor wv;        // (kv_dim, dim)
   Tensor wo;        // (dim, q_dim)
-  Tensor ffn_norm;  // (1, dim)
+  Tensor ffn_norm;  // (1, dim); without one, that of attention where both are parallel
   Tensor gate;      // (hidden_dim, dim), where the activation is gated; llama2.c calls it w1
   Tensor down;      // (dim, hidden_dim); w2
   Tensor up;        // (hidden_dim, dim); w3
+
+  // Of a layer with experts: gate, up and down are theirs, one behind the other: (experts * rows, cols).
+  Tensor router;                               // (experts, dim)
+  Tensor router_choice;                        // (1, experts): the bias that only chooses
+  Tensor shared_router;                        // (1, dim), where the shared expert is gated
+  Tensor shared_gate, shared_up, shared_down;  // as gate, up and down, of shared_hidden_dim
 
   Tensor att_norm_bias, ffn_norm_bias;                            // (1, dim)
   Tensor wq_bias, wk_bias, wv_bias, wo_bias, up_bias, down_bias;  // (1, rows of the matrix)
   // (1, 1): what products with the matrix are multiplied with.
   Tensor wq_scale, wk_scale, wv_scale, wo_scale, gate_scale, up_scale, down_scale;
-  Tensor q_norm, k_norm;  // (1, head_dim): of each head, before RoPE
-  Tensor att_sub_norm;    // (1, q_dim): of attention's result, before wo
-  Tensor ffn_sub_norm;    // (1, hidden_dim): before down
+  // Of queries and keys, before RoPE: (1, head_dim), where each head has its own or they are normed together
+  // (1, q_dim) and (1, kv_dim).
+  Tensor q_norm, k_norm;
+  // (1, dim): of what attention and feed-forward add to the stream.
+  Tensor att_post_norm, ffn_post_norm;
+  Tensor att_sub_norm;  // (1, q_dim): of attention's result, before wo
+  Tensor ffn_sub_norm;  // (1, hidden_dim): before down
 };
 
 // The row of a query's or key's matrix in the file, or the value of a vector that goes with it, that is
@@ -62,10 +72,12 @@ struct ModelFile {
   std::string file_format;                         // "llama2.c v0 (float32)"
   Config config;
   Tensor embedding;  // (vocab_size, dim)
+  Tensor positions;  // (seq_len, dim): added to the embedding, where there is one
   std::vector<LayerTensors> layers;
   Tensor final_norm;       // (1, dim)
   Tensor final_norm_bias;  // (1, dim), where there is one
   Tensor classifier;       // (vocab_size, dim); the same view as embedding where shared
+  Tensor classifier_bias;  // (1, vocab_size), where there is one
 
   // The file's; the first part's of a split one.
   const std::string& path() const { return parts.front().path(); }

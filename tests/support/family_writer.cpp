@@ -1,5 +1,6 @@
 #include "tests/support/family_writer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -17,14 +18,16 @@ class FamilyWriter {
   GgufWriter write() {
     write_keys();
     tensor("token_embd.weight", c_.vocab_size, c_.dim, {});
-    for (int i = 0; i < c_.n_layers; ++i) {
+    if (f_.positions) tensor("position_embd.weight", c_.seq_len, c_.dim, {});
+    for (int i = 0; i < c_.n_layers + f_.later_layers; ++i) {
       prefix_ = fmt::format("blk.{}.", i);
-      shape_ = &c_.layer(static_cast<std::size_t>(i));
+      shape_ = &c_.layer(static_cast<std::size_t>(std::min(i, c_.n_layers - 1)));
       write_attention();
-      write_feed_forward();
+      f_.experts > 0 && i >= f_.dense_layers ? write_experts() : write_feed_forward();
     }
     prefix_.clear();
-    norm("output_norm", c_.dim, f_.layer_norm);
+    norm("output_norm", c_.dim, norm_bias());
+    if (f_.classifier_bias) vector("output.bias", c_.vocab_size, 0.0F, 0.5F);
     if (!c_.shared_classifier) tensor("output.weight", c_.vocab_size, c_.dim, {});
     return writer_;
   }
@@ -35,7 +38,8 @@ class FamilyWriter {
     writer_.add("general.architecture", f_.name);
     writer_.add(key("context_length"), c_.seq_len);
     writer_.add(key("embedding_length"), c_.dim);
-    writer_.add(key("block_count"), c_.n_layers);
+    writer_.add(key("block_count"), c_.n_layers + f_.later_layers);
+    if (f_.experts > 0) write_expert_keys();
     counts(key("feed_forward_length"), &LayerShape::hidden_dim);
     counts(key("attention.head_count"), &LayerShape::n_heads);
     counts(key("attention.head_count_kv"), &LayerShape::n_kv_heads);
@@ -46,7 +50,43 @@ class FamilyWriter {
     }
     writer_.add(key(f_.layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"),
                 c_.norm_eps);
-    if (f_.name == "gptneox") writer_.add(key("use_parallel_residual"), f_.parallel);
+    if (f_.parallel_key) writer_.add(key("use_parallel_residual"), f_.parallel);
+    if (f_.window > 0) writer_.add(key("attention.sliding_window"), f_.window);
+    for (const auto& [name, number] : f_.numbers) {
+      if (!name.empty()) writer_.add(key(name), number);
+    }
+  }
+  bool norm_bias() const { return f_.layer_norm && f_.norm_bias; }
+
+  void write_expert_keys() {
+    const auto key = [&](std::string_view name) { return fmt::format("{}.{}", f_.name, name); };
+    writer_.add(key("expert_count"), f_.experts);
+    writer_.add(key("expert_used_count"), f_.used);
+    writer_.add(key("expert_feed_forward_length"), kExpertHidden);
+    if (f_.shared) writer_.add(key("expert_shared_feed_forward_length"), kSharedHidden);
+    if (f_.weights_norm) writer_.add(key("expert_weights_norm"), true);
+    if (f_.dense_layers > 0) writer_.add(key("leading_dense_block_count"), f_.dense_layers);
+    if (f_.later_layers > 0) writer_.add(key("nextn_predict_layers"), f_.later_layers);
+  }
+
+  void write_experts() {
+    norm(f_.ffn_norm, c_.dim, false);
+    matrix("ffn_gate_inp", f_.experts, c_.dim, false);
+    if (f_.choice_bias) vector("exp_probs_b.bias", f_.experts, 0.0F, 0.3F);
+    experts("ffn_gate_exps.weight", kExpertHidden, c_.dim);
+    experts("ffn_up_exps.weight", kExpertHidden, c_.dim);
+    experts("ffn_down_exps.weight", c_.dim, kExpertHidden);
+    if (!f_.shared) return;
+    if (f_.gates_shared) vector("ffn_gate_inp_shexp.weight", c_.dim, 0.0F, 0.3F);
+    matrix("ffn_gate_shexp", kSharedHidden, c_.dim, false);
+    matrix("ffn_up_shexp", kSharedHidden, c_.dim, false);
+    matrix("ffn_down_shexp", c_.dim, kSharedHidden, false);
+  }
+  void experts(const std::string& name, int rows, int cols) {
+    const auto u64 = [](int n) { return static_cast<std::uint64_t>(n); };
+    const float reach = std::sqrt(3.0F / static_cast<float>(cols));
+    writer_.add_tensor(prefix_ + name, {u64(cols), u64(rows), u64(f_.experts)}, matrices_.type,
+                       matrices_.encode(uniform(f_.experts * rows * cols, 0, reach)));
   }
 
   // One number for all layers, or an array where they differ.
@@ -58,7 +98,9 @@ class FamilyWriter {
   }
 
   void write_attention() {
-    norm("attn_norm", c_.dim, f_.layer_norm);
+    for (const std::string_view name : {f_.att_norm, f_.other_att_norm, f_.att_post_norm}) {
+      if (!name.empty()) norm(name, c_.dim, norm_bias());
+    }
     if (f_.fused_qkv) {
       matrix("attn_qkv", shape_->q_dim() + 2 * shape_->kv_dim(), c_.dim, f_.qkv_bias);
     } else {
@@ -66,14 +108,30 @@ class FamilyWriter {
       matrix("attn_k", shape_->kv_dim(), c_.dim, f_.qkv_bias);
       matrix("attn_v", shape_->kv_dim(), c_.dim, f_.qkv_bias);
     }
-    if (f_.head_norms) norm("attn_q_norm", shape_->head_dim(), false);
-    if (f_.head_norms) norm("attn_k_norm", shape_->head_dim(), false);
+    if (f_.head_norms) head_norm("attn_q_norm.weight", shape_->n_heads);
+    if (f_.head_norms) head_norm("attn_k_norm.weight", shape_->n_kv_heads);
     if (f_.sub_norms) norm("attn_sub_norm", shape_->q_dim(), false);
     matrix("attn_output", c_.dim, shape_->q_dim(), f_.other_biases);
   }
 
+  void head_norm(std::string_view name, int heads) {
+    const int n = shape_->head_dim();
+    std::vector<std::uint64_t> dims{static_cast<std::uint64_t>(n)};
+    if (f_.head_norm == HeadNorm::together) dims = {static_cast<std::uint64_t>(n * heads)};
+    if (f_.head_norm == HeadNorm::own) dims.push_back(static_cast<std::uint64_t>(heads));
+    const int values = f_.head_norm == HeadNorm::shared ? n : n * heads;
+    writer_.add_tensor(fmt::format("{}{}", prefix_, name), dims, kF32,
+                       encode_tensor(uniform(values, 1.0F, 0.25F), kF32));
+  }
+
   void write_feed_forward() {
-    norm(f_.ffn_norm, c_.dim, f_.layer_norm);
+    for (const std::string_view name : {f_.ffn_norm, f_.ffn_post_norm}) {
+      if (!name.empty()) norm(name, c_.dim, norm_bias());
+    }
+    if (f_.fused_gate_up) {
+      matrix("ffn_up", 2 * shape_->hidden_dim, c_.dim, false);
+      return matrix("ffn_down", c_.dim, shape_->hidden_dim, false);
+    }
     if (f_.gate) matrix("ffn_gate", shape_->hidden_dim, c_.dim, false);
     matrix("ffn_up", shape_->hidden_dim, c_.dim, f_.other_biases);
     if (f_.sub_norms) norm("ffn_sub_norm", shape_->hidden_dim, false);
@@ -106,6 +164,8 @@ class FamilyWriter {
     }
     return values;
   }
+
+  static constexpr int kExpertHidden = 48, kSharedHidden = 80;
 
   const FamilyFile& f_;
   const Config& c_;

@@ -1,12 +1,15 @@
 // GGUF files of every family with random weights, named as llama.cpp names them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "runtime/model/config.h"
 #include "tests/support/gguf_writer.h"
 
 namespace llamajit::test {
@@ -23,7 +26,23 @@ struct FamilyFile {
   bool scales = false;
   bool gate = true;
   bool parallel = false;
-  std::string_view ffn_norm = "ffn_norm";
+  bool parallel_key = false;  // use_parallel_residual says it
+  bool tied = false;          // no output.weight
+  bool norm_bias = true;      // with layer_norm
+  bool fused_gate_up = false;
+  bool classifier_bias = false;
+  bool positions = false;
+  HeadNorm head_norm = HeadNorm::shared;
+  std::string_view att_norm = "attn_norm", ffn_norm = "ffn_norm", other_att_norm = "";
+  std::string_view att_post_norm = "", ffn_post_norm = "";
+  int window = 0;  // a key of its own
+  // More keys, all of them floats.
+  std::array<std::pair<std::string_view, float>, 4> numbers{};
+  int experts = 0, used = 0;  // with a hidden_dim of 48
+  bool choice_bias = false;
+  bool shared = false, gates_shared = false;  // with a hidden_dim of 80
+  bool weights_norm = false;                  // a key of its own
+  int dense_layers = 0, later_layers = 0;     // before those with experts, and that predict further tokens
 };
 // Each family once, those with choices more often.
 inline constexpr FamilyFile kFamilyFiles[] = {
@@ -39,19 +58,159 @@ inline constexpr FamilyFile kFamilyFiles[] = {
      .qkv_bias = true,
      .other_biases = true,
      .gate = false,
-     .parallel = true},
+     .parallel = true,
+     .parallel_key = true},
     {.name = "gptneox",
      .layer_norm = true,
      .fused_qkv = true,
      .qkv_bias = true,
      .other_biases = true,
-     .gate = false},
+     .gate = false,
+     .parallel_key = true},
     {.name = "ernie4_5"},
     {.name = "seed_oss", .qkv_bias = true, .ffn_norm = "post_attention_norm"},
     {.name = "smollm3"},
-    {.name = "starcoder2", .layer_norm = true, .qkv_bias = true, .other_biases = true, .gate = false},
-    {.name = "bitnet", .sub_norms = true},
-    {.name = "bitnet", .sub_norms = true, .scales = true},
+    {.name = "starcoder2",
+     .layer_norm = true,
+     .qkv_bias = true,
+     .other_biases = true,
+     .gate = false,
+     .window = 9},
+    {.name = "gemma", .tied = true},
+    {.name = "gemma2",
+     .tied = true,
+     .att_post_norm = "post_attention_norm",
+     .ffn_post_norm = "post_ffw_norm",
+     .window = 7,
+     .numbers = {{{"attn_logit_softcapping", 0.5F}, {"final_logit_softcapping", 2.0F}}}},
+    {.name = "gemma3",
+     .head_norms = true,
+     .tied = true,
+     .att_post_norm = "post_attention_norm",
+     .ffn_post_norm = "post_ffw_norm",
+     .window = 7,
+     .numbers = {{{"rope.scaling.factor", 8.0F}}}},
+    {.name = "phi3", .fused_qkv = true, .fused_gate_up = true, .window = 9},
+    {.name = "phi3", .fused_qkv = true, .fused_gate_up = true},
+    {.name = "phi2",
+     .layer_norm = true,
+     .fused_qkv = true,
+     .qkv_bias = true,
+     .other_biases = true,
+     .gate = false,
+     .parallel = true,
+     .classifier_bias = true,
+     .ffn_norm = ""},
+    {.name = "mistral3", .numbers = {{{"attention.temperature_scale", 0.4F}}}},
+    {.name = "granite",
+     .tied = true,
+     .numbers = {{{"attention.scale", 0.3F},
+                  {"embedding_scale", 3.0F},
+                  {"residual_scale", 0.6F},
+                  {"logit_scale", 2.0F}}}},
+    {.name = "minicpm",
+     .numbers = {{{"embedding_scale", 12.0F}, {"residual_scale", 0.7F}, {"logit_scale", 0.5F}}}},
+    {.name = "glm4",
+     .qkv_bias = true,
+     .fused_gate_up = true,
+     .att_post_norm = "post_attention_norm",
+     .ffn_post_norm = "post_ffw_norm"},
+    {.name = "olmo2",
+     .head_norms = true,
+     .head_norm = HeadNorm::together,
+     .att_norm = "",
+     .ffn_norm = "",
+     .att_post_norm = "post_attention_norm",
+     .ffn_post_norm = "post_ffw_norm"},
+    {.name = "cohere2",
+     .layer_norm = true,
+     .parallel = true,
+     .tied = true,
+     .norm_bias = false,
+     .ffn_norm = "",
+     .window = 7,
+     .numbers = {{{"logit_scale", 0.25F}}}},
+    {.name = "command-r",
+     .layer_norm = true,
+     .head_norms = true,
+     .parallel = true,
+     .tied = true,
+     .norm_bias = false,
+     .head_norm = HeadNorm::own,
+     .ffn_norm = "",
+     .numbers = {{{"logit_scale", 0.25F}}}},
+    {.name = "stablelm", .layer_norm = true, .qkv_bias = true, .parallel_key = true},
+    {.name = "stablelm",
+     .layer_norm = true,
+     .head_norms = true,
+     .parallel = true,
+     .parallel_key = true,
+     .head_norm = HeadNorm::own,
+     .ffn_norm = ""},
+    {.name = "falcon",
+     .layer_norm = true,
+     .fused_qkv = true,
+     .gate = false,
+     .parallel = true,
+     .ffn_norm = ""},
+    {.name = "falcon",
+     .layer_norm = true,
+     .fused_qkv = true,
+     .gate = false,
+     .parallel = true,
+     .ffn_norm = "",
+     .other_att_norm = "attn_norm_2"},
+    {.name = "nemotron", .layer_norm = true, .gate = false},
+    {.name = "gpt2",
+     .layer_norm = true,
+     .fused_qkv = true,
+     .qkv_bias = true,
+     .other_biases = true,
+     .gate = false,
+     .tied = true,
+     .positions = true},
+    {.name = "llama", .experts = 8, .used = 2},
+    {.name = "qwen2moe", .qkv_bias = true, .experts = 8, .used = 3, .shared = true, .gates_shared = true},
+    {.name = "qwen3moe", .head_norms = true, .experts = 20, .used = 3},
+    {.name = "granitemoe",
+     .tied = true,
+     .numbers = {{{"residual_scale", 0.6F}, {"logit_scale", 2.0F}}},
+     .experts = 8,
+     .used = 3,
+     .shared = true},
+    {.name = "olmoe", .head_norms = true, .head_norm = HeadNorm::together, .experts = 8, .used = 8},
+    {.name = "glm4moe",
+     .qkv_bias = true,
+     .head_norms = true,
+     .ffn_norm = "post_attention_norm",
+     .numbers = {{{"expert_weights_scale", 1.5F}}},
+     .experts = 8,
+     .used = 3,
+     .choice_bias = true,
+     .shared = true,
+     .weights_norm = true,
+     .dense_layers = 1,
+     .later_layers = 1},
+    {.name = "ernie4_5-moe", .experts = 8, .used = 1, .choice_bias = true, .shared = true, .dense_layers = 1},
+    {.name = "dots1", .head_norms = true, .experts = 8, .used = 3, .choice_bias = true, .shared = true},
+    {.name = "bailingmoe2",
+     .fused_qkv = true,
+     .head_norms = true,
+     .experts = 8,
+     .used = 3,
+     .choice_bias = true,
+     .shared = true,
+     .weights_norm = true,
+     .dense_layers = 1},
+    {.name = "minimax-m2",
+     .head_norms = true,
+     .head_norm = HeadNorm::together,
+     .experts = 8,
+     .used = 3,
+     .choice_bias = true},
+    {.name = "qwen3vl", .head_norms = true},
+    {.name = "bitnet", .sub_norms = true, .tied = true},
+    {.name = "bitnet", .sub_norms = true, .scales = true, .tied = true},
     {.name = "bitnet-b1.58", .sub_norms = true},
     {.name = "bitnet-25", .sub_norms = true, .scales = true},
 };

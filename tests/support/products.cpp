@@ -14,7 +14,7 @@ using jit::Epilogue;
 using jit::Format;
 
 std::string product_name(const Finish& finish, Format format) {
-  static constexpr const char* kNames[] = {"store", "add", "swiglu", "relu2glu", "gelu"};
+  static constexpr const char* kNames[] = {"store", "add", "swiglu", "relu2glu", "geglu", "gelu", "relu2"};
   return fmt::format("{}{}{}_{}", finish.affine.scale ? "scaled_" : "", finish.affine.bias ? "bias_" : "",
                      kNames[static_cast<int>(finish.epilogue)], name_of(format));
 }
@@ -157,8 +157,12 @@ Sum ProductMatrix::result(const Activations& x, int row, float old) const {
       return product(silu(sum), up());
     case Epilogue::relu2glu:
       return product(squared_relu(sum), up());
+    case Epilogue::geglu:
+      return product(gelu(sum), up());
     case Epilogue::gelu:
       return gelu(sum);
+    case Epilogue::relu2:
+      return squared_relu(sum);
   }
   return sum;
 }

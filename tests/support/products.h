@@ -41,7 +41,9 @@ inline constexpr Finish kFinishes[] = {{jit::Epilogue::store, kScale},
                                        {jit::Epilogue::relu2glu},
                                        {jit::Epilogue::relu2glu, kScale},
                                        {jit::Epilogue::gelu},
-                                       {jit::Epilogue::gelu, kScaleAndBias}};
+                                       {jit::Epilogue::gelu, kScaleAndBias},
+                                       {jit::Epilogue::geglu, kScale},
+                                       {jit::Epilogue::relu2}};
 // "bias_swiglu_int8_64": a test's name.
 std::string product_name(const Finish& finish, jit::Format format);
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numbers>
 #include <span>
+#include <utility>
 
 namespace llamajit::test {
 namespace {
@@ -43,7 +45,9 @@ void normalise(std::span<double> x, jit::NormKind kind, double eps, const Tensor
 Vector activated(jit::Epilogue activation, const Vector& gate, const Vector& up) {
   Vector out;
   for (std::size_t i = 0; i < up.size(); ++i) {
-    const double x = activation == jit::Epilogue::gelu ? up[i] : gate[i];
+    const double x = is_gated(activation) ? gate[i] : up[i];
+    const double gelu =
+        x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * std::pow(x, 3)))) / 2;
     switch (activation) {
       case jit::Epilogue::swiglu:
         out.push_back(x / (1 + std::exp(-x)) * up[i]);
@@ -51,12 +55,21 @@ Vector activated(jit::Epilogue activation, const Vector& gate, const Vector& up)
       case jit::Epilogue::relu2glu:
         out.push_back(std::pow(std::max(x, 0.0), 2) * up[i]);
         break;
+      case jit::Epilogue::geglu:
+        out.push_back(gelu * up[i]);
+        break;
+      case jit::Epilogue::relu2:
+        out.push_back(std::pow(std::max(x, 0.0), 2));
+        break;
       default:
-        out.push_back(x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * std::pow(x, 3)))) /
-                      2);
+        out.push_back(gelu);
     }
   }
   return out;
+}
+
+double capped(double x, double cap) {
+  return cap > 0 ? cap * std::tanh(x / cap) : x;
 }
 
 class Reference {
@@ -67,46 +80,75 @@ class Reference {
   Vector feed(TokenId token) {
     Vector x;
     for (int i = 0; i < c_.dim; ++i) {
-      x.push_back(value(file_.embedding, static_cast<std::size_t>(token), static_cast<std::size_t>(i)));
+      const auto col = static_cast<std::size_t>(i);
+      x.push_back(value(file_.embedding, static_cast<std::size_t>(token), col) * c_.embedding_scale);
+      if (file_.positions.exists()) {
+        x.back() += value(file_.positions, static_cast<std::size_t>(position_), col);
+      }
     }
     for (std::size_t layer = 0; layer < file_.layers.size(); ++layer) {
       const LayerTensors& l = file_.layers[layer];
       shape_ = &c_.layer(layer);
-      const Vector att = attention(l, layer, normed(x, l.att_norm, l.att_norm_bias));
+      const Vector att_input = normed(x, l.att_norm, l.att_norm_bias);
+      const Vector att = normed(attention(l, layer, att_input), l.att_post_norm, {});
       if (shape_->parallel_residual) {
-        const Vector ffn = feed_forward(l, normed(x, l.ffn_norm, l.ffn_norm_bias));
+        const Vector ffn =
+            feed_forward(l, l.ffn_norm.exists() ? normed(x, l.ffn_norm, l.ffn_norm_bias) : att_input);
         add(x, att);
         add(x, ffn);
       } else {
         add(x, att);
-        add(x, feed_forward(l, normed(x, l.ffn_norm, l.ffn_norm_bias)));
+        add(x, normed(feed_forward(l, normed(x, l.ffn_norm, l.ffn_norm_bias)), l.ffn_post_norm, {}));
       }
     }
     ++position_;
-    return multiply(file_.classifier, {}, {}, normed(x, file_.final_norm, file_.final_norm_bias));
+    Vector logits = multiply(file_.classifier, {}, {}, normed(x, file_.final_norm, file_.final_norm_bias));
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      logits[i] *= c_.logit_scale;
+      if (file_.classifier_bias.exists()) logits[i] += value(file_.classifier_bias, 0, i) * c_.logit_scale;
+      logits[i] = capped(logits[i], c_.logit_cap);
+    }
+    return logits;
   }
 
  private:
-  static void add(Vector& x, const Vector& y) {
-    for (std::size_t i = 0; i < x.size(); ++i) x[i] += y[i];
+  void add(Vector& x, const Vector& y) const {
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] += y[i] * shape_->residual_scale;
   }
+  // As it is without weights.
   Vector normed(Vector x, const Tensor& weight, const Tensor& bias) const {
-    normalise(x, c_.norm, double{c_.norm_eps}, weight, bias);
+    if (weight.exists()) normalise(x, c_.norm, double{c_.norm_eps}, weight, bias);
     return x;
   }
   std::size_t head_dim() const { return static_cast<std::size_t>(shape_->head_dim()); }
 
-  void rotate_heads(Vector& x, const Tensor& norm) const {
+  void norm_heads(Vector& x, const Tensor& norm) const {
+    if (!norm.exists()) return;
+    const bool together = shape_->head_norm == HeadNorm::together;
+    const bool own = shape_->head_norm == HeadNorm::own;
+    const std::size_t size = together ? x.size() : head_dim();
+    for (std::size_t first = 0; first < x.size(); first += size) {
+      Tensor weight = norm;
+      if (own) weight.data = norm.data.subspan(first * sizeof(float));  // the files are of F32
+      normalise(std::span(&x[first], size), own ? jit::NormKind::layer : jit::NormKind::rms,
+                double{shape_->norm_eps}, weight, {});
+    }
+  }
+
+  // `growth`: of queries with the text.
+  void rotate_heads(Vector& x, double growth) const {
+    for (double& v : x) v *= growth;
     const std::size_t dims = static_cast<std::size_t>(shape_->rotated_dims());
     for (std::size_t first = 0; first < x.size(); first += head_dim()) {
       const std::span<double> head(&x[first], head_dim());
-      if (norm.exists()) normalise(head, jit::NormKind::rms, double{shape_->norm_eps}, norm, {});
       for (std::size_t i = 0; shape_->rope.rotates && i < dims / 2; ++i) {
         const bool halves = shape_->rope.pairs == RopeConfig::Pairs::halves;
         double& a = head[halves ? i : 2 * i];
         double& b = head[halves ? i + dims / 2 : 2 * i + 1];
-        const double angle = position_ * std::pow(shape_->rope.theta,
-                                                  -2.0 * static_cast<double>(i) / static_cast<double>(dims));
+        const bool scaled = shape_->rope.scaling == RopeConfig::Scaling::linear;
+        const double angle =
+            position_ / (scaled ? shape_->rope.factor : 1) *
+            std::pow(shape_->rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(dims));
         const double turned = a * std::cos(angle) - b * std::sin(angle);
         b = b * std::cos(angle) + a * std::sin(angle);
         a = turned;
@@ -116,8 +158,12 @@ class Reference {
 
   Vector attention(const LayerTensors& l, std::size_t layer, const Vector& x) {
     Vector q = multiply(l.wq, l.wq_scale, l.wq_bias, x), k = multiply(l.wk, l.wk_scale, l.wk_bias, x);
-    rotate_heads(q, l.q_norm);
-    rotate_heads(k, l.k_norm);
+    norm_heads(q, l.q_norm);
+    norm_heads(k, l.k_norm);
+    const double lengths = std::floor((position_ + 1) / shape_->rope.original_context);
+    const double growth = shape_->rope.query_growth;
+    rotate_heads(q, growth == 0 ? 1 : 1 + growth * std::log(1 + lengths));
+    rotate_heads(k, 1);
     keys_[layer].push_back(k);
     values_[layer].push_back(multiply(l.wv, l.wv_scale, l.wv_bias, x));
     Vector out(q.size());
@@ -140,7 +186,9 @@ class Reference {
       const Vector& key = keys[p];
       double score = 0;
       for (std::size_t i = 0; i < head_dim(); ++i) score += q[at + i] * key[at_kv + i];
-      weights.push_back(std::exp(score / std::sqrt(static_cast<double>(head_dim()))));
+      const double scale = shape_->scores.scale;
+      score *= scale == 0 ? 1 / std::sqrt(static_cast<double>(head_dim())) : scale;
+      weights.push_back(std::exp(capped(score, shape_->scores.cap)));
       sum += weights.back();
     }
     for (std::size_t p = 0; p < weights.size(); ++p) {
@@ -150,7 +198,53 @@ class Reference {
     }
   }
 
+  static Tensor expert_of(const Tensor& all, std::size_t expert, std::int64_t experts) {
+    Tensor one = all;
+    one.rows = all.rows / experts;
+    const std::size_t bytes = all.data.size() / static_cast<std::size_t>(experts);
+    one.data = all.data.subspan(expert * bytes, bytes);
+    return one;
+  }
+  static Vector gated(const Tensor& gate, const Tensor& up, const Tensor& down, const Vector& x) {
+    return multiply(down, {}, {},
+                    activated(jit::Epilogue::swiglu, multiply(gate, {}, {}, x), multiply(up, {}, {}, x)));
+  }
+  static double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+  // Their results times their weights, summed.
+  Vector experts(const LayerTensors& l, const Vector& x) const {
+    const jit::RouteKey& route = shape_->route;
+    Vector p = multiply(l.router, {}, {}, x);
+    double sum = 0;
+    for (const double logit : p) sum += std::exp(logit);
+    for (double& logit : p) {
+      logit = route.gating == jit::Gating::sigmoid ? sigmoid(logit) : std::exp(logit) / sum;
+    }
+    std::vector<std::pair<double, std::size_t>> choice;
+    for (std::size_t i = 0; i < p.size(); ++i) {
+      choice.emplace_back(p[i] + (l.router_choice.exists() ? value(l.router_choice, 0, i) : 0), i);
+    }
+    std::ranges::sort(choice, std::greater<>());
+    choice.resize(static_cast<std::size_t>(route.used));
+    double total = 0;
+    for (const auto& [c, i] : choice) total += p[i];
+    Vector out(x.size());
+    for (const auto& [c, i] : choice) {
+      const Vector result = gated(expert_of(l.gate, i, route.experts), expert_of(l.up, i, route.experts),
+                                  expert_of(l.down, i, route.experts), x);
+      // The residual's scale is that of the branch here, and of the weights there.
+      const double weight = p[i] / (route.renormalises ? total : 1) * route.scale / shape_->residual_scale;
+      for (std::size_t d = 0; d < out.size(); ++d) out[d] += result[d] * weight;
+    }
+    if (shape_->shared_hidden_dim == 0) return out;
+    const Vector shared = gated(l.shared_gate, l.shared_up, l.shared_down, x);
+    const double weight = l.shared_router.exists() ? sigmoid(multiply(l.shared_router, {}, {}, x)[0]) : 1;
+    for (std::size_t d = 0; d < out.size(); ++d) out[d] += shared[d] * weight;
+    return out;
+  }
+
   Vector feed_forward(const LayerTensors& l, const Vector& x) const {
+    if (shape_->has_experts()) return experts(l, x);
     const Vector gate = shape_->gated() ? multiply(l.gate, l.gate_scale, {}, x) : Vector();
     Vector hidden = activated(shape_->activation, gate, multiply(l.up, l.up_scale, l.up_bias, x));
     if (l.ffn_sub_norm.exists()) {

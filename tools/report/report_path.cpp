@@ -49,9 +49,11 @@ Path path_of(const Report& report) {
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const Role role = steps[i]->role;
     branch.push_back({role, steps[i]->target.kernel, seconds.empty() ? 0 : seconds[i], 1});
-    if (role != Role::embed && !adds_to_stream(role)) continue;
+    // A product that is normed leaves it to the norm.
+    const bool normed = i + 1 < steps.size() && is_post_norm(steps[i + 1]->role);
+    if (role != Role::embed && (!adds_to_stream(role) || normed)) continue;
     if (role == Role::embed) {
-      path.embed = std::move(branch);
+      path.embed.insert(path.embed.end(), branch.begin(), branch.end());
     } else {
       add_branch(path.layer, branch);
     }

@@ -44,7 +44,7 @@ struct Outer {
 };
 static_assert(jit::count_fields<Inner>() == 2);
 static_assert(jit::count_fields<Outer>() == 3);
-static_assert(jit::count_fields<jit::AttentionKey>() == 7);
+static_assert(jit::count_fields<jit::AttentionKey>() == 8);
 static_assert(jit::member_name<&Outer::scale>() == "scale");
 
 std::size_t args_size(const KernelKey& key) {
@@ -105,7 +105,8 @@ TEST(Contract, KeysThatDifferDifferInWords) {
   std::set<std::string> words;
   for (const KernelKey& key : keys) words.insert(kernel_name(key).substr(0, 5) + key_text(key));
   EXPECT_EQ(words.size(), std::set<KernelKey>(keys.begin(), keys.end()).size());
-  EXPECT_EQ(key_text(jit::NormKey{64, 1e-5F, jit::NormKind::layer}), "n 64, eps 1e-05, kind layer");
+  EXPECT_EQ(key_text(jit::NormKey{64, 1e-5F, jit::NormKind::layer}),
+            "n 64, eps 1e-05, kind layer, own_weights 0, adds 0");
   EXPECT_EQ(key_text(jit::MatmulKey{
                 {jit::FormatKind::f32, 0}, 50, 71, jit::Epilogue::add, {.scale = true, .bias = true}}),
             "format f32, rows 50, cols 71, epilogue add, affine scale and bias");
@@ -140,14 +141,14 @@ TEST(Contract, ListingsNameEveryField) {
 // Formulas speak of fields, else in these words.
 const std::set<std::string> kWords = {
     // mathematics
-    "cos", "d", "e", "even", "exp", "gate", "gelu", "keys", "max", "mean", "odd", "p", "round", "s", "silu",
-    "sin", "softmax", "sqrt", "sum", "t", "up", "values",
+    "cos", "d", "e", "even", "exp", "gate", "gelu", "keys", "max", "mean", "odd", "p", "round", "s",
+    "sigmoid", "silu", "sin", "softmax", "sqrt", "sum", "t", "tanh", "up", "values",
     // types of numbers
     "bf16", "f16", "f32", "q8_0",
     // English
-    "all", "and", "as", "attention", "bit", "by", "divided", "each", "first", "for", "from", "head", "in",
-    "into", "is", "its", "largest", "of", "on", "one", "over", "pair", "place", "position", "query", "range",
-    "rounded", "row", "set", "the", "their", "to", "where"};
+    "all", "and", "as", "ascending", "attention", "bit", "by", "divided", "each", "first", "for", "from",
+    "head", "in", "into", "is", "its", "largest", "of", "on", "one", "over", "pair", "place", "position",
+    "query", "range", "rounded", "row", "set", "the", "their", "to", "vector", "where"};
 
 // "silu(gate x) * 2" is "silu", "gate", "x".
 std::vector<std::string> names_in(std::string_view formula) {

@@ -27,14 +27,18 @@ void check(const EmbedKey& key) {
     const auto result = kernels.check(0, fmt::format("token {}", token), [&](CallMemory& memory) {
       EmbedArgs args{};
       args.table = memory.copy_of("table", packed);
-      args.out = memory.allocate<float>("out", static_cast<std::size_t>(key.dim));
-      args.at = memory.copy_of("at", std::vector<Cursor>{{token, -1}});
+      const std::vector<float> before(static_cast<std::size_t>(key.dim), 0.5F);
+      args.out = key.of_position ? memory.copy_of("out", before)
+                                 : memory.allocate<float>("out", static_cast<std::size_t>(key.dim));
+      args.at =
+          memory.copy_of("at", std::vector<Cursor>{key.of_position ? Cursor{-1, token} : Cursor{token, -1}});
       return args;
     });
     for (int k = 0; k < key.dim; ++k) {
       // A double holds the value exactly: this is the one right float.
+      const float value = static_cast<float>(table.value(token, k)) * key.scale;
       ASSERT_EQ(result->view<float>("out")[static_cast<std::size_t>(k)],
-                static_cast<float>(table.value(token, k)))
+                key.of_position ? 0.5F + value : value)
           << kernel_name(key) << ", token " << token << ", column " << k;
     }
   }
@@ -46,6 +50,16 @@ TEST_P(Embed, EveryLength) {
   const int step = std::max(1, GetParam().group);
   for (int n = 1; n <= (has_codes(GetParam()) ? 3 : 36); ++n) check({GetParam(), n * step});
   if (has_codes(GetParam())) check({GetParam(), 17 * step});
+}
+
+TEST_P(Embed, Scaled) {
+  const int step = std::max(1, GetParam().group);
+  for (const int n : {1, 3, 8, 17}) check({GetParam(), n * step, 0.3F});
+}
+
+TEST_P(Embed, OfPositions) {
+  if (has_codes(GetParam())) return;  // the key says so
+  for (const int n : {1, 3, 8, 17, 64}) check({GetParam(), n, 1, true});
 }
 
 TEST_P(Embed, RealSizes) {

@@ -14,9 +14,8 @@ using jit::NormArgs;
 using jit::NormKey;
 using jit::NormKind;
 
-void expect_is_rms_norm(const NormKey& key, std::span<const float> x, const CallMemory& result,
-                        std::span<const float> out) {
-  const auto weight = result.view<float>("weight");
+void expect_is_rms_norm(const NormKey& key, std::span<const float> x, const CallMemory& /*result*/,
+                        std::span<const float> weight, std::span<const float> out) {
   double squares = 0;
   for (float v : x) squares += double{v} * v;
   const double scale = 1 / std::sqrt(squares / key.n + double{key.eps});
@@ -29,8 +28,8 @@ void expect_is_rms_norm(const NormKey& key, std::span<const float> x, const Call
 }
 
 void expect_is_layer_norm(const NormKey& key, std::span<const float> x, const CallMemory& result,
-                          std::span<const float> out) {
-  const auto weight = result.view<float>("weight"), bias = result.view<float>("bias");
+                          std::span<const float> weight, std::span<const float> out) {
+  const auto bias = result.view<float>("bias");
   double mean = 0, largest = 0, squares = 0;
   for (const float v : x) {
     mean += double{v} / key.n;
@@ -55,9 +54,10 @@ void expect_is_layer_norm(const NormKey& key, std::span<const float> x, const Ca
 void expect_is_right(const NormKey& key, const CallMemory& result) {
   const auto x = result.view<float>("x"), out = result.view<float>("out");
   const auto n = static_cast<std::size_t>(key.n);
+  const auto weight = result.view<float>("weight");
   for (std::size_t at = 0; at < x.size(); at += n) {
     const auto expect = key.kind == NormKind::rms ? expect_is_rms_norm : expect_is_layer_norm;
-    expect(key, x.subspan(at, n), result, out.subspan(at, n));
+    expect(key, x.subspan(at, n), result, weight.subspan(key.own_weights ? at : 0, n), out.subspan(at, n));
   }
 }
 
@@ -67,7 +67,7 @@ void check(const NormKey& key, float magnitude, int vectors) {
   Kernels kernels(key);
   const auto seed = static_cast<std::uint64_t>(key.n);
   const auto with_weights = [&](CallMemory& memory, const float* x, float* out) {
-    NormArgs args{x, memory.uniform("weight", n), out};
+    NormArgs args{x, memory.uniform("weight", key.own_weights ? count : n), out};
     if (key.kind == NormKind::layer) args.bias = memory.uniform("bias", n);
     args.vectors = vectors;
     return args;
@@ -91,6 +91,39 @@ void check(int n, float eps, float magnitude) {
 
 TEST(Norm, EveryTail) {
   for (int n = 1; n <= 130; ++n) check(n, 1e-5F, 1);
+}
+
+// The norm of a branch: what it adds is what it would have stored.
+TEST(Norm, AddsToTheStream) {
+  for (const NormKind kind : {NormKind::rms, NormKind::layer}) {
+    for (const int n : {1, 16, 44, 64, 77, 130, 288}) {
+      const auto size = static_cast<std::size_t>(n);
+      const auto make = [&](CallMemory& memory, const std::vector<float>& before) {
+        const float* x = memory.uniform("x", 3 * size);
+        NormArgs args{x, memory.uniform("weight", size), memory.copy_of("out", before)};
+        if (kind == NormKind::layer) args.bias = memory.uniform("bias", size);
+        args.vectors = 3;
+        return args;
+      };
+      CallMemory source(Edge::back, size);
+      const std::vector<float> stream = source.random_floats(3 * size);
+      NormKey key{n, 1e-6F, kind};
+      const auto alone = Kernels(key).check(7, "stored", [&](CallMemory& m) { return make(m, stream); });
+      key.adds = true;
+      const auto added = Kernels(key).check(7, "added", [&](CallMemory& m) { return make(m, stream); });
+      for (std::size_t i = 0; i < 3 * size; ++i) {
+        ASSERT_EQ(added->view<float>("out")[i], stream[i] + alone->view<float>("out")[i]) << kernel_name(key);
+      }
+    }
+  }
+}
+
+TEST(Norm, VectorsWithWeightsOfTheirOwn) {
+  for (const NormKind kind : {NormKind::rms, NormKind::layer}) {
+    for (const int n : {1, 16, 44, 64, 80, 128}) {
+      for (const int vectors : {1, 3, 8}) check({n, 1e-6F, kind, true}, 1, vectors);
+    }
+  }
 }
 
 TEST(Norm, RealSizes) {

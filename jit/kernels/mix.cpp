@@ -1,0 +1,66 @@
+#include "jit/kernels/mix.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "jit/kernels/generators.h"
+#include "jit/kernels/slice.h"
+
+namespace llamajit::jit {
+
+void generate(Emitter& e, const MixKey& key) {
+  const Reg64 out = e.gpr("out"), vectors = e.gpr("vectors"), count = e.gpr("count"), at = e.gpr("at");
+  const Reg64 from = e.gpr("from"), x = e.gpr("x"), weights = e.gpr("weights"), turn = e.gpr("turn");
+  const V16 weight = e.uniform16("weight"), sum = e.v16("sum"), value = e.v16("value");
+  e.enter();
+  e.mov(x, e.ptr[e.args() + offsetof(MixArgs, x)]);
+  e.mov(weights, e.ptr[e.args() + offsetof(MixArgs, weights)]);
+  e.note("out of the slice, and how many whole vectors it has");
+  find_slice<MixArgs>(e, out, vectors, offsetof(MixArgs, out));
+  e.repeat(turn, key.vectors, [&] {
+    e.note("out += x[v] * weights[v]");
+    e.mov(from, e.ptr[e.args() + offsetof(MixArgs, begin)]);
+    e.shl(from, 2);
+    e.add(from, e.ptr[x]);
+    e.broadcast(weight, weights);
+    e.mov(at, out);
+    e.mov(count, vectors);
+    const auto add = [&](int lanes) {
+      e.load_tail(value, from, lanes);
+      e.mul(value, value, weight);
+      e.load_tail(sum, at, lanes);
+      e.add(sum, sum, value);
+      e.store_tail(at, sum, lanes);
+    };
+    e.while_at_least(count, 1, [&] {
+      add(kLanes);
+      e.add(from, kLanes * 4);
+      e.add(at, kLanes * 4);
+    });
+    at_tail_of_slice<MixArgs>(e, key.n, [&] { add(key.n % kLanes); });
+    e.add(x, 8);
+    e.add(weights, 4);
+  });
+  e.leave();
+}
+
+void generate(Emitter& e, const CopyKey& key) {
+  const Reg64 x = e.gpr("x"), out = e.gpr("out"), count = e.gpr("count");
+  const V16 value = e.v16("value");
+  e.enter();
+  e.mov(x, e.ptr[e.args() + offsetof(CopyArgs, x)]);
+  e.mov(out, e.ptr[e.args() + offsetof(CopyArgs, out)]);
+  const auto copy = [&](int lanes) {
+    e.load_tail(value, x, lanes);
+    e.store_tail(out, value, lanes);
+  };
+  e.repeat(count, key.n / kLanes, [&] {
+    copy(kLanes);
+    e.add(x, kLanes * 4);
+    e.add(out, kLanes * 4);
+  });
+  if (key.n % kLanes != 0) copy(key.n % kLanes);
+  e.leave();
+}
+
+}  // namespace llamajit::jit

@@ -1,0 +1,53 @@
+// Key, Args and contract of what brings experts' results together.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+
+#include "jit/base/fields.h"
+
+namespace llamajit::jit {
+
+// For each vector v in order: out = out + x[v] * weights[v] in [begin, end), the product and the sum rounded.
+struct MixArgs {
+  const float* const* x;
+  const float* weights;
+  float* out;
+  std::int64_t begin;
+  std::int64_t end;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&MixArgs::x>("(vectors), each (n)"),
+        field<&MixArgs::weights>("(vectors)"),
+        field<&MixArgs::out>("(n)"),
+        field<&MixArgs::begin>("a multiple of 16"),
+        field<&MixArgs::end>("> begin; n, or a multiple of 16"),
+    };
+  }
+};
+struct MixKey {
+  using Args = MixArgs;
+  int n;  // of the whole vectors
+  int vectors;
+  auto operator<=>(const MixKey&) const = default;
+
+  static constexpr auto fields() { return fields_of<&MixKey::n, &MixKey::vectors>(); }
+};
+
+// out = x: a row of floats to where the rows of its expert stand.
+struct CopyArgs {
+  const float* x;
+  float* out;
+
+  static constexpr auto fields() { return Fields{field<&CopyArgs::x>("(n)"), field<&CopyArgs::out>("(n)")}; }
+};
+struct CopyKey {
+  using Args = CopyArgs;
+  int n;
+  auto operator<=>(const CopyKey&) const = default;
+
+  static constexpr auto fields() { return fields_of<&CopyKey::n>(); }
+};
+
+}  // namespace llamajit::jit

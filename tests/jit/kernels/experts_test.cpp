@@ -1,0 +1,170 @@
+// The kernels of mixtures of experts.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "jit/kernels/kernels.h"
+#include "tests/support/kernel_check.h"
+
+namespace llamajit::test {
+namespace {
+
+using jit::CopyArgs;
+using jit::CopyKey;
+using jit::Gating;
+using jit::MixArgs;
+using jit::MixKey;
+using jit::RouteArgs;
+using jit::RouteKey;
+using jit::SharedExpert;
+
+std::unique_ptr<CallMemory> route(const RouteKey& key, const std::vector<float>& logits,
+                                  const std::vector<float>& bias, const std::string& what) {
+  Kernels kernels(key);
+  return kernels.check(0, what, [&](CallMemory& memory) {
+    RouteArgs args{};
+    args.logits = memory.copy_of("logits", logits);
+    if (key.biased) args.bias = memory.copy_of("bias", bias);
+    if (key.shared == SharedExpert::gated) args.shared_logit = memory.copy_of("shared", std::vector{0.7F});
+    args.ids = memory.allocate<std::int32_t>("ids", static_cast<std::size_t>(key.used));
+    args.weights = memory.allocate<float>("weights", static_cast<std::size_t>(key.slots()));
+    args.scratch = memory.scratch("scratch", static_cast<std::size_t>(key.scratch_floats()));
+    return args;
+  });
+}
+
+// In double precision, with the choice by sorting.
+void expect_is_right(const RouteKey& key, const std::vector<float>& logits, const std::vector<float>& bias,
+                     const CallMemory& result) {
+  std::vector<double> p(logits.begin(), logits.end());
+  const double largest = *std::ranges::max_element(p);
+  double sum = 0;
+  for (const double x : p) sum += std::exp(x - largest);
+  for (double& x : p) {
+    if (key.gating == Gating::softmax) x = std::exp(x - largest) / sum;
+    if (key.gating == Gating::sigmoid) x = 1 / (1 + std::exp(-x));
+  }
+  std::vector<int> ids(p.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  const auto choice = [&](int i) {
+    const auto at = static_cast<std::size_t>(i);
+    return p[at] + (key.biased ? double{bias[at]} : 0);
+  };
+  std::ranges::stable_sort(ids, std::greater<>(), choice);
+  ids.resize(static_cast<std::size_t>(key.used));
+  std::ranges::sort(ids);
+  std::vector<double> weights;
+  for (const int id : ids) weights.push_back(p[static_cast<std::size_t>(id)]);
+  if (key.gating == Gating::softmax_of_chosen) {
+    for (double& w : weights) w = std::exp(w);
+  }
+  double total = 0;
+  for (const double w : weights) total += w;
+  const bool divides = key.renormalises || key.gating == Gating::softmax_of_chosen;
+  for (double& w : weights) w = w / (divides ? total : 1) * key.scale;
+  if (key.shared == SharedExpert::plain) weights.push_back(1);
+  if (key.shared == SharedExpert::gated) weights.push_back(1 / (1 + std::exp(-0.7F)));
+  EXPECT_TRUE(std::ranges::equal(result.view<std::int32_t>("ids"), ids)) << kernel_name(key);
+  std::vector<double> bounds;
+  for (const double w : weights) bounds.push_back(1e-5 * std::abs(w));
+  expect_within(kernel_name(key), result.view<float>("weights"), weights, bounds);
+}
+
+class Route : public testing::TestWithParam<Gating> {};
+
+TEST_P(Route, EveryCount) {
+  for (const int experts : {1, 2, 8, 15, 16, 17, 60, 64, 128, 200, 512}) {
+    for (const int used : {1, 2, 3, 8, 16, 17}) {
+      if (used > experts) continue;
+      for (const auto& [renormalises, biased, shared] : {std::tuple{false, false, SharedExpert::none},
+                                                         {true, true, SharedExpert::plain},
+                                                         {true, false, SharedExpert::gated}}) {
+        const RouteKey key{experts, used, GetParam(), renormalises, biased, biased ? 2.5F : 1.0F, shared};
+        CallMemory source(Edge::back, static_cast<std::uint64_t>(experts + used));
+        const auto logits = source.random_floats(static_cast<std::size_t>(experts), -4, 4);
+        const auto bias = source.random_floats(static_cast<std::size_t>(experts), -1, 1);
+        expect_is_right(key, logits, bias, *route(key, logits, bias, "random"));
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Gatings, Route,
+                         testing::Values(Gating::softmax, Gating::sigmoid, Gating::softmax_of_chosen),
+                         [](const auto& gating) { return std::string(to_string(gating.param)); });
+
+TEST(RouteOfTies, TheFirstWin) {
+  const RouteKey key{40, 3};
+  const auto result = route(key, std::vector<float>(40, 0.5F), {}, "all equal");
+  EXPECT_TRUE(std::ranges::equal(result->view<std::int32_t>("ids"), std::vector{0, 1, 2}));
+}
+
+// Whatever the numbers, ids are those of experts and differ.
+TEST(RouteOfNoNumbers, ChoosesExpertsAllTheSame) {
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const Gating gating : {Gating::softmax, Gating::sigmoid, Gating::softmax_of_chosen}) {
+    for (const float odd : {kNaN, kInfinity, -kInfinity}) {
+      for (const int experts : {5, 16, 40}) {
+        const RouteKey key{experts, 4, gating};
+        std::vector<float> logits(static_cast<std::size_t>(experts), odd);
+        for (int i = 0; i < 2; ++i) {
+          const auto result = route(key, logits, {}, fmt::format("{} and {}", odd, logits[1]));
+          const auto ids = result->view<std::int32_t>("ids");
+          EXPECT_GE(ids.front(), 0);
+          EXPECT_LT(ids.back(), experts);
+          EXPECT_TRUE(std::ranges::is_sorted(ids, std::ranges::less_equal())) << "no id twice";
+          logits[1] = 2;
+        }
+      }
+    }
+  }
+}
+
+TEST(Mix, AddsInOrder) {
+  for (const int n : {1, 16, 40, 64, 77, 130, 288}) {
+    for (const int vectors : {1, 2, 9}) {
+      const MixKey key{n, vectors};
+      Kernels kernels(key);
+      for (const auto& [begin, end] : {std::pair{0, n}, {0, 16}, {16, 32}, {32, n}}) {
+        if (end > n || begin >= end) continue;
+        const auto size = static_cast<std::size_t>(n), count = static_cast<std::size_t>(vectors);
+        const auto result = kernels.check(3, fmt::format("[{}, {})", begin, end), [&](CallMemory& memory) {
+          std::vector<const float*> x;
+          for (std::size_t v = 0; v < count; ++v) x.push_back(memory.uniform(fmt::format("x{}", v), size));
+          const float* weights = memory.uniform("weights", count);
+          return MixArgs{memory.addresses("x", x), weights, memory.copy_of("out", std::vector(size, 0.5F)),
+                         begin, end};
+        });
+        for (std::size_t i = 0; i < size; ++i) {
+          float expected = 0.5F;
+          for (std::size_t v = 0; v < count && std::cmp_less_equal(begin, i) && std::cmp_less(i, end); ++v) {
+            const float product =
+                result->view<float>(fmt::format("x{}", v))[i] * result->view<float>("weights")[v];
+            expected += product;
+          }
+          ASSERT_EQ(result->view<float>("out")[i], expected) << kernel_name(key) << " " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(Copy, EveryTail) {
+  for (int n = 1; n <= 66; ++n) {
+    Kernels kernels(CopyKey{n});
+    const auto result = kernels.check(1, "copy", [&](CallMemory& memory) {
+      const float* x = memory.uniform("x", static_cast<std::size_t>(n));
+      return CopyArgs{x, memory.allocate<float>("out", static_cast<std::size_t>(n))};
+    });
+    EXPECT_TRUE(std::ranges::equal(result->view<float>("x"), result->view<float>("out")));
+  }
+}
+
+}  // namespace
+}  // namespace llamajit::test
