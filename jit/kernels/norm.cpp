@@ -24,7 +24,8 @@ class NormGenerator {
       if (is_layer()) e.mov(bias, e.ptr[e.args() + offsetof(NormArgs, bias)]);
       write();
       if (key.n % kStep == 0) return;
-      for (const Reg64& pointer : {x, out, weight}) e.add(pointer, key.n % kStep * 4);
+      for (const Reg64& pointer : {x, out}) e.add(pointer, key.n % kStep * 4);
+      if (key.own_weights) e.add(weight, key.n % kStep * 4);
     });
     e.leave();
   }

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "tools/common/layers_text.h"
 #include "tools/report/report.h"
 
 namespace llamajit::cli {
@@ -26,17 +27,24 @@ void write_facts(Html& html, std::string_view title, const Facts& facts) {
 Facts model_facts(const Report& report) {
   const Config& c = report.file.config;
   const Engine& engine = report.engine;
-  return {{"File", std::filesystem::path(report.file.path()).filename().string()},
-          {"Format", report.file.file_format},
-          {"Layers", grouped(c.n_layers)},
-          {"Width, feed-forward width", grouped(c.dim) + ", " + grouped(c.hidden_dim)},
-          {"Heads, K/V heads", grouped(c.n_heads) + ", " + grouped(c.n_kv_heads)},
-          {"Values of a head", grouped(c.head_dim())},
-          {"Vocabulary", grouped(c.vocab_size)},
-          {"Context", grouped(engine.context()) + " tokens"},
-          {"Classifier", c.shared_classifier ? "the embedding's matrix" : "its own matrix"},
-          {"Weights, packed", grouped(static_cast<std::int64_t>(engine.weights().bytes())) + " bytes"},
-          {"Keys and values", std::string(jit::to_string(engine.kv_cache().type()))}};
+  const auto numbers = [&](auto number) {
+    return number_of_layers(c, number, [](int n) { return grouped(n); });
+  };
+  Facts facts{{"File", std::filesystem::path(report.file.path()).filename().string()},
+              {"Format", report.file.file_format},
+              {"Layers", grouped(c.n_layers)},
+              {"Width, feed-forward width", grouped(c.dim) + ", " + numbers(&LayerShape::hidden_dim)},
+              {"Heads, K/V heads", numbers(&LayerShape::n_heads) + ", " + numbers(&LayerShape::n_kv_heads)},
+              {"Values of a head", numbers(&LayerShape::head_dim)},
+              {"Vocabulary", grouped(c.vocab_size)},
+              {"Context", grouped(engine.context()) + " tokens"},
+              {"Classifier", c.shared_classifier ? "the embedding's matrix" : "its own matrix"},
+              {"Weights, packed", grouped(static_cast<std::int64_t>(engine.weights().bytes())) + " bytes"},
+              {"Keys and values", std::string(jit::to_string(engine.kv_cache().type()))}};
+  if (const std::string experts = experts_text(c); !experts.empty()) {
+    facts.emplace_back("Experts of a token", experts);
+  }
+  return facts;
 }
 
 Facts machine_facts(const Report& report) {

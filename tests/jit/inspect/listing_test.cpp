@@ -100,10 +100,12 @@ INSTANTIATE_TEST_SUITE_P(Tiers, ListingOnTier, testing::ValuesIn(kGeneratingTier
 TEST(Listing, SpeaksInTheKernelsOwnNames) {
   const std::string text = make_listing({Tier::avx512}, jit::NormKey{77, 1e-5F}).text();
   for (const char* part :
-       {"# rmsnorm_77: out = x / sqrt(mean(x^2) + eps) * weight\n", "# n 77, eps 1e-05, kind rms\n",
-        "# args + 16    float* out                 (vectors, n), may be x\n", "# tier avx512; ",
-        "# zmm2-zmm5    sums[way] (4)\n", "  x = args.x\n", "# the sum of squares, 4 ways\n",
-        "  sums[3] += value * value\n", "  value{lanes_0_to_12} = [at]\n", "  sum += 1e-05\n"}) {
+       {"# rmsnorm_77: out = x / sqrt(mean(x^2) + eps) * weight\n",
+        "# n 77, eps 1e-05, kind rms, own_weights 0, adds 0\n",
+        "# args + 16    float* out                 (vectors, n), may be x unless the key adds\n",
+        "# tier avx512; ", "# zmm2-zmm5    sums[way] (4)\n", "  x = args.x\n",
+        "# the sum of squares, 4 ways\n", "  sums[3] += value * value\n", "  value{lanes_0_to_12} = [at]\n",
+        "  sum += 1e-05\n"}) {
     EXPECT_THAT(text, HasSubstr(part)) << text;
   }
 }

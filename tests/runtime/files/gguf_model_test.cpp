@@ -294,7 +294,7 @@ TEST_F(RefusedModel, WithKeysThatAreMissingOrWrong) {
   yarn.add("llama.rope.scaling.yarn_ext_factor", 0.5F);
   expect(yarn, "llama.rope.scaling.yarn_ext_factor: expected 1, found 0.5");
   expect(with("llama.expert_count", 8),
-         "llama.expert_count: expected 0 (mixtures of experts are not supported), found 8");
+         "llama.expert_used_count: expected an integer from 1 to 8, found none");
 }
 
 TEST_F(RefusedModel, WithTensorsThatAreMissingOrWrong) {
