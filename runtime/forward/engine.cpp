@@ -18,6 +18,11 @@ namespace {
 // which takes fewer instructions for each row and more for all (docs/performance.md).
 constexpr int kRowCounts[] = {4, 8, 16};
 
+// Of 128 experts and 8 for a token, each then has 32 rows on average.
+int rows_at_once(const Config& config) {
+  return config.most([](const LayerShape& layer) { return layer.route.experts; }) > 0 ? 512 : 128;
+}
+
 jit::ElementType chosen_kv_type(const ModelFile& file, const EngineOptions& options) {
   const jit::Format format = file.layers.front().wq.format;
   const bool exact = !has_codes(format) && !as_pairs(format, options.precision.bf16);
@@ -69,7 +74,7 @@ Engine::Kernels::Kernels(const Engine& e)
     : code(e.isa_),
       model{e.config_, e.weights_, e.kv_cache_, e.rope_, e.tuning_, code, e.threads()},
       token(model),
-      row_state(model, kChunk) {
+      row_state(model, rows_at_once(e.config_)) {
   for (const int tokens : kRowCounts) rows.push_back(std::make_unique<RowsProgram>(model, row_state, tokens));
   rows.push_back(std::make_unique<RowsProgram>(model, row_state, 0));
   code.publish(e.publication_.gdb);
@@ -135,8 +140,9 @@ Rows Engine::place(std::span<const Batch::Row> rows) {
 void Engine::step(const Batch& batch, const SeeRow& see) {
   check_fits(batch);
   const std::span<const Batch::Row> rows = batch.rows();
-  for (std::size_t first = 0; first < rows.size(); first += kChunk) {
-    step_rows(rows.subspan(first, std::min(rows.size() - first, std::size_t{kChunk})), first, see);
+  for (std::size_t first = 0; first < rows.size(); first += static_cast<std::size_t>(chunk())) {
+    step_rows(rows.subspan(first, std::min(rows.size() - first, static_cast<std::size_t>(chunk()))), first,
+              see);
   }
 }
 

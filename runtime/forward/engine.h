@@ -57,15 +57,15 @@ class Engine {
   int context() const { return context_; }  // positions that fit, in tokens
   int threads() const { return team_.size(); }
 
-  // Takes all rows of a batch through the layers, a chunk of at most kChunk rows at a time, and shows `see`
+  // Takes all rows of a batch through the layers, a chunk of at most chunk() rows at a time, and shows `see`
   // the logits of those that want them, in their order. Every row's logits have the bits that it has alone,
   // whatever else is in the step. Throws std::runtime_error, with nothing changed, if a sequence would
   // outgrow the context or the cache has too few pages.
   using SeeRow = std::function<void(std::size_t row, const RowLogits& logits)>;
   void step(const Batch& batch, const SeeRow& see);
   // Tokens of a prompt, or of several sequences, that go through a matrix together: enough to hide reading it
-  // from memory behind the arithmetic.
-  static constexpr int kChunk = 128;
+  // from memory behind the arithmetic, more where each goes to some of many experts.
+  int chunk() const { return program_->row_state.rows; }
 
   // An empty one in this engine's cache, which must outlive it.
   Sequence new_sequence() { return Sequence(kv_cache_); }
@@ -108,7 +108,7 @@ class Engine {
   // What takes n rows, or computes n rows' logits.
   RowsProgram& rows_program(std::int64_t n);
   RowState& rows() { return program_->row_state; }
-  // Appends rows (at most kChunk) to their sequences and places them where the rows' programs find them. The
+  // Appends rows (at most chunk()) to their sequences and places them where the rows' programs find them. The
   // pieces live until the next call.
   Rows place(std::span<const Batch::Row> rows);
   // The same for a token, which the token's program finds.

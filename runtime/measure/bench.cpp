@@ -98,7 +98,7 @@ void count_work(Engine& engine, BenchResult& result) {
     result.bytes_per_token = all_weights / test.batch + cached;
     result.operations_per_token += mean_operations(token.classify);
   } else {
-    result.bytes_per_token = all_weights / std::min(test.tokens, Engine::kChunk);
+    result.bytes_per_token = all_weights / std::min(test.tokens, engine.chunk());
   }
 }
 

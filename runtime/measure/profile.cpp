@@ -43,6 +43,12 @@ void add_call(Profile& profile, const jit::KernelInfo& kernel, const void* args,
   profile.seconds += seconds;
 }
 
+// Those of a token's step.
+void add_calls(Profile& profile, const Step& step, double seconds) {
+  const int n = step.calls == Calls::experts ? step.experts->table->used() : 1;
+  for (int i = 0; i < n; ++i) add_call(profile, *step.target.kernel, step.args, seconds / n);
+}
+
 }  // namespace
 
 double Profile::share(const jit::KernelInfo& kernel) const {
@@ -69,7 +75,7 @@ Profile count_token(Engine& engine) {
   Profile profile;
   profile.tokens = 1;
   for (const Step* step : token_steps(engine.token_program())) {
-    add_call(profile, *step->target.kernel, step->args, 0);
+    add_calls(profile, *step, 0);
   }
   return profile;
 }
@@ -91,19 +97,18 @@ Profile profile_token(Engine& engine, int position) {
   const auto begin = Clock::now();
   for (int turn = 0; turn < kLeast || (turn < kMost && seconds_since(begin) < kSeconds); ++turn) {
     auto before = Clock::now();
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-      steps[i]->target.call(steps[i]->args);
+    run_token_steps(engine.token_program(), steps, [&](std::size_t i) {
       const auto after = Clock::now();
       times[i].push_back(Seconds(after - before).count());
       before = after;
-    }
+    });
   }
   Profile profile;
   profile.tokens = 1;
   profile.position = position;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     profile.steps.push_back(std::max(median(times[i]) - cost, 0.0));
-    add_call(profile, *steps[i]->target.kernel, steps[i]->args, profile.steps.back());
+    add_calls(profile, *steps[i], profile.steps.back());
   }
   return profile;
 }
@@ -125,7 +130,7 @@ double token_seconds(Engine& engine, int position) {
 }
 
 Profile profile_prompt(Engine& engine, int n_tokens) {
-  assert(engine.threads() == 1 && n_tokens <= Engine::kChunk);
+  assert(engine.threads() == 1 && n_tokens <= engine.chunk());
   constexpr int kRepeats = 5;
   const double cost = clock_cost();
   Profile best;

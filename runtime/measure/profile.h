@@ -30,6 +30,16 @@ struct Profile {
 
 // What one token calls, feed and classify, by the first thread.
 std::vector<const Step*> token_steps(const TokenProgram& program);
+// Runs them, as the one thread of a program, and calls ran(i) behind each.
+template <class Ran>
+void run_token_steps(TokenProgram& program, const std::vector<const Step*>& steps, Ran ran) {
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    for_each_call(*steps[i], {}, 0, program.feed.walks,
+                  [](const Target& target, const void* args) { target.call(args); });
+    ran(i);
+  }
+  ++program.feed.walks;  // whose deals begin anew; with one thread the classifier has none
+}
 
 // The calls that one token would make, without running them: for tiers that this CPU lacks.
 Profile count_token(Engine& engine);

@@ -43,7 +43,7 @@ MeasuredKernels measure_kernels(Engine& engine, const std::string& only, int pos
   kernels.measured = true;
   kernels.rows = kernel_rows(engine.code(), only);
   kernels.token = profile_token(engine, std::min(position, engine.context() - 1));
-  kernels.prompt = profile_prompt(engine, std::min(Engine::kChunk, engine.context()));
+  kernels.prompt = profile_prompt(engine, std::min(engine.chunk(), engine.context()));
   return kernels;
 }
 

@@ -30,7 +30,7 @@ std::int64_t weights_of(const ModelFile& file) {
 }
 
 // Ticks of each step, medians of many tokens.
-std::vector<double> ticks_of_steps(const std::vector<const Step*>& steps) {
+std::vector<double> ticks_of_steps(TokenProgram& program, const std::vector<const Step*>& steps) {
   constexpr std::chrono::milliseconds kLongest(200);
   constexpr std::size_t kMost = 500;
   constexpr std::size_t kLeast = 3;
@@ -39,11 +39,12 @@ std::vector<double> ticks_of_steps(const std::vector<const Step*>& steps) {
   const auto begin = std::chrono::steady_clock::now();
   while (of_the_clock.size() < kLeast ||
          (of_the_clock.size() < kMost && std::chrono::steady_clock::now() - begin < kLongest)) {
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-      const std::uint64_t start = ticks_now();
-      steps[i]->target.call(steps[i]->args);
-      ticks[i].push_back(static_cast<double>(ticks_now() - start));
-    }
+    std::uint64_t before = ticks_now();
+    run_token_steps(program, steps, [&](std::size_t i) {
+      const std::uint64_t after = ticks_now();
+      ticks[i].push_back(static_cast<double>(after - before));
+      before = ticks_now();
+    });
     const std::uint64_t start = ticks_now();
     of_the_clock.push_back(static_cast<double>(ticks_now() - start));
   }
@@ -71,7 +72,7 @@ Walk walk(Engine& engine, const std::vector<TokenId>& tokens) {
   Walk walk{token_steps(engine.token_program()), {}, {logits.begin(), logits.end()}};
   engine.sequence().cut(static_cast<int>(tokens.size()) - 1);
   engine.place({&engine.sequence(), tokens.back(), true});
-  walk.ticks = ticks_of_steps(walk.steps);
+  walk.ticks = ticks_of_steps(engine.token_program(), walk.steps);
   return walk;
 }
 

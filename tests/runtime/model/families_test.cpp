@@ -18,6 +18,7 @@
 #include "runtime/files/gguf_model.h"
 #include "runtime/files/model_reader.h"
 #include "runtime/forward/engine.h"
+#include "runtime/measure/profile.h"
 #include "runtime/measure/verify.h"
 #include "tests/support/family_writer.h"
 #include "tests/support/reference_model.h"
@@ -259,6 +260,22 @@ TEST(FamilyTable, WrongShapesAndKeysAreNamed) {
   w.add_tensor("blk.0.attn_q_norm.weight", {24}, test::kF32, std::string(96, '\0'));
   expect(w,
          "blk.0.attn_q_norm.weight: expected tensors that a model of the family gptneox has, found another");
+}
+
+// What a step multiplies is known as it runs only.
+TEST(FamilyTable, ExpertsAreMeasured) {
+  const FamilyFile& moe = *std::ranges::find(test::kFamilyFiles, "qwen2moe", &FamilyFile::name);
+  const TempFile temp(family_gguf(moe, small_config(moe), 5).content());
+  Engine engine(read_model(temp.path()), {.isa = {jit::host_tiers().back()}});
+  const std::vector<const Step*> steps = token_steps(engine.token_program());
+  const Profile counted = count_token(engine), token = profile_token(engine, 5);
+  EXPECT_EQ(token.steps.size(), steps.size());
+  EXPECT_GT(token.seconds, 0);
+  EXPECT_GT(profile_prompt(engine, 9).seconds, 0);
+  std::int64_t calls = 0;
+  for (const KernelProfile& kernel : counted.kernels) calls += kernel.calls;
+  // In each of two layers, gate and up, and down, are multiplied for three experts.
+  EXPECT_EQ(calls, std::ssize(steps) + 2 * 2 * (3 - 1));
 }
 
 TEST(FamilyTable, WrongExpertsAreNamed) {
