@@ -10,8 +10,8 @@
 
 namespace llamajit::jit {
 
-// out = row `at->token` of a packed (rows, dim) matrix, as f32, times `scale`, rounded. Of a table of positions,
-// out += row `at->pos`.
+// out = row `at->token` of a packed (rows, dim) matrix, as f32, times `scale`, rounded. Of a table of
+// positions, out += row `at->pos`.
 struct EmbedArgs {
   const std::byte* table;
   float* out;

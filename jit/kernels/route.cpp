@@ -11,8 +11,8 @@
 namespace llamajit::jit {
 namespace {
 
-// The scratch holds p, c and the chosen weights, each in whole vectors. Who is chosen has -infinity in c, which
-// nobody else has.
+// The scratch holds p, c and the chosen weights, each in whole vectors. Who is chosen has -infinity in c,
+// which nobody else has.
 class RouteGenerator {
  public:
   RouteGenerator(Emitter& emitter, const RouteKey& route_key) : e(emitter), key(route_key) {}

@@ -27,11 +27,12 @@ enum class SharedExpert : std::uint8_t {
 };
 std::string_view to_string(SharedExpert shared);
 
-// Chooses `used` of `experts` experts for a token. p = the gating of the logits: softmax as SoftmaxKey has it;
-// sigmoid 1 / (1 + exp(-x)); softmax_of_chosen the logits themselves. By c = max(p + bias, the lowest float), each
-// step rounded, so that NaN is the lowest, the largest are chosen, of equal ones those with the lowest ids. ids are
-// in ascending order, and weights with them: w = p[ids], or their softmax; where the key renormalises, w / their sum
-// (sixteen lanes in order, folded in halves); then w * scale. A shared expert's weight comes behind them.
+// Chooses `used` of `experts` experts for a token. p = the gating of the logits: softmax as SoftmaxKey has
+// it; sigmoid 1 / (1 + exp(-x)); softmax_of_chosen the logits themselves. By c = max(p + bias, the lowest
+// float), each step rounded, so that NaN is the lowest, the largest are chosen, of equal ones those with the
+// lowest ids. ids are in ascending order, and weights with them: w = p[ids], or their softmax; where the key
+// renormalises, w / their sum (sixteen lanes in order, folded in halves); then w * scale. A shared expert's
+// weight comes behind them.
 struct RouteArgs {
   const float* logits;
   const float* bias;

@@ -1,5 +1,5 @@
-// The walk over a slice of a vector, whose Args say where it begins and ends: [begin, end), `begin` a multiple of
-// sixteen, `end` too but where it is the vector's.
+// The walk over a slice of a vector, whose Args say where it begins and ends: [begin, end), `begin` a
+// multiple of sixteen, `end` too but where it is the vector's.
 #pragma once
 
 #include <cstddef>

@@ -336,7 +336,8 @@ class ConfigReader {
 
   // A key that asks for something that is not done would be a part of the computation left out.
   void refuse_other_keys() const {
-    // These change nothing here: they repeat what tensors say, or concern pictures, training, or who converted.
+    // These change nothing here: they repeat what tensors say, or concern pictures, training, or who
+    // converted.
     constexpr std::string_view kHarmless[] = {"vocab_size",
                                               "tensor_data_layout",
                                               "rope.dimension_sections",

@@ -16,9 +16,9 @@
 
 namespace llamajit {
 
-// A thread's view of a layer's choices: each row has chosen some experts, and those of an expert stand together,
-// one behind the other, as rows of the experts' own inputs and results. Every thread sorts for itself, which takes
-// less than to wait for one that does.
+// A thread's view of a layer's choices: each row has chosen some experts, and those of an expert stand
+// together, one behind the other, as rows of the experts' own inputs and results. Every thread sorts for
+// itself, which takes less than to wait for one that does.
 class ExpertTable {
  public:
   // An expert that some row has chosen: its rows stand at [first, first + rows).

@@ -87,8 +87,8 @@ class RowsProgram::Writer : public Lowering {
   }
   float* attended() const { return s_.att; }
   float* hidden_values() const { return s_.hidden; }
-  // x += W values, of which either is normed before where there are weights for that, the values in place; ends
-  // with a barrier.
+  // x += W values, of which either is normed before where there are weights for that, the values in place;
+  // ends with a barrier.
   void add_branch(const BranchRoles& roles, const LayerShape& shape, const float* sub_norm, float* values,
                   const PackedMatrix& matrix, const NormWeights& post_norm) {
     const int n = matrix.cols;
@@ -154,8 +154,8 @@ class RowsProgram::Writer : public Lowering {
                       {offsetof(jit::RouteArgs, weights), key.slots() * kFloat}}));
   }
 
-  // Rows of x as an expert's matrix wants them, to where they stand by expert; x stands so already unless the step
-  // behind the choice gathers it. Nothing where that leaves nothing to do.
+  // Rows of x as an expert's matrix wants them, to where they stand by expert; x stands so already unless the
+  // step behind the choice gathers it. Nothing where that leaves nothing to do.
   void gather(Role role, const PackedMatrix& matrix, const float* x, float* to, bool gathers) {
     const int n = matrix.cols;
     const auto format = input_format(matrix.format);

@@ -17,7 +17,7 @@ namespace llamajit {
 //     layer   norm (+quantise) -> q, k, v (+norm) -> rope -> append to the cache -> attention, barrier
 //             (norm) o, x +=, barrier -> norm (+quantise) -> gate, up, swiglu, barrier
 //             (norm) down, x +=, barrier
-//     experts norm (+quantise) -> their logits, barrier -> choice -> gate, up, swiglu of the chosen ones, barrier
+//     experts norm (+quantise) -> their logits, barrier -> choice -> gate, up, swiglu of the chosen, barrier
 //             quantise -> down, barrier -> x += their sum, barrier
 //   classify  norm (+quantise) -> logits (where they are dealt out, a barrier) -> the best of each thread's
 //   share

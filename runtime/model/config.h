@@ -42,7 +42,8 @@ struct RopeConfig {
   std::vector<float> divisors{};  // (dims / 2) of each pair's frequency, as Llama 3.1 has them; empty: none
   std::vector<float>
       long_divisors{};  // those of contexts beyond the original one (LongRoPE, arXiv:2402.13753)
-  // A rotated query at position p is also multiplied by 1 + query_growth * ln(1 + floor((p + 1) / original_context)).
+  // A rotated query at position p is also multiplied by 1 + query_growth * ln(1 + floor((p + 1) /
+  // original_context)).
   float query_growth = 0;
 
   bool operator==(const RopeConfig&) const = default;

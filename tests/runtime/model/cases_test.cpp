@@ -1,5 +1,5 @@
-// Tiny models of many families beside what other programs and plain numpy make of them: the texts, and the logits
-// behind the prompt. Data under test_data("families"): a writer of the models, and a case for each.
+// Tiny models of many families beside what other programs and plain numpy make of them: the texts, and the
+// logits behind the prompt. Data under test_data("families"): a writer of the models, and a case for each.
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
