@@ -1,6 +1,7 @@
 #include "tests/support/some_keys.h"
 
 #include <map>
+#include <variant>
 
 #include "tests/support/sanitized.h"
 
@@ -124,7 +125,9 @@ std::vector<KernelKey> some_keys() {
   }
   if (kSanitized) {  // every third of each kind: the sanitizers look at what emits and lists them
     std::map<std::size_t, int> seen;
-    std::erase_if(keys, [&](const KernelKey& key) { return seen[key.index()]++ % 3 != 0; });
+    std::erase_if(keys, [&](const KernelKey& key) {
+      return seen[key.index()]++ % 3 != 0 && !std::holds_alternative<jit::NormKey>(key);  // some are called
+    });
   }
   return keys;
 }
