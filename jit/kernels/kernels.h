@@ -14,6 +14,7 @@
 #include "jit/kernels/argmax.h"
 #include "jit/kernels/attention.h"
 #include "jit/kernels/cap.h"
+#include "jit/kernels/copy.h"
 #include "jit/kernels/embed.h"
 #include "jit/kernels/kv_append.h"
 #include "jit/kernels/lesson_keys.h"

@@ -35,19 +35,4 @@ struct MixKey {
   static constexpr auto fields() { return fields_of<&MixKey::n, &MixKey::vectors>(); }
 };
 
-// out = x: a row of floats to where the rows of its expert stand.
-struct CopyArgs {
-  const float* x;
-  float* out;
-
-  static constexpr auto fields() { return Fields{field<&CopyArgs::x>("(n)"), field<&CopyArgs::out>("(n)")}; }
-};
-struct CopyKey {
-  using Args = CopyArgs;
-  int n;
-  auto operator<=>(const CopyKey&) const = default;
-
-  static constexpr auto fields() { return fields_of<&CopyKey::n>(); }
-};
-
 }  // namespace llamajit::jit

@@ -49,6 +49,7 @@ class ConfigReader {
     read_rope();
     read_scales();
     read_layers();
+    refuse_encoders();
     refuse_other_keys();
     return std::move(c);
   }
@@ -101,8 +102,14 @@ class ConfigReader {
   }
 
   bool read_parallel_residual() const {
-    if (family_.parallel != Parallel::by_key) return family_.parallel == Parallel::always;
     const auto value = file_.boolean(key("use_parallel_residual"));
+    if (family_.parallel != Parallel::by_key) {
+      const bool always = family_.parallel == Parallel::always;
+      if (value && *value != always) {
+        file_.fail(key("use_parallel_residual"), fmt::to_string(always), fmt::to_string(*value));
+      }
+      return always;
+    }
     if (!value) file_.fail(key("use_parallel_residual"), "true or false", "none");
     return *value;
   }
@@ -151,8 +158,7 @@ class ConfigReader {
     if (gating > 0) route.gating = gating == 2 ? jit::Gating::sigmoid : jit::Gating::softmax;
     route.renormalises = file_.boolean(key("expert_weights_norm")).value_or(family_.experts.renormalises);
     const float scale = positive_or_zero("expert_weights_scale").value_or(0);
-    // What experts add to the stream is scaled as all that is added.
-    route.scale = (scale == 0 ? 1 : scale) * config_.residual_scale;
+    if (scale != 0) route.scale = scale;
     if (const int groups = count("expert_group_count", 0, kMaxExperts).value_or(0); groups > 1) {
       file_.fail(key("expert_group_count"), "at most one group of experts", fmt::to_string(groups));
     }
@@ -332,6 +338,12 @@ class ConfigReader {
     if (family_.logit_scale == LogitScale::none) return;
     const float logits = scale("logit_scale", Presence::needed);
     c.logit_scale = family_.logit_scale == LogitScale::divides ? 1 / logits : logits;
+  }
+
+  // Their tokens see later ones.
+  void refuse_encoders() const {
+    if (file_.boolean(key("attention.causal")).value_or(true)) return;
+    file_.fail(key("attention.causal"), "true", "false");
   }
 
   // A key that asks for something that is not done would be a part of the computation left out.

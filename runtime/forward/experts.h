@@ -68,12 +68,9 @@ class ExpertTable {
 
 // Args of products with the first expert's matrix, for its rows from position 0 on, and how they follow.
 struct ExpertProduct {
-  ExpertTable* table = nullptr;
-  bool sorts = false;  // the first step behind the choice does
   Deal* deal = nullptr;
   std::int64_t units = 0;         // of a matrix
   std::int64_t matrix_bytes = 0;  // from one expert's to the next one's
-  std::int64_t rows = 0;          // of a matrix: its bias follows
   // From a position's row to the next one's; 0 where all share an input.
   std::int64_t x_stride = 0, codes_stride = 0, groups_stride = 0, subgroups_stride = 0;
   std::int64_t out_stride = 0;
@@ -84,6 +81,12 @@ struct ExpertProduct {
   Target many{};
   jit::MatmulArgs many_args{};
 
+  // Of prepared inputs, that of a position.
+  jit::QuantizedArgs prepared_at(const jit::QuantizedArgs& first, std::int64_t position) const {
+    return {first.codes + position * codes_stride, first.scales + position * groups_stride,
+            first.offsets + position * subgroups_stride, first.sums + position * groups_stride,
+            first.subsums + position * subgroups_stride};
+  }
   // Calls call(target, args) for the units of one expert.
   template <class Call>
   void multiply(const ExpertTable::Chosen& chosen, const Deal::Range& range, Call call) const {
@@ -98,8 +101,8 @@ struct ExpertProduct {
   }
   // The same for all units that this thread is dealt.
   template <class Call>
-  void multiply_dealt(int thread, std::int64_t walk, Call call) const {
-    const std::span<const ExpertTable::Chosen> chosen = table->chosen();
+  void multiply_dealt(std::span<const ExpertTable::Chosen> chosen, int thread, std::int64_t walk,
+                      Call call) const {
     for (Deal::Range all = deal->next(thread, walk); !all.empty(); all = deal->next(thread, walk)) {
       while (!all.empty()) {
         const std::int64_t expert = all.begin / units, first = expert * units;
@@ -116,15 +119,8 @@ struct ExpertProduct {
   template <class Args>
   Args moved(Args args, const ExpertTable::Chosen& chosen, const Deal::Range& range) const {
     args.w += chosen.expert * matrix_bytes;
-    if (args.bias != nullptr) args.bias += chosen.expert * rows;
     if (args.x != nullptr) args.x += chosen.first * x_stride;
-    if (args.xq.codes != nullptr) {
-      args.xq.codes += chosen.first * codes_stride;
-      args.xq.scales += chosen.first * groups_stride;
-      args.xq.offsets += chosen.first * subgroups_stride;
-      args.xq.sums += chosen.first * groups_stride;
-      args.xq.subsums += chosen.first * subgroups_stride;
-    }
+    if (args.xq.codes != nullptr) args.xq = prepared_at(args.xq, chosen.first);
     args.out += chosen.first * out_stride;
     args.unit_begin = range.begin;
     args.unit_end = range.end;

@@ -107,8 +107,8 @@ class Lowering {
   }
   // A product with the matrices of experts, whose Args are those of the first one's.
   Step& experts_call(Role role, const PackedMatrix& matrix, const jit::MatvecKey& key,
-                     const jit::MatvecArgs& args, ExpertProduct product, std::int64_t most_chosen,
-                     std::int64_t portion) {
+                     const jit::MatvecArgs& args, ExpertProduct product, ExpertTable* table,
+                     std::int64_t most_chosen, std::int64_t portion) {
     // What the step shows is this thread's share of one expert's.
     jit::MatvecArgs shown = args;
     std::tie(shown.unit_begin, shown.unit_end) = share(matrix.units());
@@ -117,10 +117,10 @@ class Lowering {
     product.few[0] = step.target;
     product.units = matrix.units();
     product.matrix_bytes = matrix.matrix_bytes();
-    product.rows = matrix.rows;
     product.deal = memory_.deal(matrix.data, matrix.units() * most_chosen, portion, m_.threads);
     step.calls = Calls::experts;
     step.experts = memory_.keep_product(product);
+    step.table = table;
     return step;
   }
   std::size_t layer_index() const { return static_cast<std::size_t>(layer_); }
@@ -128,6 +128,12 @@ class Lowering {
     return share_of(n, thread_, m_.threads);
   }
   HeadDeal heads(const LayerShape& shape) const { return {shape, m_.threads}; }
+  // The choice of experts. What they add to the stream is scaled as all that is added.
+  static jit::RouteKey route_key(const LayerShape& shape) {
+    jit::RouteKey key = shape.route;
+    key.scale *= shape.residual_scale;
+    return key;
+  }
   // The norm of each head, and its weights from head number `first` on.
   static jit::NormKey head_norm(const LayerShape& shape) {
     const bool own = shape.head_norm == HeadNorm::own;

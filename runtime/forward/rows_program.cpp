@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "jit/kernels/copy.h"
 #include "jit/kernels/embed.h"
 #include "jit/kernels/matmul.h"
 #include "jit/kernels/matvec.h"
@@ -144,7 +145,7 @@ class RowsProgram::Writer : public Lowering {
 
  private:
   void route(const LayerShape& shape, const LayerWeights& w) {
-    const jit::RouteKey& key = shape.route;
+    const jit::RouteKey key = route_key(shape);
     each_row(call(Role::route, key,
                   jit::RouteArgs{s_.router, w.router_choice, s_.shared_router, s_.ids, s_.weights,
                                  s_.route_scratch[static_cast<std::size_t>(thread_)]}),
@@ -174,14 +175,15 @@ class RowsProgram::Writer : public Lowering {
     step.calls = Calls::places;
     step.rows = gathers ? memory_.keep(input) : nullptr;
     step.places = memory_.keep(output);
-    step.experts = memory_.keep_product({.table = table_, .sorts = gathers});
+    step.table = table_;
+    step.sorts_table = gathers;
     step.part = thread_;
     step.parts = m_.threads;
   }
 
   void multiply_chosen(Role role, const LayerShape& shape, const PackedMatrix& matrix, Epilogue epilogue,
                        const float* x, float* out) {
-    ExpertProduct product{.table = table_, .out_stride = row_stride(matrix.rows)};
+    ExpertProduct product{.out_stride = row_stride(matrix.rows)};
     const auto format = input_format(matrix.format);
     jit::QuantizedArgs xq{};
     if (format) {
@@ -210,7 +212,7 @@ class RowsProgram::Writer : public Lowering {
     key.tokens = 1;
     constexpr std::int64_t kPortion = 3;
     experts_call(role, matrix, m_.tuning.choose(key, m_.code.isa()), {matrix.data, x, xq, out, 0, 0}, product,
-                 ExpertTable::most_chosen(shape.route, s_.rows), kPortion);
+                 table_, ExpertTable::most_chosen(shape.route, s_.rows), kPortion);
   }
 
   template <class Args>

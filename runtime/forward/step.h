@@ -146,10 +146,14 @@ struct Step {
   const RowMembers* rows = nullptr;       // where calls follow rows or units
   const AttentionHeads* heads = nullptr;  // Calls::attention
   Deal* deal = nullptr;                   // Calls::units
-  ExpertProduct* experts = nullptr;       // Calls::places and Calls::experts
+  ExpertProduct* experts = nullptr;       // Calls::experts
+  ExpertTable* table = nullptr;           // Calls::places and Calls::experts
+  bool sorts_table = false;               // the first of these behind the choice does
   const RowMembers* places = nullptr;     // Calls::places: what follows places; `rows` follow their rows
 
   bool is_barrier() const { return target.kernel == nullptr; }
+  // How often a token's step is what its kernel and Args say: once for each expert that is chosen.
+  int times_a_token() const { return calls == Calls::experts ? table->used() : 1; }
 };
 
 // Consecutive rows of one sequence: row first + i stands at position pos + i.
@@ -249,8 +253,8 @@ void for_each_call(const Step& step, const Rows& rows, int thread, std::int64_t 
       return call(step.target, args.data());
     }
     case Calls::places: {
-      ExpertTable& table = *step.experts->table;
-      if (step.experts->sorts) table.sort(rows.n);
+      ExpertTable& table = *step.table;
+      if (step.sorts_table) table.sort(rows.n);
       const auto [begin, end] = share_of(std::ssize(table.places()), step.part, step.parts);
       for (const ExpertTable::Place& place :
            table.places().subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin))) {
@@ -262,8 +266,8 @@ void for_each_call(const Step& step, const Rows& rows, int thread, std::int64_t 
       return;
     }
     case Calls::experts:
-      if (step.experts->sorts) step.experts->table->sort(rows.n);
-      return step.experts->multiply_dealt(thread, walk, call);
+      if (step.sorts_table) step.table->sort(rows.n);
+      return step.experts->multiply_dealt(step.table->chosen(), thread, walk, call);
     case Calls::units: {
       RowArgs args(step);
       args.set_count(rows.n);

@@ -143,7 +143,7 @@ class TokenProgram::Writer : public Lowering {
       matvec(Role::shared_router, w.shared_router, share(1), Epilogue::store, s_.shared_router);
     }
     meet();
-    call(Role::route, shape.route,
+    call(Role::route, route_key(shape),
          jit::RouteArgs{s_.router, w.router_choice, s_.shared_router, scratch_.ids, scratch_.weights,
                         scratch_.route});
     table_ = memory_.keep_table(shape.route, 1,
@@ -153,7 +153,8 @@ class TokenProgram::Writer : public Lowering {
                                  .shared_results = s_.shared_result});
     prepare(input_format(w.gate_up.format));
     multiply_chosen(Role::gate_up, shape, w.gate_up, shape.activation, {input_.x, scratch_.q},
-                    {.sorts = true, .out_stride = shape.hidden_dim}, s_.expert_hidden);
+                    {.out_stride = shape.hidden_dim}, s_.expert_hidden);
+    steps_->back().sorts_table = true;
     if (w.shared_gate_up.exists()) {
       matvec_dealt(Role::shared_gate_up, w.shared_gate_up, shape.activation, s_.shared_hidden);
     }
@@ -167,10 +168,7 @@ class TokenProgram::Writer : public Lowering {
       product.subgroups_stride = format->subgroups(shape.hidden_dim);
       for (int i = 0; i < shape.route.used; ++i) {
         input_ = {s_.expert_hidden + std::ptrdiff_t{i} * shape.hidden_dim, shape.hidden_dim, {}};
-        const jit::QuantizedArgs& q = scratch_.expert_q;
-        prepare(format, {q.codes + i * product.codes_stride, q.scales + i * product.groups_stride,
-                         q.offsets + i * product.subgroups_stride, q.sums + i * product.groups_stride,
-                         q.subsums + i * product.subgroups_stride});
+        prepare(format, product.prepared_at(scratch_.expert_q, i));
       }
     }
     multiply_chosen(Role::down, shape, w.down, Epilogue::store, {s_.expert_hidden, scratch_.expert_q},
@@ -197,14 +195,14 @@ class TokenProgram::Writer : public Lowering {
   };
   // Products with the experts of the table, one row each.
   void multiply_chosen(Role role, const LayerShape& shape, const PackedMatrix& matrix, Epilogue epilogue,
-                       const ProductInput& input, ExpertProduct product, float* out) {
-    product.table = table_;
+                       const ProductInput& input, const ExpertProduct& product, float* out) {
     const bool prepared = input_format(matrix.format).has_value();
     experts_call(role, matrix, matvec_key(matrix, epilogue),
                  {matrix.data, prepared ? nullptr : input.x, prepared ? input.q : jit::QuantizedArgs{}, out,
                   0, 0, nullptr, nullptr},
-                 product, shape.route.used, dealt_portion(matrix));
+                 product, table_, shape.route.used, dealt_portion(matrix));
   }
+
   // A vector that matrices are about to be multiplied with; remembers how it was last prepared.
   struct Input {
     const float* x = nullptr;

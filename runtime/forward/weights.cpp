@@ -78,7 +78,7 @@ class Weights::Layout {
   PackedMatrix experts(std::initializer_list<const Tensor*> tensors, int count) {
     return place(tensors, nullptr, {}, count);
   }
-  // A LayerNorm's bias is zeros where the file has none; n of them, if they are fewer than the weights.
+  // A LayerNorm's bias is zeros where the file has none.
   NormWeights norm(const Tensor& weight, const Tensor& bias, jit::NormKind kind) {
     NormWeights to{vector(weight), vector(bias)};
     if (weight.exists() && kind == jit::NormKind::layer && to.bias == nullptr) to.bias = zeros(weight.cols);

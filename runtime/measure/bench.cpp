@@ -75,8 +75,8 @@ double operations_at(Engine& engine, const Program& program, int pos) {
   for (const std::vector<Step>& steps : program.threads) {
     for (const Step& step : steps) {
       if (step.is_barrier() || !is_product_or_attention(step.role)) continue;
-      const int times = step.calls == Calls::experts ? step.experts->table->used() : 1;
-      operations += times * static_cast<double>(work_of(step.target.kernel->key, step.args).operations);
+      operations +=
+          step.times_a_token() * static_cast<double>(work_of(step.target.kernel->key, step.args).operations);
     }
   }
   return operations;

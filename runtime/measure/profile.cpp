@@ -45,7 +45,7 @@ void add_call(Profile& profile, const jit::KernelInfo& kernel, const void* args,
 
 // Those of a token's step.
 void add_calls(Profile& profile, const Step& step, double seconds) {
-  const int n = step.calls == Calls::experts ? step.experts->table->used() : 1;
+  const int n = step.times_a_token();
   for (int i = 0; i < n; ++i) add_call(profile, *step.target.kernel, step.args, seconds / n);
 }
 

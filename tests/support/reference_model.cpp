@@ -232,8 +232,7 @@ class Reference {
     for (const auto& [c, i] : choice) {
       const Vector result = gated(expert_of(l.gate, i, route.experts), expert_of(l.up, i, route.experts),
                                   expert_of(l.down, i, route.experts), x);
-      // The residual's scale is that of the branch here, and of the weights there.
-      const double weight = p[i] / (route.renormalises ? total : 1) * route.scale / shape_->residual_scale;
+      const double weight = p[i] / (route.renormalises ? total : 1) * route.scale;
       for (std::size_t d = 0; d < out.size(); ++d) out[d] += result[d] * weight;
     }
     if (shape_->shared_hidden_dim == 0) return out;

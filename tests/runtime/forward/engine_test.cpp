@@ -344,10 +344,7 @@ TEST(Engine, EmitsTheRealModelsKernelsInUnderFiveMilliseconds) {
   const ModelFile file = read_llama2c(path);
   for (const jit::Tier tier : jit::host_tiers()) {
     double best = 1e9;
-    // Other programs take their time of the CPU: what counts is that it can be done.
-    for (int i = 0; i < 40 && best >= 5.0; ++i) {
-      best = std::min(best, Engine(file, {{tier}, 2, 0}).code().emit_ms());
-    }
+    for (int i = 0; i < 5; ++i) best = std::min(best, Engine(file, {{tier}, 2, 0}).code().emit_ms());
     EXPECT_LT(best, 5.0) << to_string(tier);
   }
 #else

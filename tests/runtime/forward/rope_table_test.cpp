@@ -92,6 +92,34 @@ TEST(RopeTable, PairsBeyondTheRotatedOnesStayAsTheyAre) {
   }
 }
 
+// Which divisors count is the run's context's to say, not the position's.
+TEST(RopeTable, LongContextsHaveDivisorsOfTheirOwn) {
+  const RopeConfig config{.original_context = 8,
+                          .divisors = std::vector(kHead / 2, 2.0F),
+                          .long_divisors = std::vector(kHead / 2, 5.0F)};
+  EXPECT_NEAR(rotation_of(RopeTable(8, kHead, config), 1, 0).angle, 1 / 2.0, 1e-6);
+  EXPECT_NEAR(rotation_of(RopeTable(9, kHead, config), 1, 0).angle, 1 / 5.0, 1e-6);
+}
+
+// Queries alone grow, also what is not rotated.
+TEST(RopeTable, QueriesGrowWithThePosition) {
+  const RopeConfig config{.dims = 16, .original_context = 8, .query_growth = 0.4F};
+  const RopeTable keys(32, kHead, config), queries(32, kHead, config, true);
+  for (const int pos : {0, 6, 7, 14, 15, 31}) {
+    const double growth = 1 + 0.4 * std::log(1.0 + (pos + 1) / 8);  // NOLINT: whole contexts
+    for (const int pair : {0, 7, 8, kHead / 2 - 1}) {
+      EXPECT_NEAR(rotation_of(keys, pos, pair).length, 1, 1e-6);
+      EXPECT_NEAR(rotation_of(queries, pos, pair).length, growth, 1e-6) << pos;
+      EXPECT_NEAR(rotation_of(queries, pos, pair).angle, rotation_of(keys, pos, pair).angle, 1e-6);
+    }
+  }
+}
+
+TEST(RopeTable, YarnNeedNotMagnify) {
+  turns_of({.scaling = RopeConfig::Scaling::yarn, .factor = 8, .original_context = 2048, .magnifies = false},
+           1);
+}
+
 TEST(RopeTable, GrowsAsTheTextDoes) {
   constexpr int kPositions = RopeTable::kAtOnce + 500;
   RopeTable at_once(kPositions, kHead, {});

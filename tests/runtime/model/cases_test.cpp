@@ -4,9 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <optional>
 #include <sstream>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,6 +26,10 @@ namespace {
 
 // As Debian installs it, with numpy.
 constexpr const char* kPython = "/usr/bin/python3";
+
+// Cases of families that the table does not have.
+constexpr std::string_view kNotYet[] = {"deepseek2-lite", "gemma4-e", "gemma4-moe", "gpt-oss",
+                                        "gpt-oss-mxfp4",  "qwen35",   "qwen35moe",  "qwen3next"};
 
 struct Case {
   std::string name;
@@ -84,21 +86,15 @@ class FamilyCases : public ::testing::TestWithParam<std::string> {};
 TEST_P(FamilyCases, SayWhatOthersSay) {
   const std::string case_path = test::test_data(fmt::format("families/cases/{}.json", GetParam()));
   LLAMAJIT_REQUIRE_FILE(case_path);
+  if (std::ranges::count(kNotYet, GetParam()) > 0)
+    GTEST_SKIP() << "linear attention, sinks, … are not there yet";
   const Case c = read_case(case_path);
   const test::TempDirectory folder;
   const std::string path = folder.path() + "/model.gguf";
   const test::ChildResult written = test::run_child(
       {kPython, test::test_data("families/families.py"), c.name, path, "--seed", fmt::to_string(c.seed)});
   ASSERT_EQ(written.exit_code, 0) << written.err << "python3-numpy is one of tools/packages.txt";
-  std::optional<ModelFile> read;
-  try {
-    read = read_model(path);
-  } catch (const std::runtime_error& error) {
-    const std::string_view what = error.what();
-    if (what.find("general.architecture") != what.npos) GTEST_SKIP() << "not a family yet: " << GetParam();
-    throw;
-  }
-  const ModelFile& file = *read;
+  const ModelFile file = read_model(path);
   const Text alone = run(file, c, jit::host_tiers().back(), 1, true);
   EXPECT_EQ(alone.ids, c.ids);
   for (const auto& [id, logit] : c.logits) {

@@ -257,6 +257,17 @@ TEST(FamilyTable, WrongShapesAndKeysAreNamed) {
       w,
       "gptneox.attention.max_alibi_bias: expected keys that docs/gguf.md lists as honoured, found another");
   w = neox;
+  w.add("gptneox.attention.causal", true);
+  TempFile causal(w.content());
+  EXPECT_NO_THROW(read_model(causal.path()));
+  w.remove("gptneox.attention.causal");
+  w.add("gptneox.attention.causal", false);
+  expect(w, "gptneox.attention.causal: expected true, found false");
+  const FamilyFile& falcon = *std::ranges::find(test::kFamilyFiles, "falcon", &FamilyFile::name);
+  w = family_gguf(falcon, small_config(falcon), 5);
+  w.add("falcon.use_parallel_residual", false);
+  expect(w, "falcon.use_parallel_residual: expected true, found false");
+  w = neox;
   w.add_tensor("blk.0.attn_q_norm.weight", {24}, test::kF32, std::string(96, '\0'));
   expect(w,
          "blk.0.attn_q_norm.weight: expected tensors that a model of the family gptneox has, found another");
