@@ -71,8 +71,47 @@ inline float exp_f32(float x) {
   return p * power;
 }
 
+// log's constants: x = 2^n m, m in [sqrt(1/2), sqrt(2)), r = m - 1, log x = n ln2 + r - r^2 / 2 + r^3 p(r); p
+// is Cephes' logf polynomial (S. Moshier), highest power first, and ln2 is in exp's two parts.
+namespace log_constants {
+inline constexpr std::uint32_t kSqrtHalfBits = 0x3F3504F3;
+inline constexpr std::uint32_t kToOne = exp_constants::kOneBits - kSqrtHalfBits;
+inline constexpr std::uint32_t kMantissa = 0x007FFFFF;
+inline constexpr float kBias = 127.0F;
+inline constexpr float kPolynomial[] = {7.0376836292e-2F,  -1.1514610310e-1F, 1.1676998740e-1F,
+                                        -1.2420140846e-1F, 1.4249322787e-1F,  -1.6668057665e-1F,
+                                        2.0000714765e-1F,  -2.4999993993e-1F, 3.3333331174e-1F};
+}  // namespace log_constants
+
+// log x within 2 ulp for positive normal x; what it gives for others is the same on every tier.
+inline float log_f32(float x) {
+  using namespace log_constants;
+  const std::uint32_t shifted = std::bit_cast<std::uint32_t>(x) + kToOne;
+  const float n = static_cast<float>(shifted >> 23) - kBias;
+  const float r = std::bit_cast<float>((shifted & kMantissa) + kSqrtHalfBits) - 1.0F;
+  const float square = r * r;
+  float p = kPolynomial[0];
+  for (std::size_t i = 1; i < std::size(kPolynomial); ++i) p = fused(p, r, kPolynomial[i]);
+  p = p * r * square;
+  p = fused(n, exp_constants::kLn2Low, p);
+  p = fused(square, -0.5F, p);
+  return fused(n, exp_constants::kLn2High, r + p);
+}
+
+inline float sigmoid(float x) {
+  return 1.0F / (1.0F + exp_f32(0.0F - x));
+}
+
 inline float silu(float g) {
   return g / (1.0F + exp_f32(0.0F - g));
+}
+
+// log(1 + e^x), beyond kLinear x itself, which it is there within half an ulp; NaN stays NaN.
+namespace softplus_constants {
+inline constexpr float kLinear = 20.0F;
+}  // namespace softplus_constants
+inline float softplus(float x) {
+  return max2(log_f32(1.0F + exp_f32(min2(x, softplus_constants::kLinear))), x);
 }
 
 namespace gelu_constants {

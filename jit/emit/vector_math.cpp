@@ -28,6 +28,53 @@ void emit_exp(Emitter& e, const V16& x, const V16& t0, const V16& t1) {
   e.mul(x, p, power);
 }
 
+void emit_log(Emitter& e, const V16& x, const V16& t0, const V16& t1, const V16& t2) {
+  using namespace log_constants;
+  e.note("x = 2^n * m, m from sqrt(1/2) to sqrt(2), x = m - 1");
+  e.add_i32(t0, x, Const{kToOne});
+  const V16& n = t1;
+  e.shift_right(n, t0, 23);
+  e.to_float(n, n);
+  e.sub(n, n, f32(kBias));
+  e.and_bits(x, t0, Const{kMantissa});
+  e.add_i32(x, x, Const{kSqrtHalfBits});
+  e.sub(x, x, f32(1.0F));
+  e.note("log m = x - x^2 / 2 + x^3 * a polynomial of degree {} in x", std::size(kPolynomial) - 1);
+  const V16& square = t0;
+  e.mul(square, x, x);
+  const V16& p = t2;
+  e.broadcast(p, f32(kPolynomial[0]));
+  for (std::size_t i = 1; i < std::size(kPolynomial); ++i) e.muladd(p, x, f32(kPolynomial[i]));
+  e.mul(p, p, x);
+  e.mul(p, p, square);
+  e.note("log x = log m + n * ln 2");
+  e.fma(p, n, f32(exp_constants::kLn2Low));
+  e.fma(p, square, f32(-0.5F));
+  e.add(x, x, p);
+  e.fma(x, n, f32(exp_constants::kLn2High));
+}
+
+void emit_sigmoid(Emitter& e, const V16& x, const V16& t0, const V16& t1) {
+  e.note("sigmoid(x) = 1 / (1 + e^-x)");
+  e.zero(t0);
+  e.sub(x, t0, x);
+  emit_exp(e, x, t0, t1);
+  e.note("x = 1 / (1 + e^-x)");
+  e.add(x, x, f32(1.0F));
+  e.broadcast(t0, f32(1.0F));
+  e.div(x, t0, x);
+}
+
+void emit_softplus(Emitter& e, const V16& x, const V16& t0, const V16& t1, const V16& t2, const V16& t3) {
+  using namespace softplus_constants;
+  e.note("softplus(x) = log(1 + e^x), x itself beyond {}", kLinear);
+  e.min(t0, x, f32(kLinear));
+  emit_exp(e, t0, t1, t2);
+  e.add(t0, t0, f32(1.0F));
+  emit_log(e, t0, t1, t2, t3);
+  e.max(x, t0, x);
+}
+
 void emit_silu(Emitter& e, const V16& g, const V16& t0, const V16& t1, const V16& t2) {
   e.note("silu(g) = g / (1 + e^-g)");
   e.zero(t0);

@@ -8,6 +8,15 @@ namespace llamajit::jit {
 // x = e^x in all lanes, as exp_f32(). Clobbers the temporaries.
 void emit_exp(Emitter& e, const V16& x, const V16& t0, const V16& t1);
 
+// x = log x in all lanes, as log_f32(). Clobbers the temporaries.
+void emit_log(Emitter& e, const V16& x, const V16& t0, const V16& t1, const V16& t2);
+
+// x = sigmoid(x) = 1 / (1 + e^-x), as sigmoid(). Clobbers the temporaries.
+void emit_sigmoid(Emitter& e, const V16& x, const V16& t0, const V16& t1);
+
+// x = softplus(x) = log(1 + e^x), as softplus(). Clobbers the temporaries.
+void emit_softplus(Emitter& e, const V16& x, const V16& t0, const V16& t1, const V16& t2, const V16& t3);
+
 // g = silu(g) = g / (1 + e^-g), as silu(). Clobbers the temporaries.
 void emit_silu(Emitter& e, const V16& g, const V16& t0, const V16& t1, const V16& t2);
 

@@ -51,21 +51,11 @@ class RouteGenerator {
     e.mov(index, arg(offsetof(RouteArgs, logits)));
     over(p, key.experts, [&](int lanes) {
       e.load_tail(value, index, lanes, f32(-kInfinity));
-      if (key.gating == Gating::sigmoid) sigmoid(value);
+      if (key.gating == Gating::sigmoid) emit_sigmoid(e, value, t0, t1);
       e.store(at, value);
       e.add(index, kLanes * 4);
     });
     if (key.gating == Gating::softmax) softmax(p, key.experts, true);
-  }
-
-  void sigmoid(const V16& x) {
-    e.note("1 / (1 + e^-x)");
-    e.zero(t2);
-    e.sub(x, t2, x);
-    emit_exp(e, x, t0, t1);
-    e.add(x, x, f32(1.0F));
-    e.broadcast(t0, f32(1.0F));
-    e.div(x, t0, x);
   }
 
   // Of n floats with -infinity behind them in their last vector, in place.
@@ -197,7 +187,7 @@ class RouteGenerator {
     }
     e.mov(at, arg(offsetof(RouteArgs, shared_logit)));
     e.broadcast(value, at);
-    sigmoid(value);
+    emit_sigmoid(e, value, t0, t1);
     e.note("the shared expert's weight");
     e.vmovss(e.ptr[temp + key.used * 4], xmm_of(value.part[0]));
   }
@@ -208,7 +198,7 @@ class RouteGenerator {
   const Reg64 at = e.gpr("at"), count = e.gpr("count"), index = e.gpr("index"), temp = e.gpr("temp");
   const Reg64 left = e.gpr("left");
   const V16 value = e.v16("value"), acc = e.v16("acc"), best = e.uniform16("best");
-  const V16 t0 = e.v16("t0"), t1 = e.v16("t1"), t2 = e.v16("t2");
+  const V16 t0 = e.v16("t0"), t1 = e.v16("t1");
 };
 
 }  // namespace

@@ -10,10 +10,6 @@
 namespace llamajit::jit {
 namespace {
 
-float sigmoid(float x) {
-  return 1.0F / (1.0F + exp_f32(0.0F - x));
-}
-
 // x, times 1 / the sum of its exponentials.
 std::vector<float> softmax_of(std::vector<float> x) {
   const auto n = static_cast<int>(x.size());

@@ -15,6 +15,7 @@ namespace {
 
 using jit::exp_f32;
 using jit::fused;
+using jit::log_f32;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
@@ -125,6 +126,57 @@ TEST(Exp, ExactAtZeroAndClampedBeyondItsRange) {
   for (float x : {kHighest, 88.5F, 1e30F, kInfinity}) EXPECT_EQ(exp_f32(x), exp_f32(kHighest)) << x;
   for (float x : {kLowest, -88.0F, -1e30F, -kInfinity, kNaN}) EXPECT_EQ(exp_f32(x), exp_f32(kLowest)) << x;
   EXPECT_GT(exp_f32(kLowest), 0.0F);
+}
+
+TEST(Log, WithinTwoUlpOfTheTruth) {
+  constexpr std::uint32_t kStride = kSanitized ? 9973 : 331;
+  const auto begin = std::bit_cast<std::uint32_t>(std::numeric_limits<float>::min());
+  const auto end = std::bit_cast<std::uint32_t>(kInfinity);
+  double worst = 0;
+  for (std::uint32_t bits = begin; bits < end; bits += kStride) {
+    const auto x = std::bit_cast<float>(bits);
+    const double truth = std::log(double{x});
+    const double error = std::abs(log_f32(x) - truth) / std::ldexp(1.0, std::ilogb(truth) - 23);
+    ASSERT_LE(error, 2) << fmt::format("log({:a})", x);
+    worst = std::max(worst, error);
+  }
+  RecordProperty("worst_ulp", fmt::format("{:.3f}", worst));
+}
+
+// Where the logarithm is nearly 0, and where the power of two changes.
+TEST(Log, WithinTwoUlpAroundOneAndAroundTheSeams) {
+  EXPECT_EQ(log_f32(1.0F), 0.0F);
+  for (const float centre : {1.0F, std::sqrt(0.5F), std::sqrt(2.0F), 2.0F}) {
+    for (int i = -1000; i <= 1000; ++i) {
+      const auto x =
+          std::bit_cast<float>(std::bit_cast<std::uint32_t>(centre) + static_cast<std::uint32_t>(i));
+      if (x == 1) continue;
+      const double truth = std::log(double{x});
+      ASSERT_LE(std::abs(log_f32(x) - truth) / std::ldexp(1.0, std::ilogb(truth) - 23), 2)
+          << fmt::format("log({:a})", x);
+    }
+  }
+}
+
+TEST(Softplus, AgreesWithItsDefinitionAndThenIsItsArgument) {
+  // What counts beside 1 + e^x is half an ulp of it.
+  for (float x = -30; x < 30; x += 0.01F) {
+    const double truth = std::log1p(std::exp(double{x}));
+    EXPECT_NEAR(jit::softplus(x), truth, 4 * kEps * (1 + truth)) << x;
+  }
+  for (const float x : {std::nextafter(20.0F, 21.0F), 21.0F, 88.5F, 3e38F, kInfinity}) {
+    EXPECT_EQ(jit::softplus(x), x);
+  }
+  for (const float x : {-90.0F, -3e38F, -kInfinity}) EXPECT_EQ(jit::softplus(x), 0) << x;
+  EXPECT_TRUE(std::isnan(jit::softplus(kNaN)));
+}
+
+TEST(Sigmoid, AgreesWithItsDefinition) {
+  for (float x = -80; x < 80; x += 0.01F) {
+    const double truth = 1 / (1 + std::exp(-double{x}));
+    EXPECT_NEAR(jit::sigmoid(x), truth, truth * 8 * kEps) << x;
+  }
+  EXPECT_EQ(jit::sigmoid(0.0F), 0.5F);
 }
 
 TEST(Silu, AgreesWithItsDefinition) {
