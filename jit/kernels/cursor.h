@@ -16,6 +16,7 @@ struct Cursor {
   std::int32_t token = 0;
   std::int32_t pos = 0;
   std::byte* const* pages = nullptr;
+  std::byte* state = nullptr;
 
   static constexpr auto fields() {
     return Fields{
@@ -23,6 +24,8 @@ struct Cursor {
         field<&Cursor::pos>("its position, from 0"),
         field<&Cursor::pages>(
             "its sequence's: page p holds the positions [p * kKvPage, (p + 1) * kKvPage) of all layers"),
+        field<&Cursor::state>(
+            "its sequence's: what layers without a KV cache remember of all that is behind it"),
     };
   }
 };
