@@ -126,6 +126,20 @@ struct Formula {
     return "for each vector: out += x * weights in [begin, end)";
   }
   std::string operator()(const CopyKey&) const { return "out = x"; }
+  std::string operator()(const ConvKey&) const {
+    return "for each t < n_tokens: out[t] = silu(sum of weights * the last taps x) in [begin, end); "
+           "the last x stay in at->state, from state_at on";
+  }
+  std::string operator()(const DecayKey&) const {
+    return "for each head: decay = exp(a * softplus(alpha + dt)), rate = sigmoid(beta)";
+  }
+  std::string operator()(const DeltaKey&) const {
+    return "for each t < n_tokens: S = S * decay, d = (v - k S) * rate, S = S + k d, out = q S; "
+           "S is in at->state, from state_at on";
+  }
+  std::string operator()(const GateKey& k) const {
+    return fmt::format("out = x * {}(gates) in [begin, end)", jit::to_string(k.kind));
+  }
   std::string operator()(const LessonAddKey&) const { return "out = a + b"; }
   std::string operator()(const LessonDotKey&) const { return "out = sum of a * b"; }
   std::string operator()(const LessonAttentionKey&) const {

@@ -81,6 +81,12 @@ struct Name {
   }
   std::string operator()(const MixKey& k) const { return fmt::format("mix_{}x{}", k.vectors, k.n); }
   std::string operator()(const CopyKey& k) const { return fmt::format("copy_{}", k.n); }
+  std::string operator()(const ConvKey& k) const { return fmt::format("conv_{}x{}", k.taps, k.channels); }
+  std::string operator()(const DecayKey& k) const { return fmt::format("decay_{}", k.heads); }
+  std::string operator()(const DeltaKey& k) const {
+    return fmt::format("delta_{}x{}", k.key_dim, k.value_dim);
+  }
+  std::string operator()(const GateKey& k) const { return fmt::format("gate_{}_{}", to_string(k.kind), k.n); }
   std::string operator()(const LessonAddKey& k) const { return fmt::format("add_{}", k.n); }
   std::string operator()(const LessonDotKey& k) const { return fmt::format("dot_{}", k.n); }
   std::string operator()(const LessonAttentionKey& k) const { return fmt::format("self_attention_{}", k.n); }
@@ -112,6 +118,14 @@ struct Shape {
   std::string operator()(const RouteKey& k) const { return fmt::format("({} of {})", k.used, k.experts); }
   std::string operator()(const MixKey& k) const { return fmt::format("({}, {})", k.vectors, k.n); }
   std::string operator()(const CopyKey& k) const { return fmt::format("({})", k.n); }
+  std::string operator()(const ConvKey& k) const {
+    return fmt::format("(tokens, {}) by {}", k.channels, k.taps);
+  }
+  std::string operator()(const DecayKey& k) const { return fmt::format("({})", k.heads); }
+  std::string operator()(const DeltaKey& k) const {
+    return fmt::format("(tokens, {}, {})", k.key_dim, k.value_dim);
+  }
+  std::string operator()(const GateKey& k) const { return fmt::format("({})", k.n); }
   std::string operator()(const LessonAttentionKey& k) const { return fmt::format("(queries, {})", k.n); }
   template <LessonKey Key>
   std::string operator()(const Key& k) const {
@@ -161,6 +175,16 @@ std::string_view to_string(SharedExpert shared) {
       return "plain";
     case SharedExpert::gated:
       return "gated";
+  }
+  return "";
+}
+
+std::string_view to_string(GateKind kind) {
+  switch (kind) {
+    case GateKind::sigmoid:
+      return "sigmoid";
+    case GateKind::silu:
+      return "silu";
   }
   return "";
 }

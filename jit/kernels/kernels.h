@@ -14,8 +14,12 @@
 #include "jit/kernels/argmax.h"
 #include "jit/kernels/attention.h"
 #include "jit/kernels/cap.h"
+#include "jit/kernels/conv.h"
 #include "jit/kernels/copy.h"
+#include "jit/kernels/decay.h"
+#include "jit/kernels/delta.h"
 #include "jit/kernels/embed.h"
+#include "jit/kernels/gate.h"
 #include "jit/kernels/kv_append.h"
 #include "jit/kernels/lesson_keys.h"
 #include "jit/kernels/matmul.h"
@@ -29,10 +33,11 @@
 
 namespace llamajit::jit {
 
-using KernelKey = std::variant<EmbedKey, NormKey, QuantizeKey, RoundKey, MatvecKey, MatmulKey, RopeKey,
-                               KvAppendKey, AttentionKey, AttentionRangesKey, AttentionMergeKey, SoftmaxKey,
-                               CapKey, ArgmaxKey, RouteKey, MixKey, CopyKey, LessonAddKey, LessonDotKey,
-                               LessonAttentionKey, LessonFeedForwardKey, LessonOneBitKey>;
+using KernelKey =
+    std::variant<EmbedKey, NormKey, QuantizeKey, RoundKey, MatvecKey, MatmulKey, RopeKey, KvAppendKey,
+                 AttentionKey, AttentionRangesKey, AttentionMergeKey, SoftmaxKey, CapKey, ArgmaxKey, RouteKey,
+                 MixKey, CopyKey, ConvKey, DecayKey, DeltaKey, GateKey, LessonAddKey, LessonDotKey,
+                 LessonAttentionKey, LessonFeedForwardKey, LessonOneBitKey>;
 
 // "matvec_int8_64_768x288_swiglu": a C identifier, the same on every tier; debuggers and dumps show it.
 std::string kernel_name(const KernelKey& key);

@@ -8,14 +8,20 @@
 
 namespace llamajit::jit {
 
+// at = how many bytes of a vector lie before the slice, vectors = how many whole vectors it has.
+template <class Args>
+void find_slice_at(Emitter& e, const Reg64& at, const Reg64& vectors) {
+  e.mov(at, e.ptr[e.args() + offsetof(Args, begin)]);
+  e.mov(vectors, e.ptr[e.args() + offsetof(Args, end)]);
+  e.sub(vectors, at);
+  e.shr(vectors, 4);
+  e.shl(at, 2);
+}
+
 // x = the slice's first value, vectors = how many whole vectors it has. The vector's address is in the Args.
 template <class Args>
 void find_slice(Emitter& e, const Reg64& x, const Reg64& vectors, std::size_t vector) {
-  e.mov(x, e.ptr[e.args() + offsetof(Args, begin)]);
-  e.mov(vectors, e.ptr[e.args() + offsetof(Args, end)]);
-  e.sub(vectors, x);
-  e.shr(vectors, 4);
-  e.shl(x, 2);
+  find_slice_at<Args>(e, x, vectors);
   e.add(x, e.ptr[e.args() + vector]);
 }
 

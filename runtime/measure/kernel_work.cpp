@@ -136,6 +136,22 @@ struct WorkOf {
   KernelWork operator()(const jit::CopyKey& k, const jit::CopyArgs& /*args*/) const {
     return {2 * k.n * kFloat, 0};
   }
+  KernelWork operator()(const jit::ConvKey& k, const jit::ConvArgs& args) const {
+    const std::int64_t channels = args.end - args.begin;
+    const std::int64_t moved = k.taps + 2 * (k.taps - 1) + 2 * args.n_tokens;  // weights, state, vectors
+    return {moved * channels * kFloat, args.n_tokens * (2 * k.taps + 3) * channels};
+  }
+  KernelWork operator()(const jit::DecayKey& k, const jit::DecayArgs& /*args*/) const {
+    return {6 * k.heads * kFloat, std::int64_t{9} * k.heads};
+  }
+  KernelWork operator()(const jit::DeltaKey& k, const jit::DeltaArgs& args) const {
+    const std::int64_t vectors = 2 * (std::int64_t{k.key_dim} + k.value_dim + 1);  // and two gates
+    return {(2 * k.state_floats() + args.n_tokens * vectors) * kFloat,
+            args.n_tokens * (std::int64_t{7} * k.key_dim + 2) * k.value_dim};
+  }
+  KernelWork operator()(const jit::GateKey& /*key*/, const jit::GateArgs& args) const {
+    return {3 * (args.end - args.begin) * kFloat, 4 * (args.end - args.begin)};
+  }
   // No plan calls them.
   template <jit::LessonKey Key>
   KernelWork operator()(const Key& /*key*/, const typename Key::Args& /*args*/) const {

@@ -122,6 +122,32 @@ struct Outputs {
   std::vector<Output> operator()(const jit::CopyKey& key, const jit::CopyArgs& args) const {
     return {{Output::Type::f32, args.out, key.n}};
   }
+  std::vector<Output> operator()(const jit::ConvKey& key, const jit::ConvArgs& args) const {
+    const std::int64_t channels = args.end - args.begin;
+    float* const state = state_of(*args.at, args.state_at) + args.begin;
+    std::vector<Output> outputs;
+    for (std::int64_t t = 0; t < args.n_tokens; ++t) {
+      outputs.push_back({Output::Type::f32, args.out + t * args.token_stride + args.begin, channels});
+    }
+    for (int tap = 0; tap < key.taps - 1; ++tap) {
+      outputs.push_back({Output::Type::f32, state + tap * jit::row_stride(key.channels), channels});
+    }
+    return outputs;
+  }
+  std::vector<Output> operator()(const jit::DecayKey& key, const jit::DecayArgs& args) const {
+    return {{Output::Type::f32, args.decay, key.heads}, {Output::Type::f32, args.rate, key.heads}};
+  }
+  std::vector<Output> operator()(const jit::DeltaKey& key, const jit::DeltaArgs& args) const {
+    std::vector<Output> outputs = {
+        {Output::Type::f32, state_of(*args.at, args.state_at), key.state_floats()}};
+    for (std::int64_t t = 0; t < args.n_tokens; ++t) {
+      outputs.push_back({Output::Type::f32, args.out + t * args.out_stride, key.value_dim});
+    }
+    return outputs;
+  }
+  std::vector<Output> operator()(const jit::GateKey& /*key*/, const jit::GateArgs& args) const {
+    return {{Output::Type::f32, args.out + args.begin, args.end - args.begin}};
+  }
   // No plan calls them.
   template <jit::LessonKey Key>
   std::vector<Output> operator()(const Key& /*key*/, const typename Key::Args& /*args*/) const {
@@ -129,6 +155,10 @@ struct Outputs {
   }
 
  private:
+  // What a sequence remembers, from so many bytes on.
+  static float* state_of(const jit::Cursor& at, std::int64_t state_at) {
+    return reinterpret_cast<float*>(at.state + state_at);
+  }
   // Of units of a matrix and so many tokens.
   template <class Key, class Args>
   static std::vector<Output> products(const Key& key, const Args& args, std::int64_t tokens) {

@@ -43,6 +43,17 @@ void add_attention(std::vector<KernelKey>& keys) {
   }
 }
 
+void add_delta_net(std::vector<KernelKey>& keys) {
+  for (const int n : {64, 77}) {
+    keys.emplace_back(jit::ConvKey{n, 4});
+    keys.emplace_back(jit::DecayKey{n});
+    keys.emplace_back(jit::DeltaKey{18, n});
+    keys.emplace_back(jit::GateKey{n, jit::GateKind::sigmoid});
+    keys.emplace_back(jit::GateKey{n, jit::GateKind::silu});
+  }
+  keys.emplace_back(jit::DeltaKey{128, 128});
+}
+
 void add_products(std::vector<KernelKey>& keys, Format format, int cols) {
   for (const Epilogue epilogue : {Epilogue::store, Epilogue::add, Epilogue::swiglu}) {
     for (const int rows : {50, 64}) {
@@ -93,6 +104,7 @@ std::vector<KernelKey> some_keys() {
   }
   keys.emplace_back(jit::MixKey{77, 3});
   keys.emplace_back(jit::CopyKey{77});
+  add_delta_net(keys);
   add_attention(keys);
   add_products(keys, f32, 71);
   for (const Epilogue epilogue : {Epilogue::store, Epilogue::add, Epilogue::gelu}) {

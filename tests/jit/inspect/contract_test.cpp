@@ -141,14 +141,14 @@ TEST(Contract, ListingsNameEveryField) {
 // Formulas speak of fields, else in these words.
 const std::set<std::string> kWords = {
     // mathematics
-    "cos", "d", "e", "even", "exp", "gate", "gelu", "keys", "max", "mean", "odd", "p", "round", "s",
-    "sigmoid", "silu", "sin", "softmax", "sqrt", "sum", "t", "tanh", "up", "values",
+    "S", "cos", "d", "e", "even", "exp", "gate", "gelu", "keys", "max", "mean", "odd", "p", "round", "s",
+    "sigmoid", "silu", "sin", "softmax", "softplus", "sqrt", "sum", "t", "tanh", "up", "values",
     // types of numbers
     "bf16", "f16", "f32", "q8_0",
     // English
     "all", "and", "as", "ascending", "attention", "bit", "by", "divided", "each", "first", "for", "from",
-    "head", "in", "into", "is", "its", "largest", "of", "on", "one", "over", "pair", "place", "position",
-    "query", "range", "rounded", "row", "set", "the", "their", "to", "vector", "where"};
+    "head", "in", "into", "is", "its", "largest", "last", "of", "on", "one", "over", "pair", "place",
+    "position", "query", "range", "rounded", "row", "set", "stay", "the", "their", "to", "vector", "where"};
 
 // "silu(gate x) * 2" is "silu", "gate", "x".
 std::vector<std::string> names_in(std::string_view formula) {
