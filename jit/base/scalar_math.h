@@ -106,6 +106,18 @@ inline float silu(float g) {
   return g / (1.0F + exp_f32(0.0F - g));
 }
 
+namespace swiglu_clamped_constants {
+inline constexpr float kLimit = 7;
+inline constexpr float kSlope = -1.702F;
+}  // namespace swiglu_clamped_constants
+
+inline float swiglu_clamped(float gate, float up) {
+  using namespace swiglu_clamped_constants;
+  const float g = min2(gate, kLimit);
+  const float u = max2(min2(up, kLimit), -kLimit);
+  return g / (1.0F + exp_f32(g * kSlope)) * (u + 1.0F);
+}
+
 // log(1 + e^x), beyond kLinear x itself, which it is there within half an ulp; NaN stays NaN.
 namespace softplus_constants {
 inline constexpr float kLinear = 20.0F;

@@ -85,6 +85,22 @@ void emit_silu(Emitter& e, const V16& g, const V16& t0, const V16& t1, const V16
   e.div(g, g, t0);
 }
 
+void emit_swiglu_clamped(Emitter& e, const V16& g, const V16& u, const V16& t0, const V16& t1,
+                         const V16& t2) {
+  using namespace swiglu_clamped_constants;
+  e.note("g = min(gate, {}), u = max(min(up, {}), {})", kLimit, kLimit, -kLimit);
+  e.min(g, g, f32(kLimit));
+  e.min(u, u, f32(kLimit));
+  e.max(u, u, f32(-kLimit));
+  e.note("g / (1 + e^({} g)) * (u + 1)", kSlope);
+  e.mul(t0, g, f32(kSlope));
+  emit_exp(e, t0, t1, t2);
+  e.add(t0, t0, f32(1.0F));
+  e.div(g, g, t0);
+  e.add(u, u, f32(1.0F));
+  e.mul(g, g, u);
+}
+
 void emit_gelu(Emitter& e, const V16& x, const V16& t0, const V16& t1, const V16& t2) {
   using namespace gelu_constants;
   e.note("gelu(x) = x / (1 + e^-2z), z = sqrt(2 / pi) * (x + 0.044715 x^3)");

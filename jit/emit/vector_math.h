@@ -20,6 +20,9 @@ void emit_softplus(Emitter& e, const V16& x, const V16& t0, const V16& t1, const
 // g = silu(g) = g / (1 + e^-g), as silu(). Clobbers the temporaries.
 void emit_silu(Emitter& e, const V16& g, const V16& t0, const V16& t1, const V16& t2);
 
+// g = swiglu_clamped(g, u). Clobbers u and the temporaries.
+void emit_swiglu_clamped(Emitter& e, const V16& g, const V16& u, const V16& t0, const V16& t1, const V16& t2);
+
 // x = gelu(x), as gelu(). Clobbers the temporaries.
 void emit_gelu(Emitter& e, const V16& x, const V16& t0, const V16& t1, const V16& t2);
 

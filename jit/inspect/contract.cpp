@@ -45,6 +45,11 @@ std::string product(const Key& key, std::string_view token) {
       return fmt::format("out{} = max({}, 0)^2 * ({}), w = (gate, up)", token, gate(), up());
     case Epilogue::geglu:
       return fmt::format("out{} = gelu({}) * ({}), w = (gate, up)", token, gate(), up());
+    case Epilogue::swiglu_clamped:
+      return fmt::format(
+          "out{} = g / (1 + exp(-1.702 g)) * (u + 1), g = min({}, 7), u = max(min({}, 7), -7), "
+          "w = (gate, up)",
+          token, gate(), up());
     case Epilogue::gelu:
       return fmt::format("out{} = gelu({})", token, w());
     case Epilogue::relu2:
@@ -93,10 +98,10 @@ struct Formula {
         jit::to_string(k.type));
   }
   std::string operator()(const AttentionKey& k) const {
-    return fmt::format("for {}each head: out = sum over {}p <= at->pos{} of softmax({})[p] * values[p]",
+    return fmt::format("for {}each head: out = sum over {}p <= at->pos{} of softmax({}{})[p] * values[p]",
                        k.tokens > 1 ? "each t < tokens, for " : "",
                        k.window > 0 ? fmt::format("at->pos - {} < ", k.window) : "",
-                       k.tokens > 1 ? " + t" : "", scores("q keys[p]", k.scores));
+                       k.tokens > 1 ? " + t" : "", scores("q keys[p]", k.scores), k.sinks ? ", sinks" : "");
   }
   std::string operator()(const AttentionRangesKey& k) const {
     return fmt::format(
@@ -104,8 +109,9 @@ struct Formula {
         "sum of e; s = {}, e = exp(s - max s)",
         scores("q keys", k.scores));
   }
-  std::string operator()(const AttentionMergeKey&) const {
-    return "for each head: out = the attention over all ranges, from their records";
+  std::string operator()(const AttentionMergeKey& k) const {
+    return fmt::format("for each head: out = the attention over all ranges{}, from their records",
+                       k.sinks ? " and sinks" : "");
   }
   std::string operator()(const SoftmaxKey&) const {
     return "x = exp(x * scale - max(x * scale)), divided by their sum";

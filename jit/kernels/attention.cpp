@@ -71,6 +71,7 @@ class AttentionGenerator {
     e.L(next_heads, "next_heads");
     if (f.heads_at_once() > 1) choose_heads();
     merges() ? emit_ranges() : emit_range();
+    if (f.key.sinks) next_sinks();
     if (f.heads_at_once() > 1) {
       e.mov(f.heads, f.slot(Slot::heads_now));
       e.sub(f.slot(Slot::heads_left), f.heads);
@@ -90,6 +91,10 @@ class AttentionGenerator {
     e.mov(f.out, arg(offsetof(AttentionArgs, out)));
     e.mov(f.heads, arg(offsetof(AttentionArgs, n_kv_heads)));
     e.mov(f.slot(Slot::heads_left), f.heads);
+    if (f.key.sinks) {
+      e.mov(f.at, arg(offsetof(AttentionArgs, sinks)));
+      e.mov(f.slot(Slot::first_sink), f.at);
+    }
     e.mov(f.at, arg(offsetof(AttentionArgs, at)));
     e.mov(f.positions.cvt32(), e.ptr[f.at + offsetof(Cursor, pos)]);
     e.mov(f.row, e.ptr[f.at + offsetof(Cursor, pages)]);
@@ -112,6 +117,15 @@ class AttentionGenerator {
     e.mov(f.slot(Slot::out), f.out);
     e.mov(f.slot(Slot::keys_at), f.keys);
     e.mov(f.slot(Slot::values_at), f.values);
+  }
+
+  void next_sinks() {
+    if (f.heads_at_once() > 1) {
+      e.imul(f.heads, f.slot(Slot::heads_now), f.key.group * 4);
+      e.add(f.slot(Slot::first_sink), f.heads);
+    } else {
+      e.add(f.slot(Slot::first_sink), f.key.group * 4);
+    }
   }
 
   void choose_heads() {

@@ -31,7 +31,8 @@ namespace llamajit::jit {
 // the window's first, rounded down to 16, do not; the rest have s = -infinity, and w = 0 in o. The first
 // range is copied; every other one is merged, in ascending order (arXiv:1805.02867): with m' = max(m, m_r),
 // a = exp(m - m'), b = exp(m_r - m'): l = fma(l_r, b, l * a), o = fma(o_r, b, o * a). In the end
-// out = fma(o, 1 / l, +0).
+// out = fma(o, 1 / l, +0). With sinks (arXiv:2309.17453), logits of each head's that have no value, with
+// m' = max(m, sink), a = exp(m - m'), l' = fma(l, a, exp(sink - m')): out = fma(o, a / l', +0).
 //
 // With `tokens` > 1, so many tokens of a prompt at once: token t stands at position at->pos + t and sees no
 // later ones. Each vector of keys and values is then read once for all of them. at->pos must be a multiple of
@@ -62,6 +63,7 @@ struct AttentionArgs {
   std::int64_t keys_at;
   std::int64_t values_at;
   std::int64_t n_kv_heads;
+  const float* sinks = nullptr;
 
   static constexpr auto fields() {
     return Fields{
@@ -72,6 +74,7 @@ struct AttentionArgs {
         field<&AttentionArgs::keys_at>("bytes from a page's first to those of the first K/V head's keys"),
         field<&AttentionArgs::values_at>("as keys_at, of the values"),
         field<&AttentionArgs::n_kv_heads>(">= 1"),
+        field<&AttentionArgs::sinks>("(n_kv_heads * group), where the key has them"),
     };
   }
 };
@@ -85,12 +88,13 @@ struct AttentionKey {
   int token_stride = 0;  // floats from a token's first head to the next one's, in q and in out
   int window = 0;        // positions that a token sees, itself included; 0: all. Only with one token
   ScoreKey scores{};
+  bool sinks = false;
   auto operator<=>(const AttentionKey&) const = default;  // NOLINT: clang-tidy 14 compares bools as ints
 
   static constexpr auto fields() {
     return fields_of<&AttentionKey::type, &AttentionKey::head_dim, &AttentionKey::group,
                      &AttentionKey::one_range, &AttentionKey::tokens, &AttentionKey::token_stride,
-                     &AttentionKey::window, &AttentionKey::scores>();
+                     &AttentionKey::window, &AttentionKey::scores, &AttentionKey::sinks>();
   }
 
   // Few short heads leave too few independent sums to hide an fma's latency; their positions are summed in
@@ -184,6 +188,7 @@ struct AttentionMergeArgs {
   float* out;
   const Cursor* at;
   std::int64_t n_heads;
+  const float* sinks = nullptr;
 
   static constexpr auto fields() {
     return Fields{
@@ -191,6 +196,7 @@ struct AttentionMergeArgs {
         field<&AttentionMergeArgs::out>("(n_heads, head_dim)"),
         field<&AttentionMergeArgs::at>("(1)"),
         field<&AttentionMergeArgs::n_heads>("query heads, >= 1"),
+        field<&AttentionMergeArgs::sinks>("(n_heads), where the key has them"),
     };
   }
 };
@@ -199,10 +205,12 @@ struct AttentionMergeKey {
   int head_dim;
   int ranges;      // as AttentionRangesKey has them
   int window = 0;  // the same
-  auto operator<=>(const AttentionMergeKey&) const = default;
+  bool sinks = false;
+  auto operator<=>(const AttentionMergeKey&) const = default;  // NOLINT: clang-tidy 14 compares bools as ints
 
   static constexpr auto fields() {
-    return fields_of<&AttentionMergeKey::head_dim, &AttentionMergeKey::ranges, &AttentionMergeKey::window>();
+    return fields_of<&AttentionMergeKey::head_dim, &AttentionMergeKey::ranges, &AttentionMergeKey::window,
+                     &AttentionMergeKey::sinks>();
   }
 };
 

@@ -86,13 +86,16 @@ struct AttentionFrame {
     scales_skipped,  // bytes of values' scales before that group, less those of values
     // the softmax of several tokens:
     first_token,  // positions of the range that the first token sees
+    // sinks:
+    first_sink,  // that of the first head at hand
+    sink,        // that of the row at hand
   };
-  static constexpr std::array kSlotNames = {"heads_left", "heads_now",      "q",          "out",
-                                            "keys_at",    "values_at",      "positions",  "first",
-                                            "last",       "first_range",    "page",       "left",
-                                            "later",      "range_first",    "keys_begin", "values_begin",
-                                            "unseen",     "scales_skipped", "first_token"};
-  static_assert(kSlotNames.size() == static_cast<std::size_t>(Slot::first_token) + 1);
+  static constexpr std::array kSlotNames = {
+      "heads_left",  "heads_now",   "q",          "out",          "keys_at", "values_at",
+      "positions",   "first",       "last",       "first_range",  "page",    "left",
+      "later",       "range_first", "keys_begin", "values_begin", "unseen",  "scales_skipped",
+      "first_token", "first_sink",  "sink"};
+  static_assert(kSlotNames.size() == static_cast<std::size_t>(Slot::sink) + 1);
   static constexpr int kSlotsBytes = static_cast<int>(round_up(static_cast<int>(kSlotNames.size()) * 8, 64));
   // Behind the slots lie sums of one way that wait for those of another.
   int stack_bytes() const { return kSlotsBytes + waiting_sums() * kLanes * 4; }
@@ -127,5 +130,8 @@ void emit_first_seen(Emitter& e, const Reg64& pos, int window);
 // m, l: maximum and sum of what came before; a, b: those of the range that follows, all in all lanes.
 // Afterwards m, l are those of both, a the factor of what came before and b that of the range.
 void emit_merge(Emitter& e, const V16& m, const V16& l, const V16& a, const V16& b);
+
+// a, and l' in the place of l, of the sink at this address, in all lanes. Clobbers m.
+void emit_sink(Emitter& e, const V16& a, const V16& m, const V16& l, const RegExp& sink);
 
 }  // namespace llamajit::jit

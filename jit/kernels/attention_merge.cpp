@@ -19,6 +19,7 @@ class AttentionMergeGenerator {
     e.mov(records, e.ptr[e.args() + offsetof(AttentionMergeArgs, records)]);
     e.mov(out, e.ptr[e.args() + offsetof(AttentionMergeArgs, out)]);
     e.mov(heads, e.ptr[e.args() + offsetof(AttentionMergeArgs, n_heads)]);
+    if (key.sinks) e.mov(sinks, e.ptr[e.args() + offsetof(AttentionMergeArgs, sinks)]);
     e.mov(more, e.ptr[e.args() + offsetof(AttentionMergeArgs, at)]);
     e.mov(more.cvt32(), e.ptr[more + offsetof(Cursor, pos)]);
     if (key.window > 0) {
@@ -59,8 +60,12 @@ class AttentionMergeGenerator {
         e.store_tail(out + d * 4, before, lanes);
       });
     });
-    e.note("out /= l");
-    e.broadcast(a, f32(1.0F));
+    if (key.sinks) {
+      emit_sink(e, a, m, l, sinks);
+    } else {
+      e.broadcast(a, f32(1.0F));
+    }
+    e.note("out *= {} / l", key.sinks ? "a" : "1");
     e.div(a, a, l);
     over_out([&](int d, int lanes) {
       e.load_tail(value, out + d * 4, lanes);
@@ -69,6 +74,7 @@ class AttentionMergeGenerator {
     });
     e.add(records, key.ranges * record_bytes);
     e.add(out, key.head_dim * 4);
+    if (key.sinks) e.add(sinks, 4);
   }
 
   void load_maximum_and_sum(const V16& maximum, const V16& sum) {
@@ -89,6 +95,7 @@ class AttentionMergeGenerator {
   const Reg64 count = e.gpr("count");
   const Reg64 more = e.gpr("more");    // ranges behind the first
   const Reg64 first = e.gpr("first");  // bytes of the records before that of the window's first range
+  const Reg64 sinks = e.gpr("sinks");
   const V16 m = e.uniform16("m"), l = e.uniform16("l"), a = e.uniform16("a"), b = e.uniform16("b");
   const V16 value = e.v16("value"), before = e.v16("before");
 };

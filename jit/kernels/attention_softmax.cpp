@@ -20,7 +20,7 @@ class Softmax {
     exponentials();
     switch (f.result) {
       case RangeResult::whole:
-        store_inverse();
+        store_scale();
         break;
       case RangeResult::merged:
         merge_and_scale();
@@ -29,7 +29,15 @@ class Softmax {
         store_maximum_and_sum();
         break;
     }
+    if (f.key.sinks) e.add(f.slot(Slot::sink), 4);
     e.add(f.row, kScoreRowBytes);
+  }
+
+  // The next row is the first one of a token.
+  void begin_token() {
+    if (!f.key.sinks) return;
+    e.mov(e.scratch(), f.slot(Slot::first_sink));
+    e.mov(f.slot(Slot::sink), e.scratch());
   }
 
  private:
@@ -106,7 +114,7 @@ class Softmax {
     store_maximum_and_sum();
     e.cmp(f.slot(Slot::left), kAttentionRange);
     e.jg(more, Emitter::T_NEAR);
-    store_inverse();
+    store_scale();
     e.jmp(done, Emitter::T_NEAR);
     e.L(more, "more_ranges");
     e.mov(e.dword[f.row + row_value_at(RowValue::scale)], std::bit_cast<std::uint32_t>(1.0F));
@@ -131,10 +139,17 @@ class Softmax {
     e.vmovss(e.ptr[f.row + row_value_at(RowValue::sum)], xmm_of(sum.part[0]));
   }
 
-  void store_inverse() {
-    const Xbyak::Xmm one = xmm_of(t1.part[0]);
-    e.note("1 / sum");
-    e.vmovss(one, e.constant(f32(1.0F)));
+  void store_scale() {
+    Emitter::VectorScope scope(e);
+    const V16 scale = e.uniform16("scale");
+    const Xbyak::Xmm one = xmm_of(scale.part[0]);
+    if (f.key.sinks) {
+      e.mov(e.scratch(), f.slot(Slot::sink));
+      emit_sink(e, scale, maximum, sum, e.scratch());
+    } else {
+      e.vmovss(one, e.constant(f32(1.0F)));
+    }
+    e.note("{} / sum", f.key.sinks ? "a" : "1");
     e.vdivss(one, one, xmm_of(sum.part[0]));
     e.vmovss(e.ptr[f.row + row_value_at(RowValue::scale)], one);
   }
@@ -153,6 +168,7 @@ void emit_softmax(const AttentionFrame& f) {
   Softmax softmax(f);
   const Reg64& rows = f.at_q;
   if (f.key.tokens == 1) {
+    softmax.begin_token();
     if (f.heads_at_once() > 1) {
       e.imul(rows, f.slot(Slot::heads_now), f.rows());
     } else {
@@ -165,6 +181,7 @@ void emit_softmax(const AttentionFrame& f) {
   const Reg64& tokens = f.heads;
   e.name(tokens, "tokens");
   e.repeat(tokens, f.key.tokens, [&] {
+    softmax.begin_token();
     e.repeat(rows, f.key.group, [&] { softmax.emit_row(); });
     e.lea(e.scratch(), e.ptr[f.positions + 1]);
     e.cmp(f.positions, kAttentionRange);
@@ -188,6 +205,20 @@ void emit_merge(Emitter& e, const V16& m, const V16& l, const V16& a, const V16&
   e.copy(b, a);
   e.copy(a, m);
   e.copy(m, both);
+}
+
+void emit_sink(Emitter& e, const V16& a, const V16& m, const V16& l, const RegExp& sink) {
+  Emitter::VectorScope scope(e);
+  const V16 b = e.uniform16("b"), t0 = e.uniform16("t0"), t1 = e.uniform16("t1");
+  e.note("a = exp(m - max(m, sink)), l = l * a + exp(sink - max(m, sink))");
+  e.broadcast(b, sink);
+  e.copy(a, m);
+  e.max(m, m, b);
+  e.sub(a, a, m);
+  emit_exp(e, a, t0, t1);
+  e.sub(b, b, m);
+  emit_exp(e, b, t0, t1);
+  e.muladd(l, a, b);
 }
 
 }  // namespace llamajit::jit

@@ -15,9 +15,10 @@ struct FinishedUnit {
   RegExp to;    // the unit's first result
   RegExp bias;  // the unit's first bias, where there is one
   int rows;     // of the sixteen, those that are the matrix's own
+  int up_bias;  // bytes from gate's biases to up's
 };
 
-// Adds the bias, if there is one, applies the epilogue and stores the rows. Clobbers `up`, and rax where
+// Adds the biases, if there are any, applies the epilogue and stores the rows. Clobbers `up`, and rax where
 // rows < 16.
 void emit_epilogue(Emitter& e, Epilogue epilogue, bool has_bias, const FinishedUnit& unit);
 

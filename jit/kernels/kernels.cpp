@@ -15,6 +15,9 @@ std::string suffix(Epilogue epilogue) {
 std::string window_suffix(int window) {
   return window > 0 ? fmt::format("_window{}", window) : "";
 }
+std::string_view sinks_suffix(bool sinks) {
+  return sinks ? "_sinks" : "";
+}
 // The same for what is done with its scores.
 std::string suffix(const ScoreKey& scores) {
   return fmt::format("{}{}", scores.scale == 0 ? "" : "_scaled", scores.cap == 0 ? "" : "_capped");
@@ -61,15 +64,17 @@ struct Name {
   }
   std::string operator()(const AttentionKey& k) const {
     const std::string tokens = k.tokens > 1 ? fmt::format("_{}tokens", k.tokens) : "";
-    return fmt::format("attention_{}_{}_gqa{}{}{}{}{}", to_string(k.type), k.head_dim, k.group,
-                       k.one_range ? "_one_range" : "", window_suffix(k.window), suffix(k.scores), tokens);
+    return fmt::format("attention_{}_{}_gqa{}{}{}{}{}{}", to_string(k.type), k.head_dim, k.group,
+                       k.one_range ? "_one_range" : "", window_suffix(k.window), suffix(k.scores),
+                       sinks_suffix(k.sinks), tokens);
   }
   std::string operator()(const AttentionRangesKey& k) const {
     return fmt::format("attention_ranges_{}_{}x{}_gqa{}{}{}", to_string(k.type), k.ranges, k.head_dim,
                        k.group, window_suffix(k.window), suffix(k.scores));
   }
   std::string operator()(const AttentionMergeKey& k) const {
-    return fmt::format("attention_merge_{}x{}{}", k.ranges, k.head_dim, window_suffix(k.window));
+    return fmt::format("attention_merge_{}x{}{}{}", k.ranges, k.head_dim, window_suffix(k.window),
+                       sinks_suffix(k.sinks));
   }
   std::string operator()(const SoftmaxKey& k) const { return fmt::format("softmax_{}", k.n); }
   std::string operator()(const CapKey& k) const { return fmt::format("cap_{}", k.n); }
@@ -147,6 +152,8 @@ std::string_view to_string(Epilogue epilogue) {
       return "relu2glu";
     case Epilogue::geglu:
       return "geglu";
+    case Epilogue::swiglu_clamped:
+      return "swiglu_clamped";
     case Epilogue::gelu:
       return "gelu";
     case Epilogue::relu2:

@@ -39,7 +39,7 @@ struct MatmulArgs {
         field<&MatmulArgs::unit_end>("behind the last unit"),
         field<&MatmulArgs::n_tokens>(">= 1"),
         field<&MatmulArgs::scales>("(1), where gated (2): gate's and up's"),
-        field<&MatmulArgs::bias>("(rows)"),
+        field<&MatmulArgs::bias>("(rows), where gated (2, rows): gate's and up's"),
     };
   }
 };

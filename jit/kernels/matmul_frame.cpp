@@ -71,7 +71,7 @@ void MatmulFrame::finish(int unit, int t, int rows) {
   if (key.affine.scale) emit_scales<MatmulArgs>(e, result, gated ? &up : nullptr);
   const int offset = unit * kLanes * 4;
   emit_epilogue(e, key.epilogue, key.affine.bias,
-                {result, up, at_out + (t * out_stride() + offset), at_x + offset, rows});
+                {result, up, at_out + (t * out_stride() + offset), at_x + offset, rows, key.rows * 4});
 }
 
 }  // namespace llamajit::jit

@@ -45,7 +45,7 @@ struct MatvecArgs {
         field<&MatvecArgs::unit_begin>("the first unit, of 16 rows of out"),
         field<&MatvecArgs::unit_end>("behind the last unit"),
         field<&MatvecArgs::scales>("(1), where gated (2): gate's and up's"),
-        field<&MatvecArgs::bias>("(rows)"),
+        field<&MatvecArgs::bias>("(rows), where gated (2, rows): gate's and up's"),
     };
   }
 };

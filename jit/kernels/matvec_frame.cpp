@@ -40,7 +40,7 @@ void MatvecFrame::finish(const V16* sums, int offset, int rows) {
   const bool gated = is_gated(key.epilogue);
   if (key.affine.scale) emit_scales<MatvecArgs>(e, sums[0], gated ? &sums[1] : nullptr);
   emit_epilogue(e, key.epilogue, key.affine.bias,
-                {sums[0], gated ? sums[1] : V16(), out + offset, x + offset, rows});
+                {sums[0], gated ? sums[1] : V16(), out + offset, x + offset, rows, key.rows * 4});
 }
 
 // --- several tokens
@@ -129,7 +129,7 @@ void MatvecFrame::finish_token(int unit, int t, int rows) {
   if (key.affine.scale) emit_scales<MatvecArgs>(e, result, gated ? &up : nullptr);
   const int offset = unit * kLanes * 4;
   emit_epilogue(e, key.epilogue, key.affine.bias,
-                {result, up, out + (t * out_stride() + offset), x + offset, rows});
+                {result, up, out + (t * out_stride() + offset), x + offset, rows, key.rows * 4});
 }
 
 }  // namespace llamajit::jit

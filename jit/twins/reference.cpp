@@ -79,7 +79,7 @@ float dot(const MatvecKey& key, const MatvecArgs& args, std::int64_t row, int ti
                                                                    : dot_floats;
   float sum = product(key, args, tile, lane);
   if (key.affine.scale) sum = sum * args.scales[tile_index];
-  if (key.affine.bias) sum = sum + args.bias[row];
+  if (key.affine.bias) sum = sum + args.bias[tile_index * std::int64_t{key.rows} + row];
   return sum;
 }
 
@@ -104,6 +104,9 @@ void multiply_token(const MatvecKey& key, const MatvecArgs& args) {
         break;
       case Epilogue::geglu:
         out = gelu(sum) * dot(key, args, row, 1);
+        break;
+      case Epilogue::swiglu_clamped:
+        out = swiglu_clamped(sum, dot(key, args, row, 1));
         break;
       case Epilogue::gelu:
         out = gelu(sum);

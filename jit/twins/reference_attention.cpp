@@ -109,9 +109,16 @@ class Merged {
     for (int d = 0; d < head_dim_; ++d) out_[d] = fused(o(d), factor, out_[d] * before);
   }
 
-  void finish() {
-    const float inverse = 1.0F / all_.sum;
-    for (int d = 0; d < head_dim_; ++d) out_[d] = fused(out_[d], inverse, 0.0F);
+  // With a sink, or none.
+  void finish(const float* sink) {
+    float scale = 1.0F, sum = all_.sum;
+    if (sink != nullptr) {
+      const float maximum = max2(all_.maximum, *sink);
+      scale = exp_f32(all_.maximum - maximum);
+      sum = fused(sum, scale, exp_f32(*sink - maximum));
+    }
+    scale /= sum;
+    for (int d = 0; d < head_dim_; ++d) out_[d] = fused(out_[d], scale, 0.0F);
   }
 
  private:
@@ -154,7 +161,7 @@ void reference(const AttentionKey& key, const AttentionArgs& args) {
       const Exponentials here = range.begin(args.q + query);
       out.add(here, [&](int d) { return range.weighted_sum(d); });
     }
-    out.finish();
+    out.finish(key.sinks ? args.sinks + i % heads : nullptr);
   }
 }
 
@@ -183,7 +190,7 @@ void reference(const AttentionMergeKey& key, const AttentionMergeArgs& args) {
       const float* behind = record + round_up(key.head_dim, kLanes);
       out.add({behind[0], behind[1]}, [&](int d) { return record[d]; });
     }
-    out.finish();
+    out.finish(key.sinks ? args.sinks + head : nullptr);
   }
 }
 

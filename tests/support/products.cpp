@@ -14,9 +14,8 @@ using jit::Epilogue;
 using jit::Format;
 
 std::string product_name(const Finish& finish, Format format) {
-  static constexpr const char* kNames[] = {"store", "add", "swiglu", "relu2glu", "geglu", "gelu", "relu2"};
   return fmt::format("{}{}{}_{}", finish.affine.scale ? "scaled_" : "", finish.affine.bias ? "bias_" : "",
-                     kNames[static_cast<int>(finish.epilogue)], name_of(format));
+                     to_string(finish.epilogue), name_of(format));
 }
 
 double Activations::value(Format format, int col) const {
@@ -79,7 +78,9 @@ ProductMatrix::ProductMatrix(Format format, int rows, int cols, const Finish& fi
       packed_(is_gated(finish.epilogue) ? packed_pair(format, cols, main_, up_) : main_.packed()) {
   CallMemory source(Edge::back, seed + 1);
   if (finish.affine.scale) scales_ = source.random_floats(is_gated(finish.epilogue) ? 2 : 1, 0.5F, 2.0F);
-  if (finish.affine.bias) bias_ = source.random_floats(static_cast<std::size_t>(rows));
+  if (finish.affine.bias) {
+    bias_ = source.random_floats(static_cast<std::size_t>(is_gated(finish.epilogue) ? 2 * rows : rows));
+  }
 }
 
 Sum ProductMatrix::dot(const RandomMatrix& matrix, const Activations& x, int row) const {
@@ -106,7 +107,7 @@ Sum ProductMatrix::finished(Sum sum, std::size_t matrix, int row) const {
     round();
   }
   if (!bias_.empty()) {
-    sum.value += bias_[static_cast<std::size_t>(row)];
+    sum.value += bias_[matrix * static_cast<std::size_t>(rows_) + static_cast<std::size_t>(row)];
     round();
   }
   return sum;
@@ -121,6 +122,15 @@ Sum activated(double value, const Sum& sum, double slope) {
 
 Sum silu(const Sum& g) {
   return activated(g.value / (1 + std::exp(-g.value)), g, 1.1);  // 1.0999
+}
+
+Sum clamped(const Sum& x, double lowest) {
+  return {std::clamp(x.value, lowest, 7.0), x.bound};
+}
+
+Sum clamped_silu(const Sum& gate) {
+  const Sum g = clamped(gate, -1e300);
+  return activated(g.value / (1 + std::exp(-1.702 * g.value)), g, 1.1);
 }
 
 Sum gelu(const Sum& x) {
@@ -159,6 +169,11 @@ Sum ProductMatrix::result(const Activations& x, int row, float old) const {
       return product(squared_relu(sum), up());
     case Epilogue::geglu:
       return product(gelu(sum), up());
+    case Epilogue::swiglu_clamped: {
+      Sum u = clamped(up(), -7);
+      u = {u.value + 1, u.bound + kEps * (std::abs(u.value + 1) + u.bound)};
+      return product(clamped_silu(sum), u);
+    }
     case Epilogue::gelu:
       return gelu(sum);
     case Epilogue::relu2:

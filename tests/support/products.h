@@ -43,6 +43,8 @@ inline constexpr Finish kFinishes[] = {{jit::Epilogue::store, kScale},
                                        {jit::Epilogue::gelu},
                                        {jit::Epilogue::gelu, kScaleAndBias},
                                        {jit::Epilogue::geglu, kScale},
+                                       {jit::Epilogue::swiglu_clamped},
+                                       {jit::Epilogue::swiglu_clamped, kBias},
                                        {jit::Epilogue::relu2}};
 // "bias_swiglu_int8_64": a test's name.
 std::string product_name(const Finish& finish, jit::Format format);

@@ -34,6 +34,13 @@ void add_attention(std::vector<KernelKey>& keys) {
     keys.emplace_back(jit::AttentionKey{ElementType::f16, 48, 2, one_range, 1, 0, 100, kScores});
     keys.emplace_back(jit::AttentionKey{ElementType::f16, 48, 2, one_range, 4, 512, 0, kScores});
   }
+  for (const int group : {2, 8}) {
+    for (const int tokens : {1, 4}) {
+      keys.emplace_back(
+          jit::AttentionKey{ElementType::f16, 48, group, false, tokens, 512 * (tokens / 4), 0, {}, true});
+    }
+  }
+  keys.emplace_back(jit::AttentionMergeKey{48, 4, 0, true});
   keys.emplace_back(jit::AttentionRangesKey{ElementType::f16, 48, 2, 4, 0, kScores});
   keys.emplace_back(jit::KvAppendKey{ElementType::f32, 256});
   for (const int head_dim : {8, 48}) {
@@ -111,6 +118,8 @@ std::vector<KernelKey> some_keys() {
     keys.emplace_back(jit::MatvecKey{f32, 50, 71, epilogue, 2, {true, true}});
     keys.emplace_back(jit::MatmulKey{f32, 50, 71, epilogue, {true, true}});
   }
+  keys.emplace_back(jit::MatvecKey{f32, 50, 71, Epilogue::swiglu_clamped, 2, {false, true}});
+  keys.emplace_back(jit::MatmulKey{f32, 50, 71, Epilogue::swiglu_clamped, {false, true}});
   for (const Epilogue epilogue : {Epilogue::relu2glu, Epilogue::geglu}) {
     keys.emplace_back(jit::MatvecKey{f32, 50, 71, epilogue, 2, {true, false}});
     keys.emplace_back(jit::MatmulKey{f32, 50, 71, epilogue, {true, false}});

@@ -50,12 +50,15 @@ std::size_t records_floats(int n_heads, int head_dim, int ranges) {
 }
 
 // The twins, one after the other, as threads would; then what one thread makes of the same.
-void expect_parts_make_the_whole(const AttentionRangesKey& key, Inputs& in, int position, int parts) {
+void expect_parts_make_the_whole(const AttentionRangesKey& key, Inputs& in, int position, int parts,
+                                 const std::vector<float>& sinks = {}) {
   std::vector<float> scratch(static_cast<std::size_t>(key.whole().scratch_floats()));
+  AttentionKey whole_key = key.whole();
+  whole_key.sinks = !sinks.empty();
   std::vector<float> whole(in.q.size()), merged(in.q.size());
   const Cursor at = in.kv.cursor(position);
-  reference(key.whole(), AttentionArgs{in.q.data(), whole.data(), scratch.data(), &at, in.kv.keys_at(),
-                                       in.kv.values_at(), 1});
+  reference(whole_key, AttentionArgs{in.q.data(), whole.data(), scratch.data(), &at, in.kv.keys_at(),
+                                     in.kv.values_at(), 1, sinks.data()});
   // Records of ranges that nobody takes must not be read.
   std::vector<float> records(records_floats(key.group, key.head_dim, key.ranges),
                              std::numeric_limits<float>::quiet_NaN());
@@ -63,8 +66,8 @@ void expect_parts_make_the_whole(const AttentionRangesKey& key, Inputs& in, int 
     reference(key, AttentionRangesArgs{in.q.data(), records.data(), scratch.data(), &at, in.kv.keys_at(),
                                        in.kv.values_at(), part, parts});
   }
-  reference(AttentionMergeKey{key.head_dim, key.ranges, key.window},
-            AttentionMergeArgs{records.data(), merged.data(), &at, key.group});
+  reference(AttentionMergeKey{key.head_dim, key.ranges, key.window, whole_key.sinks},
+            AttentionMergeArgs{records.data(), merged.data(), &at, key.group, sinks.data()});
   for (std::size_t i = 0; i < whole.size(); ++i) {
     ASSERT_EQ(std::bit_cast<std::uint32_t>(whole[i]), std::bit_cast<std::uint32_t>(merged[i]))
         << kernel_name(key) << ", position " << position << ", " << parts << " parts, [" << i << "]";
@@ -119,6 +122,10 @@ TEST_P(AttentionSplit, PartsMakeTheWhole) {
         for (const int parts : {1, 2, 3, 7}) {
           if (window > 0 && parts % 2 == 1) continue;
           expect_parts_make_the_whole(key(group, window), in, position, parts);
+          if (parts == 2) {
+            expect_parts_make_the_whole(key(group, window), in, position, parts,
+                                        std::vector(static_cast<std::size_t>(group), 2 * magnitude));
+          }
         }
         if (HasFatalFailure()) return;
       }
@@ -154,6 +161,9 @@ void check_merge(Kernels<AttentionMergeKey>& kernels, const AttentionMergeKey& k
     args.out = memory.allocate<float>("out", static_cast<std::size_t>(n_heads * key.head_dim));
     args.at = memory.copy_of("at", std::vector<Cursor>{{-1, position}});
     args.n_heads = n_heads;
+    if (key.sinks) {
+      args.sinks = memory.copy_of("sinks", memory.random_floats(static_cast<std::size_t>(n_heads), -3, 3));
+    }
     return args;
   });
 }
@@ -161,8 +171,14 @@ void check_merge(Kernels<AttentionMergeKey>& kernels, const AttentionMergeKey& k
 // Records as ranges leave them, of weights that are alike and of weights that are worlds apart.
 TEST_P(AttentionMerge, IsItsTwin) {
   const int head_dim = GetParam();
-  for (const auto& [ranges, window] : {std::pair{2, 0}, {3, 0}, {8, 0}, {3, 17}, {8, 256}, {8, 1000}}) {
-    const AttentionMergeKey key{head_dim, ranges, window};
+  for (const auto& [ranges, window, sinks] : {std::tuple{2, 0, false},
+                                              {2, 0, true},
+                                              {3, 0, false},
+                                              {8, 0, false},
+                                              {3, 17, true},
+                                              {8, 256, false},
+                                              {8, 1000, false}}) {
+    const AttentionMergeKey key{head_dim, ranges, window, sinks};
     Kernels kernels(key);
     for (const int n_heads : {1, 2, 5}) {
       for (const int position : {0, 255, 256, 271, 272, ranges * jit::kAttentionRange - 1}) {

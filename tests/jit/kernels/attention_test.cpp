@@ -39,12 +39,19 @@ struct Call {
 struct Inputs {
   std::vector<float> q;
   KvPages kv;
+  std::vector<float> sinks;
 };
 Inputs random_inputs(const AttentionKey& key, const Call& call) {
   CallMemory source(Edge::back, static_cast<std::uint64_t>(call.position));
   const int n_floats = (key.tokens - 1) * key.token_stride + call.n_kv_heads * key.group * key.head_dim;
   auto q = source.random_floats(static_cast<std::size_t>(n_floats), -call.magnitude, call.magnitude);
-  return {std::move(q), KvPages::random(KvLayout(key), call.n_kv_heads, call.position + key.tokens, source)};
+  auto kv = KvPages::random(KvLayout(key), call.n_kv_heads, call.position + key.tokens, source);
+  std::vector<float> sinks;
+  if (key.sinks) {
+    const auto heads = static_cast<std::size_t>(call.n_kv_heads * key.group);
+    sinks = source.random_floats(heads, -5 * call.magnitude, 5 * call.magnitude);
+  }
+  return {std::move(q), std::move(kv), std::move(sinks)};
 }
 
 AttentionArgs make(const AttentionKey& key, const Call& call, const Inputs& inputs, CallMemory& memory) {
@@ -57,6 +64,7 @@ AttentionArgs make(const AttentionKey& key, const Call& call, const Inputs& inpu
   args.keys_at = inputs.kv.keys_at();
   args.values_at = inputs.kv.values_at();
   args.n_kv_heads = call.n_kv_heads;
+  if (key.sinks) args.sinks = memory.copy_of("sinks", inputs.sinks);
   return args;
 }
 
@@ -90,7 +98,9 @@ void expect_head_is_right(const AttentionKey& key, const Call& call, const Input
     }
     largest = std::max(largest, weights[p]);
   }
+  if (key.sinks) largest = std::max(largest, double{inputs.sinks[static_cast<std::size_t>(head)]});
   for (double& w : weights) sum += w = std::exp(w - largest);
+  if (key.sinks) sum += std::exp(double{inputs.sinks[static_cast<std::size_t>(head)]} - largest);
   std::vector<double> expected(dim), bounds(dim);
   // Errors of the scores enter as factors of the weights, above and below the fraction.
   // A weight that would be smaller than every normal float is the smallest of these.
@@ -122,12 +132,13 @@ void check(Kernels<AttentionKey>& kernels, const AttentionKey& key, const Call& 
 }
 
 // The twin's result for one token's queries.
-std::vector<float> out_of_twin(const AttentionKey& key, const Call& call, const float* q, KvPages& kv) {
+std::vector<float> out_of_twin(const AttentionKey& key, const Call& call, const float* q, KvPages& kv,
+                               const std::vector<float>& sinks = {}) {
   std::vector<float> out(static_cast<std::size_t>(call.n_kv_heads * key.group * key.head_dim));
   std::vector<float> scratch(static_cast<std::size_t>(key.scratch_floats()));
   const Cursor at = kv.cursor(call.position);
-  reference(key,
-            AttentionArgs{q, out.data(), scratch.data(), &at, kv.keys_at(), kv.values_at(), call.n_kv_heads});
+  reference(key, AttentionArgs{q, out.data(), scratch.data(), &at, kv.keys_at(), kv.values_at(),
+                               call.n_kv_heads, sinks.data()});
   return out;
 }
 
@@ -151,7 +162,7 @@ void check_tokens(Kernels<AttentionKey>& kernels, const AttentionKey& key, const
   for (int t = 0; t < key.tokens; ++t) {
     const auto from = static_cast<std::size_t>(t * key.token_stride);
     const Call token{call.n_kv_heads, call.position + t};
-    const std::vector<float> expected = out_of_twin(one, token, &inputs.q[from], alone);
+    const std::vector<float> expected = out_of_twin(one, token, &inputs.q[from], alone, inputs.sinks);
     expect_same_bits(fmt::format("{} at {}, token {}", kernel_name(key), call.position, t),
                      result->view<float>("out").subspan(from, expected.size()), expected);
   }
@@ -315,7 +326,7 @@ TEST_P(AttentionRanges, WhatIsNotSeenDoesNotCount) {
       KvPages alone = inputs.kv;
       const auto result = check_against_twin(
           kernels, shape, call,
-          {inputs.q, with_others_in(inputs.kv, jit::first_seen(position, window), position)});
+          {inputs.q, with_others_in(inputs.kv, jit::first_seen(position, window), position), {}});
       expect_same_bits(fmt::format("{} at {}", kernel_name(shape), position), result->view<float>("out"),
                        out_of_twin(shape, call, inputs.q.data(), alone));
       if (HasFatalFailure()) return;
@@ -329,8 +340,8 @@ TEST_P(AttentionRanges, WhatSeveralTokensDoNotSeeDoesNotCount) {
   for (const int position : {0, 20, 264}) {
     const Call call{1, position};
     const Inputs inputs = random_inputs(shape, call);
-    check_tokens(kernels, shape, call, {inputs.q, with_others_in(inputs.kv, 0, position + shape.tokens - 1)},
-                 inputs.kv);
+    check_tokens(kernels, shape, call,
+                 {inputs.q, with_others_in(inputs.kv, 0, position + shape.tokens - 1), {}}, inputs.kv);
     if (HasFatalFailure()) return;
   }
 }
@@ -380,6 +391,29 @@ TEST(AttentionScores, ScaledAndCapped) {
         AttentionKey tokens = with_tokens(shape, 4, 1);
         Kernels several(tokens);
         check_tokens(several, tokens, {1, 100}, random_inputs(tokens, {1, 100}));
+      }
+    }
+  }
+}
+
+// Sinks below the scores, among them, and far above.
+TEST(AttentionSinks, TakeTheirShare) {
+  for (const ElementType type : kKvTypes) {
+    for (const auto& [group, one_range, window] :
+         {std::tuple{1, true, 0}, {3, true, 40}, {2, false, 0}, {8, false, 0}, {8, false, 128}}) {
+      AttentionKey shape{.type = type, .head_dim = 44, .group = group, .one_range = one_range};
+      shape.window = window;
+      shape.sinks = true;
+      Kernels kernels(shape);
+      for (const int position : {0, 15, 100, one_range ? 255 : 300}) {
+        for (const int n_kv_heads : {1, 3, 9}) check(kernels, shape, {n_kv_heads, position, 4});
+        if (HasFatalFailure()) return;
+      }
+      if (window > 0) continue;
+      AttentionKey tokens = with_tokens(shape, 4, 2);
+      Kernels several(tokens);
+      for (const int position : {0, 100, one_range ? 200 : 512}) {
+        check_tokens(several, tokens, {2, position}, random_inputs(tokens, {2, position}));
       }
     }
   }
