@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -18,6 +16,7 @@
 #include <fmt/ranges.h>
 
 #include "jit/base/lanes.h"
+#include "runtime/files/gguf_keys.h"
 #include "tokenizer/utf8.h"
 
 namespace llamajit {
@@ -27,11 +26,12 @@ namespace {
 constexpr std::int64_t kMaxCount = 1 << 20;
 constexpr std::int64_t kMaxLayers = 1 << 14;
 constexpr std::int64_t kMaxExperts = 1 << 10;
+constexpr std::int64_t kMaxTaps = 1 << 6;
 constexpr std::int64_t kMaxContext = 1 << 24;
 
-class ConfigReader {
+class ConfigReader : GgufKeys {
  public:
-  ConfigReader(const GgufFile& file, const Family& family) : file_(file), family_(family) {}
+  using GgufKeys::GgufKeys;
 
   Config read() {
     Config& c = config_;
@@ -55,52 +55,6 @@ class ConfigReader {
   }
 
  private:
-  // A key of the family: "llama.block_count". Whoever asks for one does what it says.
-  std::string key(std::string_view name) const {
-    asked_.emplace(name);
-    return fmt::format("{}.{}", family_.name, name);
-  }
-
-  std::optional<int> count(std::string_view name, std::int64_t low, std::int64_t high) const {
-    const auto value = file_.integer(key(name), low, high);
-    return value ? std::optional(static_cast<int>(*value)) : std::nullopt;
-  }
-  int required_count(std::string_view name, std::int64_t high) const {
-    const auto value = count(name, 1, high);
-    if (!value) file_.fail(key(name), fmt::format("an integer from 1 to {}", high), "none");
-    return *value;
-  }
-  // Positive, and as large as a float can be.
-  std::optional<float> positive(std::string_view name) const {
-    const auto value = positive_or_zero(name);
-    if (value && *value == 0) file_.fail(key(name), "a positive number", "0");
-    return value;
-  }
-  std::optional<float> positive_or_zero(std::string_view name) const {
-    const auto value = file_.number(key(name));
-    if (value && (*value < 0 || *value > std::numeric_limits<float>::max())) {
-      file_.fail(key(name), "a positive number", fmt::to_string(*value));
-    }
-    return value ? std::optional(static_cast<float>(*value)) : std::nullopt;
-  }
-
-  // One number for all layers, or an array with each layer's; nothing where the file has neither.
-  std::vector<int> counts(std::string_view name, std::int64_t low, std::int64_t high) const {
-    std::vector<int> values;
-    const auto layers = static_cast<std::size_t>(blocks_);
-    for (const std::int64_t value : file_.integers(key(name), low, high, layers)) {
-      values.push_back(static_cast<int>(value));
-    }
-    return values;
-  }
-  std::vector<int> required_counts(std::string_view name, std::int64_t high) const {
-    std::vector<int> values = counts(name, 1, high);
-    if (values.empty()) {
-      file_.fail(key(name), fmt::format("an integer from 1 to {}, or one for each layer", high), "none");
-    }
-    return values;
-  }
-
   bool read_parallel_residual() const {
     const auto value = file_.boolean(key("use_parallel_residual"));
     if (family_.parallel != Parallel::by_key) {
@@ -154,8 +108,9 @@ class ConfigReader {
       file_.fail(key("expert_used_count"), fmt::format("an integer from 1 to {}", experts), "none");
     }
     const auto gating = count("expert_gating_func", 0, 3).value_or(0);
-    if (gating == 3) file_.fail(key("expert_gating_func"), "1 (softmax) or 2 (sigmoid)", "3");
-    if (gating > 0) route.gating = gating == 2 ? jit::Gating::sigmoid : jit::Gating::softmax;
+    constexpr jit::Gating kGatings[] = {jit::Gating::softmax, jit::Gating::sigmoid,
+                                        jit::Gating::softmax_of_chosen};
+    if (gating > 0) route.gating = kGatings[gating - 1];
     route.renormalises = file_.boolean(key("expert_weights_norm")).value_or(family_.experts.renormalises);
     const float scale = positive_or_zero("expert_weights_scale").value_or(0);
     if (scale != 0) route.scale = scale;
@@ -180,12 +135,15 @@ class ConfigReader {
     read_heads(layers);
     read_windows(layers);
     read_experts(layers);
+    read_delta(layers);
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const int period = family_.unrotated_period;
       layers[i].rope.rotates = period == 0 || (static_cast<int>(i) + 1) % period != 0;
     }
     for (LayerShape& layer : layers) {
       check_heads(layer);
+      layer.sinks = family_.sinks != Presence::none;
+      layer.gated_attention = family_.gated_attention;
       if (c.n_layers == family_.wide_scores_layers) {
         layer.scores.scale =
             1.0F / std::sqrt(static_cast<float>(layer.dim) / static_cast<float>(layer.n_heads));
@@ -194,6 +152,36 @@ class ConfigReader {
     static_cast<LayerShape&>(c) = layers.front();
     const bool alike = std::ranges::all_of(layers, [&](const LayerShape& l) { return l == layers.front(); });
     if (!alike) c.layers = std::move(layers);
+  }
+
+  void read_delta(std::vector<LayerShape>& layers) const {
+    if (family_.delta.attention_period == 0) return;
+    const int period =
+        count("full_attention_interval", 1, kMaxLayers).value_or(family_.delta.attention_period);
+    DeltaNet delta;
+    delta.key_heads = required_count("ssm.group_count", kMaxCount);
+    delta.value_heads = required_count("ssm.time_step_rank", kMaxCount);
+    delta.key_dim = required_count("ssm.state_size", kMaxCount);
+    delta.value_dim = delta.key_dim;
+    delta.taps = required_count("ssm.conv_kernel", kMaxTaps);
+    delta.adjacent = family_.delta.adjacent;
+    if (delta.value_heads % delta.key_heads != 0) {
+      file_.fail(key("ssm.time_step_rank"), fmt::format("a multiple of group_count {}", delta.key_heads),
+                 fmt::to_string(delta.value_heads));
+    }
+    const std::int64_t values = std::int64_t{delta.value_heads} * delta.value_dim;
+    if (delta.key_dim % jit::kLanes != 0 || values > kMaxCount) {
+      file_.fail(key("ssm.state_size"),
+                 fmt::format("a multiple of {}, {} values of all heads at the most", jit::kLanes, kMaxCount),
+                 fmt::format("{} heads of size {}", delta.value_heads, delta.value_dim));
+    }
+    if (const int inner = required_count("ssm.inner_size", kMaxCount); inner != values) {
+      file_.fail(key("ssm.inner_size"), fmt::format("time_step_rank * state_size, {}", values),
+                 fmt::to_string(inner));
+    }
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      if ((static_cast<int>(i) + 1) % period != 0) layers[i].delta = delta;
+    }
   }
 
   void read_heads(std::vector<LayerShape>& layers) const {
@@ -345,45 +333,7 @@ class ConfigReader {
     if (file_.boolean(key("attention.causal")).value_or(true)) return;
     file_.fail(key("attention.causal"), "true", "false");
   }
-
-  // A key that asks for something that is not done would be a part of the computation left out.
-  void refuse_other_keys() const {
-    // These change nothing here: they repeat what tensors say, or concern pictures, training, or who
-    // converted.
-    constexpr std::string_view kHarmless[] = {"vocab_size",
-                                              "tensor_data_layout",
-                                              "rope.dimension_sections",
-                                              "rope.scaling.finetuned",
-                                              "n_deepstack_layers",
-                                              "attention.layer_norm_epsilon",
-                                              "attention.layer_norm_rms_epsilon"};
-    const std::string prefix = fmt::format("{}.", family_.name);
-    for (const GgufEntry& entry : file_.metadata()) {
-      if (!entry.key.starts_with(prefix)) continue;
-      const std::string_view name = entry.key.substr(prefix.size());
-      if (asked_.contains(name) || std::ranges::count(kHarmless, name) > 0 || asks_for_nothing(entry))
-        continue;
-      file_.fail(entry.key, "keys that docs/gguf.md lists as honoured",
-                 "another, which may change the result");
-    }
-  }
-  // Zero and false.
-  static bool asks_for_nothing(const GgufEntry& entry) {
-    const auto* const scalar = std::get_if<GgufScalar>(&entry.value);
-    if (scalar == nullptr) return false;
-    return std::visit(
-        [](const auto& value) {
-          if constexpr (std::is_arithmetic_v<std::remove_cvref_t<decltype(value)>>) return value == 0;
-          return false;
-        },
-        *scalar);
-  }
-
-  const GgufFile& file_;
-  const Family& family_;
   Config config_;
-  int blocks_ = 0;  // layers of the file
-  mutable std::set<std::string, std::less<>> asked_;
 };
 
 }  // namespace

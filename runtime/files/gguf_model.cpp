@@ -1,40 +1,39 @@
 #include "runtime/files/gguf_model.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "runtime/files/gguf_config.h"
+#include "runtime/files/gguf_tensors.h"
 
 namespace llamajit {
 namespace {
 
 constexpr std::int64_t kMaxVocabulary = 1 << 24;
 
-std::string shape_of(std::span<const std::int64_t> dims) {
-  return fmt::format("({})", fmt::join(dims.rbegin(), dims.rend(), ", "));
-}
+struct LayerNames {
+  int layer;
+  std::string operator()(std::string_view part) const { return fmt::format("blk.{}.{}", layer, part); }
+};
 
-class GgufModelReader {
+class GgufModelReader : GgufTensors {
  public:
   GgufModelReader(const GgufFile& file, const Family& family)
-      : file_(file), family_(family), config_(read_gguf_config(file, family)) {}
+      : GgufTensors(file, family), config_(read_gguf_config(file, family)) {}
 
   ModelFile read() {
     ModelFile model;
     model.file_format = fmt::format("GGUF v{} ({})", file_.version(), family_.name);
     bind_rope_divisors();
     bind(model);
+    refuse_other_tensors(config_.n_layers);
     model.config = std::move(config_);
-    refuse_other_tensors();
+    model.rearranged = std::move(rearranged_);
     return model;
   }
 
@@ -86,31 +85,89 @@ class GgufModelReader {
   LayerTensors bind_layer(int layer) {
     LayerTensors tensors;
     const LayerShape& shape = config_.layer(static_cast<std::size_t>(layer));
-    const auto name = [&](std::string_view part) { return fmt::format("blk.{}.{}", layer, part); };
+    const LayerNames name{layer};
     bind_attention(shape, tensors, name);
     bind_feed_forward(shape, tensors, name);
     return tensors;
   }
 
-  template <class NameOf>
-  void bind_attention(const LayerShape& c, LayerTensors& to, NameOf name) {
+  void bind_attention(const LayerShape& c, LayerTensors& to, const LayerNames& name) {
     bind_norms(c, to, name);
-    if (family_.fused_qkv) {
+    if (c.is_linear()) return bind_delta(c, to, name);
+    if (c.gated_attention) {
+      bind_gated_queries(c, to, name);
+    } else if (family_.fused_qkv) {
       bind_fused_qkv(c, to, name("attn_qkv"));
     } else {
       to.wq = matrix(name("attn_q"), c.q_dim(), c.dim, family_.qkv_bias, to.wq_scale, to.wq_bias);
+    }
+    if (!family_.fused_qkv) {
       to.wk = matrix(name("attn_k"), c.kv_dim(), c.dim, family_.qkv_bias, to.wk_scale, to.wk_bias);
       to.wv = matrix(name("attn_v"), c.kv_dim(), c.dim, family_.qkv_bias, to.wv_scale, to.wv_bias);
     }
     to.q_norm = head_norm(name("attn_q_norm.weight"), c, c.n_heads);
     to.k_norm = head_norm(name("attn_k_norm.weight"), c, c.n_kv_heads);
+    to.sinks = vector(name("attn_sinks.weight"), c.n_heads, family_.sinks);
     to.att_sub_norm = vector(name("attn_sub_norm.weight"), c.q_dim(), family_.sub_norms);
     to.wo = matrix(name("attn_output"), c.dim, c.q_dim(), family_.output_bias, to.wo_scale, to.wo_bias);
   }
 
+  // Each head's queries, then its gates.
+  void bind_gated_queries(const LayerShape& c, LayerTensors& to, const LayerNames& name) {
+    const Tensor all = matrix(name("attn_q.weight"), std::int64_t{2} * c.q_dim(), c.dim);
+    const int n = c.head_dim();
+    to.wq = rearranged(all, "q", c.q_dim(), [n](std::int64_t row) { return row / n * 2 * n + row % n; });
+    to.att_gate =
+        rearranged(all, "gate", c.q_dim(), [n](std::int64_t row) { return row / n * 2 * n + n + row % n; });
+  }
+
+  void bind_delta(const LayerShape& c, LayerTensors& to, const LayerNames& name) {
+    const DeltaNet& delta = c.delta;
+    if (file_.find_tensor(name("ssm_in.weight")) != nullptr) {
+      bind_delta_inputs(c, to, name("ssm_in.weight"));
+    } else {
+      to.wq = matrix(name("attn_qkv.weight"), delta.channels(), c.dim);
+      to.att_gate = matrix(name("attn_gate.weight"), delta.values(), c.dim);
+    }
+    if (family_.delta.fused_gates) {
+      bind_delta_gates(c, to, name("ssm_ba.weight"));
+    } else {
+      to.delta_decay = matrix(name("ssm_alpha.weight"), delta.value_heads, c.dim);
+      to.delta_rate = matrix(name("ssm_beta.weight"), delta.value_heads, c.dim);
+    }
+    to.delta_conv = floats(name("ssm_conv1d.weight"), delta.channels(), delta.taps);
+    to.delta_decay_bias = vector(name("ssm_dt.bias"), delta.value_heads);
+    to.delta_a = vector(name("ssm_a"), delta.value_heads);
+    to.delta_norm = vector(name("ssm_norm.weight"), delta.value_dim);
+    to.wo = matrix(name("ssm_out.weight"), c.dim, delta.values());
+  }
+  // Of each key head: its query, its key, its value heads, and their gates.
+  void bind_delta_inputs(const LayerShape& c, LayerTensors& to, const std::string& name) {
+    const DeltaNet& delta = c.delta;
+    const std::int64_t key = delta.key_dim, values = delta.values() / delta.key_heads;
+    const std::int64_t stride = 2 * key + 2 * values;
+    const Tensor all = matrix(name, delta.key_heads * stride, c.dim);
+    const auto values_row = [=](std::int64_t row) { return row / values * stride + 2 * key + row % values; };
+    to.wq = rearranged(all, "q, k, v", delta.channels(), [=, keys = delta.keys()](std::int64_t row) {
+      if (row >= 2 * keys) return values_row(row - 2 * keys);
+      return row % keys / key * stride + row / keys * key + row % key;
+    });
+    to.att_gate =
+        rearranged(all, "gate", delta.values(), [=](std::int64_t row) { return values_row(row) + values; });
+  }
+  // Of each key head: its value heads' rates, then their decays.
+  void bind_delta_gates(const LayerShape& c, LayerTensors& to, const std::string& name) {
+    const DeltaNet& delta = c.delta;
+    const int n = delta.value_heads / delta.key_heads;
+    const Tensor all = matrix(name, std::int64_t{2} * delta.value_heads, c.dim);
+    to.delta_rate = rearranged(all, "rate", delta.value_heads,
+                               [n](std::int64_t row) { return row / n * 2 * n + row % n; });
+    to.delta_decay = rearranged(all, "decay", delta.value_heads,
+                                [n](std::int64_t row) { return row / n * 2 * n + n + row % n; });
+  }
+
   // Of the stream, before and behind attention and feed-forward.
-  template <class NameOf>
-  void bind_norms(const LayerShape& c, LayerTensors& to, NameOf name) {
+  void bind_norms(const LayerShape& c, LayerTensors& to, const LayerNames& name) {
     const auto norm = [&](std::string_view part, Presence presence, Tensor& weight, Tensor& bias) {
       if (part.empty() || !has(name(fmt::format("{}.weight", part)), presence)) return;
       weight = vector(name(fmt::format("{}.weight", part)), c.dim);
@@ -137,8 +194,7 @@ class GgufModelReader {
     return tensor;
   }
 
-  template <class NameOf>
-  void bind_experts(const LayerShape& c, LayerTensors& to, NameOf name) {
+  void bind_experts(const LayerShape& c, LayerTensors& to, const LayerNames& name) {
     const FamilyExperts& family = family_.experts;
     to.router = matrix(name("ffn_gate_inp.weight"), c.route.experts, c.dim);
     to.router_choice = vector(name("exp_probs_b.bias"), c.route.experts, family.choice_bias);
@@ -146,6 +202,12 @@ class GgufModelReader {
     to.up = experts(name("ffn_up_exps.weight"), c.route.experts, c.hidden_dim, c.dim);
     to.down = experts(name("ffn_down_exps.weight"), c.route.experts, c.dim, c.hidden_dim);
     check_same_format(to.gate, to.up);
+    if (family.biases) {
+      to.router_bias = vector(name("ffn_gate_inp.bias"), c.route.experts);
+      to.gate_biases = floats(name("ffn_gate_exps.bias"), c.route.experts, c.hidden_dim);
+      to.up_biases = floats(name("ffn_up_exps.bias"), c.route.experts, c.hidden_dim);
+      to.down_biases = floats(name("ffn_down_exps.bias"), c.route.experts, c.dim);
+    }
     if (c.shared_hidden_dim == 0) return;
     if (family.gates_shared) to.shared_router = vector(name("ffn_gate_inp_shexp.weight"), c.dim);
     to.shared_gate = matrix(name("ffn_gate_shexp.weight"), c.shared_hidden_dim, c.dim);
@@ -153,15 +215,8 @@ class GgufModelReader {
     to.shared_down = matrix(name("ffn_down_shexp.weight"), c.dim, c.shared_hidden_dim);
     check_same_format(to.shared_gate, to.shared_up);
   }
-  // Their tiles alternate.
-  void check_same_format(const Tensor& gate, const Tensor& up) const {
-    if (gate.format == up.format) return;
-    file_.fail(up.name, fmt::format("the format of {}, {}", gate.name, to_string(gate.format)),
-               to_string(up.format));
-  }
 
-  template <class NameOf>
-  void bind_feed_forward(const LayerShape& c, LayerTensors& to, NameOf name) {
+  void bind_feed_forward(const LayerShape& c, LayerTensors& to, const LayerNames& name) {
     if (c.has_experts()) return bind_experts(c, to, name);
     if (family_.fused_gate_up) {
       const Tensor all = matrix(name("ffn_up.weight"), std::int64_t{2} * c.hidden_dim, c.dim);
@@ -192,122 +247,9 @@ class GgufModelReader {
     to.wk_bias = values_of(bias, "k", q, kv);
     to.wv_bias = values_of(bias, "v", q + kv, kv);
   }
-  static Tensor rows_of(const Tensor& all, std::string_view part, std::int64_t first, std::int64_t rows) {
-    const std::size_t row_bytes = all.data.size() / static_cast<std::size_t>(all.rows);
-    Tensor tensor = all;
-    tensor.name = fmt::format("{} ({})", all.name, part);
-    tensor.rows = rows;
-    tensor.data = all.data.subspan(static_cast<std::size_t>(first) * row_bytes,
-                                   static_cast<std::size_t>(rows) * row_bytes);
-    return tensor;
-  }
-  static Tensor values_of(const Tensor& vector, std::string_view part, std::int64_t first, std::int64_t n) {
-    Tensor column = vector;
-    std::swap(column.rows, column.cols);
-    Tensor tensor = rows_of(column, part, first, n);
-    std::swap(tensor.rows, tensor.cols);
-    return tensor;
-  }
 
   bool layer_norm() const { return family_.norm == jit::NormKind::layer; }
-
-  // Whether the file has a tensor that may be missing; one that is needed is looked for in any case, and one
-  // that the family does not have is left for refuse_other_tensors().
-  bool has(const std::string& name, Presence presence) const {
-    return presence == Presence::needed ||
-           (presence == Presence::optional && file_.find_tensor(name) != nullptr);
-  }
-
-  const GgufTensor& find(const std::string& name) {
-    const GgufTensor* const tensor = file_.find_tensor(name);
-    if (tensor == nullptr) file_.fail(name, "a tensor of this name", "none");
-    bound_.insert(tensor->name);
-    return *tensor;
-  }
-
-  Tensor vector(const std::string& name, std::int64_t size) { return floats(name, 1, size); }
-  Tensor floats(const std::string& name, std::int64_t rows, std::int64_t cols) {
-    Tensor tensor = bound(name, rows, cols);
-    if (!has_codes(tensor.format)) return tensor;
-    file_.fail(name, "one of the formats F32, F16, BF16", to_string(tensor.format));
-  }
-  Tensor vector(const std::string& name, std::int64_t size, Presence presence) {
-    return has(name, presence) ? vector(name, size) : Tensor();
-  }
-  Tensor matrix(const std::string& name, std::int64_t rows, std::int64_t cols) {
-    return bound(name, rows, cols);
-  }
-  // With the scale and the bias that may go with it.
-  Tensor matrix(const std::string& name, std::int64_t rows, std::int64_t cols, Presence has_bias,
-                Tensor& scale, Tensor& bias) {
-    scale = vector(name + ".scale", 1, family_.scales);
-    bias = vector(name + ".bias", rows, has_bias);
-    return matrix(name + ".weight", rows, cols);
-  }
-
-  // Matrices one behind the other, as one of all their rows.
-  Tensor experts(const std::string& name, std::int64_t n, std::int64_t rows, std::int64_t cols) {
-    const GgufTensor& found = find(name);
-    if (found.dims != std::array<std::int64_t, 4>{cols, rows, n, 1}) {
-      file_.fail(name, fmt::format("shape ({}, {}, {})", n, rows, cols), shape_of(dims_of(found)));
-    }
-    return view(found, n * rows, cols);
-  }
-  static std::span<const std::int64_t> dims_of(const GgufTensor& tensor) {
-    return std::span(tensor.dims).first(static_cast<std::size_t>(tensor.n_dims));
-  }
-
-  Tensor bound(const std::string& name, std::int64_t rows, std::int64_t cols) {
-    const GgufTensor& found = find(name);
-    if (found.dims != std::array<std::int64_t, 4>{cols, rows, 1, 1}) {
-      file_.fail(name,
-                 rows == 1 ? fmt::format("shape ({})", cols) : fmt::format("shape ({}, {})", rows, cols),
-                 shape_of(dims_of(found)));
-    }
-    return view(found, rows, cols);
-  }
-  Tensor view(const GgufTensor& found, std::int64_t rows, std::int64_t cols) const {
-    const std::string name(found.name);
-    Tensor tensor{name, format_of(found), rows, cols, found.data, {}};
-    if (tensor.format.kind == jit::FormatKind::i2_s) {
-      const std::size_t tail = static_cast<std::size_t>(found.type->tail_bytes);
-      tensor.data = found.data.first(found.data.size() - tail);
-      tensor.scales = found.data.last(tail).first(sizeof(float));
-    }
-    return tensor;
-  }
-
-  jit::Format format_of(const GgufTensor& tensor) const {
-    if (const auto format = jit::find_ggml_format(tensor.type->name)) return *format;
-    std::vector<std::string_view> names;
-    for (const jit::Format& format : jit::ggml_formats()) names.push_back(ggml_name(format.kind));
-    file_.fail(tensor.name, fmt::format("one of the formats {}", fmt::join(names, ", ")), tensor.type->name);
-  }
-
-  // A tensor that nobody asked for is a part of the computation that would be left out.
-  void refuse_other_tensors() const {
-    for (const GgufTensor& tensor : file_.tensors()) {
-      if (bound_.contains(tensor.name) || is_of_later_layer(tensor.name)) continue;
-      file_.fail(tensor.name, fmt::format("tensors that a model of the family {} has", family_.name),
-                 "another");
-    }
-  }
-
-  // Of one that predicts further tokens.
-  bool is_of_later_layer(std::string_view name) const {
-    constexpr std::string_view kPrefix = "blk.";
-    if (!name.starts_with(kPrefix)) return false;
-    name.remove_prefix(kPrefix.size());
-    int layer = -1;
-    std::from_chars(name.data(), name.data() + name.size(), layer);
-    const std::string key = fmt::format("{}.nextn_predict_layers", family_.name);
-    return layer >= config_.n_layers && layer < config_.n_layers + file_.integer(key, 0, 1 << 14).value_or(0);
-  }
-
-  const GgufFile& file_;
-  const Family& family_;
   Config config_;
-  std::unordered_set<std::string_view> bound_;
 };
 
 }  // namespace

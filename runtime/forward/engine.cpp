@@ -55,6 +55,12 @@ int chosen_context(const ModelFile& file, const EngineOptions& options) {
   return context;
 }
 
+std::map<Sequence*, int> rows_of_each(std::span<const Batch::Row> rows) {
+  std::map<Sequence*, int> numbers;
+  for (const Batch::Row& row : rows) ++numbers[row.sequence];
+  return numbers;
+}
+
 }  // namespace
 
 Engine::Engine(const ModelFile& file, const EngineOptions& options)
@@ -94,10 +100,8 @@ RowsProgram& Engine::rows_program(std::int64_t n) {
 }
 
 void Engine::check_fits(const Batch& batch) const {
-  std::map<const Sequence*, int> added;
-  for (const Batch::Row& row : batch.rows()) ++added[row.sequence];
   int pages = 0;
-  for (const auto& [sequence, n] : added) {
+  for (const auto& [sequence, n] : rows_of_each(batch.rows())) {
     if (sequence->length() + n > context_) {
       throw std::runtime_error(fmt::format("sequence: expected at most {} tokens (the context), found {}",
                                            context_, sequence->length() + n));
@@ -110,15 +114,37 @@ void Engine::check_fits(const Batch& batch) const {
   }
 }
 
+// Feeds a state that is behind its text. Keys and values of these positions are written again, the same bits.
+void Engine::catch_up(Sequence& sequence) {
+  for (int pos = sequence.seen(); pos < sequence.length();) {
+    const int n = std::min(sequence.length() - pos, chunk());
+    for (int i = 0; i < n; ++i) {
+      program_->row_state.at[static_cast<std::size_t>(i)] = {
+          sequence.tokens()[static_cast<std::size_t>(pos + i)], pos + i, sequence.pages(), sequence.state()};
+    }
+    const RowRun run_of_all{0, n, pos};
+    run(rows_program(n).feed, {n, {&run_of_all, 1}}, team_);
+    pos += n;
+  }
+  sequence.see_all();
+}
+
+void Engine::begin_step(Sequence& sequence, int tokens) {
+  catch_up(sequence);
+  sequence.begin_step(tokens);
+}
+
 void Engine::place(const Batch::Row& row) {
   assert(row.token >= 0 && row.token < config_.vocab_size);
+  catch_up(*row.sequence);
   const int pos = row.sequence->length();
   row.sequence->append({&row.token, 1});
   rope_.reach(pos + 1);
-  program_->token.cursor() = {row.token, pos, row.sequence->pages()};
+  program_->token.cursor() = {row.token, pos, row.sequence->pages(), row.sequence->state()};
 }
 
 Rows Engine::place(std::span<const Batch::Row> rows) {
+  for (const Batch::Row& row : rows) catch_up(*row.sequence);
   std::vector<TokenId> tokens;
   runs_.clear();
   for (std::size_t i = 0; i < rows.size();) {
@@ -131,7 +157,8 @@ Rows Engine::place(std::span<const Batch::Row> rows) {
     rope_.reach(sequence.length());
     runs_.push_back({static_cast<std::int64_t>(first), std::ssize(tokens), pos});
     for (std::size_t t = 0; t < tokens.size(); ++t) {
-      program_->row_state.at[first + t] = {tokens[t], pos + static_cast<int>(t), sequence.pages()};
+      program_->row_state.at[first + t] = {tokens[t], pos + static_cast<int>(t), sequence.pages(),
+                                           sequence.state()};
     }
   }
   return {std::ssize(rows), runs_};
@@ -140,6 +167,7 @@ Rows Engine::place(std::span<const Batch::Row> rows) {
 void Engine::step(const Batch& batch, const SeeRow& see) {
   check_fits(batch);
   const std::span<const Batch::Row> rows = batch.rows();
+  for (const auto& [sequence, n] : rows_of_each(rows)) begin_step(*sequence, n);
   for (std::size_t first = 0; first < rows.size(); first += static_cast<std::size_t>(chunk())) {
     step_rows(rows.subspan(first, std::min(rows.size() - first, static_cast<std::size_t>(chunk()))), first,
               see);
@@ -206,6 +234,7 @@ void Engine::classify_token(const float* residual) {
 void Engine::feed(TokenId token, int pos, bool logits) {
   assert(pos >= 0 && pos <= sequence_.length() && pos < context_);
   sequence_.cut(pos);
+  begin_step(sequence_, 1);
   place(Batch::Row{&sequence_, token, logits});
   run_token(logits);
 }

@@ -116,6 +116,8 @@ class Engine {
 
  private:
   void check_fits(const Batch& batch) const;
+  void catch_up(Sequence& sequence);
+  void begin_step(Sequence& sequence, int tokens);
   void step_rows(std::span<const Batch::Row> rows, std::size_t first, const SeeRow& see);
   void classify_rows(const std::vector<std::size_t>& wanted, std::size_t first, const SeeRow& see);
   void run_token(bool logits);

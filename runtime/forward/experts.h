@@ -74,6 +74,7 @@ struct ExpertProduct {
   // From a position's row to the next one's; 0 where all share an input.
   std::int64_t x_stride = 0, codes_stride = 0, groups_stride = 0, subgroups_stride = 0;
   std::int64_t out_stride = 0;
+  std::int64_t bias_stride = 0;  // from one expert's to the next one's
   // Kernels for up to so many rows, and for more.
   static constexpr std::array<int, 4> kCounts{1, 4, 8, 16};
   std::array<Target, kCounts.size()> few{};
@@ -122,6 +123,7 @@ struct ExpertProduct {
     if (args.x != nullptr) args.x += chosen.first * x_stride;
     if (args.xq.codes != nullptr) args.xq = prepared_at(args.xq, chosen.first);
     args.out += chosen.first * out_stride;
+    if (args.bias != nullptr) args.bias += chosen.expert * bias_stride;
     args.unit_begin = range.begin;
     args.unit_end = range.end;
     return args;

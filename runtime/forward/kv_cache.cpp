@@ -13,26 +13,31 @@ std::int64_t head_bytes(const jit::KvLayout& layout) {
   return layout.keys_bytes() + layout.values_bytes();
 }
 
+int kv_heads(const LayerShape& shape) {
+  return shape.is_linear() ? 0 : shape.n_kv_heads;
+}
+
 std::int64_t page_bytes_of(const Config& config, jit::ElementType type) {
   std::int64_t bytes = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
     const LayerShape& shape = config.layer(i);
-    bytes += head_bytes(jit::KvLayout(type, shape.head_dim())) * shape.n_kv_heads;
+    bytes += head_bytes(jit::KvLayout(type, shape.head_dim())) * kv_heads(shape);
   }
-  return jit::round_up(bytes, kPageAlignment);
+  return std::max(jit::round_up(bytes, kPageAlignment), kPageAlignment);
 }
 
 }  // namespace
 
 KvCache::KvCache(const Config& config, int context, int sequences, jit::ElementType type)
-    : type_(type), context_(context), page_bytes_(page_bytes_of(config, type)) {
+    : type_(type), context_(context), states_(config), page_bytes_(page_bytes_of(config, type)) {
   std::int64_t at = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
     const LayerShape& shape = config.layer(i);
     const jit::KvLayout layout(type, shape.head_dim());
-    const std::int64_t keys = layout.keys_bytes() * shape.n_kv_heads;
-    layers_.push_back({layout, shape.n_kv_heads, shape.group(), shape.window, shape.scores, at, at + keys});
-    at += head_bytes(layout) * shape.n_kv_heads;
+    const std::int64_t keys = layout.keys_bytes() * kv_heads(shape);
+    layers_.push_back(
+        {layout, kv_heads(shape), shape.group(), shape.window, shape.scores, shape.sinks, at, at + keys});
+    at += head_bytes(layout) * kv_heads(shape);
   }
   const std::int64_t pages = jit::divide_up(context, jit::kKvPage) * sequences;
   memory_ = PagedMemory(static_cast<std::size_t>(pages * page_bytes_), "KV cache");
@@ -60,7 +65,8 @@ jit::AttentionKey KvCache::attention_key(std::size_t layer) const {
           .group = l.group,
           .one_range = context_ <= jit::kAttentionRange,
           .window = l.window,
-          .scores = l.scores};
+          .scores = l.scores,
+          .sinks = l.sinks};
 }
 
 jit::AttentionKey KvCache::tile_key(std::size_t layer, std::int64_t token_stride) const {
@@ -78,7 +84,7 @@ jit::AttentionRangesKey KvCache::ranges_key(std::size_t layer) const {
 
 jit::AttentionMergeKey KvCache::merge_key(std::size_t layer) const {
   const Layer& l = layers_[layer];
-  return {l.layout.head_dim, jit::attention_ranges(context_), l.window};
+  return {l.layout.head_dim, jit::attention_ranges(context_), l.window, l.sinks};
 }
 
 std::byte* KvCache::take_page() {
@@ -131,7 +137,7 @@ std::int64_t context_bytes(const Config& config, int context, jit::ElementType t
     angles = std::max<std::int64_t>(angles, std::int64_t{2} * config.layer(i).head_dim() * context);
   }
   const std::int64_t used = page_bytes_of(config, type) / jit::kKvPage * jit::round_up(context, jit::kLanes);
-  return used + angles * static_cast<std::int64_t>(sizeof(float));
+  return used + angles * static_cast<std::int64_t>(sizeof(float)) + LayerStates(config).bytes();
 }
 
 }  // namespace llamajit

@@ -10,6 +10,7 @@
 #include "jit/kernels/kv_append.h"
 #include "jit/kernels/kv_layout.h"
 #include "runtime/base/memory.h"
+#include "runtime/forward/layer_states.h"
 #include "runtime/model/config.h"
 
 namespace llamajit {
@@ -25,6 +26,8 @@ class KvCache {
   std::size_t n_layers() const { return layers_.size(); }
   const jit::KvLayout& layout(std::size_t layer) const { return layers_[layer].layout; }
   std::int64_t bytes() const { return static_cast<std::int64_t>(memory_.size()); }
+  // Of layers without keys and values.
+  const LayerStates& states() const { return states_; }
   // What a position's keys and values take in all layers.
   std::int64_t bytes_per_position() const { return page_bytes_ / jit::kKvPage; }
   // The same of what a token at `pos` reads, itself included: windows end what a layer looks back on.
@@ -65,6 +68,7 @@ class KvCache {
     int group;
     int window;
     jit::ScoreKey scores;
+    bool sinks;
     std::int64_t keys_at;
     std::int64_t values_at;
   };
@@ -74,6 +78,7 @@ class KvCache {
 
   jit::ElementType type_;
   int context_;
+  LayerStates states_;
   std::vector<Layer> layers_;
   std::int64_t page_bytes_ = 0;
   PagedMemory memory_;

@@ -24,7 +24,9 @@ void feed_forward(To& to, const LayerShape& shape, const LayerWeights& weights) 
 //   norm(role, shape, weights, matrices)  the residual stream's norm, where there are weights for one, ready
 //                                         for these matrices
 //   project(shape, weights)               q, k and v, with norms of all heads together
-//   attend(shape, weights)                norms of heads, rotation, append, attention
+//   attend(shape, weights)                norms of heads, rotation, append, attention, its gate
+//   project_delta(shape, weights)         what a delta net begins with, in their place
+//   recur(shape, weights)                 its convolution, its recurrence, their norms and gates
 //   hidden(shape, matrix)                 the feed-forward's first half
 //   experts_hidden(shape, weights)        the same of the experts that are chosen, and of the shared one
 //   add_experts(shape, weights)           x += their second half, weighed
@@ -37,10 +39,17 @@ void layer(To& to, const LayerShape& shape, const LayerWeights& weights) {
     to.norm(Role::att_norm, shape, weights.att_norm,
             {&weights.wq, &weights.wk, &weights.wv, &weights.gate_up});
   } else {
-    to.norm(Role::att_norm, shape, weights.att_norm, {&weights.wq, &weights.wk, &weights.wv});
+    to.norm(Role::att_norm, shape, weights.att_norm,
+            {&weights.wq, &weights.wk, &weights.wv, &weights.att_gate, &weights.delta.decay,
+             &weights.delta.rate});
   }
-  to.project(shape, weights);
-  to.attend(shape, weights);
+  if (shape.is_linear()) {
+    to.project_delta(shape, weights);
+    to.recur(shape, weights);
+  } else {
+    to.project(shape, weights);
+    to.attend(shape, weights);
+  }
   if (shape.parallel_residual) feed_forward(to, shape, weights);
   to.meet();
   to.add_branch(kAttentionBranch, shape, weights.att_sub_norm, to.attended(), weights.wo,

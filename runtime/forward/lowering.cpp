@@ -22,7 +22,7 @@ std::vector<std::vector<const PackedMatrix*>> matrix_inputs(const Weights& weigh
   std::vector<std::vector<const PackedMatrix*>> inputs{{&weights.classifier}};
   for (const LayerWeights& l : weights.layers) {
     // Where attention and feed-forward share a norm, its matrices share an input.
-    inputs.push_back({&l.wq, &l.wk, &l.wv, &l.gate_up});
+    inputs.push_back({&l.wq, &l.wk, &l.wv, &l.att_gate, &l.delta.decay, &l.delta.rate, &l.gate_up});
     inputs.push_back({&l.wo});
     inputs.push_back({&l.gate_up});
     inputs.push_back({&l.down});

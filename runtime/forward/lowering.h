@@ -80,6 +80,17 @@ std::vector<std::vector<const PackedMatrix*>> matrix_inputs(const Weights& weigh
 // least one unit.
 std::int64_t dealt_portion(const PackedMatrix& matrix);
 
+// What a layer's state takes for a row; 0: it has no such part.
+inline int gates(const LayerShape& shape) {
+  return shape.is_linear() || shape.gated_attention ? shape.attended_dim() : 0;
+}
+inline int delta_channels(const LayerShape& shape) {
+  return shape.delta.channels();
+}
+inline int delta_heads(const LayerShape& shape) {
+  return shape.delta.value_heads;
+}
+
 class Lowering {
  public:
   Lowering(const Model& model, StepMemory& memory, int thread)
@@ -117,6 +128,7 @@ class Lowering {
     product.few[0] = step.target;
     product.units = matrix.units();
     product.matrix_bytes = matrix.matrix_bytes();
+    product.bias_stride = matrix.biases();
     product.deal = memory_.deal(matrix.data, matrix.units() * most_chosen, portion, m_.threads);
     step.calls = Calls::experts;
     step.experts = memory_.keep_product(product);
@@ -141,6 +153,15 @@ class Lowering {
   }
   static const float* head_weights(const LayerShape& shape, const NormWeights& norm, std::int64_t first) {
     return norm.weight + (shape.head_norm == HeadNorm::own ? first * shape.head_dim() : 0);
+  }
+  // Attention's sinks from query head number `first` on, where there are any.
+  static const float* head_sinks(const LayerWeights& weights, std::int64_t first) {
+    return weights.sinks != nullptr ? weights.sinks + first : nullptr;
+  }
+  // L2 norms as RMSNorms (DeltaWeights): the sum of squares is n times their mean.
+  static jit::NormKey l2_norm(const LayerShape& shape) {
+    const int n = shape.delta.key_dim;
+    return {n, shape.norm_eps / static_cast<float>(n)};
   }
   static bool norms_each_head(const LayerShape& shape, const NormWeights& norm) {
     return norm.exists() && shape.head_norm != HeadNorm::together;

@@ -30,7 +30,12 @@ void RowState::place(Carver& carver, const Model& model) {
   q = matrix(c.most(&LayerShape::q_dim));
   k = matrix(c.most(&LayerShape::kv_dim));
   v = matrix(c.most(&LayerShape::kv_dim));
-  att = matrix(c.most(&LayerShape::q_dim));
+  att = matrix(c.most(&LayerShape::attended_dim));
+  gate = matrix(c.most(gates));
+  mixed = matrix(c.most(delta_channels));
+  convolved = matrix(c.most(delta_channels));
+  decay = matrix(c.most(delta_heads));
+  rate = matrix(c.most(delta_heads));
   hidden = matrix(std::max(c.most(&LayerShape::hidden_dim), c.most(&LayerShape::shared_hidden_dim)));
   branch = matrix(c.dim);
   classified = carver.take<float>(kClassified * row_stride(c.dim));

@@ -35,7 +35,12 @@ struct RowState {
   float* q = nullptr;           // (rows, q_dim)
   float* k = nullptr;           // (rows, kv_dim)
   float* v = nullptr;           // (rows, kv_dim)
-  float* att = nullptr;         // (rows, q_dim)
+  float* att = nullptr;         // (rows, attended_dim)
+  float* gate = nullptr;        // (rows, attended_dim), where attention is gated, and of a delta net:
+  float* mixed = nullptr;       // (rows, channels)
+  float* convolved = nullptr;   // (rows, channels)
+  float* decay = nullptr;       // (rows, value_heads)
+  float* rate = nullptr;        // (rows, value_heads)
   float* hidden = nullptr;      // (rows, hidden_dim)
   float* branch = nullptr;      // (rows, dim): what is normed before the stream takes it
   float* classified = nullptr;  // (kClassified, dim): the residual stream of rows that want logits

@@ -13,7 +13,7 @@ int pages_for(int positions) {
 
 }  // namespace
 
-Sequence::Sequence(KvCache& cache) : cache_(&cache) {
+Sequence::Sequence(KvCache& cache) : cache_(&cache), state_(cache.states().bytes()) {
   pages_.reserve(static_cast<std::size_t>(pages_for(cache.context())));
 }
 
@@ -21,12 +21,16 @@ Sequence::Sequence(Sequence&& other) noexcept
     : cache_(other.cache_),
       tokens_(std::exchange(other.tokens_, {})),
       pages_(std::exchange(other.pages_, {})),
+      state_(std::exchange(other.state_, SequenceState(0))),
+      appended_several_(other.appended_several_),
       finite_(std::exchange(other.finite_, 0)) {}
 
 Sequence& Sequence::operator=(Sequence&& other) noexcept {
   std::swap(cache_, other.cache_);
   std::swap(tokens_, other.tokens_);
   std::swap(pages_, other.pages_);
+  std::swap(state_, other.state_);
+  std::swap(appended_several_, other.appended_several_);
   std::swap(finite_, other.finite_);
   return *this;
 }
@@ -48,11 +52,13 @@ void Sequence::cut(int length) {
     pages_.pop_back();
   }
   finite_ = length;
+  state_.cut(length);
 }
 
 Sequence Sequence::fork(int length) const {
   assert(length >= 0 && length <= this->length());
   Sequence copy(*cache_);
+  copy.state_ = state_.fork(length);
   copy.tokens_.assign(tokens_.begin(), tokens_.begin() + length);
   copy.pages_.assign(pages_.begin(), pages_.begin() + pages_for(length));
   for (const std::byte* page : copy.pages_) cache_->share_page(page);
@@ -79,6 +85,13 @@ void Sequence::append(std::span<const TokenId> tokens) {
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   while (std::ssize(pages_) < pages_for(length())) pages_.push_back(cache_->take_page());
   clear_behind();
+  state_.see(length());
+}
+
+void Sequence::begin_step(int tokens) {
+  assert(seen() == length());
+  if (tokens > 1 || appended_several_) state_.keep_copy();
+  appended_several_ = tokens > 1;
 }
 
 void Sequence::clear_behind() {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/forward/kv_cache.h"
+#include "runtime/forward/sequence_state.h"
 #include "tokenizer/vocab.h"
 
 namespace llamajit {
@@ -36,6 +37,15 @@ class Sequence {
   void append(std::span<const TokenId> tokens);
   // As jit::Cursor has them; the address stays.
   std::byte* const* pages() const { return pages_.data(); }
+  std::byte* state() const { return state_.data(); }
+
+  // Where layers keep a state, it may be that of fewer tokens than there are, behind a cut or a fork. The engine
+  // feeds it those that it has not seen before it appends others.
+  int seen() const { return state_.exists() ? state_.seen() : length(); }
+  void see_all() { state_.see(length()); }
+  // Before a step appends so many tokens: keeps the state where texts are taken up again, before and behind
+  // pieces of prompts.
+  void begin_step(int tokens);
 
  private:
   // Makes what attention reads behind the last position finite.
@@ -44,6 +54,8 @@ class Sequence {
   KvCache* cache_;
   std::vector<TokenId> tokens_;
   std::vector<std::byte*> pages_;
+  SequenceState state_;
+  bool appended_several_ = false;  // at once, the last time
   int finite_ = 0;  // positions [length(), finite_) were cleared since their pages were taken or cut
 };
 

@@ -46,6 +46,24 @@ std::string_view to_string(Role role) {
       return "attention";
     case Role::merge:
       return "merge attention";
+    case Role::att_gate:
+      return "gate of attention";
+    case Role::gate:
+      return "gate";
+    case Role::delta_input:
+      return "delta q, k, v";
+    case Role::delta_decay:
+      return "delta decay";
+    case Role::delta_rate:
+      return "delta rate";
+    case Role::convolve:
+      return "convolve";
+    case Role::decay:
+      return "decay and rate";
+    case Role::delta:
+      return "delta rule";
+    case Role::delta_norm:
+      return "delta norm";
     case Role::att_sub_norm:
       return "attention sub-norm";
     case Role::o:
@@ -136,6 +154,7 @@ jit::AttentionArgs attention_args(const Step& step, std::int64_t row, std::int64
   args.keys_at += head * h.keys_bytes;
   args.values_at += head * h.values_bytes;
   args.n_kv_heads = heads;
+  if (args.sinks != nullptr) args.sinks += head * h.group;
   return args;
 }
 

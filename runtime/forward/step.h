@@ -35,6 +35,15 @@ enum class Role : std::uint8_t {
   append,
   attention,
   merge,  // of attention's parts
+  att_gate,
+  gate,
+  delta_input,  // a delta net's queries, keys and values, before they are convolved
+  delta_decay,
+  delta_rate,
+  convolve,
+  decay,
+  delta,
+  delta_norm,
   att_sub_norm,
   o,
   att_post_norm,
@@ -89,6 +98,11 @@ constexpr bool is_product_or_attention(Role role) {
     case Role::shared_down:
     case Role::classifier:
     case Role::attention:
+    case Role::att_gate:
+    case Role::delta_input:
+    case Role::delta_decay:
+    case Role::delta_rate:
+    case Role::delta:
       return true;
     default:
       return false;
@@ -102,6 +116,7 @@ enum class Calls : std::uint8_t {
   row_range,  // one for all rows of the share
   units,      // of a matrix, as they are dealt out
   attention,  // over the thread's heads, for each run of the rows
+  runs,       // one for each run of the rows
   places,     // one for each of the thread's share of the experts' rows
   experts,    // units of the matrices of experts, as they are dealt out
 };
@@ -127,6 +142,7 @@ struct AttentionHeads {
   HeadShare share;
   std::int64_t row_stride;   // floats from a row's queries, and results, to the next one's
   std::int64_t head_stride;  // floats from a K/V head's first query, or result, to the next head's
+  std::int64_t group;        // query heads of a K/V head
   std::int64_t keys_bytes;   // of a head in a page
   std::int64_t values_bytes;
   Target tile;  // of several consecutive rows at once
@@ -251,6 +267,15 @@ void for_each_call(const Step& step, const Rows& rows, int thread, std::int64_t 
       args.move_to(begin);
       args.set_count(end - begin);
       return call(step.target, args.data());
+    }
+    case Calls::runs: {
+      for (const RowRun& run : rows.runs) {
+        RowArgs args(step);
+        args.move_to(run.first);
+        args.set_count(run.n);
+        call(step.target, args.data());
+      }
+      return;
     }
     case Calls::places: {
       ExpertTable& table = *step.table;

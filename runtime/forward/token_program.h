@@ -73,7 +73,12 @@ class TokenProgram {
     float* q = nullptr;               // (q_dim)
     float* k = nullptr;               // (kv_dim)
     float* v = nullptr;               // (kv_dim)
-    float* att = nullptr;             // (q_dim): the heads' outputs
+    float* att = nullptr;             // (attended_dim): the heads' outputs
+    float* gate = nullptr;            // (attended_dim), where attention is gated, and of a delta net:
+    float* mixed = nullptr;           // (channels)
+    float* convolved = nullptr;       // (channels)
+    float* decay = nullptr;           // (value_heads)
+    float* rate = nullptr;            // (value_heads)
     float* records = nullptr;         // (n_heads, ranges, …): of shared heads' ranges
     float* hidden = nullptr;          // (hidden_dim)
     float* branch = nullptr;          // (dim): what is normed before the stream takes it

@@ -15,7 +15,12 @@ TokenProgram::State TokenProgram::place(Carver& carver, const Model& model) {
   s.q = carver.take<float>(c.most(&LayerShape::q_dim));
   s.k = carver.take<float>(c.most(&LayerShape::kv_dim));
   s.v = carver.take<float>(c.most(&LayerShape::kv_dim));
-  s.att = carver.take<float>(c.most(&LayerShape::q_dim));
+  s.att = carver.take<float>(c.most(&LayerShape::attended_dim));
+  s.gate = carver.take<float>(c.most(gates));
+  s.mixed = carver.take<float>(c.most(delta_channels));
+  s.convolved = carver.take<float>(c.most(delta_channels));
+  s.decay = carver.take<float>(c.most(delta_heads));
+  s.rate = carver.take<float>(c.most(delta_heads));
   s.hidden = carver.take<float>(c.most(&LayerShape::hidden_dim));
   s.branch = carver.take<float>(c.dim);
   s.logits = carver.take<float>(c.vocab_size);
@@ -31,7 +36,7 @@ TokenProgram::State TokenProgram::place(Carver& carver, const Model& model) {
   }
   place_experts(carver, c, s);
   s.records = carver.take<float>(records);
-  const int longest = std::max({c.dim, c.most(&LayerShape::q_dim), c.most(&LayerShape::hidden_dim),
+  const int longest = std::max({c.dim, c.most(&LayerShape::attended_dim), c.most(&LayerShape::hidden_dim),
                                 c.most(&LayerShape::shared_hidden_dim)});
   for (int t = 0; t < model.threads; ++t) {
     Scratch& scratch = s.scratch.emplace_back();

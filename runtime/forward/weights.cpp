@@ -75,8 +75,11 @@ class Weights::Layout {
     return with({&gate_scale, &up_scale}, {}, place({&gate, &up}, nullptr), nullptr);
   }
   // Experts' matrices, which no tile has in common: their rows are whole tiles.
-  PackedMatrix experts(std::initializer_list<const Tensor*> tensors, int count) {
-    return place(tensors, nullptr, {}, count);
+  PackedMatrix experts(std::initializer_list<const Tensor*> tensors,
+                       std::initializer_list<const Tensor*> biases, int count) {
+    PackedMatrix m = place(tensors, nullptr, {}, count);
+    if ((*biases.begin())->exists()) m.bias = alternating(biases);
+    return m;
   }
   // A LayerNorm's bias is zeros where the file has none.
   NormWeights norm(const Tensor& weight, const Tensor& bias, jit::NormKind kind) {
@@ -100,9 +103,44 @@ class Weights::Layout {
     return to;
   }
 
+  // Its columns as rows, jit::row_stride() apart.
+  const float* transposed(const Tensor& tensor) {
+    const std::int64_t stride = jit::row_stride(tensor.rows);
+    float* const to = carver_.take<float>(tensor.cols * stride);
+    for (std::int64_t i = 0; to != nullptr && i < tensor.rows * tensor.cols; ++i) {
+      float& value = to[i % tensor.cols * stride + i / tensor.cols];
+      value = source_value(source(tensor), i / tensor.cols, i % tensor.cols);
+      if (!std::isfinite(value)) refuse_weights(file_, tensor);
+    }
+    return to;
+  }
+  // A vector of equal numbers that no file has.
+  const float* filled(std::int64_t n, float value) {
+    float* const to = carver_.take<float>(n);
+    if (to != nullptr) std::fill_n(to, n, value);
+    return to;
+  }
+
   std::vector<PackJob> jobs;
 
  private:
+  // The first row of each tensor, then the second one of each, and so on.
+  const float* alternating(std::initializer_list<const Tensor*> tensors) {
+    const Tensor& first = **tensors.begin();
+    const auto n = static_cast<std::int64_t>(tensors.size());
+    float* to = carver_.take<float>(n * first.rows * first.cols);
+    if (to == nullptr) return nullptr;
+    float* const begin = to;
+    for (std::int64_t row = 0; row < first.rows; ++row) {
+      for (const Tensor* tensor : tensors) {
+        for (std::int64_t col = 0; col < tensor->cols; ++col) {
+          *to = source_value(source(*tensor), row, col);
+          if (!std::isfinite(*to++)) refuse_weights(file_, *tensor);
+        }
+      }
+    }
+    return begin;
+  }
   // Without a format, the tensors' own, or pairs if they are multiplied so.
   PackedMatrix place(std::initializer_list<const Tensor*> tensors, const LayerShape* rotated,
                      std::optional<jit::Format> format = {}, int copies = 1) {
@@ -171,13 +209,13 @@ std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& ca
     to.ffn_norm = layout.norm(from.ffn_norm, from.ffn_norm_bias, shape.norm);
     to.att_post_norm = layout.norm(from.att_post_norm, {}, shape.norm);
     to.ffn_post_norm = layout.norm(from.ffn_post_norm, {}, shape.norm);
-    to.q_norm = layout.head_norm(from.q_norm, shape);
-    to.k_norm = layout.head_norm(from.k_norm, shape);
-    to.att_sub_norm = layout.vector(from.att_sub_norm);
+    if (shape.is_linear()) {
+      lay_out_delta(layout, from, shape.delta, to);
+    } else {
+      lay_out_attention(layout, from, shape, to);
+    }
+    if (from.att_gate.exists()) to.att_gate = layout.matrix(from.att_gate, {}, {});
     to.ffn_sub_norm = layout.vector(from.ffn_sub_norm);
-    to.wq = layout.matrix(from.wq, from.wq_scale, from.wq_bias, &shape);
-    to.wk = layout.matrix(from.wk, from.wk_scale, from.wk_bias, &shape);
-    to.wv = layout.matrix(from.wv, from.wv_scale, from.wv_bias);
     to.wo = layout.matrix(from.wo, from.wo_scale, from.wo_bias, shape.residual_scale);
     if (shape.has_experts()) {
       lay_out_experts(layout, from, shape, to);
@@ -192,13 +230,39 @@ std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& ca
   return layout.jobs;
 }
 
+void Weights::lay_out_attention(Layout& layout, const LayerTensors& from, const LayerShape& shape,
+                                LayerWeights& to) {
+  to.q_norm = layout.head_norm(from.q_norm, shape);
+  to.k_norm = layout.head_norm(from.k_norm, shape);
+  to.sinks = layout.vector(from.sinks);
+  to.att_sub_norm = layout.vector(from.att_sub_norm);
+  to.wq = layout.matrix(from.wq, from.wq_scale, from.wq_bias, &shape);
+  to.wk = layout.matrix(from.wk, from.wk_scale, from.wk_bias, &shape);
+  to.wv = layout.matrix(from.wv, from.wv_scale, from.wv_bias);
+}
+
+void Weights::lay_out_delta(Layout& layout, const LayerTensors& from, const DeltaNet& shape,
+                            LayerWeights& to) {
+  to.wq = layout.matrix(from.wq, {}, {});
+  to.delta.decay = layout.matrix(from.delta_decay, {}, {});
+  to.delta.rate = layout.matrix(from.delta_rate, {}, {});
+  to.delta.conv = layout.transposed(from.delta_conv);
+  to.delta.decay_bias = layout.vector(from.delta_decay_bias);
+  to.delta.a = layout.vector(from.delta_a);
+  to.delta.norm = layout.vector(from.delta_norm);
+  const float length = std::sqrt(static_cast<float>(shape.key_dim));
+  to.delta.key_norm = layout.filled(shape.key_dim, 1 / length);
+  to.delta.query_norm = layout.filled(shape.key_dim, 1 / (length * length));
+}
+
 void Weights::lay_out_experts(Layout& layout, const LayerTensors& from, const LayerShape& shape,
                               LayerWeights& to) {
   to.experts_used = shape.route.used;
-  to.router = layout.matrix(from.router, {}, {});
+  to.router = layout.matrix(from.router, {}, from.router_bias);
   to.router_choice = layout.vector(from.router_choice);
-  to.gate_up = layout.experts({&from.gate, &from.up}, shape.route.experts);
-  to.down = layout.experts({&from.down}, shape.route.experts);
+  to.gate_up =
+      layout.experts({&from.gate, &from.up}, {&from.gate_biases, &from.up_biases}, shape.route.experts);
+  to.down = layout.experts({&from.down}, {&from.down_biases}, shape.route.experts);
   if (shape.shared_hidden_dim == 0) return;
   if (from.shared_router.exists()) to.shared_router = layout.matrix(from.shared_router, {}, {});
   to.shared_gate_up = layout.pair(from.shared_gate, from.shared_up, {}, {});
@@ -263,8 +327,9 @@ Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16) {
 std::int64_t Weights::bytes_per_token() const {
   std::int64_t bytes = classifier.bytes();
   for (const LayerWeights& layer : layers) {
-    for (const PackedMatrix* m : {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.router,
-                                  &layer.shared_router, &layer.shared_gate_up, &layer.shared_down}) {
+    for (const PackedMatrix* m :
+         {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.att_gate, &layer.delta.decay, &layer.delta.rate,
+          &layer.router, &layer.shared_router, &layer.shared_gate_up, &layer.shared_down}) {
       if (m->exists()) bytes += m->bytes();
     }
     const int copies = layer.router.exists() ? layer.experts_used : 1;

@@ -22,12 +22,13 @@ struct PackedMatrix {
   int copies = 1;          // matrices of this shape that lie one behind the other: experts
   std::byte* data = nullptr;
   const float* scales = nullptr;  // (tiles_per_unit), or none
-  const float* bias = nullptr;    // (rows), or none
+  const float* bias = nullptr;    // (copies, tiles_per_unit, rows), or none
 
   jit::Affine affine() const { return {scales != nullptr, bias != nullptr}; }
   std::int64_t units() const { return jit::divide_up(rows, jit::kLanes); }
   std::int64_t matrix_bytes() const { return units() * tiles_per_unit * jit::tile_bytes(format, cols); }
   std::int64_t bytes() const { return matrix_bytes() * copies; }
+  std::int64_t biases() const { return std::int64_t{tiles_per_unit} * rows; }  // of one copy
   bool exists() const { return data != nullptr; }
 };
 
@@ -38,13 +39,27 @@ struct NormWeights {
   bool exists() const { return weight != nullptr; }
 };
 
+// What a delta net has beside its matrices.
+struct DeltaWeights {
+  PackedMatrix decay, rate;           // (value_heads, dim)
+  const float* conv = nullptr;        // (taps, row_stride(channels))
+  const float* decay_bias = nullptr;  // (value_heads)
+  const float* a = nullptr;           // (value_heads)
+  const float* norm = nullptr;        // (value_dim)
+  // (key_dim): what makes an RMSNorm the L2 norm of keys, and that of queries divided by sqrt(key_dim).
+  const float *key_norm = nullptr, *query_norm = nullptr;
+};
+
 // Norms without weights are not computed.
 struct LayerWeights {
   NormWeights att_norm;
-  PackedMatrix wq, wk, wv;     // (q_dim, dim), (kv_dim, dim), (kv_dim, dim)
-  NormWeights q_norm, k_norm;  // as LayerTensors has them; a bias is one head's
-  const float* att_sub_norm;   // (q_dim), or none
-  PackedMatrix wo;             // (dim, q_dim)
+  PackedMatrix wq, wk, wv;  // (q_dim, dim), (kv_dim, dim), (kv_dim, dim); as LayerTensors has them
+  PackedMatrix att_gate;    // (attended_dim, dim), or none
+  DeltaWeights delta;
+  NormWeights q_norm, k_norm;    // as LayerTensors has them; a bias is one head's
+  const float* sinks = nullptr;  // (n_heads), or none
+  const float* att_sub_norm;     // (q_dim), or none
+  PackedMatrix wo;               // (dim, q_dim)
   NormWeights att_post_norm;
   NormWeights ffn_norm;
   PackedMatrix gate_up;       // (hidden_dim, dim), paired; up alone where nothing is gated
@@ -92,6 +107,10 @@ class Weights {
  private:
   class Layout;
   struct PackJob;
+  static void lay_out_attention(Layout& layout, const LayerTensors& from, const LayerShape& shape,
+                                LayerWeights& to);
+  static void lay_out_delta(Layout& layout, const LayerTensors& from, const DeltaNet& shape,
+                            LayerWeights& to);
   static void lay_out_experts(Layout& layout, const LayerTensors& from, const LayerShape& shape,
                               LayerWeights& to);
   std::vector<PackJob> lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16);

@@ -95,7 +95,8 @@ void count_work(Engine& engine, BenchResult& result) {
     const auto cached =
         static_cast<double>(engine.kv_cache().bytes_read_at(first) + engine.kv_cache().bytes_read_at(last)) /
         2;
-    result.bytes_per_token = all_weights / test.batch + cached;
+    const auto states = 2 * static_cast<double>(engine.kv_cache().states().bytes());  // read and written
+    result.bytes_per_token = all_weights / test.batch + cached + states;
     result.operations_per_token += mean_operations(token.classify);
   } else {
     result.bytes_per_token = all_weights / std::min(test.tokens, engine.chunk());

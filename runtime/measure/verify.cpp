@@ -394,9 +394,16 @@ std::int64_t verify_packing(const ModelFile& file, const Precision& precision) {
     const LayerWeights& to = weights.layers[i];
     const LayerShape& shape = file.config.layer(i);
     const auto rotated = [&](std::int64_t row) { return rotated_row(shape, row); };
-    wrong += count_wrong(from.wq, to.wq, 0, rotated) + count_wrong(from.wk, to.wk, 0, rotated) +
-             count_wrong(from.wv, to.wv, 0) + count_wrong(from.wo, to.wo, 0) +
-             count_wrong(from.up, to.gate_up, shape.gated() ? 1 : 0) + count_wrong(from.down, to.down, 0);
+    if (shape.is_linear()) {
+      wrong += count_wrong(from.wq, to.wq, 0) + count_wrong(from.delta_decay, to.delta.decay, 0) +
+               count_wrong(from.delta_rate, to.delta.rate, 0);
+    } else {
+      wrong += count_wrong(from.wq, to.wq, 0, rotated) + count_wrong(from.wk, to.wk, 0, rotated) +
+               count_wrong(from.wv, to.wv, 0);
+    }
+    if (from.att_gate.exists()) wrong += count_wrong(from.att_gate, to.att_gate, 0);
+    wrong += count_wrong(from.wo, to.wo, 0) + count_wrong(from.up, to.gate_up, shape.gated() ? 1 : 0) +
+             count_wrong(from.down, to.down, 0);
     if (shape.gated()) wrong += count_wrong(from.gate, to.gate_up, 0);
     if (!shape.has_experts()) continue;
     wrong += count_wrong(from.router, to.router, 0);

@@ -46,6 +46,9 @@ struct RopeConfig {
   // original_context)).
   float query_growth = 0;
 
+  // Whether heads stay as they are.
+  bool changes_nothing() const { return !rotates && query_growth == 0; }
+
   bool operator==(const RopeConfig&) const = default;
 };
 
@@ -54,6 +57,26 @@ enum class HeadNorm : std::uint8_t {
   shared,    // one vector of weights for each head: RMSNorm
   own,       // each head has its own: LayerNorm without bias
   together,  // over all heads as one vector: RMSNorm
+};
+
+// Linear attention by the gated delta rule (arXiv:2412.06464), which keeps a state instead of keys and values.
+struct DeltaNet {
+  int key_heads = 0;
+  int value_heads = 0;  // a multiple of key_heads; 0: there is none
+  int key_dim = 0;      // of a head: a multiple of 16, as value_dim
+  int value_dim = 0;
+  int taps = 0;  // tokens that the convolution before it sees, the last one included
+  bool adjacent =
+      false;  // a key head's value heads stand side by side; else every key_heads'th is one of its
+
+  int keys() const { return key_heads * key_dim; }  // of all heads; so many queries, too
+  int values() const { return value_heads * value_dim; }
+  int channels() const { return 2 * keys() + values(); }  // that are convolved: queries, keys, values
+  int key_head(int value_head) const {
+    return adjacent ? value_head / (value_heads / key_heads) : value_head % key_heads;
+  }
+
+  bool operator==(const DeltaNet&) const = default;
 };
 
 // One layer's numbers. Readers guarantee: all counts > 0, head_dim even, n_heads % n_kv_heads == 0, and the
@@ -70,19 +93,24 @@ struct LayerShape {
   jit::Epilogue activation = jit::Epilogue::swiglu;  // what the feed-forward's first half ends with
   bool parallel_residual = false;  // attention and feed-forward both start from the layer's input
   HeadNorm head_norm = HeadNorm::shared;
-  jit::ScoreKey scores{};     // of attention
-  jit::RouteKey route{0, 0};  // of experts, where there are any
-  int shared_hidden_dim = 0;  // of the expert that takes every token, where there is one
-  float residual_scale = 1;   // of what attention and feed-forward add to the stream
+  jit::ScoreKey scores{};        // of attention
+  bool sinks = false;            // each head has one
+  bool gated_attention = false;  // what attention gives is multiplied with sigmoids
+  DeltaNet delta{};              // in the place of attention, whose heads then mean nothing
+  jit::RouteKey route{0, 0};     // of experts, where there are any
+  int shared_hidden_dim = 0;     // of the expert that takes every token, where there is one
+  float residual_scale = 1;      // of what attention and feed-forward add to the stream
   RopeConfig rope{};
 
   bool has_experts() const { return route.experts > 0; }
+  bool is_linear() const { return delta.value_heads > 0; }
   bool gated() const { return is_gated(activation); }
   int rotated_dims() const { return rope.dims > 0 ? rope.dims : head_dim(); }
   int head_dim() const { return head_size > 0 ? head_size : dim / n_heads; }
   int group() const { return n_heads / n_kv_heads; }  // query heads for each K/V head
   int q_dim() const { return head_dim() * n_heads; }
   int kv_dim() const { return head_dim() * n_kv_heads; }
+  int attended_dim() const { return is_linear() ? delta.values() : q_dim(); }  // of what o is multiplied with
 
   bool operator==(const LayerShape&) const = default;
 };

@@ -33,6 +33,15 @@ struct FamilyExperts {
   Presence choice_bias = Presence::none;      // exp_probs_b
   Presence shared = Presence::none;           // ffn_…_shexp
   bool gates_shared = false;                  // ffn_gate_inp_shexp
+  bool biases = false;                        // of ffn_gate_inp and of ffn_…_exps
+};
+
+// How files of a family with a delta net lay it out; its keys begin with "ssm.".
+struct FamilyDelta {
+  // Every so many'th layer has attention, unless the key full_attention_interval says another number; 0: all.
+  int attention_period = 0;
+  bool adjacent = false;     // as DeltaNet has it
+  bool fused_gates = false;  // ssm_ba in the place of ssm_beta and ssm_alpha
 };
 
 // A period that no number of a layer reaches.
@@ -67,6 +76,7 @@ struct Family {
   Presence ffn_bias = Presence::none;     // of ffn_up and ffn_down
   Presence head_norms = Presence::none;   // attn_q_norm, attn_k_norm
   HeadNorm head_norm = HeadNorm::shared;
+  Presence sinks = Presence::none;            // attn_sinks
   Presence sub_norms = Presence::none;        // attn_sub_norm, ffn_sub_norm
   Presence scales = Presence::none;           // "….scale" beside each matrix of a layer
   Presence classifier = Presence::optional;   // output; without it, the classifier is the embedding
@@ -77,6 +87,8 @@ struct Family {
   LogitScale logit_scale = LogitScale::none;  // whose key is needed
   bool root_embedding = false;                // embeddings are multiplied by sqrt(embedding_length)
   FamilyExperts experts{};
+  FamilyDelta delta{};
+  bool gated_attention = false;  // attn_q has each head's gates behind its queries
   // With so many layers scores are multiplied by 1 / sqrt(embedding_length / head_count): no key says it.
   int wide_scores_layers = 0;
 };

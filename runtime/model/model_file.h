@@ -33,10 +33,10 @@ jit::SourceMatrix source(const Tensor& tensor);
 // Some families only have the tensors that come behind `up`.
 struct LayerTensors {
   Tensor att_norm;  // (1, dim), or none
-  Tensor wq;        // (q_dim, dim)
+  Tensor wq;        // (q_dim, dim); with a delta net (channels, dim): its queries, keys and values
   Tensor wk;        // (kv_dim, dim)
   Tensor wv;        // (kv_dim, dim)
-  Tensor wo;        // (dim, q_dim)
+  Tensor wo;        // (dim, attended_dim)
   Tensor ffn_norm;  // (1, dim); without one, that of attention where both are parallel
   Tensor gate;      // (hidden_dim, dim), where the activation is gated; llama2.c calls it w1
   Tensor down;      // (dim, hidden_dim); w2
@@ -44,9 +44,18 @@ struct LayerTensors {
 
   // Of a layer with experts: gate, up and down are theirs, one behind the other: (experts * rows, cols).
   Tensor router;                               // (experts, dim)
+  Tensor router_bias;                          // (1, experts)
   Tensor router_choice;                        // (1, experts): the bias that only chooses
+  Tensor gate_biases, up_biases, down_biases;  // (experts, rows of an expert's matrix)
   Tensor shared_router;                        // (1, dim), where the shared expert is gated
   Tensor shared_gate, shared_up, shared_down;  // as gate, up and down, of shared_hidden_dim
+
+  Tensor att_gate;  // (attended_dim, dim), where attention is gated, and with a delta net
+  // Of a delta net.
+  Tensor delta_decay, delta_rate;    // (value_heads, dim)
+  Tensor delta_conv;                 // (channels, taps)
+  Tensor delta_decay_bias, delta_a;  // (1, value_heads)
+  Tensor delta_norm;                 // (1, value_dim): of each head's result
 
   Tensor att_norm_bias, ffn_norm_bias;                            // (1, dim)
   Tensor wq_bias, wk_bias, wv_bias, wo_bias, up_bias, down_bias;  // (1, rows of the matrix)
@@ -57,6 +66,7 @@ struct LayerTensors {
   Tensor q_norm, k_norm;
   // (1, dim): of what attention and feed-forward add to the stream.
   Tensor att_post_norm, ffn_post_norm;
+  Tensor sinks;         // (1, n_heads): of attention
   Tensor att_sub_norm;  // (1, q_dim): of attention's result, before wo
   Tensor ffn_sub_norm;  // (1, hidden_dim): before down
 };

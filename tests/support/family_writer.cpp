@@ -22,7 +22,10 @@ class FamilyWriter {
     for (int i = 0; i < c_.n_layers + f_.later_layers; ++i) {
       prefix_ = fmt::format("blk.{}.", i);
       shape_ = &c_.layer(static_cast<std::size_t>(std::min(i, c_.n_layers - 1)));
-      write_attention();
+      for (const std::string_view name : {f_.att_norm, f_.other_att_norm, f_.att_post_norm}) {
+        if (!name.empty()) norm(name, c_.dim, norm_bias());
+      }
+      f_.delta && (i + 1) % 4 != 0 && i < c_.n_layers ? write_delta() : write_attention();
       f_.experts > 0 && i >= f_.dense_layers ? write_experts() : write_feed_forward();
     }
     prefix_.clear();
@@ -39,6 +42,7 @@ class FamilyWriter {
     writer_.add(key("context_length"), c_.seq_len);
     writer_.add(key("embedding_length"), c_.dim);
     writer_.add(key("block_count"), c_.n_layers + f_.later_layers);
+    if (f_.later_layers > 0) writer_.add(key("nextn_predict_layers"), f_.later_layers);
     if (f_.experts > 0) write_expert_keys();
     counts(key("feed_forward_length"), &LayerShape::hidden_dim);
     counts(key("attention.head_count"), &LayerShape::n_heads);
@@ -50,11 +54,20 @@ class FamilyWriter {
     }
     writer_.add(key(f_.layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"),
                 c_.norm_eps);
+    if (f_.delta) write_delta_keys();
     if (f_.parallel_key) writer_.add(key("use_parallel_residual"), f_.parallel);
     if (f_.window > 0) writer_.add(key("attention.sliding_window"), f_.window);
     for (const auto& [name, number] : f_.numbers) {
       if (!name.empty()) writer_.add(key(name), number);
     }
+  }
+  void write_delta_keys() {
+    const std::pair<std::string_view, int> numbers[] = {{"ssm.conv_kernel", kTaps},
+                                                        {"ssm.state_size", kStateSize},
+                                                        {"ssm.group_count", kKeyHeads},
+                                                        {"ssm.time_step_rank", kValueHeads},
+                                                        {"ssm.inner_size", kValueHeads * kStateSize}};
+    for (const auto& [name, number] : numbers) writer_.add(fmt::format("{}.{}", f_.name, name), number);
   }
   bool norm_bias() const { return f_.layer_norm && f_.norm_bias; }
 
@@ -66,27 +79,29 @@ class FamilyWriter {
     if (f_.shared) writer_.add(key("expert_shared_feed_forward_length"), kSharedHidden);
     if (f_.weights_norm) writer_.add(key("expert_weights_norm"), true);
     if (f_.dense_layers > 0) writer_.add(key("leading_dense_block_count"), f_.dense_layers);
-    if (f_.later_layers > 0) writer_.add(key("nextn_predict_layers"), f_.later_layers);
   }
 
   void write_experts() {
     norm(f_.ffn_norm, c_.dim, false);
-    matrix("ffn_gate_inp", f_.experts, c_.dim, false);
+    matrix("ffn_gate_inp", f_.experts, c_.dim, f_.expert_biases);
     if (f_.choice_bias) vector("exp_probs_b.bias", f_.experts, 0.0F, 0.3F);
-    experts("ffn_gate_exps.weight", kExpertHidden, c_.dim);
-    experts("ffn_up_exps.weight", kExpertHidden, c_.dim);
-    experts("ffn_down_exps.weight", c_.dim, kExpertHidden);
+    experts("ffn_gate_exps", kExpertHidden, c_.dim);
+    experts("ffn_up_exps", kExpertHidden, c_.dim);
+    experts("ffn_down_exps", c_.dim, kExpertHidden);
     if (!f_.shared) return;
     if (f_.gates_shared) vector("ffn_gate_inp_shexp.weight", c_.dim, 0.0F, 0.3F);
     matrix("ffn_gate_shexp", kSharedHidden, c_.dim, false);
     matrix("ffn_up_shexp", kSharedHidden, c_.dim, false);
     matrix("ffn_down_shexp", c_.dim, kSharedHidden, false);
   }
-  void experts(const std::string& name, int rows, int cols) {
+  void experts(std::string_view name, int rows, int cols) {
     const auto u64 = [](int n) { return static_cast<std::uint64_t>(n); };
     const float reach = std::sqrt(3.0F / static_cast<float>(cols));
-    writer_.add_tensor(prefix_ + name, {u64(cols), u64(rows), u64(f_.experts)}, matrices_.type,
-                       matrices_.encode(uniform(f_.experts * rows * cols, 0, reach)));
+    writer_.add_tensor(fmt::format("{}{}.weight", prefix_, name), {u64(cols), u64(rows), u64(f_.experts)},
+                       matrices_.type, matrices_.encode(uniform(f_.experts * rows * cols, 0, reach)));
+    if (!f_.expert_biases) return;
+    writer_.add_tensor(fmt::format("{}{}.bias", prefix_, name), {u64(rows), u64(f_.experts)}, kF32,
+                       encode_tensor(uniform(f_.experts * rows, 0, 0.5F), kF32));
   }
 
   // One number for all layers, or an array where they differ.
@@ -97,17 +112,36 @@ class FamilyWriter {
     writer_.add(key, numbers);
   }
 
-  void write_attention() {
-    for (const std::string_view name : {f_.att_norm, f_.other_att_norm, f_.att_post_norm}) {
-      if (!name.empty()) norm(name, c_.dim, norm_bias());
+  void write_delta() {
+    const int keys = kKeyHeads * kStateSize, values = kValueHeads * kStateSize;
+    if (f_.fused_inputs) {
+      matrix("ssm_in", 2 * keys + 2 * values, c_.dim, false);
+    } else {
+      matrix("attn_qkv", 2 * keys + values, c_.dim, false);
+      matrix("attn_gate", values, c_.dim, false);
     }
+    if (f_.fused_gates) {
+      matrix("ssm_ba", 2 * kValueHeads, c_.dim, false);
+    } else {
+      matrix("ssm_alpha", kValueHeads, c_.dim, false);
+      matrix("ssm_beta", kValueHeads, c_.dim, false);
+    }
+    tensor("ssm_conv1d.weight", 2 * keys + values, kTaps, {});
+    vector("ssm_dt.bias", kValueHeads, 0.0F, 1.0F);
+    vector("ssm_a", kValueHeads, -0.5F, 0.4F);
+    norm("ssm_norm", kStateSize, false);
+    matrix("ssm_out", c_.dim, values, false);
+  }
+
+  void write_attention() {
     if (f_.fused_qkv) {
       matrix("attn_qkv", shape_->q_dim() + 2 * shape_->kv_dim(), c_.dim, f_.qkv_bias);
     } else {
-      matrix("attn_q", shape_->q_dim(), c_.dim, f_.qkv_bias);
+      matrix("attn_q", (f_.gated_attention ? 2 : 1) * shape_->q_dim(), c_.dim, f_.qkv_bias);
       matrix("attn_k", shape_->kv_dim(), c_.dim, f_.qkv_bias);
       matrix("attn_v", shape_->kv_dim(), c_.dim, f_.qkv_bias);
     }
+    if (f_.sinks) vector("attn_sinks.weight", shape_->n_heads, 0.0F, 2.0F);
     if (f_.head_norms) head_norm("attn_q_norm.weight", shape_->n_heads);
     if (f_.head_norms) head_norm("attn_k_norm.weight", shape_->n_kv_heads);
     if (f_.sub_norms) norm("attn_sub_norm", shape_->q_dim(), false);
@@ -166,6 +200,7 @@ class FamilyWriter {
   }
 
   static constexpr int kExpertHidden = 48, kSharedHidden = 80;
+  static constexpr int kTaps = 3, kStateSize = 32, kKeyHeads = 2, kValueHeads = 4;
 
   const FamilyFile& f_;
   const Config& c_;

@@ -32,6 +32,10 @@ struct FamilyFile {
   bool fused_gate_up = false;
   bool classifier_bias = false;
   bool positions = false;
+  bool sinks = false;
+  bool gated_attention = false;
+  bool delta = false;                              // all layers but each fourth have a delta net
+  bool fused_gates = false, fused_inputs = false;  // ssm_ba and ssm_in
   HeadNorm head_norm = HeadNorm::shared;
   std::string_view att_norm = "attn_norm", ffn_norm = "ffn_norm", other_att_norm = "";
   std::string_view att_post_norm = "", ffn_post_norm = "";
@@ -40,6 +44,7 @@ struct FamilyFile {
   std::array<std::pair<std::string_view, float>, 4> numbers{};
   int experts = 0, used = 0;  // with a hidden_dim of 48
   bool choice_bias = false;
+  bool expert_biases = false;                 // of the router, too
   bool shared = false, gates_shared = false;  // with a hidden_dim of 80
   bool weights_norm = false;                  // a key of its own
   int dense_layers = 0, later_layers = 0;     // before those with experts, and that predict further tokens
@@ -208,6 +213,51 @@ inline constexpr FamilyFile kFamilyFiles[] = {
      .experts = 8,
      .used = 3,
      .choice_bias = true},
+    {.name = "gpt-oss",
+     .qkv_bias = true,
+     .other_biases = true,
+     .sinks = true,
+     .ffn_norm = "post_attention_norm",
+     .window = 7,
+     .experts = 8,
+     .used = 3,
+     .expert_biases = true},
+    {.name = "qwen35",
+     .head_norms = true,
+     .gated_attention = true,
+     .delta = true,
+     .ffn_norm = "post_attention_norm",
+     .later_layers = 1},
+    {.name = "qwen35moe",
+     .head_norms = true,
+     .gated_attention = true,
+     .delta = true,
+     .ffn_norm = "post_attention_norm",
+     .experts = 8,
+     .used = 3,
+     .shared = true,
+     .gates_shared = true},
+    {.name = "qwen3next",
+     .head_norms = true,
+     .gated_attention = true,
+     .delta = true,
+     .fused_gates = true,
+     .ffn_norm = "post_attention_norm",
+     .experts = 8,
+     .used = 3,
+     .shared = true,
+     .gates_shared = true},
+    {.name = "qwen3next",
+     .head_norms = true,
+     .gated_attention = true,
+     .delta = true,
+     .fused_gates = true,
+     .fused_inputs = true,
+     .ffn_norm = "post_attention_norm",
+     .experts = 8,
+     .used = 3,
+     .shared = true,
+     .gates_shared = true},
     {.name = "qwen3vl", .head_norms = true},
     {.name = "bitnet", .sub_norms = true, .tied = true},
     {.name = "bitnet", .sub_norms = true, .scales = true, .tied = true},

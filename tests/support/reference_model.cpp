@@ -58,6 +58,11 @@ Vector activated(jit::Epilogue activation, const Vector& gate, const Vector& up)
       case jit::Epilogue::geglu:
         out.push_back(gelu * up[i]);
         break;
+      case jit::Epilogue::swiglu_clamped: {
+        const double g = std::min(x, 7.0), u = std::clamp(up[i], -7.0, 7.0);
+        out.push_back(g / (1 + std::exp(-1.702 * g)) * (u + 1));
+        break;
+      }
       case jit::Epilogue::relu2:
         out.push_back(std::pow(std::max(x, 0.0), 2));
         break;
@@ -75,7 +80,12 @@ double capped(double x, double cap) {
 class Reference {
  public:
   explicit Reference(const ModelFile& file)
-      : file_(file), c_(file.config), keys_(file.layers.size()), values_(file.layers.size()) {}
+      : file_(file),
+        c_(file.config),
+        keys_(file.layers.size()),
+        values_(file.layers.size()),
+        mixed_(file.layers.size()),
+        states_(file.layers.size()) {}
 
   Vector feed(TokenId token) {
     Vector x;
@@ -90,7 +100,9 @@ class Reference {
       const LayerTensors& l = file_.layers[layer];
       shape_ = &c_.layer(layer);
       const Vector att_input = normed(x, l.att_norm, l.att_norm_bias);
-      const Vector att = normed(attention(l, layer, att_input), l.att_post_norm, {});
+      const Vector att =
+          normed(shape_->is_linear() ? delta_net(l, layer, att_input) : attention(l, layer, att_input),
+                 l.att_post_norm, {});
       if (shape_->parallel_residual) {
         const Vector ffn =
             feed_forward(l, l.ffn_norm.exists() ? normed(x, l.ffn_norm, l.ffn_norm_bias) : att_input);
@@ -167,14 +179,18 @@ class Reference {
     keys_[layer].push_back(k);
     values_[layer].push_back(multiply(l.wv, l.wv_scale, l.wv_bias, x));
     Vector out(q.size());
-    for (std::size_t head = 0; head < q.size() / head_dim(); ++head) attend(q, head, layer, out);
+    for (std::size_t head = 0; head < q.size() / head_dim(); ++head) attend(q, head, layer, l.sinks, out);
+    if (l.att_gate.exists()) {
+      const Vector gate = multiply(l.att_gate, {}, {}, x);
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] *= sigmoid(gate[i]);
+    }
     if (l.att_sub_norm.exists()) {
       normalise(out, jit::NormKind::rms, double{shape_->norm_eps}, l.att_sub_norm, {});
     }
     return multiply(l.wo, l.wo_scale, l.wo_bias, out);
   }
 
-  void attend(const Vector& q, std::size_t head, std::size_t layer, Vector& out) const {
+  void attend(const Vector& q, std::size_t head, std::size_t layer, const Tensor& sinks, Vector& out) const {
     const auto group = static_cast<std::size_t>(shape_->n_heads / shape_->n_kv_heads);
     const std::size_t at = head * head_dim(), at_kv = head / group * head_dim();
     Vector weights;
@@ -191,11 +207,67 @@ class Reference {
       weights.push_back(std::exp(capped(score, shape_->scores.cap)));
       sum += weights.back();
     }
+    if (sinks.exists()) sum += std::exp(value(sinks, 0, head));
     for (std::size_t p = 0; p < weights.size(); ++p) {
       for (std::size_t i = 0; i < head_dim(); ++i) {
         out[at + i] += weights[p] / sum * values_[layer][first + p][at_kv + i];
       }
     }
+  }
+
+  // The convolution of all tokens' inputs so far, at the last one, through SiLU.
+  Vector convolved(const Tensor& conv, const std::vector<Vector>& inputs) const {
+    Vector out(inputs.back().size());
+    const std::size_t taps = static_cast<std::size_t>(conv.cols);
+    for (std::size_t channel = 0; channel < out.size(); ++channel) {
+      for (std::size_t back = 0; back < std::min(taps, inputs.size()); ++back) {
+        out[channel] += inputs[inputs.size() - 1 - back][channel] * value(conv, channel, taps - 1 - back);
+      }
+      out[channel] *= sigmoid(out[channel]);
+    }
+    return out;
+  }
+
+  Vector delta_net(const LayerTensors& l, std::size_t layer, const Vector& x) {
+    const DeltaNet& delta = shape_->delta;
+    mixed_[layer].push_back(multiply(l.wq, {}, {}, x));
+    Vector all = convolved(l.delta_conv, mixed_[layer]);
+    const auto key_dim = static_cast<std::size_t>(delta.key_dim);
+    const auto value_dim = static_cast<std::size_t>(delta.value_dim);
+    for (std::size_t head = 0; head < static_cast<std::size_t>(2 * delta.key_heads); ++head) {
+      double squares = 0;
+      for (std::size_t i = 0; i < key_dim; ++i) squares += std::pow(all[head * key_dim + i], 2);
+      for (std::size_t i = 0; i < key_dim; ++i) {
+        all[head * key_dim + i] /= std::sqrt(squares + double{shape_->norm_eps});
+      }
+    }
+    const Vector alpha = multiply(l.delta_decay, {}, {}, x), beta = multiply(l.delta_rate, {}, {}, x);
+    const Vector gate = multiply(l.att_gate, {}, {}, x);
+    std::vector<Vector>& states = states_[layer];
+    states.resize(alpha.size(), Vector(key_dim * value_dim));
+    Vector out;
+    for (std::size_t head = 0; head < alpha.size(); ++head) {
+      const auto key_head = static_cast<std::size_t>(delta.key_head(static_cast<int>(head)));
+      const double* const q = &all[key_head * key_dim];
+      const double* const k = q + delta.keys();
+      const double* const v = &all[static_cast<std::size_t>(2 * delta.keys()) + head * value_dim];
+      const double plus = std::log1p(std::exp(alpha[head] + value(l.delta_decay_bias, 0, head)));
+      const double decay = std::exp(value(l.delta_a, 0, head) * plus);
+      Vector result(value_dim);
+      for (std::size_t j = 0; j < value_dim; ++j) {
+        const auto at = [&](std::size_t i) -> double& { return states[head][i * value_dim + j]; };
+        double remembered = 0;
+        for (std::size_t i = 0; i < key_dim; ++i) remembered += k[i] * (at(i) *= decay);
+        const double learned = (v[j] - remembered) * sigmoid(beta[head]);
+        for (std::size_t i = 0; i < key_dim; ++i) {
+          result[j] += q[i] / std::sqrt(static_cast<double>(key_dim)) * (at(i) += k[i] * learned);
+        }
+      }
+      normalise(result, jit::NormKind::rms, double{shape_->norm_eps}, l.delta_norm, {});
+      out.insert(out.end(), result.begin(), result.end());
+    }
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] *= gate[i] * sigmoid(gate[i]);
+    return multiply(l.wo, {}, {}, out);
   }
 
   static Tensor expert_of(const Tensor& all, std::size_t expert, std::int64_t experts) {
@@ -205,16 +277,26 @@ class Reference {
     one.data = all.data.subspan(expert * bytes, bytes);
     return one;
   }
-  static Vector gated(const Tensor& gate, const Tensor& up, const Tensor& down, const Vector& x) {
+  Vector gated(const Tensor& gate, const Tensor& up, const Tensor& down, const Vector& x) const {
     return multiply(down, {}, {},
-                    activated(jit::Epilogue::swiglu, multiply(gate, {}, {}, x), multiply(up, {}, {}, x)));
+                    activated(shape_->activation, multiply(gate, {}, {}, x), multiply(up, {}, {}, x)));
+  }
+  static Tensor bias_of(const Tensor& all, std::size_t expert) {
+    return all.exists() ? expert_of(all, expert, all.rows) : Tensor();
+  }
+  Vector expert(const LayerTensors& l, std::size_t i, const Vector& x) const {
+    const std::int64_t n = shape_->route.experts;
+    const Vector hidden =
+        activated(shape_->activation, multiply(expert_of(l.gate, i, n), {}, bias_of(l.gate_biases, i), x),
+                  multiply(expert_of(l.up, i, n), {}, bias_of(l.up_biases, i), x));
+    return multiply(expert_of(l.down, i, n), {}, bias_of(l.down_biases, i), hidden);
   }
   static double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
   // Their results times their weights, summed.
   Vector experts(const LayerTensors& l, const Vector& x) const {
     const jit::RouteKey& route = shape_->route;
-    Vector p = multiply(l.router, {}, {}, x);
+    Vector p = multiply(l.router, {}, l.router_bias, x);
     double sum = 0;
     for (const double logit : p) sum += std::exp(logit);
     for (double& logit : p) {
@@ -228,11 +310,12 @@ class Reference {
     choice.resize(static_cast<std::size_t>(route.used));
     double total = 0;
     for (const auto& [c, i] : choice) total += p[i];
+    // A softmax of those that were chosen is the one over all of them, renormalised.
+    const bool renormalises = route.renormalises || route.gating == jit::Gating::softmax_of_chosen;
     Vector out(x.size());
     for (const auto& [c, i] : choice) {
-      const Vector result = gated(expert_of(l.gate, i, route.experts), expert_of(l.up, i, route.experts),
-                                  expert_of(l.down, i, route.experts), x);
-      const double weight = p[i] / (route.renormalises ? total : 1) * route.scale;
+      const Vector result = expert(l, i, x);
+      const double weight = p[i] / (renormalises ? total : 1) * route.scale;
       for (std::size_t d = 0; d < out.size(); ++d) out[d] += result[d] * weight;
     }
     if (shape_->shared_hidden_dim == 0) return out;
@@ -256,6 +339,8 @@ class Reference {
   const Config& c_;
   const LayerShape* shape_ = nullptr;               // of the layer at hand
   std::vector<std::vector<Vector>> keys_, values_;  // of each layer and position
+  std::vector<std::vector<Vector>> mixed_;          // the same, of what is convolved
+  std::vector<std::vector<Vector>> states_;         // of each layer and value head: (key_dim, value_dim)
   double position_ = 0;
 };
 

@@ -34,5 +34,14 @@ TEST(LayersText, SaysHowManyExpertsATokenTakes) {
   EXPECT_EQ(cli::experts_text(config), "2 of 8 and a shared one");
 }
 
+TEST(LayersText, SaysWhichLayersDoNotSeeEverything) {
+  Config config = two_layers();
+  EXPECT_EQ(cli::layer_kinds_text(config), "");
+  config.layers[1].window = 128;
+  EXPECT_EQ(cli::layer_kinds_text(config), "1 with a window of 128");
+  config.layers[0].delta.value_heads = 4;
+  EXPECT_EQ(cli::layer_kinds_text(config), "1 with a delta net, 1 with a window of 128");
+}
+
 }  // namespace
 }  // namespace llamajit

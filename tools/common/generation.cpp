@@ -83,14 +83,15 @@ EngineOptions engine_options(const TextRequest& request, const jit::IsaChoice& c
 void log_loaded(const TextRequest& request, const ModelFile& file, const Engine& engine,
                 const std::string& why) {
   const Config& c = file.config;
-  const std::string experts = experts_text(c);
+  const std::string experts = experts_text(c), kinds = layer_kinds_text(c);
   const auto numbers = [&](auto number) {
     return number_of_layers(c, number, [](int n) { return fmt::to_string(n); });
   };
-  spdlog::info("{}: {}, dim {}, hidden {}, {} layers, {} heads ({} K/V){}, vocabulary {}, context {}",
+  spdlog::info("{}: {}, dim {}, hidden {}, {} layers{}, {} heads ({} K/V){}, vocabulary {}, context {}",
                request.model, file.file_format, c.dim, numbers(&LayerShape::hidden_dim), c.n_layers,
-               numbers(&LayerShape::n_heads), numbers(&LayerShape::n_kv_heads),
-               experts.empty() ? "" : fmt::format(", experts {}", experts), c.vocab_size, engine.context());
+               kinds.empty() ? "" : fmt::format(" ({})", kinds), numbers(&LayerShape::n_heads),
+               numbers(&LayerShape::n_kv_heads), experts.empty() ? "" : fmt::format(", experts {}", experts),
+               c.vocab_size, engine.context());
   spdlog::info("tier {} ({}), {} threads; {:.1f} MiB of weights packed in {:.1f} ms",
                to_string(engine.code().isa().tier), why, engine.threads(),
                static_cast<double>(engine.weights().bytes()) / (1 << 20), engine.pack_ms());

@@ -23,6 +23,23 @@ std::string number_of_layers(const Config& config, Number number, Text text) {
   return least == most ? text(least) : fmt::format("{} to {}", text(least), text(most));
 }
 
+// "24 with a delta net, 12 with a window of 128"; "" where all layers attend to everything.
+inline std::string layer_kinds_text(const Config& config) {
+  int linear = 0, windowed = 0, window = 0;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
+    const LayerShape& shape = config.layer(i);
+    if (shape.is_linear()) ++linear;
+    if (shape.is_linear() || shape.window == 0) continue;
+    ++windowed;
+    window = shape.window;
+  }
+  std::string text = linear > 0 ? fmt::format("{} with a delta net", linear) : "";
+  if (windowed > 0) {
+    text += fmt::format("{}{} with a window of {}", text.empty() ? "" : ", ", windowed, window);
+  }
+  return text;
+}
+
 // "8 of 128", of the experts that a token takes; "" where there are none.
 inline std::string experts_text(const Config& config) {
   for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {

@@ -30,17 +30,19 @@ Facts model_facts(const Report& report) {
   const auto numbers = [&](auto number) {
     return number_of_layers(c, number, [](int n) { return grouped(n); });
   };
-  Facts facts{{"File", std::filesystem::path(report.file.path()).filename().string()},
-              {"Format", report.file.file_format},
-              {"Layers", grouped(c.n_layers)},
-              {"Width, feed-forward width", grouped(c.dim) + ", " + numbers(&LayerShape::hidden_dim)},
-              {"Heads, K/V heads", numbers(&LayerShape::n_heads) + ", " + numbers(&LayerShape::n_kv_heads)},
-              {"Values of a head", numbers(&LayerShape::head_dim)},
-              {"Vocabulary", grouped(c.vocab_size)},
-              {"Context", grouped(engine.context()) + " tokens"},
-              {"Classifier", c.shared_classifier ? "the embedding's matrix" : "its own matrix"},
-              {"Weights, packed", grouped(static_cast<std::int64_t>(engine.weights().bytes())) + " bytes"},
-              {"Keys and values", std::string(jit::to_string(engine.kv_cache().type()))}};
+  const std::string kinds = layer_kinds_text(c);
+  Facts facts{
+      {"File", std::filesystem::path(report.file.path()).filename().string()},
+      {"Format", report.file.file_format},
+      {"Layers", kinds.empty() ? grouped(c.n_layers) : fmt::format("{}: {}", grouped(c.n_layers), kinds)},
+      {"Width, feed-forward width", grouped(c.dim) + ", " + numbers(&LayerShape::hidden_dim)},
+      {"Heads, K/V heads", numbers(&LayerShape::n_heads) + ", " + numbers(&LayerShape::n_kv_heads)},
+      {"Values of a head", numbers(&LayerShape::head_dim)},
+      {"Vocabulary", grouped(c.vocab_size)},
+      {"Context", grouped(engine.context()) + " tokens"},
+      {"Classifier", c.shared_classifier ? "the embedding's matrix" : "its own matrix"},
+      {"Weights, packed", grouped(static_cast<std::int64_t>(engine.weights().bytes())) + " bytes"},
+      {"Keys and values", std::string(jit::to_string(engine.kv_cache().type()))}};
   if (const std::string experts = experts_text(c); !experts.empty()) {
     facts.emplace_back("Experts of a token", experts);
   }

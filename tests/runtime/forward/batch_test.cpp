@@ -13,8 +13,10 @@
 #include <gtest/gtest.h>
 
 #include "runtime/files/llama2c.h"
+#include "runtime/files/model_reader.h"
 #include "runtime/forward/engine.h"
 #include "tests/support/checkpoint_writer.h"
+#include "tests/support/family_writer.h"
 #include "tests/support/sanitized.h"
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
@@ -137,20 +139,31 @@ class Batches : public ::testing::TestWithParam<jit::ElementType> {
   ModelFile file_;
 };
 
-TEST_P(Batches, EveryRowHasTheBitsThatItHasAlone) {
-  Alone alone(file_, GetParam());
+void expect_the_bits_of_single_rows(const ModelFile& file, jit::ElementType type) {
+  Alone alone(file, type);
   const std::vector<jit::Tier> tiers = jit::host_tiers();
   for (const jit::Tier tier : tiers) {
     for (const int threads : {1, 2, 3}) {
       if (kSanitized && threads != 2) continue;
       SCOPED_TRACE(fmt::format("tier {}, {} threads", to_string(tier), threads));
-      Mix mix(file_, alone, {.isa = {tier}, .threads = threads, .precision = {GetParam()}, .sequences = 6});
+      Mix mix(file, alone, {.isa = {tier}, .threads = threads, .precision = {type}, .sequences = 6});
       const int steps = kSanitized || tier == jit::Tier::scalar ? 8 : 40;
-      for (int i = 0; i < steps && !HasFatalFailure(); ++i) mix.step();
+      for (int i = 0; i < steps && !testing::Test::HasFatalFailure(); ++i) mix.step();
       mix.end();
-      if (HasFailure()) return;
+      if (testing::Test::HasFailure()) return;
     }
   }
+}
+
+TEST_P(Batches, EveryRowHasTheBitsThatItHasAlone) {
+  expect_the_bits_of_single_rows(file_, GetParam());
+}
+
+// Layers with a state, which cannot be cut back as keys and values can.
+TEST(BatchesOfHybrids, EveryRowHasTheBitsThatItHasAlone) {
+  const test::FamilyFile& family = *std::ranges::find(test::kFamilyFiles, "qwen35", &test::FamilyFile::name);
+  const TempFile temp(family_gguf(family, toy_config(64, 96, 5, 4, 2, kVocab, 600, false), 22).content());
+  expect_the_bits_of_single_rows(read_model(temp.path()), jit::ElementType::f32);
 }
 
 INSTANTIATE_TEST_SUITE_P(KvTypes, Batches,

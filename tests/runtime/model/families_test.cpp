@@ -38,7 +38,9 @@ constexpr int kTokens = 19;  // one more than a group of sixteen positions, and 
 // Heads whose tails are no whole vectors, and rotated in part.
 Config small_config(const FamilyFile& family) {
   // Families with layers of two kinds have one of each among these.
-  const int n_layers = family.name == "gemma3" ? 7 : family.name == "smollm3" || family.window > 0 ? 5 : 2;
+  const int n_layers = family.name == "gemma3"                                         ? 7
+                       : family.name == "smollm3" || family.window > 0 || family.delta ? 5
+                                                                                       : 2;
   Config c = test::toy_config(80, 112, n_layers, 4, 2, 50, 24, false);
   c.shared_classifier = family.tied;
   c.head_size = 24;
@@ -117,6 +119,7 @@ bool may_be_missing(const Family& row, std::string_view name) {
   if (!row.other_att_norm.empty() && name.ends_with(fmt::format("{}.weight", row.other_att_norm))) {
     return true;
   }
+  if (name.ends_with("ssm_in.weight")) return true;  // two other tensors are looked for then
   if (name.ends_with("exp_probs_b.bias")) return row.experts.choice_bias != Presence::needed;
   if (name.ends_with(".scale")) return row.scales != Presence::needed;
   if (is_any_of({"attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_qkv.bias"})) {
@@ -307,11 +310,37 @@ TEST(FamilyTable, WrongExpertsAreNamed) {
   expect("expert_count", 1025, "expert_count: expected an integer from 0 to 1024, found 1025");
   expect("expert_used_count", -1, "expert_used_count: expected an integer from 1 to 20, found none");
   expect("expert_used_count", 21, "expert_used_count: expected an integer from 1 to 20, found 21");
-  expect("expert_gating_func", 3, "expert_gating_func: expected 1 (softmax) or 2 (sigmoid), found 3");
+  expect("expert_gating_func", 4, "expert_gating_func: expected an integer from 0 to 3, found 4");
   expect("expert_group_count", 4, "expert_group_count: expected at most one group of experts, found 4");
   expect("interleave_moe_layer_step", 2, "interleave_moe_layer_step: expected 1, found 2");
   expect("expert_feed_forward_length", 40,
          "expert_count: expected experts whose matrices have multiples of 16 rows, found 40");
+}
+
+TEST(FamilyTable, WrongDeltaNetsAreNamed) {
+  const auto expect = [](std::string_view key, int value, const std::string& message) {
+    const FamilyFile& hybrid = *std::ranges::find(test::kFamilyFiles, "qwen35", &FamilyFile::name);
+    test::GgufWriter w = family_gguf(hybrid, small_config(hybrid), 5);
+    w.remove(fmt::format("qwen35.{}", key));
+    if (value >= 0) w.add(fmt::format("qwen35.{}", key), value);
+    const TempFile temp(w.content());
+    try {
+      read_model(temp.path());
+      ADD_FAILURE() << "expected: " << message;
+    } catch (const std::runtime_error& error) {
+      EXPECT_THAT(error.what(), HasSubstr(fmt::format("{}: qwen35.{}", temp.path(), message)));
+    }
+  };
+  expect("ssm.group_count", -1, "ssm.group_count: expected an integer from 1 to 1048576, found none");
+  expect("ssm.conv_kernel", 65, "ssm.conv_kernel: expected an integer from 1 to 64, found 65");
+  expect("ssm.time_step_rank", 3, "ssm.time_step_rank: expected a multiple of group_count 2, found 3");
+  expect(
+      "ssm.state_size", 24,
+      "ssm.state_size: expected a multiple of 16, 1048576 values of all heads at the most, found 4 heads of "
+      "size 24");
+  expect("ssm.inner_size", 127, "ssm.inner_size: expected time_step_rank * state_size, 128, found 127");
+  expect("full_attention_interval", 0,
+         "full_attention_interval: expected an integer from 1 to 16384, found 0");
 }
 
 void expect_the_same_bits_everywhere(const ModelFile& file) {

@@ -1,0 +1,101 @@
+// Writes the rows' programs of one thread: the lowering of a layer for the rows of a step.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <utility>
+#include <vector>
+
+#include "jit/kernels/epilogue.h"
+#include "jit/kernels/gate.h"
+#include "jit/kernels/norm.h"
+#include "runtime/forward/rows_program.h"
+
+namespace llamajit {
+
+// The verbs are layer()'s (layer.h). Where they stand: attention in rows_attention.cpp, a delta net in
+// rows_delta.cpp, experts in rows_experts.cpp, the rest in rows_program.cpp.
+class RowsProgram::Writer : public Lowering {
+ public:
+  Writer(RowsProgram& program, const Model& model, RowState& state, int tokens, int thread)
+      : Lowering(model, program.step_memory_, thread), p_(program), s_(state), tokens_(tokens) {}
+  void write();
+  void norm(Role role, const LayerShape& shape, const NormWeights& weights, Matrices matrices);
+  void project(const LayerShape& shape, const LayerWeights& w);
+  // Norms, RoPE, append and attention for this thread's heads, of which threads that share one each take some
+  // of the rows; all keys first, as later rows of a run see them.
+  void attend(const LayerShape& shape, const LayerWeights& weights);
+  void project_delta(const LayerShape& shape, const LayerWeights& w);
+  // Convolves, norms and recurs, a barrier between: a thread its share of key heads' and of value heads'
+  // channels of all rows, then its value heads.
+  void recur(const LayerShape& shape, const LayerWeights& w);
+  void hidden(const LayerShape& shape, const PackedMatrix& matrix);
+  float* attended() const { return s_.att; }
+  float* hidden_values() const { return s_.hidden; }
+  // x += W values, of which either is normed before where there are weights for that, the values in place;
+  // ends with a barrier.
+  void add_branch(const BranchRoles& roles, const LayerShape& shape, const float* sub_norm, float* values,
+                  const PackedMatrix& matrix, const NormWeights& post_norm);
+  void experts_hidden(const LayerShape& shape, const LayerWeights& w);
+  void add_experts(const LayerShape& shape, const LayerWeights& w);
+
+ private:
+  static constexpr std::int64_t kFloat = sizeof(float);
+  static RowMembers members(std::initializer_list<RowMembers::Pointer> pointers);
+  void route(const LayerShape& shape, const LayerWeights& w);
+  // Rows of x as an expert's matrix wants them, to where they stand by expert; x stands so already unless the
+  // step behind the choice gathers it. Nothing where that leaves nothing to do.
+  void gather(Role role, const PackedMatrix& matrix, const float* x, float* to, bool gathers);
+  void multiply_chosen(Role role, const LayerShape& shape, const PackedMatrix& matrix, jit::Epilogue epilogue,
+                       const float* x, float* out);
+  template <class Args>
+  static constexpr RowMembers::Pointer kCursor{offsetof(Args, at), sizeof(jit::Cursor)};
+  void each_row(Step& step, const RowMembers& rows);
+  void row_range(Step& step, const HeadShare& mine, RowMembers rows, std::size_t count_at);
+  // out = the row of each token, or of its position, which is added.
+  void embed(const PackedMatrix& table, float scale, bool of_position);
+  // One vector of each row.
+  void norm_rows(Role role, const jit::NormKey& key, const jit::NormArgs& args);
+  // s_.norm = the norm of x, or x as it is without one, ready for the matrices; ends with a barrier.
+  void norm_of(Role role, const LayerShape& shape, const NormWeights& weights, const float* x,
+               Matrices matrices);
+  // What multiply() takes from here on: values, and as the matrices want them.
+  void prepare(const float* values, int n, Matrices matrices);
+  // Of a prepared row.
+  static RowMembers prepared_members(const jit::InputFormat& format, int n);
+  // A thread's heads of a matrix.
+  struct Rotated {
+    const float* table;
+    float* x;  // those of the first row
+    int n;     // the matrix's row
+    std::int64_t first, n_heads;
+  };
+  // RoPE in place, after a norm of each head if there are weights for it.
+  void rotate(NormRoles roles, const LayerShape& shape, const HeadShare& mine, const NormWeights& norm,
+              const Rotated& of);
+  void append(const LayerShape& shape, const HeadShare& mine, const float* k, const float* v);
+  void attention(const LayerShape& shape, const HeadShare& mine, const float* q, float* out,
+                 const float* sinks);
+  // Follows runs of rows, whatever the thread's share of these.
+  void runs(Step& step, RowMembers rows, std::size_t count_at);
+  // Follows all rows, since what a thread shares are the heads.
+  void all_rows(Step& step, const RowMembers& rows);
+  // att *= kind(gates), `n` values of each row from value number `first` on.
+  Step& gate(jit::GateKind kind, int row, std::int64_t first, std::int64_t n);
+  void convolve(const DeltaNet& delta, const LayerWeights& w, std::int64_t begin, std::int64_t end);
+  void norm_keys(const LayerShape& shape, const LayerWeights& w, std::pair<std::int64_t, std::int64_t> heads);
+  void recur_head(const DeltaNet& delta, int head);
+  void classifier();
+  // out = W values for all rows, with the other threads.
+  void multiply(Role role, const PackedMatrix& matrix, jit::Epilogue epilogue, float* out);
+  void deal(Step& step, const PackedMatrix& matrix, std::int64_t portion, const RowMembers& rows);
+  RowsProgram& p_;
+  RowState& s_;
+  int tokens_;
+  ExpertTable* table_ = nullptr;           // of the layer at hand
+  const float* values_ = nullptr;          // what is multiplied
+  std::vector<jit::InputFormat> formats_;  // in which it lies in s_.prepared
+};
+
+}  // namespace llamajit

@@ -1,0 +1,86 @@
+// Writes a token's programs of one thread: the lowering of a layer for a single token.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "jit/kernels/matvec.h"
+#include "runtime/forward/token_program.h"
+
+namespace llamajit {
+
+// The verbs are layer()'s (layer.h). Where they stand: attention in token_attention.cpp, a delta net in
+// token_delta.cpp, experts in token_experts.cpp, the rest in token_program.cpp.
+class TokenProgram::Writer : public Lowering {
+ public:
+  Writer(TokenProgram& program, const Model& model, int thread)
+      : Lowering(model, program.step_memory_, thread),
+        p_(program),
+        s_(program.s_),
+        scratch_(program.s_.scratch[static_cast<std::size_t>(thread)]) {}
+  void write();
+  void norm(Role role, const LayerShape& shape, const NormWeights& weights, Matrices /*matrices*/);
+  void project(const LayerShape& shape, const LayerWeights& w);
+  // Norms, RoPE, append and attention for this thread's K/V heads and the query heads that share them.
+  void attend(const LayerShape& shape, const LayerWeights& weights);
+  void project_delta(const LayerShape& shape, const LayerWeights& w);
+  // Convolves, norms and recurs, a barrier between: a thread its share of key heads' and of value heads'
+  // channels, then its value heads.
+  void recur(const LayerShape& shape, const LayerWeights& w);
+  void hidden(const LayerShape& shape, const PackedMatrix& matrix);
+  float* attended() const { return s_.att; }
+  float* hidden_values() const { return s_.hidden; }
+  // x += W values, of which either is normed before where there are weights for that; ends with a barrier.
+  void add_branch(const BranchRoles& roles, const LayerShape& shape, const float* sub_norm,
+                  const float* values, const PackedMatrix& matrix, const NormWeights& post_norm);
+  // Every thread chooses for itself: that costs less than a barrier.
+  void experts_hidden(const LayerShape& shape, const LayerWeights& w);
+  void add_experts(const LayerShape& shape, const LayerWeights& w);
+
+ private:
+  using Units = std::pair<std::int64_t, std::int64_t>;
+  struct ProductInput {
+    const float* x;
+    jit::QuantizedArgs q;
+  };
+  // Products with the experts of the table, one row each.
+  void multiply_chosen(Role role, const LayerShape& shape, const PackedMatrix& matrix, jit::Epilogue epilogue,
+                       const ProductInput& input, const ExpertProduct& product, float* out);
+  // A vector that matrices are about to be multiplied with; remembers how it was last prepared.
+  struct Input {
+    const float* x = nullptr;
+    int n = 0;
+    std::optional<jit::InputFormat> prepared_for{};
+  };
+  // attend() for a head that other threads attend to as well. Part 0 appends: it is the one that reads the
+  // position at hand. Each part rotates the queries for itself, which costs less than a barrier.
+  void attend_in_parts(const LayerShape& shape, const LayerWeights& weights);
+  // q and k in place, by one thread each.
+  void norm_heads_together(const LayerShape& shape, const LayerWeights& w);
+  void rotate_queries(const LayerShape& shape, const LayerWeights& weights, const HeadShare& mine,
+                      const float* q, float* out);
+  // RoPE of heads [begin, end), after a norm of each head if there are weights for it.
+  void rotate(NormRoles roles, const LayerShape& shape, const NormWeights& norm, const float* table,
+              const float* x, float* out, std::pair<std::int64_t, std::int64_t> heads);
+  // Rotates and appends k, and appends v.
+  void append(const LayerShape& shape, const LayerWeights& weights, std::int64_t first, std::int64_t n_heads);
+  // att *= the sigmoids of gates, of query heads [first, first + n).
+  void gate_heads(const LayerShape& shape, std::int64_t first, std::int64_t n);
+  void convolve(const DeltaNet& delta, const LayerWeights& w, std::int64_t begin, std::int64_t end);
+  void norm_keys(const LayerShape& shape, const LayerWeights& w, Units heads);
+  void classifier();
+  void matvec(Role role, const PackedMatrix& matrix, Units units, jit::Epilogue epilogue, float* out);
+  jit::MatvecKey matvec_key(const PackedMatrix& matrix, jit::Epilogue epilogue) const;
+  void prepare(const std::optional<jit::InputFormat>& format) { prepare(format, scratch_.q); }
+  void prepare(const std::optional<jit::InputFormat>& format, const jit::QuantizedArgs& to);
+  // matvec() for a whole matrix, whose units are dealt out if it is large enough. Whether it is.
+  bool matvec_dealt(Role role, const PackedMatrix& matrix, jit::Epilogue epilogue, float* out);
+  TokenProgram& p_;
+  const State& s_;
+  const Scratch& scratch_;
+  Input input_;
+  ExpertTable* table_ = nullptr;  // of the layer at hand
+};
+
+}  // namespace llamajit
