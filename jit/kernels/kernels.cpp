@@ -80,7 +80,9 @@ struct Name {
   std::string operator()(const CapKey& k) const { return fmt::format("cap_{}", k.n); }
   std::string operator()(const ArgmaxKey& k) const { return fmt::format("argmax_{}", k.n); }
   std::string operator()(const RouteKey& k) const {
-    return fmt::format("route_{}of{}_{}{}{}{}", k.used, k.experts, to_string(k.gating),
+    const std::string groups =
+        k.chooses_groups() ? fmt::format("_{}of{}groups", k.groups_used, k.groups) : "";
+    return fmt::format("route_{}of{}{}_{}{}{}{}", k.used, k.experts, groups, to_string(k.gating),
                        k.renormalises ? "_renormalised" : "", k.biased ? "_biased" : "",
                        k.shared == SharedExpert::none ? "" : fmt::format("_{}_shared", to_string(k.shared)));
   }

@@ -23,8 +23,9 @@ class RouteGenerator {
     e.lea(c, e.ptr[p + padded(key.experts) * 4]);
     gate();
     make_choosable();
+    if (key.chooses_groups()) keep_best_groups();
     e.note("the {} largest", key.used);
-    e.repeat(left, key.used, [&] { choose(); });
+    e.repeat(left, key.used, [&] { choose(c, key.experts); });
     list_chosen();
     weigh();
     if (key.shared != SharedExpert::none) weigh_shared();
@@ -108,13 +109,64 @@ class RouteGenerator {
     });
   }
 
-  // Marks the first of the largest.
-  void choose() {
+  // Leaves the experts of the groups that are not chosen the lowest float.
+  void keep_best_groups() {
+    e.note("each group's two largest c, summed");
+    e.lea(chosen, e.ptr[c + (padded(key.experts) + padded(key.used)) * 4]);
+    e.broadcast(value, f32(-kInfinity));
+    e.store(chosen + (padded(key.groups) - kLanes) * 4, value);
+    e.mov(temp, chosen);
+    e.mov(at, c);
+    e.repeat(count, key.groups, [&] {
+      score_group();
+      e.add(temp, 4);
+    });
+    e.note("the {} best groups", key.groups_used);
+    e.repeat(left, key.groups_used, [&] { choose(chosen, key.groups); });
+    e.note("the lowest float for experts of others");
+    e.mov(temp, chosen);
+    e.mov(at, c);
+    e.repeat(count, key.groups, [&] {
+      Xbyak::Label skip;
+      e.cmp(e.dword[temp], f32(-kInfinity).bits);
+      e.je(skip, Emitter::T_NEAR);
+      e.repeat(left, group_size(), [&] {
+        e.mov(e.dword[at], f32(std::numeric_limits<float>::lowest()).bits);
+        e.add(at, 4);
+      });
+      e.sub(at, group_size() * 4);
+      e.L(skip, "group_chosen");
+      e.add(at, group_size() * 4);
+      e.add(temp, 4);
+    });
+  }
+  int group_size() const { return key.experts / key.groups; }
+
+  // The first and the second of those at `at`, which moves on, and their sum to `temp`.
+  void score_group() {
+    const Xbyak::Xmm first = xmm_of(value.part[0]), second = xmm_of(acc.part[0]), x = xmm_of(t0.part[0]),
+                     less = xmm_of(t1.part[0]);
+    e.vmovss(first, e.constant(f32(-kInfinity)));
+    e.vmovss(second, e.constant(f32(-kInfinity)));
+    e.repeat(left, group_size(), [&] {
+      e.vmovss(x, e.ptr[at]);
+      e.vminss(less, x, first);
+      e.vmaxss(second, less, second);
+      e.vmaxss(first, x, first);
+      e.add(at, 4);
+    });
+    e.vaddss(first, first, second);
+    e.vmaxss(first, first, e.constant(f32(std::numeric_limits<float>::lowest())));
+    e.vmovss(e.ptr[temp], first);
+  }
+
+  // Marks the first of the largest of n floats.
+  void choose(const Reg64& from, int n) {
     Xbyak::Label next, found;
     e.broadcast(acc, f32(-kInfinity));
-    over(c, padded(key.experts), [&](int) { e.max(acc, acc, at); });
+    over(from, padded(n), [&](int) { e.max(acc, acc, at); });
     e.broadcast_lane0(best, e.fold_max(acc, value));
-    e.mov(at, c);
+    e.mov(at, from);
     e.L(next, "find");
     e.load(value, at);
     e.equal_mask(index, temp, value, best);

@@ -30,7 +30,8 @@ std::string_view to_string(SharedExpert shared);
 // Chooses `used` of `experts` experts for a token. p = the gating of the logits: softmax as SoftmaxKey has
 // it; sigmoid 1 / (1 + exp(-x)); softmax_of_chosen the logits themselves. By c = max(p + bias, the lowest
 // float), each step rounded, so that NaN is the lowest, the largest are chosen, of equal ones those with the
-// lowest ids. ids are in ascending order, and weights with them: w = p[ids], or their softmax; where the key
+// lowest ids. Of several groups (arXiv:2412.19437) only experts of those are chosen whose two largest c have
+// the largest sums, of equal ones the first; c of the others is the lowest float. ids are in ascending order, and weights with them: w = p[ids], or their softmax; where the key
 // renormalises, w / their sum (sixteen lanes in order, folded in halves); then w * scale. A shared expert's
 // weight comes behind them.
 struct RouteArgs {
@@ -61,15 +62,22 @@ struct RouteKey {
   bool biased = false;
   float scale = 1;
   SharedExpert shared = SharedExpert::none;
+  int groups = 1;       // of equally many experts, each of two at least where there are several
+  int groups_used = 1;  // that together have `used` experts or more
   auto operator<=>(const RouteKey&) const = default;  // NOLINT: clang-tidy 14 compares bools as ints
 
   static constexpr auto fields() {
     return fields_of<&RouteKey::experts, &RouteKey::used, &RouteKey::gating, &RouteKey::renormalises,
-                     &RouteKey::biased, &RouteKey::scale, &RouteKey::shared>();
+                     &RouteKey::biased, &RouteKey::scale, &RouteKey::shared, &RouteKey::groups,
+                     &RouteKey::groups_used>();
   }
 
   int slots() const { return used + (shared == SharedExpert::none ? 0 : 1); }
-  std::int64_t scratch_floats() const { return 2 * round_up(experts, kLanes) + round_up(used, kLanes); }
+  bool chooses_groups() const { return groups_used < groups; }
+  std::int64_t scratch_floats() const {
+    return 2 * round_up(experts, kLanes) + round_up(used, kLanes) +
+           (chooses_groups() ? round_up(groups, kLanes) : 0);
+  }
 };
 
 }  // namespace llamajit::jit

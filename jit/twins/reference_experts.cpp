@@ -26,6 +26,26 @@ float sum_of_lanes(const std::vector<float>& x) {
   return sum.fold_add();
 }
 
+// Leaves the experts of the groups that are not chosen the lowest float.
+void keep_best_groups(const RouteKey& key, std::vector<float>& c) {
+  constexpr float kLowest = std::numeric_limits<float>::lowest();
+  const int size = key.experts / key.groups;
+  std::vector<float> scores;
+  for (int group = 0; group < key.groups; ++group) {
+    float first = -kInfinity, second = -kInfinity;
+    for (int i = group * size; i < (group + 1) * size; ++i) {
+      const float x = c[static_cast<std::size_t>(i)];
+      second = max2(min2(x, first), second);
+      first = max2(x, first);
+    }
+    scores.push_back(max2(first + second, kLowest));
+  }
+  for (int i = 0; i < key.groups_used; ++i) *std::ranges::max_element(scores) = -kInfinity;
+  for (std::size_t i = 0; i < c.size(); ++i) {
+    if (scores[i / static_cast<std::size_t>(size)] != -kInfinity) c[i] = kLowest;
+  }
+}
+
 }  // namespace
 
 void reference(const RouteKey& key, const RouteArgs& args) {
@@ -36,6 +56,7 @@ void reference(const RouteKey& key, const RouteArgs& args) {
   for (std::size_t i = 0; i < c.size(); ++i) {
     c[i] = max2(key.biased ? p[i] + args.bias[i] : p[i], std::numeric_limits<float>::lowest());
   }
+  if (key.chooses_groups()) keep_best_groups(key, c);
   for (int i = 0; i < key.used; ++i) *std::ranges::max_element(c) = -kInfinity;
   std::vector<float> weights;
   for (int expert = 0, at = 0; expert < key.experts; ++expert) {

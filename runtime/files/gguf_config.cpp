@@ -114,11 +114,25 @@ class ConfigReader : GgufKeys {
     route.renormalises = file_.boolean(key("expert_weights_norm")).value_or(family_.experts.renormalises);
     const float scale = positive_or_zero("expert_weights_scale").value_or(0);
     if (scale != 0) route.scale = scale;
-    if (const int groups = count("expert_group_count", 0, kMaxExperts).value_or(0); groups > 1) {
-      file_.fail(key("expert_group_count"), "at most one group of experts", fmt::to_string(groups));
-    }
-    count("expert_group_used_count", 0, kMaxExperts);
+    read_groups(route);
     return route;
+  }
+  void read_groups(jit::RouteKey& route) const {
+    const int groups = count("expert_group_count", 0, kMaxExperts).value_or(0);
+    if (groups > 1 && (route.experts % groups != 0 || route.experts / groups < 2)) {
+      file_.fail(key("expert_group_count"),
+                 fmt::format("groups of equally many of {} experts, two at least", route.experts),
+                 fmt::to_string(groups));
+    }
+    const int used = count("expert_group_used_count", 0, std::max(groups, 1)).value_or(0);
+    if (groups <= 1 || used == 0 || used == groups) return;
+    if (used * (route.experts / groups) < route.used) {
+      file_.fail(key("expert_group_used_count"),
+                 fmt::format("groups that have the {} experts used, or more", route.used),
+                 fmt::to_string(used));
+    }
+    route.groups = groups;
+    route.groups_used = used;
   }
   int read_shared_hidden(int hidden) const {
     const int shared = count("expert_shared_count", 0, kMaxExperts).value_or(0);

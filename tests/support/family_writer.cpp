@@ -77,6 +77,10 @@ class FamilyWriter {
     writer_.add(key("expert_used_count"), f_.used);
     writer_.add(key("expert_feed_forward_length"), kExpertHidden);
     if (f_.shared) writer_.add(key("expert_shared_feed_forward_length"), kSharedHidden);
+    if (f_.groups > 0) {
+      writer_.add(key("expert_group_count"), f_.groups);
+      writer_.add(key("expert_group_used_count"), f_.groups_used);
+    }
     if (f_.weights_norm) writer_.add(key("expert_weights_norm"), true);
     if (f_.dense_layers > 0) writer_.add(key("leading_dense_block_count"), f_.dense_layers);
   }

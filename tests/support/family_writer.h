@@ -43,6 +43,7 @@ struct FamilyFile {
   // More keys, all of them floats.
   std::array<std::pair<std::string_view, float>, 4> numbers{};
   int experts = 0, used = 0;  // with a hidden_dim of 48
+  int groups = 0, groups_used = 0;
   bool choice_bias = false;
   bool expert_biases = false;                 // of the router, too
   bool shared = false, gates_shared = false;  // with a hidden_dim of 80
@@ -203,6 +204,17 @@ inline constexpr FamilyFile kFamilyFiles[] = {
      .head_norms = true,
      .experts = 8,
      .used = 3,
+     .choice_bias = true,
+     .shared = true,
+     .weights_norm = true,
+     .dense_layers = 1},
+    {.name = "bailingmoe2",
+     .fused_qkv = true,
+     .head_norms = true,
+     .experts = 8,
+     .used = 3,
+     .groups = 4,
+     .groups_used = 2,
      .choice_bias = true,
      .shared = true,
      .weights_norm = true,

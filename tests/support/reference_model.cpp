@@ -293,6 +293,26 @@ class Reference {
   }
   static double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
+  // Of the groups of experts, which begin together, those whose two best have the largest sums.
+  void keep_best_groups(std::vector<std::pair<double, std::size_t>>& choice) const {
+    const jit::RouteKey& route = shape_->route;
+    const auto size = static_cast<std::size_t>(route.experts / route.groups);
+    std::vector<std::pair<double, std::size_t>> groups;
+    for (std::size_t first = 0; route.groups > 1 && first < choice.size(); first += size) {
+      Vector best;
+      for (std::size_t i = first; i < first + size; ++i) best.push_back(choice[i].first);
+      std::ranges::sort(best, std::greater<>());
+      groups.emplace_back(best[0] + best[1], first / size);
+    }
+    std::ranges::sort(groups, std::greater<>());
+    if (route.groups > 1) groups.resize(static_cast<std::size_t>(route.groups_used));
+    std::erase_if(choice, [&](const auto& expert) {
+      return !groups.empty() && std::ranges::none_of(groups, [&](const auto& group) {
+        return group.second == expert.second / size;
+      });
+    });
+  }
+
   // Their results times their weights, summed.
   Vector experts(const LayerTensors& l, const Vector& x) const {
     const jit::RouteKey& route = shape_->route;
@@ -306,6 +326,7 @@ class Reference {
     for (std::size_t i = 0; i < p.size(); ++i) {
       choice.emplace_back(p[i] + (l.router_choice.exists() ? value(l.router_choice, 0, i) : 0), i);
     }
+    keep_best_groups(choice);
     std::ranges::sort(choice, std::greater<>());
     choice.resize(static_cast<std::size_t>(route.used));
     double total = 0;

@@ -55,6 +55,21 @@ void expect_is_right(const RouteKey& key, const std::vector<float>& logits, cons
     const auto at = static_cast<std::size_t>(i);
     return p[at] + (key.biased ? double{bias[at]} : 0);
   };
+  if (key.chooses_groups()) {
+    std::vector<std::pair<double, int>> groups;
+    const int size = key.experts / key.groups;
+    for (int group = 0; group < key.groups; ++group) {
+      std::vector<double> of_group;
+      for (int i = 0; i < size; ++i) of_group.push_back(choice(group * size + i));
+      std::ranges::sort(of_group, std::greater<>());
+      groups.emplace_back(of_group[0] + of_group[1], group);
+    }
+    std::ranges::sort(groups, std::greater<>());
+    groups.resize(static_cast<std::size_t>(key.groups_used));
+    std::erase_if(ids, [&](int id) {
+      return std::ranges::none_of(groups, [&](const auto& group) { return group.second == id / size; });
+    });
+  }
   std::ranges::stable_sort(ids, std::greater<>(), choice);
   ids.resize(static_cast<std::size_t>(key.used));
   std::ranges::sort(ids);
@@ -94,6 +109,33 @@ TEST_P(Route, EveryCount) {
   }
 }
 
+TEST_P(Route, GroupsFirst) {
+  for (const auto& [experts, groups, groups_used, used] : {std::tuple{8, 4, 2, 3},
+                                                           {16, 2, 1, 8},
+                                                           {64, 8, 4, 6},
+                                                           {160, 8, 3, 6},
+                                                           {256, 8, 4, 8},
+                                                           {96, 32, 20, 8}}) {
+    RouteKey key{experts, used, GetParam(), true, true, 2.5F};
+    key.groups = groups;
+    key.groups_used = groups_used;
+    CallMemory source(Edge::back, static_cast<std::uint64_t>(experts + used));
+    const auto logits = source.random_floats(static_cast<std::size_t>(experts), -4, 4);
+    const auto bias = source.random_floats(static_cast<std::size_t>(experts), -1, 1);
+    expect_is_right(key, logits, bias, *route(key, logits, bias, "random"));
+  }
+}
+
+TEST(RouteOfTies, TheFirstGroupsWin) {
+  RouteKey key{40, 3};
+  key.groups = 4;
+  key.groups_used = 2;
+  std::vector<float> logits(40, 0.5F);
+  logits[30] = logits[31] = 0.75F;
+  const auto result = route(key, logits, {}, "two groups are equal");
+  EXPECT_TRUE(std::ranges::equal(result->view<std::int32_t>("ids"), std::vector{0, 30, 31}));
+}
+
 INSTANTIATE_TEST_SUITE_P(Gatings, Route,
                          testing::Values(Gating::softmax, Gating::sigmoid, Gating::softmax_of_chosen),
                          [](const auto& gating) { return std::string(to_string(gating.param)); });
@@ -111,7 +153,11 @@ TEST(RouteOfNoNumbers, ChoosesExpertsAllTheSame) {
   for (const Gating gating : {Gating::softmax, Gating::sigmoid, Gating::softmax_of_chosen}) {
     for (const float odd : {kNaN, kInfinity, -kInfinity}) {
       for (const int experts : {5, 16, 40}) {
-        const RouteKey key{experts, 4, gating};
+        RouteKey key{experts, 4, gating};
+        if (experts == 40) {
+          key.groups = 4;
+          key.groups_used = 2;
+        }
         std::vector<float> logits(static_cast<std::size_t>(experts), odd);
         for (int i = 0; i < 2; ++i) {
           const auto result = route(key, logits, {}, fmt::format("{} and {}", odd, logits[1]));

@@ -311,7 +311,10 @@ TEST(FamilyTable, WrongExpertsAreNamed) {
   expect("expert_used_count", -1, "expert_used_count: expected an integer from 1 to 20, found none");
   expect("expert_used_count", 21, "expert_used_count: expected an integer from 1 to 20, found 21");
   expect("expert_gating_func", 4, "expert_gating_func: expected an integer from 0 to 3, found 4");
-  expect("expert_group_count", 4, "expert_group_count: expected at most one group of experts, found 4");
+  expect("expert_group_count", 6,
+         "expert_group_count: expected groups of equally many of 20 experts, two at least, found 6");
+  expect("expert_group_count", 20,
+         "expert_group_count: expected groups of equally many of 20 experts, two at least, found 20");
   expect("interleave_moe_layer_step", 2, "interleave_moe_layer_step: expected 1, found 2");
   expect("expert_feed_forward_length", 40,
          "expert_count: expected experts whose matrices have multiples of 16 rows, found 40");
