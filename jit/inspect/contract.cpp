@@ -145,6 +145,7 @@ struct Formula {
            "S is in at->state, from state_at on";
   }
   std::string operator()(const GateKey& k) const {
+    if (k.kind == GateKind::factor) return "out = x * gates in [begin, end)";
     return fmt::format("out = x * {}(gates) in [begin, end)", jit::to_string(k.kind));
   }
   std::string operator()(const LessonAddKey&) const { return "out = a + b"; }

@@ -21,10 +21,15 @@ void generate(Emitter& e, const GateKey& key) {
   find_slice_at<GateArgs>(e, slice, vectors);
   const auto pass = [&](int lanes) {
     e.load_tail(gate, gates + slice, lanes);
-    if (key.kind == GateKind::sigmoid) {
-      emit_sigmoid(e, gate, t0, t1);
-    } else {
-      emit_silu(e, gate, t0, t1, t2);
+    switch (key.kind) {
+      case GateKind::sigmoid:
+        emit_sigmoid(e, gate, t0, t1);
+        break;
+      case GateKind::silu:
+        emit_silu(e, gate, t0, t1, t2);
+        break;
+      case GateKind::factor:
+        break;
     }
     e.note("out = x * that");
     e.load_tail(value, x + slice, lanes);

@@ -12,6 +12,7 @@ namespace llamajit::jit {
 enum class GateKind : std::uint8_t {
   sigmoid,  // 1 / (1 + exp(-x))
   silu,     // x / (1 + exp(-x))
+  factor,   // x
 };
 std::string_view to_string(GateKind kind);  // "sigmoid"
 

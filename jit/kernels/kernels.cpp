@@ -194,6 +194,8 @@ std::string_view to_string(GateKind kind) {
       return "sigmoid";
     case GateKind::silu:
       return "silu";
+    case GateKind::factor:
+      return "factor";
   }
   return "";
 }

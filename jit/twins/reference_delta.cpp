@@ -74,7 +74,9 @@ void reference(const DeltaKey& key, const DeltaArgs& args) {
 void reference(const GateKey& key, const GateArgs& args) {
   for (std::int64_t i = args.begin; i < args.end; ++i) {
     const float gate = args.gates[i];
-    args.out[i] = args.x[i] * (key.kind == GateKind::sigmoid ? sigmoid(gate) : silu(gate));
+    args.out[i] = args.x[i] * (key.kind == GateKind::sigmoid ? sigmoid(gate)
+                               : key.kind == GateKind::silu  ? silu(gate)
+                                                             : gate);
   }
 }
 

@@ -48,6 +48,9 @@ class ConfigReader : GgufKeys {
     read_norm();
     read_rope();
     read_scales();
+    if (family_.layer_inputs) {
+      c.layer_input_dim = count("embedding_length_per_layer_input", 0, kMaxCount).value_or(0);
+    }
     read_layers();
     refuse_encoders();
     refuse_other_keys();
@@ -150,6 +153,7 @@ class ConfigReader : GgufKeys {
     read_windows(layers);
     read_experts(layers);
     read_delta(layers);
+    share_kv(layers);
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const int period = family_.unrotated_period;
       layers[i].rope.rotates = period == 0 || (static_cast<int>(i) + 1) % period != 0;
@@ -158,6 +162,7 @@ class ConfigReader : GgufKeys {
       check_heads(layer);
       layer.sinks = family_.sinks != Presence::none;
       layer.gated_attention = family_.gated_attention;
+      layer.norms_values = family_.norms_values;
       if (c.n_layers == family_.wide_scores_layers) {
         layer.scores.scale =
             1.0F / std::sqrt(static_cast<float>(layer.dim) / static_cast<float>(layer.n_heads));
@@ -166,6 +171,23 @@ class ConfigReader : GgufKeys {
     static_cast<LayerShape&>(c) = layers.front();
     const bool alike = std::ranges::all_of(layers, [&](const LayerShape& l) { return l == layers.front(); });
     if (!alike) c.layers = std::move(layers);
+  }
+
+  // The last layers see the keys and values of the last one before them that has a window, or none, as they do.
+  void share_kv(std::vector<LayerShape>& layers) const {
+    if (!family_.keys_for_values) return;
+    const int owners =
+        config_.n_layers - count("attention.shared_kv_layers", 0, config_.n_layers - 1).value_or(0);
+    for (int i = owners; i < config_.n_layers; ++i) {
+      LayerShape& layer = layers[static_cast<std::size_t>(i)];
+      for (int j = 0; j < owners; ++j) {
+        if (layers[static_cast<std::size_t>(j)].window == layer.window) layer.kv_layer = j;
+      }
+      if (layer.kv_layer >= 0) continue;
+      file_.fail(key("attention.shared_kv_layers"),
+                 "layers of each kind that have keys and values of their own",
+                 fmt::format("none for layer {}", i));
+    }
   }
 
   void read_delta(std::vector<LayerShape>& layers) const {
@@ -223,6 +245,8 @@ class ConfigReader : GgufKeys {
     for (std::size_t i = 0; i < layers.size(); ++i) {
       if (!windowed[i]) continue;
       layers[i].window = *window;
+      if (const auto size = count("attention.key_length_swa", 1, kMaxCount)) layers[i].head_size = *size;
+      if (const auto dims = count("rope.dimension_count_swa", 1, kMaxCount)) layers[i].rope.dims = *dims;
       if (family_.window_rope_theta > 0) {
         layers[i].rope.scaling = RopeConfig::Scaling::none;
         layers[i].rope.factor = 1;
@@ -270,9 +294,11 @@ class ConfigReader : GgufKeys {
       file_.fail(key("rope.dimension_count"), fmt::format("at most a head's size, {}", c.head_dim()),
                  fmt::to_string(c.rope.dims));
     }
-    if (const auto size = count("attention.value_length", 1, kMaxCount); size && *size != c.head_dim()) {
-      file_.fail(key("attention.value_length"), fmt::format("the length of keys, {}", c.head_dim()),
-                 fmt::to_string(*size));
+    const auto* const values = c.window > 0 && file_.find(key("attention.value_length_swa")) != nullptr
+                                   ? "attention.value_length_swa"
+                                   : "attention.value_length";
+    if (const auto size = count(values, 1, kMaxCount); size && *size != c.head_dim()) {
+      file_.fail(key(values), fmt::format("the length of keys, {}", c.head_dim()), fmt::to_string(*size));
     }
   }
 
@@ -335,6 +361,7 @@ class ConfigReader : GgufKeys {
     c.residual_scale = or_one(scale("residual_scale", family_.stream_scales));
     const bool may_scale = family_.stream_scales != Presence::none;
     c.scores.scale = scale("attention.scale", may_scale ? Presence::optional : Presence::none);
+    if (c.scores.scale == 0) c.scores.scale = family_.scores_scale;
     c.scores.cap = scale("attn_logit_softcapping", family_.soft_caps);
     c.logit_cap = scale("final_logit_softcapping", family_.soft_caps);
     if (family_.logit_scale == LogitScale::none) return;

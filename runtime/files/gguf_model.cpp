@@ -46,20 +46,24 @@ class GgufModelReader : GgufTensors {
   }
   void bind_rope_divisors(const std::string& name, std::vector<float> RopeConfig::*to) {
     if (file_.find_tensor(name) == nullptr) return;
-    const Tensor tensor = vector(name, config_.rotated_dims() / 2);
+    std::vector<LayerShape*> shapes{&config_};
+    for (LayerShape& layer : config_.layers) shapes.push_back(&layer);
+    if (!family_.divides_all)
+      std::erase_if(shapes, [](const LayerShape* shape) { return shape->window > 0; });
+    const int dims = shapes.empty() ? config_.rotated_dims() : shapes.back()->rotated_dims();
+    const Tensor tensor = vector(name, dims / 2);
     std::vector<float> divisors;
     for (std::int64_t i = 0; i < tensor.cols; ++i) {
       divisors.push_back(source_value(source(tensor), 0, i));
       if (divisors.back() > 0) continue;  // and no NaN
       file_.fail(name, "positive numbers", fmt::to_string(divisors.back()));
     }
-    config_.rope.*to = divisors;
-    for (LayerShape& layer : config_.layers) {
-      if (layer.rotated_dims() != config_.rotated_dims()) {
-        file_.fail(name, fmt::format("layers that rotate {} values of a head", config_.rotated_dims()),
-                   fmt::to_string(layer.rotated_dims()));
+    for (LayerShape* const shape : shapes) {
+      if (shape->rotated_dims() != dims) {
+        file_.fail(name, fmt::format("layers that rotate {} values of a head", dims),
+                   fmt::to_string(shape->rotated_dims()));
       }
-      layer.rope.*to = divisors;
+      shape->rope.*to = divisors;
     }
   }
 
@@ -74,6 +78,7 @@ class GgufModelReader : GgufTensors {
     if (has("position_embd.weight", family_.positions)) {
       model.positions = floats("position_embd.weight", c.seq_len, c.dim);
     }
+    bind_layer_inputs(model);
     for (int i = 0; i < c.n_layers; ++i) model.layers.push_back(bind_layer(i));
     model.final_norm = vector("output_norm.weight", c.dim);
     if (layer_norm()) model.final_norm_bias = vector("output_norm.bias", c.dim, family_.norm_bias);
@@ -82,12 +87,26 @@ class GgufModelReader : GgufTensors {
     model.classifier = c.shared_classifier ? model.embedding : matrix("output.weight", c.vocab_size, c.dim);
   }
 
+  void bind_layer_inputs(ModelFile& model) {
+    const Config& c = config_;
+    if (c.layer_input_dim == 0) return;
+    const std::int64_t all = std::int64_t{c.layer_input_dim} * c.n_layers;
+    model.layer_inputs = matrix("per_layer_token_embd.weight", c.vocab_size, all);
+    model.layer_input_matrix = matrix("per_layer_model_proj.weight", all, c.dim);
+    model.layer_input_norm = vector("per_layer_proj_norm.weight", c.layer_input_dim);
+  }
+
   LayerTensors bind_layer(int layer) {
     LayerTensors tensors;
     const LayerShape& shape = config_.layer(static_cast<std::size_t>(layer));
     const LayerNames name{layer};
     bind_attention(shape, tensors, name);
     bind_feed_forward(shape, tensors, name);
+    if (family_.scales_layers) tensors.output_scale = vector(name("layer_output_scale.weight"), 1);
+    if (config_.layer_input_dim == 0) return tensors;
+    tensors.input_gate = matrix(name("inp_gate.weight"), config_.layer_input_dim, shape.dim);
+    tensors.input_down = matrix(name("proj.weight"), shape.dim, config_.layer_input_dim);
+    tensors.input_norm = vector(name("post_norm.weight"), shape.dim);
     return tensors;
   }
 
@@ -101,12 +120,14 @@ class GgufModelReader : GgufTensors {
     } else {
       to.wq = matrix(name("attn_q"), c.q_dim(), c.dim, family_.qkv_bias, to.wq_scale, to.wq_bias);
     }
-    if (!family_.fused_qkv) {
+    if (!family_.fused_qkv && c.owns_kv()) {
       to.wk = matrix(name("attn_k"), c.kv_dim(), c.dim, family_.qkv_bias, to.wk_scale, to.wk_bias);
-      to.wv = matrix(name("attn_v"), c.kv_dim(), c.dim, family_.qkv_bias, to.wv_scale, to.wv_bias);
+      const bool has_values = !family_.keys_for_values || file_.find_tensor(name("attn_v.weight")) != nullptr;
+      to.wv = matrix(name(has_values ? "attn_v" : "attn_k"), c.kv_dim(), c.dim, family_.qkv_bias, to.wv_scale,
+                     to.wv_bias);
     }
     to.q_norm = head_norm(name("attn_q_norm.weight"), c, c.n_heads);
-    to.k_norm = head_norm(name("attn_k_norm.weight"), c, c.n_kv_heads);
+    if (c.owns_kv()) to.k_norm = head_norm(name("attn_k_norm.weight"), c, c.n_kv_heads);
     to.sinks = vector(name("attn_sinks.weight"), c.n_heads, family_.sinks);
     to.att_sub_norm = vector(name("attn_sub_norm.weight"), c.q_dim(), family_.sub_norms);
     to.wo = matrix(name("attn_output"), c.dim, c.q_dim(), family_.output_bias, to.wo_scale, to.wo_bias);

@@ -14,7 +14,7 @@ std::int64_t head_bytes(const jit::KvLayout& layout) {
 }
 
 int kv_heads(const LayerShape& shape) {
-  return shape.is_linear() ? 0 : shape.n_kv_heads;
+  return shape.owns_kv() ? shape.n_kv_heads : 0;
 }
 
 std::int64_t page_bytes_of(const Config& config, jit::ElementType type) {
@@ -34,9 +34,19 @@ KvCache::KvCache(const Config& config, int context, int sequences, jit::ElementT
   for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
     const LayerShape& shape = config.layer(i);
     const jit::KvLayout layout(type, shape.head_dim());
-    const std::int64_t keys = layout.keys_bytes() * kv_heads(shape);
-    layers_.push_back(
-        {layout, kv_heads(shape), shape.group(), shape.window, shape.scores, shape.sinks, at, at + keys});
+    Layer layer{layout,
+                shape.is_linear() ? 0 : shape.n_kv_heads,
+                shape.group(),
+                shape.window,
+                shape.scores,
+                shape.sinks,
+                at,
+                at + layout.keys_bytes() * shape.n_kv_heads};
+    if (shape.kv_layer >= 0) {
+      layer.keys_at = layers_[static_cast<std::size_t>(shape.kv_layer)].keys_at;
+      layer.values_at = layers_[static_cast<std::size_t>(shape.kv_layer)].values_at;
+    }
+    layers_.push_back(layer);
     at += head_bytes(layout) * kv_heads(shape);
   }
   const std::int64_t pages = jit::divide_up(context, jit::kKvPage) * sequences;

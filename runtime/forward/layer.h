@@ -30,6 +30,8 @@ void feed_forward(To& to, const LayerShape& shape, const LayerWeights& weights) 
 //   hidden(shape, matrix)                 the feed-forward's first half
 //   experts_hidden(shape, weights)        the same of the experts that are chosen, and of the shared one
 //   add_experts(shape, weights)           x += their second half, weighed
+//   take_input(shape, weights)            x += what a layer gets from the token's embedding
+//   scale_stream(shape, weights)          x *= the layer's scale
 //   meet()                                waits until all threads have come here
 //   add_branch(roles, shape, sub_norm, values, matrix, post_norm)
 //                                         x += the product, both of whose sides may be normed
@@ -58,9 +60,14 @@ void layer(To& to, const LayerShape& shape, const LayerWeights& weights) {
     feed_forward(to, shape, weights);
     to.meet();
   }
-  if (shape.has_experts()) return to.add_experts(shape, weights);
-  to.add_branch(kFeedForwardBranch, shape, weights.ffn_sub_norm, to.hidden_values(), weights.down,
-                weights.ffn_post_norm);
+  if (shape.has_experts()) {
+    to.add_experts(shape, weights);
+  } else {
+    to.add_branch(kFeedForwardBranch, shape, weights.ffn_sub_norm, to.hidden_values(), weights.down,
+                  weights.ffn_post_norm);
+  }
+  if (weights.input_gate.exists()) to.take_input(shape, weights);
+  if (weights.output_scale != nullptr) to.scale_stream(shape, weights);
 }
 
 }  // namespace llamajit

@@ -19,13 +19,15 @@ std::vector<jit::InputFormat> input_formats(Matrices matrices) {
 }
 
 std::vector<std::vector<const PackedMatrix*>> matrix_inputs(const Weights& weights) {
-  std::vector<std::vector<const PackedMatrix*>> inputs{{&weights.classifier}};
+  std::vector<std::vector<const PackedMatrix*>> inputs{{&weights.classifier}, {&weights.layer_input_matrix}};
   for (const LayerWeights& l : weights.layers) {
     // Where attention and feed-forward share a norm, its matrices share an input.
     inputs.push_back({&l.wq, &l.wk, &l.wv, &l.att_gate, &l.delta.decay, &l.delta.rate, &l.gate_up});
     inputs.push_back({&l.wo});
     inputs.push_back({&l.gate_up});
     inputs.push_back({&l.down});
+    inputs.push_back({&l.input_gate});
+    inputs.push_back({&l.input_down});
     if (l.router.exists()) inputs.push_back({&l.router});
     if (!l.shared_gate_up.exists()) continue;
     inputs.push_back({&l.router, &l.shared_gate_up});

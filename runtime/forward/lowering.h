@@ -1,6 +1,7 @@
 // What the two lowerings of the forward pass have in common: writing one thread's steps.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <initializer_list>
 #include <map>
@@ -157,6 +158,10 @@ class Lowering {
   // Attention's sinks from query head number `first` on, where there are any.
   static const float* head_sinks(const LayerWeights& weights, std::int64_t first) {
     return weights.sinks != nullptr ? weights.sinks + first : nullptr;
+  }
+  // Of the embedding of what layers get: sqrt(layer_input_dim), and 1 / sqrt(2) as of what is added to it.
+  static float layer_input_scale(const Config& config) {
+    return std::sqrt(static_cast<float>(config.layer_input_dim) / 2);
   }
   // L2 norms as RMSNorms (DeltaWeights): the sum of squares is n times their mean.
   static jit::NormKey l2_norm(const LayerShape& shape) {

@@ -38,6 +38,9 @@ void RowState::place(Carver& carver, const Model& model) {
   rate = matrix(c.most(delta_heads));
   hidden = matrix(std::max(c.most(&LayerShape::hidden_dim), c.most(&LayerShape::shared_hidden_dim)));
   branch = matrix(c.dim);
+  inputs = matrix(c.layer_input_dim * c.n_layers);
+  projected = matrix(c.layer_input_dim * c.n_layers);
+  input_hidden = matrix(c.layer_input_dim);
   classified = carver.take<float>(kClassified * row_stride(c.dim));
   logits = carver.take<float>(kClassified * row_stride(c.vocab_size));
   best = carver.take<jit::Best>(kClassified);

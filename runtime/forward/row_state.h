@@ -29,23 +29,26 @@ struct RowState {
 
   PagedMemory memory;
   int rows;
-  std::vector<jit::Cursor> at;  // (rows)
-  float* x = nullptr;           // (rows, dim): the residual stream
-  float* norm = nullptr;        // (rows, dim)
-  float* q = nullptr;           // (rows, q_dim)
-  float* k = nullptr;           // (rows, kv_dim)
-  float* v = nullptr;           // (rows, kv_dim)
-  float* att = nullptr;         // (rows, attended_dim)
-  float* gate = nullptr;        // (rows, attended_dim), where attention is gated, and of a delta net:
-  float* mixed = nullptr;       // (rows, channels)
-  float* convolved = nullptr;   // (rows, channels)
-  float* decay = nullptr;       // (rows, value_heads)
-  float* rate = nullptr;        // (rows, value_heads)
-  float* hidden = nullptr;      // (rows, hidden_dim)
-  float* branch = nullptr;      // (rows, dim): what is normed before the stream takes it
-  float* classified = nullptr;  // (kClassified, dim): the residual stream of rows that want logits
-  float* logits = nullptr;      // (kClassified, vocab_size)
-  jit::Best* best = nullptr;    // (kClassified)
+  std::vector<jit::Cursor> at;    // (rows)
+  float* x = nullptr;             // (rows, dim): the residual stream
+  float* norm = nullptr;          // (rows, dim)
+  float* q = nullptr;             // (rows, q_dim)
+  float* k = nullptr;             // (rows, kv_dim)
+  float* v = nullptr;             // (rows, kv_dim)
+  float* att = nullptr;           // (rows, attended_dim)
+  float* gate = nullptr;          // (rows, attended_dim), where attention is gated, and of a delta net:
+  float* mixed = nullptr;         // (rows, channels)
+  float* convolved = nullptr;     // (rows, channels)
+  float* decay = nullptr;         // (rows, value_heads)
+  float* rate = nullptr;          // (rows, value_heads)
+  float* hidden = nullptr;        // (rows, hidden_dim)
+  float* inputs = nullptr;        // (rows, layers * layer_input_dim): what layers get from the embedding
+  float* projected = nullptr;     // the same: a part of it
+  float* input_hidden = nullptr;  // (rows, layer_input_dim)
+  float* branch = nullptr;        // (rows, dim): what is normed before the stream takes it
+  float* classified = nullptr;    // (kClassified, dim): the residual stream of rows that want logits
+  float* logits = nullptr;        // (kClassified, vocab_size)
+  jit::Best* best = nullptr;      // (kClassified)
   // Of mixtures of experts; their rows stand by expert (experts.h).
   float* router = nullptr;                   // (rows, experts): their logits
   float* shared_router = nullptr;            // (rows, 1)

@@ -19,8 +19,11 @@ void RowsProgram::Writer::attend(const LayerShape& shape, const LayerWeights& we
                         mine.size() * shape.group()};
   const Rotated keys{m_.rope.keys(layer_index()), k, shape.kv_dim(), mine.begin, mine.size()};
   rotate({Role::q_norm, Role::rotate_q}, shape, mine, weights.q_norm, queries);
-  rotate({Role::k_norm, Role::rotate_k}, shape, mine, weights.k_norm, keys);
-  append(shape, mine, k, s_.v + mine.begin * dim);
+  if (shape.owns_kv()) {
+    rotate({Role::k_norm, Role::rotate_k}, shape, mine, weights.k_norm, keys);
+    norm_values(shape, mine, weights);
+    append(shape, mine, k, s_.v + mine.begin * dim);
+  }
   if (heads(shape).shares_heads()) meet();
   attention(shape, mine, q, s_.att + mine.begin * shape.group() * dim,
             head_sinks(weights, mine.begin * shape.group()));
@@ -52,6 +55,18 @@ void RowsProgram::Writer::rotate(NormRoles roles, const LayerShape& shape, const
                      {offsetof(jit::RopeArgs, out), stride * kFloat},
                      kCursor<jit::RopeArgs>}),
             offsetof(jit::RopeArgs, n_tokens));
+}
+
+void RowsProgram::Writer::norm_values(const LayerShape& shape, const HeadShare& mine,
+                                      const LayerWeights& weights) {
+  if (weights.v_norm == nullptr) return;
+  const std::int64_t stride = row_stride(shape.kv_dim()) * kFloat;
+  float* const v = s_.v + mine.begin * shape.head_dim();
+  Step& step =
+      call(Role::v_norm, head_norm(shape), jit::NormArgs{v, weights.v_norm, v, nullptr, mine.size()});
+  each_row(step, members({{offsetof(jit::NormArgs, x), stride}, {offsetof(jit::NormArgs, out), stride}}));
+  step.part = mine.part;
+  step.parts = mine.parts;
 }
 
 void RowsProgram::Writer::append(const LayerShape& shape, const HeadShare& mine, const float* k,

@@ -27,6 +27,7 @@ void RowsProgram::Writer::write() {
   write_to(p_.feed);
   embed(m_.weights.embedding, m_.config.embedding_scale, false);
   if (m_.weights.positions.data != nullptr) embed(m_.weights.positions, 1, true);
+  if (m_.weights.layer_inputs.exists()) layer_inputs();
   for (std::size_t i = 0; i < m_.weights.layers.size(); ++i) {
     enter_layer(static_cast<int>(i));
     layer(*this, m_.config.layer(i), m_.weights.layers[i]);
@@ -43,8 +44,10 @@ void RowsProgram::Writer::norm(Role role, const LayerShape& shape, const NormWei
 
 void RowsProgram::Writer::project(const LayerShape& shape, const LayerWeights& w) {
   multiply(Role::q, w.wq, Epilogue::store, s_.q);
-  multiply(Role::k, w.wk, Epilogue::store, s_.k);
-  multiply(Role::v, w.wv, Epilogue::store, s_.v);
+  if (shape.owns_kv()) {
+    multiply(Role::k, w.wk, Epilogue::store, s_.k);
+    multiply(Role::v, w.wv, Epilogue::store, s_.v);
+  }
   if (w.att_gate.exists()) multiply(Role::att_gate, w.att_gate, Epilogue::store, s_.gate);
   meet();
   if (!norms_heads_together(shape, w.q_norm)) return;
@@ -101,11 +104,11 @@ void RowsProgram::Writer::row_range(Step& step, const HeadShare& mine, RowMember
   step.parts = mine.parts;
 }
 
-void RowsProgram::Writer::embed(const PackedMatrix& table, float scale, bool of_position) {
-  each_row(call(Role::embed, jit::EmbedKey{table.format, m_.config.dim, scale, of_position},
-                jit::EmbedArgs{table.data, s_.x, s_.at.data()}),
-           members({{offsetof(jit::EmbedArgs, out), row_stride(m_.config.dim) * kFloat},
-                    kCursor<jit::EmbedArgs>}));
+void RowsProgram::Writer::embed(const PackedMatrix& table, int dim, float scale, bool of_position,
+                                float* out) {
+  each_row(call(Role::embed, jit::EmbedKey{table.format, dim, scale, of_position},
+                jit::EmbedArgs{table.data, out, s_.at.data()}),
+           members({{offsetof(jit::EmbedArgs, out), row_stride(dim) * kFloat}, kCursor<jit::EmbedArgs>}));
 }
 
 void RowsProgram::Writer::norm_rows(Role role, const jit::NormKey& key, const jit::NormArgs& args) {

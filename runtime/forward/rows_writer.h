@@ -30,6 +30,8 @@ class RowsProgram::Writer : public Lowering {
   // Convolves, norms and recurs, a barrier between: a thread its share of key heads' and of value heads'
   // channels of all rows, then its value heads.
   void recur(const LayerShape& shape, const LayerWeights& w);
+  void take_input(const LayerShape& shape, const LayerWeights& w);
+  void scale_stream(const LayerShape& shape, const LayerWeights& w);
   void hidden(const LayerShape& shape, const PackedMatrix& matrix);
   float* attended() const { return s_.att; }
   float* hidden_values() const { return s_.hidden; }
@@ -54,7 +56,10 @@ class RowsProgram::Writer : public Lowering {
   void each_row(Step& step, const RowMembers& rows);
   void row_range(Step& step, const HeadShare& mine, RowMembers rows, std::size_t count_at);
   // out = the row of each token, or of its position, which is added.
-  void embed(const PackedMatrix& table, float scale, bool of_position);
+  void embed(const PackedMatrix& table, float scale, bool of_position) {
+    embed(table, m_.config.dim, scale, of_position, s_.x);
+  }
+  void embed(const PackedMatrix& table, int dim, float scale, bool of_position, float* out);
   // One vector of each row.
   void norm_rows(Role role, const jit::NormKey& key, const jit::NormArgs& args);
   // s_.norm = the norm of x, or x as it is without one, ready for the matrices; ends with a barrier.
@@ -74,6 +79,7 @@ class RowsProgram::Writer : public Lowering {
   // RoPE in place, after a norm of each head if there are weights for it.
   void rotate(NormRoles roles, const LayerShape& shape, const HeadShare& mine, const NormWeights& norm,
               const Rotated& of);
+  void norm_values(const LayerShape& shape, const HeadShare& mine, const LayerWeights& weights);
   void append(const LayerShape& shape, const HeadShare& mine, const float* k, const float* v);
   void attention(const LayerShape& shape, const HeadShare& mine, const float* q, float* out,
                  const float* sinks);
@@ -86,6 +92,7 @@ class RowsProgram::Writer : public Lowering {
   void convolve(const DeltaNet& delta, const LayerWeights& w, std::int64_t begin, std::int64_t end);
   void norm_keys(const LayerShape& shape, const LayerWeights& w, std::pair<std::int64_t, std::int64_t> heads);
   void recur_head(const DeltaNet& delta, int head);
+  void layer_inputs();
   void classifier();
   // out = W values for all rows, with the other threads.
   void multiply(Role role, const PackedMatrix& matrix, jit::Epilogue epilogue, float* out);

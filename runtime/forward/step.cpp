@@ -96,6 +96,20 @@ std::string_view to_string(Role role) {
       return "feed-forward sub-norm";
     case Role::down:
       return "down";
+    case Role::layer_inputs:
+      return "layers' inputs";
+    case Role::layer_input_norm:
+      return "norm layers' inputs";
+    case Role::input_gate:
+      return "gate of input";
+    case Role::input_down:
+      return "input down";
+    case Role::input_norm:
+      return "input post-norm";
+    case Role::scale_stream:
+      return "scale stream";
+    case Role::v_norm:
+      return "norm v";
     case Role::final_norm:
       return "final norm";
     case Role::classifier:

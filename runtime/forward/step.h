@@ -59,6 +59,13 @@ enum class Role : std::uint8_t {
   ffn_sub_norm,
   down,
   ffn_post_norm,
+  layer_inputs,  // what all layers get from the token's embedding
+  layer_input_norm,
+  input_gate,  // what a layer makes of it
+  input_down,
+  input_norm,
+  scale_stream,
+  v_norm,
   final_norm,
   classifier,
   cap,  // of logits
@@ -73,10 +80,11 @@ struct BranchRoles {
   Role sub_norm, product, post_norm;
 };
 inline constexpr BranchRoles kAttentionBranch{Role::att_sub_norm, Role::o, Role::att_post_norm};
+inline constexpr BranchRoles kInputBranch{Role::input_norm, Role::input_down, Role::input_norm};
 inline constexpr BranchRoles kFeedForwardBranch{Role::ffn_sub_norm, Role::down, Role::ffn_post_norm};
 
 constexpr bool is_post_norm(Role role) {
-  return role == Role::att_post_norm || role == Role::ffn_post_norm;
+  return role == Role::att_post_norm || role == Role::ffn_post_norm || role == Role::input_norm;
 }
 // Whether its result is added to the residual stream, unless a post-norm comes behind it.
 constexpr bool adds_to_stream(Role role) {
@@ -98,6 +106,9 @@ constexpr bool is_product_or_attention(Role role) {
     case Role::shared_down:
     case Role::classifier:
     case Role::attention:
+    case Role::layer_inputs:
+    case Role::input_gate:
+    case Role::input_down:
     case Role::att_gate:
     case Role::delta_input:
     case Role::delta_decay:

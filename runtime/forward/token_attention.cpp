@@ -1,7 +1,6 @@
 // Attention of a single token.
 #include <algorithm>
 #include <array>
-#include <span>
 #include <utility>
 
 #include "jit/kernels/gate.h"
@@ -19,11 +18,10 @@ void TokenProgram::Writer::project(const LayerShape& shape, const LayerWeights& 
     const PackedMatrix& matrix;
     float* out;
   };
-  const std::array<Product, 4> all{{{Role::q, w.wq, s_.q},
-                                    {Role::k, w.wk, s_.k},
-                                    {Role::v, w.wv, s_.v},
-                                    {Role::att_gate, w.att_gate, s_.gate}}};
-  const std::span products = std::span(all).first(w.att_gate.exists() ? 4 : 3);
+  const std::array<Product, 4> products{{{Role::q, w.wq, s_.q},
+                                         {Role::k, w.wk, s_.k},
+                                         {Role::v, w.wv, s_.v},
+                                         {Role::att_gate, w.att_gate, s_.gate}}};  // those that exist
   if (heads(shape).fits_tiles()) {
     for (const auto& [role, matrix, out] : products) {
       matvec(role, matrix, share(matrix.units()), Epilogue::store, out);
@@ -125,12 +123,16 @@ void TokenProgram::Writer::rotate(NormRoles roles, const LayerShape& shape, cons
 void TokenProgram::Writer::append(const LayerShape& shape, const LayerWeights& weights, std::int64_t first,
                                   std::int64_t n_heads) {
   float* const k = s_.k + first * shape.head_dim();
+  if (!shape.owns_kv()) return;
   rotate({Role::k_norm, Role::rotate_k}, shape, weights.k_norm, m_.rope.keys(layer_index()), k, k,
          {first, first + n_heads});
-  call(
-      Role::append, m_.cache.append_key(layer_index()),
-      jit::KvAppendArgs{k, s_.v + first * shape.head_dim(), s_.cursor, m_.cache.keys_at(layer_index(), first),
-                        m_.cache.values_at(layer_index(), first), n_heads});
+  float* const v = s_.v + first * shape.head_dim();
+  if (weights.v_norm != nullptr) {
+    call(Role::v_norm, head_norm(shape), jit::NormArgs{v, weights.v_norm, v, nullptr, n_heads});
+  }
+  call(Role::append, m_.cache.append_key(layer_index()),
+       jit::KvAppendArgs{k, v, s_.cursor, m_.cache.keys_at(layer_index(), first),
+                         m_.cache.values_at(layer_index(), first), n_heads});
 }
 
 }  // namespace llamajit

@@ -38,6 +38,7 @@ void TokenProgram::Writer::write() {
     }
   }
   meet();
+  if (m_.weights.layer_inputs.exists()) layer_inputs();
   for (std::size_t i = 0; i < m_.weights.layers.size(); ++i) {
     enter_layer(static_cast<int>(i));
     layer(*this, m_.config.layer(i), m_.weights.layers[i]);

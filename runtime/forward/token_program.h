@@ -81,6 +81,9 @@ class TokenProgram {
     float* rate = nullptr;            // (value_heads)
     float* records = nullptr;         // (n_heads, ranges, …): of shared heads' ranges
     float* hidden = nullptr;          // (hidden_dim)
+    float* inputs = nullptr;          // (layers * layer_input_dim): what layers get from the embedding
+    float* projected = nullptr;       // the same: a part of it
+    float* input_hidden = nullptr;    // (layer_input_dim)
     float* branch = nullptr;          // (dim): what is normed before the stream takes it
     float* router = nullptr;          // (experts): their logits
     float* shared_router = nullptr;   // (1)

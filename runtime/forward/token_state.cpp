@@ -23,6 +23,9 @@ TokenProgram::State TokenProgram::place(Carver& carver, const Model& model) {
   s.rate = carver.take<float>(c.most(delta_heads));
   s.hidden = carver.take<float>(c.most(&LayerShape::hidden_dim));
   s.branch = carver.take<float>(c.dim);
+  s.inputs = carver.take<float>(std::int64_t{c.layer_input_dim} * c.n_layers);
+  s.projected = carver.take<float>(std::int64_t{c.layer_input_dim} * c.n_layers);
+  s.input_hidden = carver.take<float>(c.layer_input_dim);
   s.logits = carver.take<float>(c.vocab_size);
   std::int64_t records = 0, rotated = 0, attention = 0;
   for (std::size_t i = 0; i < model.cache.n_layers(); ++i) {
@@ -36,8 +39,8 @@ TokenProgram::State TokenProgram::place(Carver& carver, const Model& model) {
   }
   place_experts(carver, c, s);
   s.records = carver.take<float>(records);
-  const int longest = std::max({c.dim, c.most(&LayerShape::attended_dim), c.most(&LayerShape::hidden_dim),
-                                c.most(&LayerShape::shared_hidden_dim)});
+  const int longest = std::max({c.dim, c.layer_input_dim, c.most(&LayerShape::attended_dim),
+                                c.most(&LayerShape::hidden_dim), c.most(&LayerShape::shared_hidden_dim)});
   for (int t = 0; t < model.threads; ++t) {
     Scratch& scratch = s.scratch.emplace_back();
     scratch.norm = carver.take<float>(longest);

@@ -28,6 +28,8 @@ class TokenProgram::Writer : public Lowering {
   // Convolves, norms and recurs, a barrier between: a thread its share of key heads' and of value heads'
   // channels, then its value heads.
   void recur(const LayerShape& shape, const LayerWeights& w);
+  void take_input(const LayerShape& shape, const LayerWeights& w);
+  void scale_stream(const LayerShape& shape, const LayerWeights& w);
   void hidden(const LayerShape& shape, const PackedMatrix& matrix);
   float* attended() const { return s_.att; }
   float* hidden_values() const { return s_.hidden; }
@@ -69,6 +71,7 @@ class TokenProgram::Writer : public Lowering {
   void gate_heads(const LayerShape& shape, std::int64_t first, std::int64_t n);
   void convolve(const DeltaNet& delta, const LayerWeights& w, std::int64_t begin, std::int64_t end);
   void norm_keys(const LayerShape& shape, const LayerWeights& w, Units heads);
+  void layer_inputs();
   void classifier();
   void matvec(Role role, const PackedMatrix& matrix, Units units, jit::Epilogue epilogue, float* out);
   jit::MatvecKey matvec_key(const PackedMatrix& matrix, jit::Epilogue epilogue) const;

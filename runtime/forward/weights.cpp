@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <optional>
 #include <stdexcept>
 
@@ -103,6 +104,13 @@ class Weights::Layout {
     return to;
   }
 
+  // Times a factor.
+  const float* vector(const Tensor& tensor, float factor) {
+    const float* const plain = vector(tensor);
+    float* const to = carver_.take<float>(tensor.cols);
+    for (std::int64_t i = 0; to != nullptr && i < tensor.cols; ++i) to[i] = plain[i] * factor;
+    return to;
+  }
   // Its columns as rows, jit::row_stride() apart.
   const float* transposed(const Tensor& tensor) {
     const std::int64_t stride = jit::row_stride(tensor.rows);
@@ -199,6 +207,13 @@ std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& ca
   positions = file.positions.exists() ? layout.table(file.positions) : PackedMatrix();
   classifier = shared ? layout.shared(embedding, file.classifier_bias, config.logit_scale)
                       : layout.matrix(file.classifier, {}, file.classifier_bias, config.logit_scale);
+  if (file.layer_inputs.exists()) {
+    layer_inputs = layout.table(file.layer_inputs);
+    layer_input_matrix =
+        layout.matrix(file.layer_input_matrix, {}, {}, 1 / std::sqrt(static_cast<float>(config.dim)));
+    // What comes of the matrix and what of the embedding are added and divided by sqrt(2).
+    layer_input_norm = layout.vector(file.layer_input_norm, std::numbers::sqrt2_v<float> / 2);
+  }
   final_norm = layout.norm(file.final_norm, file.final_norm_bias, config.norm);
   layers.clear();
   for (std::size_t i = 0; i < file.layers.size(); ++i) {
@@ -213,6 +228,14 @@ std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& ca
       lay_out_delta(layout, from, shape.delta, to);
     } else {
       lay_out_attention(layout, from, shape, to);
+    }
+    if (from.output_scale.exists()) {
+      to.output_scale = layout.filled(shape.dim, source_value(source(from.output_scale), 0, 0));
+    }
+    if (from.input_gate.exists()) {
+      to.input_gate = layout.matrix(from.input_gate, {}, {});
+      to.input_down = layout.matrix(from.input_down, {}, {});
+      to.input_norm = layout.norm(from.input_norm, {}, shape.norm);
     }
     if (from.att_gate.exists()) to.att_gate = layout.matrix(from.att_gate, {}, {});
     to.ffn_sub_norm = layout.vector(from.ffn_sub_norm);
@@ -237,6 +260,8 @@ void Weights::lay_out_attention(Layout& layout, const LayerTensors& from, const 
   to.sinks = layout.vector(from.sinks);
   to.att_sub_norm = layout.vector(from.att_sub_norm);
   to.wq = layout.matrix(from.wq, from.wq_scale, from.wq_bias, &shape);
+  if (!shape.owns_kv()) return;
+  if (shape.norms_values) to.v_norm = layout.filled(shape.head_dim(), 1);
   to.wk = layout.matrix(from.wk, from.wk_scale, from.wk_bias, &shape);
   to.wv = layout.matrix(from.wv, from.wv_scale, from.wv_bias);
 }
@@ -326,10 +351,12 @@ Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16) {
 
 std::int64_t Weights::bytes_per_token() const {
   std::int64_t bytes = classifier.bytes();
+  if (layer_input_matrix.exists()) bytes += layer_input_matrix.bytes();
   for (const LayerWeights& layer : layers) {
     for (const PackedMatrix* m :
-         {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.att_gate, &layer.delta.decay, &layer.delta.rate,
-          &layer.router, &layer.shared_router, &layer.shared_gate_up, &layer.shared_down}) {
+         {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.input_gate, &layer.input_down, &layer.att_gate,
+          &layer.delta.decay, &layer.delta.rate, &layer.router, &layer.shared_router, &layer.shared_gate_up,
+          &layer.shared_down}) {
       if (m->exists()) bytes += m->bytes();
     }
     const int copies = layer.router.exists() ? layer.experts_used : 1;

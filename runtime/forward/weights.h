@@ -53,8 +53,9 @@ struct DeltaWeights {
 // Norms without weights are not computed.
 struct LayerWeights {
   NormWeights att_norm;
-  PackedMatrix wq, wk, wv;  // (q_dim, dim), (kv_dim, dim), (kv_dim, dim); as LayerTensors has them
-  PackedMatrix att_gate;    // (attended_dim, dim), or none
+  PackedMatrix wq, wk, wv;        // (q_dim, dim), (kv_dim, dim), (kv_dim, dim); as LayerTensors has them
+  PackedMatrix att_gate;          // (attended_dim, dim), or none
+  const float* v_norm = nullptr;  // (head_dim): ones, or none
   DeltaWeights delta;
   NormWeights q_norm, k_norm;    // as LayerTensors has them; a bias is one head's
   const float* sinks = nullptr;  // (n_heads), or none
@@ -70,7 +71,10 @@ struct LayerWeights {
   PackedMatrix router;                   // (experts, dim)
   const float* router_choice = nullptr;  // (experts), or none
   int experts_used = 0;
-  PackedMatrix shared_router;                // (1, dim), where the shared expert is gated
+  PackedMatrix shared_router;           // (1, dim), where the shared expert is gated
+  PackedMatrix input_gate, input_down;  // (layer_input_dim, dim), (dim, layer_input_dim), or none
+  NormWeights input_norm;
+  const float* output_scale = nullptr;       // (dim): all the same, or none
   PackedMatrix shared_gate_up, shared_down;  // (shared_hidden_dim, dim), paired, and (dim, shared_hidden_dim)
 
   // Whether attention and feed-forward start from the same norm of the stream.
@@ -93,9 +97,12 @@ class Weights {
   // names the tensor and the place.
   Weights(const ModelFile& file, Team& team, Bf16Products bf16);
 
-  PackedMatrix embedding;   // (vocab_size, dim)
-  PackedMatrix positions;   // (seq_len, dim), or none
-  PackedMatrix classifier;  // (vocab_size, dim), may be the same memory
+  PackedMatrix embedding;                   // (vocab_size, dim)
+  PackedMatrix positions;                   // (seq_len, dim), or none
+  PackedMatrix layer_inputs;                // (vocab_size, layers * layer_input_dim), or none
+  PackedMatrix layer_input_matrix;          // (layers * layer_input_dim, dim), with its factor
+  const float* layer_input_norm = nullptr;  // (layer_input_dim), with a factor
+  PackedMatrix classifier;                  // (vocab_size, dim), may be the same memory
   std::vector<LayerWeights> layers;
   NormWeights final_norm;
 

@@ -388,6 +388,10 @@ std::int64_t verify_packing(const ModelFile& file, const Precision& precision) {
   const Weights weights(file, team, precision.bf16);
   std::int64_t wrong = count_wrong(file.embedding, weights.embedding, 0);
   if (!file.config.shared_classifier) wrong += count_wrong(file.classifier, weights.classifier, 0);
+  if (file.layer_inputs.exists()) {
+    wrong += count_wrong(file.layer_inputs, weights.layer_inputs, 0) +
+             count_wrong(file.layer_input_matrix, weights.layer_input_matrix, 0);
+  }
   if (file.positions.exists()) wrong += count_wrong(file.positions, weights.positions, 0);
   for (std::size_t i = 0; i < file.layers.size(); ++i) {
     const LayerTensors& from = file.layers[i];
@@ -398,8 +402,14 @@ std::int64_t verify_packing(const ModelFile& file, const Precision& precision) {
       wrong += count_wrong(from.wq, to.wq, 0) + count_wrong(from.delta_decay, to.delta.decay, 0) +
                count_wrong(from.delta_rate, to.delta.rate, 0);
     } else {
-      wrong += count_wrong(from.wq, to.wq, 0, rotated) + count_wrong(from.wk, to.wk, 0, rotated) +
-               count_wrong(from.wv, to.wv, 0);
+      wrong += count_wrong(from.wq, to.wq, 0, rotated);
+    }
+    if (shape.owns_kv()) {
+      wrong += count_wrong(from.wk, to.wk, 0, rotated) + count_wrong(from.wv, to.wv, 0);
+    }
+    if (from.input_gate.exists()) {
+      wrong +=
+          count_wrong(from.input_gate, to.input_gate, 0) + count_wrong(from.input_down, to.input_down, 0);
     }
     if (from.att_gate.exists()) wrong += count_wrong(from.att_gate, to.att_gate, 0);
     wrong += count_wrong(from.wo, to.wo, 0) + count_wrong(from.up, to.gate_up, shape.gated() ? 1 : 0) +

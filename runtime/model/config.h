@@ -95,6 +95,8 @@ struct LayerShape {
   HeadNorm head_norm = HeadNorm::shared;
   jit::ScoreKey scores{};        // of attention
   bool sinks = false;            // each head has one
+  bool norms_values = false;     // each head's, by an RMSNorm without weights
+  int kv_layer = -1;             // whose keys and values are seen, one before; -1: its own
   bool gated_attention = false;  // what attention gives is multiplied with sigmoids
   DeltaNet delta{};              // in the place of attention, whose heads then mean nothing
   jit::RouteKey route{0, 0};     // of experts, where there are any
@@ -103,6 +105,7 @@ struct LayerShape {
   RopeConfig rope{};
 
   bool has_experts() const { return route.experts > 0; }
+  bool owns_kv() const { return kv_layer < 0 && !is_linear(); }
   bool is_linear() const { return delta.value_heads > 0; }
   bool gated() const { return is_gated(activation); }
   int rotated_dims() const { return rope.dims > 0 ? rope.dims : head_dim(); }
@@ -123,6 +126,7 @@ struct Config : LayerShape {
   int seq_len = 0;                 // the longest context the model was made for, in tokens
   bool shared_classifier = false;  // the classifier is the embedding
   float embedding_scale = 1;
+  int layer_input_dim = 0;           // of what each layer gets from the token's embedding; 0: nothing
   float logit_scale = 1;             // of what the classifier gives
   float logit_cap = 0;               // then, by jit::CapKey; 0: none
   std::vector<LayerShape> layers{};  // (n_layers), where they differ; empty: all have the common shape

@@ -89,6 +89,12 @@ struct Family {
   FamilyExperts experts{};
   FamilyDelta delta{};
   bool gated_attention = false;  // attn_q has each head's gates behind its queries
+  float scores_scale = 0;        // instead of 1 / sqrt(a head's size); 0: that
+  bool norms_values = false;     // as LayerShape has it
+  bool layer_inputs = false;     // as the key embedding_length_per_layer_input says
+  bool scales_layers = false;    // layer_output_scale
+  bool keys_for_values = false;  // layers without attn_v have attn_k in its place
+  bool divides_all = true;       // rope_freqs is of layers without a window only, where not
   // With so many layers scores are multiplied by 1 / sqrt(embedding_length / head_count): no key says it.
   int wide_scores_layers = 0;
 };

@@ -21,7 +21,8 @@ void ModelFile::check_intact() const {
 }
 
 std::vector<const Tensor*> ModelFile::tensors() const {
-  std::vector<const Tensor*> all{&embedding, &positions, &final_norm, &final_norm_bias, &classifier_bias};
+  std::vector<const Tensor*> all{&embedding,        &positions,  &layer_inputs,    &layer_input_matrix,
+                                 &layer_input_norm, &final_norm, &final_norm_bias, &classifier_bias};
   for (const LayerTensors& l : layers) {
     all.insert(all.end(), {&l.att_norm,
                            &l.wq,
@@ -61,6 +62,10 @@ std::vector<const Tensor*> ModelFile::tensors() const {
                            &l.down_biases,
                            &l.sinks,
                            &l.att_gate,
+                           &l.input_gate,
+                           &l.input_down,
+                           &l.input_norm,
+                           &l.output_scale,
                            &l.delta_decay,
                            &l.delta_rate,
                            &l.delta_conv,

@@ -51,6 +51,10 @@ struct LayerTensors {
   Tensor shared_gate, shared_up, shared_down;  // as gate, up and down, of shared_hidden_dim
 
   Tensor att_gate;  // (attended_dim, dim), where attention is gated, and with a delta net
+  // What a layer gets from the token's embedding, where it does: (layer_input_dim, dim) and back.
+  Tensor input_gate, input_down;
+  Tensor input_norm;    // (1, dim): of what that adds to the stream
+  Tensor output_scale;  // (1, 1): of the stream behind the layer
   // Of a delta net.
   Tensor delta_decay, delta_rate;    // (value_heads, dim)
   Tensor delta_conv;                 // (channels, taps)
@@ -83,6 +87,10 @@ struct ModelFile {
   Config config;
   Tensor embedding;  // (vocab_size, dim)
   Tensor positions;  // (seq_len, dim): added to the embedding, where there is one
+  // What all layers get, one's behind the other's: an embedding of its own (vocab_size, layers *
+  // layer_input_dim), and a part of the other one, by a matrix (layers * layer_input_dim, dim) and a norm of
+  // each layer's (1, layer_input_dim).
+  Tensor layer_inputs, layer_input_matrix, layer_input_norm;
   std::vector<LayerTensors> layers;
   Tensor final_norm;       // (1, dim)
   Tensor final_norm_bias;  // (1, dim), where there is one

@@ -19,7 +19,13 @@ class FamilyWriter {
     write_keys();
     tensor("token_embd.weight", c_.vocab_size, c_.dim, {});
     if (f_.positions) tensor("position_embd.weight", c_.seq_len, c_.dim, {});
+    if (f_.layer_inputs > 0) {
+      tensor("per_layer_token_embd.weight", c_.vocab_size, f_.layer_inputs * c_.n_layers, {});
+      matrix("per_layer_model_proj", f_.layer_inputs * c_.n_layers, c_.dim, false);
+      norm("per_layer_proj_norm", f_.layer_inputs, false);
+    }
     for (int i = 0; i < c_.n_layers + f_.later_layers; ++i) {
+      owns_kv_ = i < c_.n_layers - f_.shared_kv;
       prefix_ = fmt::format("blk.{}.", i);
       shape_ = &c_.layer(static_cast<std::size_t>(std::min(i, c_.n_layers - 1)));
       for (const std::string_view name : {f_.att_norm, f_.other_att_norm, f_.att_post_norm}) {
@@ -27,6 +33,11 @@ class FamilyWriter {
       }
       f_.delta && (i + 1) % 4 != 0 && i < c_.n_layers ? write_delta() : write_attention();
       f_.experts > 0 && i >= f_.dense_layers ? write_experts() : write_feed_forward();
+      if (f_.layer_scales) vector("layer_output_scale.weight", 1, 0.8F, 0.2F);
+      if (f_.layer_inputs == 0) continue;
+      matrix("inp_gate", f_.layer_inputs, c_.dim, false);
+      matrix("proj", c_.dim, f_.layer_inputs, false);
+      norm("post_norm", c_.dim, false);
     }
     prefix_.clear();
     norm("output_norm", c_.dim, norm_bias());
@@ -57,9 +68,19 @@ class FamilyWriter {
     if (f_.delta) write_delta_keys();
     if (f_.parallel_key) writer_.add(key("use_parallel_residual"), f_.parallel);
     if (f_.window > 0) writer_.add(key("attention.sliding_window"), f_.window);
+    if (f_.window_head > 0) write_window_heads();
+    if (f_.shared_kv > 0) writer_.add(key("attention.shared_kv_layers"), f_.shared_kv);
+    if (f_.layer_inputs > 0) writer_.add(key("embedding_length_per_layer_input"), f_.layer_inputs);
     for (const auto& [name, number] : f_.numbers) {
       if (!name.empty()) writer_.add(key(name), number);
     }
+  }
+  void write_window_heads() {
+    const std::pair<std::string_view, int> numbers[] = {
+        {"attention.key_length", c_.head_dim()},        {"attention.value_length", c_.head_dim()},
+        {"rope.dimension_count", c_.rotated_dims()},    {"attention.key_length_swa", f_.window_head},
+        {"attention.value_length_swa", f_.window_head}, {"rope.dimension_count_swa", f_.window_head}};
+    for (const auto& [name, number] : numbers) writer_.add(fmt::format("{}.{}", f_.name, name), number);
   }
   void write_delta_keys() {
     const std::pair<std::string_view, int> numbers[] = {{"ssm.conv_kernel", kTaps},
@@ -142,12 +163,13 @@ class FamilyWriter {
       matrix("attn_qkv", shape_->q_dim() + 2 * shape_->kv_dim(), c_.dim, f_.qkv_bias);
     } else {
       matrix("attn_q", (f_.gated_attention ? 2 : 1) * shape_->q_dim(), c_.dim, f_.qkv_bias);
-      matrix("attn_k", shape_->kv_dim(), c_.dim, f_.qkv_bias);
-      matrix("attn_v", shape_->kv_dim(), c_.dim, f_.qkv_bias);
+      if (owns_kv_) matrix("attn_k", shape_->kv_dim(), c_.dim, f_.qkv_bias);
+      const bool has_values = !f_.keys_for_values || shape_->head_dim() != c_.head_dim();
+      if (owns_kv_ && has_values) matrix("attn_v", shape_->kv_dim(), c_.dim, f_.qkv_bias);
     }
     if (f_.sinks) vector("attn_sinks.weight", shape_->n_heads, 0.0F, 2.0F);
     if (f_.head_norms) head_norm("attn_q_norm.weight", shape_->n_heads);
-    if (f_.head_norms) head_norm("attn_k_norm.weight", shape_->n_kv_heads);
+    if (f_.head_norms && owns_kv_) head_norm("attn_k_norm.weight", shape_->n_kv_heads);
     if (f_.sub_norms) norm("attn_sub_norm", shape_->q_dim(), false);
     matrix("attn_output", c_.dim, shape_->q_dim(), f_.other_biases);
   }
@@ -209,6 +231,7 @@ class FamilyWriter {
   const FamilyFile& f_;
   const Config& c_;
   const LayerShape* shape_ = nullptr;  // of the layer at hand
+  bool owns_kv_ = true;                // the layer at hand
   std::mt19937_64 random_;
   const MatrixEncoding& matrices_;
   GgufWriter writer_;

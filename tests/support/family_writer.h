@@ -39,7 +39,12 @@ struct FamilyFile {
   HeadNorm head_norm = HeadNorm::shared;
   std::string_view att_norm = "attn_norm", ffn_norm = "ffn_norm", other_att_norm = "";
   std::string_view att_post_norm = "", ffn_post_norm = "";
-  int window = 0;  // a key of its own
+  int window = 0;                // a key of its own
+  int window_head = 0;           // the size of heads in layers with a window, where it is another
+  int shared_kv = 0;             // last layers that have no keys and values
+  bool keys_for_values = false;  // layers without a window have no attn_v
+  int layer_inputs = 0;          // values that each layer gets from the token's embedding
+  bool layer_scales = false;
   // More keys, all of them floats.
   std::array<std::pair<std::string_view, float>, 4> numbers{};
   int experts = 0, used = 0;  // with a hidden_dim of 48
@@ -96,6 +101,26 @@ inline constexpr FamilyFile kFamilyFiles[] = {
      .ffn_post_norm = "post_ffw_norm",
      .window = 7,
      .numbers = {{{"rope.scaling.factor", 8.0F}}}},
+    {.name = "gemma4",
+     .head_norms = true,
+     .tied = true,
+     .att_post_norm = "post_attention_norm",
+     .ffn_post_norm = "post_ffw_norm",
+     .window = 7,
+     .window_head = 16,
+     .shared_kv = 2,
+     .layer_inputs = 20,
+     .layer_scales = true,
+     .numbers = {{{"final_logit_softcapping", 2.0F}}}},
+    {.name = "gemma4",
+     .head_norms = true,
+     .tied = true,
+     .att_post_norm = "post_attention_norm",
+     .ffn_post_norm = "post_ffw_norm",
+     .window = 7,
+     .window_head = 16,
+     .keys_for_values = true,
+     .layer_scales = true},
     {.name = "phi3", .fused_qkv = true, .fused_gate_up = true, .window = 9},
     {.name = "phi3", .fused_qkv = true, .fused_gate_up = true},
     {.name = "phi2",

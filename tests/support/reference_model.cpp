@@ -96,6 +96,7 @@ class Reference {
         x.back() += value(file_.positions, static_cast<std::size_t>(position_), col);
       }
     }
+    const Vector inputs = layer_inputs(static_cast<std::size_t>(token), x);
     for (std::size_t layer = 0; layer < file_.layers.size(); ++layer) {
       const LayerTensors& l = file_.layers[layer];
       shape_ = &c_.layer(layer);
@@ -112,6 +113,15 @@ class Reference {
         add(x, att);
         add(x, normed(feed_forward(l, normed(x, l.ffn_norm, l.ffn_norm_bias)), l.ffn_post_norm, {}));
       }
+      if (l.input_gate.exists()) {
+        const auto n = static_cast<std::size_t>(c_.layer_input_dim);
+        Vector hidden = activated(jit::Epilogue::gelu, {}, multiply(l.input_gate, {}, {}, x));
+        for (std::size_t i = 0; i < n; ++i) hidden[i] *= inputs[layer * n + i];
+        add(x, normed(multiply(l.input_down, {}, {}, hidden), l.input_norm, {}));
+      }
+      if (l.output_scale.exists()) {
+        for (double& v : x) v *= value(l.output_scale, 0, 0);
+      }
     }
     ++position_;
     Vector logits = multiply(file_.classifier, {}, {}, normed(x, file_.final_norm, file_.final_norm_bias));
@@ -124,6 +134,22 @@ class Reference {
   }
 
  private:
+  // Of all layers, one behind the other; none where layers get nothing from the embedding.
+  Vector layer_inputs(std::size_t token, const Vector& x) const {
+    const auto n = static_cast<std::size_t>(c_.layer_input_dim);
+    if (n == 0) return {};
+    Vector all = multiply(file_.layer_input_matrix, {}, {}, x);
+    for (double& v : all) v /= std::sqrt(static_cast<double>(c_.dim));
+    for (std::size_t first = 0; first < all.size(); first += n) {
+      normalise(std::span(&all[first], n), jit::NormKind::rms, double{c_.norm_eps}, file_.layer_input_norm,
+                {});
+    }
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const double own = value(file_.layer_inputs, token, i) * std::sqrt(static_cast<double>(n));
+      all[i] = (all[i] + own) / std::numbers::sqrt2;
+    }
+    return all;
+  }
   void add(Vector& x, const Vector& y) const {
     for (std::size_t i = 0; i < x.size(); ++i) x[i] += y[i] * shape_->residual_scale;
   }
@@ -169,15 +195,13 @@ class Reference {
   }
 
   Vector attention(const LayerTensors& l, std::size_t layer, const Vector& x) {
-    Vector q = multiply(l.wq, l.wq_scale, l.wq_bias, x), k = multiply(l.wk, l.wk_scale, l.wk_bias, x);
+    Vector q = multiply(l.wq, l.wq_scale, l.wq_bias, x);
     norm_heads(q, l.q_norm);
-    norm_heads(k, l.k_norm);
     const double lengths = std::floor((position_ + 1) / shape_->rope.original_context);
     const double growth = shape_->rope.query_growth;
     rotate_heads(q, growth == 0 ? 1 : 1 + growth * std::log(1 + lengths));
-    rotate_heads(k, 1);
-    keys_[layer].push_back(k);
-    values_[layer].push_back(multiply(l.wv, l.wv_scale, l.wv_bias, x));
+    if (shape_->owns_kv()) remember(l, layer, x);
+    if (!shape_->owns_kv()) layer = static_cast<std::size_t>(shape_->kv_layer);
     Vector out(q.size());
     for (std::size_t head = 0; head < q.size() / head_dim(); ++head) attend(q, head, layer, l.sinks, out);
     if (l.att_gate.exists()) {
@@ -213,6 +237,20 @@ class Reference {
         out[at + i] += weights[p] / sum * values_[layer][first + p][at_kv + i];
       }
     }
+  }
+
+  void remember(const LayerTensors& l, std::size_t layer, const Vector& x) {
+    Vector k = multiply(l.wk, l.wk_scale, l.wk_bias, x), v = multiply(l.wv, l.wv_scale, l.wv_bias, x);
+    norm_heads(k, l.k_norm);
+    rotate_heads(k, 1);
+    for (std::size_t first = 0; shape_->norms_values && first < v.size(); first += head_dim()) {
+      double squares = 0;
+      for (std::size_t i = 0; i < head_dim(); ++i) squares += v[first + i] * v[first + i];
+      const double root = std::sqrt(squares / static_cast<double>(head_dim()) + double{shape_->norm_eps});
+      for (std::size_t i = 0; i < head_dim(); ++i) v[first + i] /= root;
+    }
+    keys_[layer].push_back(k);
+    values_[layer].push_back(v);
   }
 
   // The convolution of all tokens' inputs so far, at the last one, through SiLU.

@@ -57,6 +57,7 @@ void add_delta_net(std::vector<KernelKey>& keys) {
     keys.emplace_back(jit::DeltaKey{18, n});
     keys.emplace_back(jit::GateKey{n, jit::GateKind::sigmoid});
     keys.emplace_back(jit::GateKey{n, jit::GateKind::silu});
+    keys.emplace_back(jit::GateKey{n, jit::GateKind::factor});
   }
   keys.emplace_back(jit::DeltaKey{128, 128});
 }

@@ -83,7 +83,9 @@ void check(Kernels<GateKey>& kernels, const GateKey& key, float magnitude, std::
   for (std::size_t i = 0; i < n; ++i) {
     const double g = result->view<float>("gates")[i], sigmoid = 1 / (1 + std::exp(-g));
     const bool in_slice = std::cmp_less_equal(begin, i) && std::cmp_less(i, end);
-    const double gate = key.kind == GateKind::silu ? g * sigmoid : sigmoid;
+    const double gate = key.kind == GateKind::silu      ? g * sigmoid
+                        : key.kind == GateKind::sigmoid ? sigmoid
+                                                        : g;
     expected.push_back(in_slice ? x[i] * gate : x[i]);
     bounds.push_back(in_slice ? 10 * kEps * std::abs(expected.back()) : 0);
   }
@@ -122,7 +124,7 @@ TEST_P(Gate, NotInPlace) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Gate, testing::Values(GateKind::sigmoid, GateKind::silu),
+INSTANTIATE_TEST_SUITE_P(Kinds, Gate, testing::Values(GateKind::sigmoid, GateKind::silu, GateKind::factor),
                          [](const auto& kind) { return std::string(to_string(kind.param)); });
 
 }  // namespace

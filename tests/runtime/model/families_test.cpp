@@ -39,12 +39,19 @@ constexpr int kTokens = 19;  // one more than a group of sixteen positions, and 
 Config small_config(const FamilyFile& family) {
   // Families with layers of two kinds have one of each among these.
   const int n_layers = family.name == "gemma3"                                         ? 7
+                       : family.window_head > 0                                        ? 8
                        : family.name == "smollm3" || family.window > 0 || family.delta ? 5
                                                                                        : 2;
   Config c = test::toy_config(80, 112, n_layers, 4, 2, 50, 24, false);
   c.shared_classifier = family.tied;
   c.head_size = 24;
   c.rope.dims = 16;
+  if (family.window_head == 0) return c;
+  // Of six layers the last has no window.
+  c.layers.assign(static_cast<std::size_t>(n_layers), c);
+  for (std::size_t i = 0; i < c.layers.size(); ++i) {
+    if (i % 6 != 5) c.layers[i].head_size = family.window_head;
+  }
   return c;
 }
 
@@ -119,6 +126,7 @@ bool may_be_missing(const Family& row, std::string_view name) {
   if (!row.other_att_norm.empty() && name.ends_with(fmt::format("{}.weight", row.other_att_norm))) {
     return true;
   }
+  if (name.ends_with("attn_v.weight")) return row.keys_for_values;
   if (name.ends_with("ssm_in.weight")) return true;  // two other tensors are looked for then
   if (name.ends_with("exp_probs_b.bias")) return row.experts.choice_bias != Presence::needed;
   if (name.ends_with(".scale")) return row.scales != Presence::needed;
