@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/forward/logits.h"
 
 namespace llamajit {
 namespace {
@@ -209,8 +210,9 @@ void Engine::classify_rows(const std::vector<std::size_t>& wanted, std::size_t f
     run(rows_program(static_cast<std::int64_t>(n)).classify, {static_cast<std::int64_t>(n), {}}, team_);
     for (std::size_t i = 0; i < n; ++i) {
       float* const row = state.logits + static_cast<std::int64_t>(i) * jit::row_stride(config_.vocab_size);
-      see(first + wanted[begin + i],
-          {{row, static_cast<std::size_t>(config_.vocab_size)}, state.best[i].index});
+      const std::span of_row(row, static_cast<std::size_t>(config_.vocab_size));
+      spoil_overflown({residual(wanted[begin + i]), static_cast<std::size_t>(config_.dim)}, of_row);
+      see(first + wanted[begin + i], {of_row, state.best[i].index});
     }
   }
 }
@@ -223,12 +225,20 @@ void Engine::run_token(bool logits) {
   };
   team_.run(job);
   ++token.feed.walks;
-  if (logits) ++token.classify.walks;
+  if (!logits) return;
+  ++token.classify.walks;
+  check_residual();
+}
+
+void Engine::check_residual() {
+  TokenProgram& token = program_->token;
+  spoil_overflown({token.residual(), static_cast<std::size_t>(config_.dim)}, token.logits());
 }
 
 void Engine::classify_token(const float* residual) {
   std::copy_n(residual, config_.dim, program_->token.residual());
   run(program_->token.classify, {}, team_);
+  check_residual();
 }
 
 void Engine::feed(TokenId token, int pos, bool logits) {

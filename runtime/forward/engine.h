@@ -121,6 +121,7 @@ class Engine {
   void step_rows(std::span<const Batch::Row> rows, std::size_t first, const SeeRow& see);
   void classify_rows(const std::vector<std::size_t>& wanted, std::size_t first, const SeeRow& see);
   void run_token(bool logits);
+  void check_residual();
   void classify_token(const float* residual);
 
   // All kernels and what calls them.

@@ -1,5 +1,6 @@
 #include "runtime/generate/generate.h"
 
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -7,6 +8,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -88,6 +90,25 @@ TEST(Generate, LogitsThatAreNoNumbersAreAnErrorThatNamesThePosition) {
           << bad << " at temperature " << temperature;
     }
   }
+}
+
+// Squares overflow in norms, which become zeros then, and so would all logits be.
+TEST(Generate, AnEmbeddingThatOverflowsNormsIsAnErrorThatNamesThePosition) {
+  test::CheckpointWeights weights = test::chain_model(std::vector<std::int32_t>(kVocab, 5), 100);
+  for (float& weight : weights.embedding) weight = 3e38F;
+  const test::TempFile temp(write_v1(weights));
+  Engine engine(read_llama2c(temp.path()), {{jit::host_tiers().back()}, 1, 0});
+  Sampler sampler({.temperature = 0}, [&](std::span<float> x, float s) { engine.softmax(x, s); });
+  for (const std::vector<TokenId>& prompt : {std::vector<TokenId>{1, 3, 4}, {1}}) {
+    const auto run = [&] { generate(engine, sampler, prompt, {}, [](TokenId) { ADD_FAILURE(); }); };
+    EXPECT_THAT(run, ::testing::ThrowsMessage<std::runtime_error>(HasSubstr(fmt::format(
+                         "position {}: expected logits that are numbers, found nan", prompt.size() - 1))));
+  }
+  Batch batch;
+  batch.add(engine.sequence(), std::vector<TokenId>{1, 3, 4}, 0);
+  engine.step(batch, [](std::size_t row, const RowLogits& logits) {
+    EXPECT_TRUE(std::isnan(logits.logits.front())) << row;
+  });
 }
 
 TEST_F(Scheduler, GeneratesNothingWhenAskedForNothing) {
