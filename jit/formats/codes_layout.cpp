@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 
 #include "jit/formats/packing.h"
@@ -20,7 +21,7 @@ CodesLayout::CodesLayout(Format format) {
   zero = traits.zero;
   mins = traits.mins;
   codebook = traits.codebook;
-  f32_scales = traits.f32_scales;
+  floats = traits.floats;
   int at = 0;
   const auto take = [&](int bytes) {
     const int here = at;
@@ -42,16 +43,16 @@ CodesLayout::CodesLayout(Format format) {
       submins = {.at = take(bytes), .paired = true};
     }
   }
-  const int scale_bytes = (f32_scales ? 4 : 2) * kLanes;
+  const int scale_bytes = float_bytes(floats) * kLanes;
   scale_at = take(scale_bytes);
   if (mins != Mins::none) min_at = take(scale_bytes);
   group_bytes = at;
 }
 
 Sums16 CodesLayout::sums16() const {
-  if (bits == 8 || codebook) return Sums16::none;
-  const int largest = ((1 << bits) - 1) << shift;
+  const int largest = codebook == nullptr ? ((1 << bits) - 1) << shift : *std::ranges::max_element(*codebook);
   const int fitting = std::numeric_limits<std::int16_t>::max() / (2 * 127 * largest);
+  if (fitting == 0) return Sums16::none;
   if (fitting >= subgroup_steps()) return Sums16::subgroup;
   return fitting >= 4 ? Sums16::four_steps : fitting >= 2 ? Sums16::two_steps : Sums16::one_step;
 }

@@ -31,11 +31,10 @@ bool all_finite(Format format, std::int64_t cols, const std::byte* tile) {
     return finite_floats(format.kind, tile, padded * kLanes);
   }
   // Codes and their groups' small integers are finite whatever their bits.
-  const FormatKind kind = layout.f32_scales ? FormatKind::f32 : FormatKind::f16;
   for (std::int64_t g = 0; g < cols / layout.group; ++g) {
     const std::byte* const record = tile + g * layout.group_bytes;
-    if (!finite_floats(kind, record + layout.scale_at, kLanes)) return false;
-    if (layout.min_at > 0 && !finite_floats(kind, record + layout.min_at, kLanes)) return false;
+    if (!finite_floats(layout.floats, record + layout.scale_at, kLanes)) return false;
+    if (layout.min_at > 0 && !finite_floats(layout.floats, record + layout.min_at, kLanes)) return false;
   }
   return true;
 }

@@ -49,6 +49,7 @@ class Rounding {
     const Four exact = (load(x) - min_) * inverse_;
     const Four above = exact > lowest_ ? exact : lowest_;
     const Four bounded = above < highest_ ? above : highest_;
+    if (!levels_.magnitudes.empty()) return nearest_magnitude(bounded);
     const Four l = (bounded + exp_constants::kRounder) - exp_constants::kRounder;
     return levels_.nearest == nullptr ? l : nearest(l);
   }
@@ -58,6 +59,18 @@ class Rounding {
     Four to;
     for (int i = 0; i < kFour; ++i) to[i] = levels_.nearest[static_cast<int>(l[i]) - levels_.lowest];
     return to;
+  }
+
+  Four nearest_magnitude(Four exact) const {
+    const Four zero = {}, magnitude = exact < zero ? -exact : exact;
+    Four to = {};
+    for (std::size_t i = 1; i < levels_.magnitudes.size(); ++i) {
+      const int below = levels_.magnitudes[i - 1], above = levels_.magnitudes[i];
+      const Four middle = all(static_cast<float>(below + above) / 2);
+      const Four step = all(static_cast<float>(above - below));
+      to += (i % 2 == 0 ? magnitude >= middle : magnitude > middle) ? step : zero;
+    }
+    return exact < zero ? -to : to;
   }
 
   Four inverse_, min_, lowest_, highest_;
@@ -147,6 +160,20 @@ float fit_scale(const float* x, int n, const Levels& levels) {
   for (int i = 0; i < kMostRefits && best.line.scale != 0 && attempt(1 / best.line.scale); ++i) {
   }
   return best.line.scale;
+}
+
+float fit_power_of_two(const float* x, int n, const Levels& levels, int lowest) {
+  assert(n % kLanes == 0 && n <= Group::kMost);
+  float extreme = 0;
+  for (int i = 0; i < n; ++i) extreme = max2(std::abs(x[i]), extreme);
+  if (extreme == 0) return std::ldexp(1.0F, lowest);
+  // With the one power the largest weight may be beyond the last level, by up to a third of it. With the next
+  // it is within, and all levels lie farther apart.
+  const int exponent = std::max(std::ilogb(extreme) - std::ilogb(static_cast<float>(levels.highest)), lowest);
+  const float scale = std::ldexp(1.0F, exponent);
+  std::int8_t unused[Group::kMost];
+  const auto error = [&](float of) { return nearest_levels(x, n, {of, 0}, levels, unused); };
+  return error(2 * scale) < error(scale) ? 2 * scale : scale;
 }
 
 Line fit_line(const float* x, int n, int highest, bool negative_min) {

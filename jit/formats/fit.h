@@ -7,17 +7,19 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "jit/formats/format.h"
 
 namespace llamajit::jit {
 
-// The levels that weights can take: all integers of a range, or where there is a table, those that it has for
-// the nearest integer, nearest[i - lowest].
+// The levels that weights can take: all integers of a range; or where there is a table, those that it has for
+// the nearest integer, nearest[i - lowest]; or of the range those with a magnitude that is listed.
 struct Levels {
   int lowest;
   int highest;
   const std::int8_t* nearest = nullptr;
+  std::span<const std::int8_t> magnitudes = {};  // ascending from 0; midway, the even place's
 };
 
 struct Line {
@@ -27,6 +29,9 @@ struct Line {
 
 // Everywhere n is a multiple of 16, and at most Group::kMost. Weights must be finite.
 float fit_scale(const float* x, int n, const Levels& levels);
+// The better of the two powers of two, from 2^lowest on, that bring the largest weight near the last level; of
+// levels that are listed by their magnitudes.
+float fit_power_of_two(const float* x, int n, const Levels& levels, int lowest);
 // Levels from 0 to `highest`; with `negative_min` the min is zero at most.
 Line fit_line(const float* x, int n, int highest, bool negative_min);
 

@@ -14,21 +14,22 @@ constexpr FormatTraits kTraits[] = {
     {FormatKind::q4_1, "Q4_1", 20, 32, 32, 4, 0, Mins::one},
     {FormatKind::q5_0, "Q5_0", 22, 32, 32, 5, 16},
     {FormatKind::q5_1, "Q5_1", 24, 32, 32, 5, 0, Mins::one},
-    {FormatKind::q2_k, "Q2_K", 84, 256, 16, 2, 0, Mins::each, false, 0, false, true},
+    {FormatKind::q2_k, "Q2_K", 84, 256, 16, 2, 0, Mins::each, nullptr, 0, FormatKind::f16, true},
     {FormatKind::q3_k, "Q3_K", 110, 256, 16, 3, 4},
     {FormatKind::q4_k, "Q4_K", 144, 256, 32, 4, 0, Mins::each},
     {FormatKind::q5_k, "Q5_K", 176, 256, 32, 5, 0, Mins::each},
     {FormatKind::q6_k, "Q6_K", 210, 256, 16, 6, 32},
-    {FormatKind::iq4_nl, "IQ4_NL", 18, 32, 32, 4, 128, Mins::none, true},
-    {FormatKind::iq4_xs, "IQ4_XS", 136, 256, 32, 4, 128, Mins::none, true},
+    {FormatKind::iq4_nl, "IQ4_NL", 18, 32, 32, 4, 128, Mins::none, &kIq4Codebook},
+    {FormatKind::iq4_xs, "IQ4_XS", 136, 256, 32, 4, 128, Mins::none, &kIq4Codebook},
     {FormatKind::tq1_0, "TQ1_0", 54, 256, 256, 2, 1},
     {FormatKind::tq2_0, "TQ2_0", 66, 256, 256, 2, 1},
-    {FormatKind::q1_0, "Q1_0", 18, 128, 128, 1, 1, Mins::none, false, 1},
+    {FormatKind::q1_0, "Q1_0", 18, 128, 128, 1, 1, Mins::none, nullptr, 1},
     {FormatKind::q2_0, "Q2_0", 18, 64, 64, 2, 1},
-    {FormatKind::i2_s, "I2_S", 32, 128, 128, 2, 1, Mins::none, false, 0, true},
+    {FormatKind::mxfp4, "MXFP4", 17, 32, 32, 4, 16, Mins::none, &kFp4Codebook, 0, FormatKind::bf16},
+    {FormatKind::i2_s, "I2_S", 32, 128, 128, 2, 1, Mins::none, nullptr, 0, FormatKind::f32},
     // The formats from here on are of other files; all_format_traits() says which.
-    {FormatKind::q4_0_f32, "Q4_0/f32", 20, 32, 32, 4, 8, Mins::none, false, 0, true},
-    {FormatKind::q4_1_f32, "Q4_1/f32", 24, 32, 32, 4, 0, Mins::one, false, 0, true},
+    {FormatKind::q4_0_f32, "Q4_0/f32", 20, 32, 32, 4, 8, Mins::none, nullptr, 0, FormatKind::f32},
+    {FormatKind::q4_1_f32, "Q4_1/f32", 24, 32, 32, 4, 0, Mins::one, nullptr, 0, FormatKind::f32},
 };
 static_assert([] {
   for (std::size_t i = 0; i < std::size(kTraits); ++i) {
@@ -37,7 +38,14 @@ static_assert([] {
   }
   return true;
 }());  // in the order of their kinds
-constexpr FormatTraits kInt8{FormatKind::int8, "int8", 0, 0, 0, 8, 128, Mins::none, false, 0, true};
+static_assert([] {
+  for (const FormatTraits& traits : kTraits) {
+    if ((traits.zero & (traits.zero - 1)) != 0) return false;
+  }
+  return true;
+}());  // QuantizeKey::zero
+constexpr FormatTraits kInt8{FormatKind::int8, "int8", 0, 0, 0, 8, 128, Mins::none, nullptr, 0,
+                             FormatKind::f32};
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 // Weight formats, by the names under which people know them.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -37,6 +38,7 @@ enum class FormatKind : std::uint8_t {
   tq2_0,
   q1_0,
   q2_0,
+  mxfp4,
   i2_s,  // BitNet's: its one scale stands behind the tensor
   // Blocks of ggml's files from before GGUF: q4_0 and q4_1 with floats of 32 bits.
   q4_0_f32,
@@ -59,13 +61,22 @@ enum class Mins : std::uint8_t {
   each,  // one for each group, times an integer of each subgroup
 };
 
+// Where codes are no integers but indices, the code that is multiplied for each of them.
+using Codebook = std::array<std::uint8_t, 16>;
+// The values of IQ4_NL's and IQ4_XS's codes, plus 128.
+extern const Codebook kIq4Codebook;
+// Twice the values of MXFP4's codes, plus 16.
+extern const Codebook kFp4Codebook;
+inline int looked_up(const Codebook* codebook, int code) {
+  return codebook == nullptr ? code : (*codebook)[static_cast<std::size_t>(code)];
+}
+
 // Formats of integer codes: a weight of a group is
 //
 //   scale * subscale * (code - zero) + min * submin
 //
 // where scale and min are floats of the group, subscale and submin small integers of a subgroup of it (1
-// where the format has none). `codebook` formats look the value up instead: code is an index, and
-// kCodebook[index] the code that is multiplied.
+// where the format has none), and code is looked_up() where there is a codebook.
 struct FormatTraits {
   FormatKind kind;
   std::string_view name;  // as ggml has it
@@ -75,10 +86,10 @@ struct FormatTraits {
   int bits;      // of a code
   int zero;
   Mins mins = Mins::none;
-  bool codebook = false;
-  int shift = 0;            // codes are multiples of 1 << shift, and packed without the bits below
-  bool f32_scales = false;  // the group's floats are packed as f32; else they are exact in f16
-  bool nibbles = false;     // subscales and submins are below 16
+  const Codebook* codebook = nullptr;
+  int shift = 0;  // codes are multiples of 1 << shift, and packed without the bits below
+  FormatKind floats = FormatKind::f16;  // f16, bf16 or f32: the group's are packed so, and exact in it
+  bool nibbles = false;                 // subscales and submins are below 16
 
   bool has_subscales() const { return subgroup < group; }
 };
@@ -104,9 +115,6 @@ struct Group {
 // From a file's block, and to it: exact inverses. For i2_s `scale` is left alone.
 void split_block(FormatKind kind, const std::byte* block, Group& to);
 void join_block(FormatKind kind, const Group& from, std::byte* block);
-
-// The values of IQ4_NL's and IQ4_XS's codes, plus 128.
-extern const std::uint8_t kCodebook[16];
 
 // "f32", "int8/64", "Q4_K"
 std::string to_string(Format format);

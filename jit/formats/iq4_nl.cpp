@@ -20,7 +20,7 @@ void join(const Group& from, std::byte* block) {
 
 }  // namespace
 
-const std::uint8_t kCodebook[16] = {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
+const Codebook kIq4Codebook = {1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241};
 
 const BlockLayout kIq4NlLayout = {split, join};
 

@@ -160,10 +160,10 @@ void gather_plane(const CodesLayout& layout, const Plane& plane, const Group& gr
 }
 
 void write_scale(const CodesLayout& layout, std::byte* at, std::int64_t row, float scale) {
-  if (layout.f32_scales) {
+  if (layout.floats == FormatKind::f32) {
     write_at(at + row * 4, scale);
   } else {
-    write_at(at + row * 2, float_to_half(scale));
+    write_at(at + row * 2, layout.floats == FormatKind::f16 ? float_to_half(scale) : float_to_bfloat(scale));
   }
 }
 

@@ -94,7 +94,7 @@ struct SmallNumbers {
 
 // A group's record in a tile: planes of codes, then the subgroups' scales (s8) and
 // minima (u8, paired), or as nibbles of the same bytes scales (the lower ones) and
-// minima; then the group's scale and minimum (f16, or f32 where the format says so).
+// minima; then the group's scale and minimum (f16, bf16 or f32, as the format says).
 // A group of int8 whose length is no multiple of 4 is padded with the code for zero.
 struct CodesLayout {
   explicit CodesLayout(Format format);  // all zeros for floats
@@ -110,8 +110,8 @@ struct CodesLayout {
   int group = 0, subgroup = 0, padded = 0;  // padded: group rounded up to 4
   int bits = 0, shift = 0, zero = 0;
   Mins mins = Mins::none;
-  bool codebook = false;
-  bool f32_scales = false;
+  const Codebook* codebook = nullptr;
+  FormatKind floats = FormatKind::f16;
   Plane all_planes[2] = {};
   int n_planes = 0;
   SmallNumbers subscales, submins;

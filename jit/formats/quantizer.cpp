@@ -31,24 +31,23 @@ Range factors_of(FormatKind kind) {
   }
 }
 
-// For every int8, the value of the codebook that is nearest, and its index.
+// For every code that may be multiplied, the nearest one of the codebook, and its index.
 struct CodebookTables {
-  std::array<std::int8_t, 256> nearest{};
+  std::array<std::int8_t, 256> nearest{};  // less 128
   std::array<std::uint8_t, 256> index{};
 
-  CodebookTables() {
+  explicit CodebookTables(const Codebook& codebook) {
     for (int i = 0; i < 256; ++i) {
       const auto* const best =
-          std::min_element(std::begin(kCodebook), std::end(kCodebook),
-                           [i](int a, int b) { return std::abs(a - i) < std::abs(b - i); });
+          std::ranges::min_element(codebook, [i](int a, int b) { return std::abs(a - i) < std::abs(b - i); });
       nearest[static_cast<std::size_t>(i)] = static_cast<std::int8_t>(*best - 128);
-      index[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(best - kCodebook);
+      index[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(best - codebook.begin());
     }
   }
 };
-const CodebookTables& codebook_tables() {
-  static const CodebookTables kTables;
-  return kTables;
+const CodebookTables& tables_of(const Codebook* codebook) {
+  static const CodebookTables kIq4(kIq4Codebook), kFp4(kFp4Codebook);
+  return codebook == &kFp4Codebook ? kFp4 : kIq4;
 }
 
 Levels levels_of(const FormatTraits& traits) {
@@ -59,10 +58,14 @@ Levels levels_of(const FormatTraits& traits) {
     case FormatKind::tq2_0:
     case FormatKind::i2_s:
       return {-1, 1};
+    case FormatKind::mxfp4: {
+      static constexpr std::int8_t kMagnitudes[] = {0, 1, 2, 3, 4, 6, 8, 12};
+      return {-12, 12, nullptr, kMagnitudes};
+    }
     default:
       break;
   }
-  if (traits.codebook) return {-128, 127, codebook_tables().nearest.data()};
+  if (traits.codebook != nullptr) return {-128, 127, tables_of(traits.codebook).nearest.data()};
   return {-traits.zero, (1 << traits.bits) - 1 - traits.zero};
 }
 
@@ -89,6 +92,9 @@ class GroupQuantizer {
       to_.scale = as_half(line.scale);
       to_.min = as_half(line.min);
       take_levels({to_.scale, to_.min}, 0);
+    } else if (traits_.kind == FormatKind::mxfp4) {
+      to_.scale = fit_power_of_two(x_, traits_.group, levels_, -128);
+      take_levels({to_.scale, 0}, 0);
     } else {
       to_.scale = as_half(fit_scale(x_, traits_.group, levels_));
       take_levels({to_.scale, 0}, 0);
@@ -217,8 +223,10 @@ class GroupQuantizer {
 
   void store_codes() {
     for (int i = 0; i < traits_.group; ++i) {
-      to_.codes[i] = traits_.codebook ? codebook_tables().index[static_cast<std::size_t>(level_[i] + 128)]
-                                      : static_cast<std::uint8_t>(level_[i] + traits_.zero);
+      const int code = level_[i] + traits_.zero;
+      to_.codes[i] = traits_.codebook == nullptr
+                         ? static_cast<std::uint8_t>(code)
+                         : tables_of(traits_.codebook).index[static_cast<std::size_t>(code)];
     }
   }
 
@@ -235,7 +243,7 @@ void dequantize_group(const FormatTraits& traits, const Group& group, float* x) 
     const float scale = group.scale * static_cast<float>(group.subscales[s]);
     const float min = group.min * static_cast<float>(group.submins[s]);
     for (int i = s * traits.subgroup; i < (s + 1) * traits.subgroup; ++i) {
-      const int code = traits.codebook ? kCodebook[group.codes[i]] : group.codes[i];
+      const int code = looked_up(traits.codebook, group.codes[i]);
       x[i] = scale * static_cast<float>(code - traits.zero) + min;
     }
   }

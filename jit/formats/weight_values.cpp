@@ -30,7 +30,7 @@ float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col)
   if (from.format.kind == FormatKind::i2_s) group.scale = read_at<float>(from.scales.data());
   const auto k = static_cast<int>(index % from.format.group);
   const int s = k / layout.subgroup;
-  const int code = layout.codebook ? kCodebook[group.codes[k]] : group.codes[k];
+  const int code = looked_up(layout.codebook, group.codes[k]);
   const int subscale = layout.subscales ? group.subscales[s] : 1;
   const int submin = layout.submins ? group.submins[s] : 1;
   return coded_value(layout, code, group.scale * static_cast<float>(subscale),
@@ -40,8 +40,7 @@ float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col)
 namespace {
 
 float packed_float(const CodesLayout& layout, const std::byte* floats, int row) {
-  return layout.f32_scales ? read_at<float>(floats + row * 4)
-                           : half_to_float(read_at<std::uint16_t>(floats + row * 2));
+  return float_value(layout.floats, floats + row * float_bytes(layout.floats));
 }
 
 // 1 where there are none.
@@ -63,7 +62,7 @@ int packed_code(const CodesLayout& layout, const std::byte* record, int column, 
     const auto byte = read_at<std::uint8_t>(record + plane.at + (vector * kLanes + row) * 4 + column % 4);
     code |= (byte >> (slot * plane.bits) & ((1U << plane.bits) - 1)) << plane.position;
   }
-  return layout.codebook ? kCodebook[code] : static_cast<int>(code << layout.shift);
+  return looked_up(layout.codebook, static_cast<int>(code << layout.shift));
 }
 
 int packed_subscale(const CodesLayout& layout, const std::byte* record, int subgroup, int row) {

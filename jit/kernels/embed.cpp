@@ -92,7 +92,7 @@ class EmbedGenerator {
       e.name(*reg, role);
     }
     e.vbroadcastss(zero, e.constant(i32(layout.zero)));
-    if (layout.codebook) e.load_table({{table, Vec()}, 1}, kCodebook);
+    if (layout.codebook != nullptr) e.load_table({{table, Vec()}, 1}, *layout.codebook);
     e.repeat(groups, key.dim / layout.group, [&] {
       for (int s = 0; s < layout.subgroups(); ++s) {
         e.note("{} codes: value = scale * (code - {}){}", layout.subgroup, layout.zero,
@@ -108,11 +108,11 @@ class EmbedGenerator {
   // to = the row's float at `float_at`, times its small number of the subgroup, if there is one
   void load_factor(const Xbyak::Xmm& to, int float_at, const SmallNumbers& numbers, int s) {
     const Xbyak::Reg32 small = e.scratch().cvt32();
-    if (layout.f32_scales) {
+    if (layout.floats == FormatKind::f32) {
       e.vbroadcastss(to, e.ptr[tile + lane * 4 + float_at]);
     } else {
       e.vpbroadcastw(to, e.ptr[tile + lane * 2 + float_at]);
-      e.vcvtph2ps(to, to);
+      layout.floats == FormatKind::f16 ? e.vcvtph2ps(to, to) : e.vpslld(to, to, 16);
     }
     if (!numbers) return;
     const Xbyak::Address from = e.byte[tile + lane * numbers.row_bytes() + numbers.at_subgroup(s)];
@@ -171,7 +171,7 @@ class EmbedGenerator {
       if (plane.position > 0) e.or_(codes, bits);
     }
     e.vmovd(value, codes);
-    if (layout.codebook) e.vpshufb(value, table, value);
+    if (layout.codebook != nullptr) e.vpshufb(value, table, value);
   }
 
   // value = the weights of four codes, as i32: scale * (code - zero), with minima fma(scale, code - zero,

@@ -9,6 +9,7 @@
 #include "jit/kernels/generators.h"
 #include "jit/kernels/matmul_frame.h"
 #include "jit/kernels/plain_layout.h"
+#include "jit/kernels/unpacker.h"
 
 namespace llamajit::jit {
 namespace {
@@ -149,7 +150,7 @@ class CodedMatmul : public MatmulFrame {
 
   // A row of each tile at at_w + `at`.
   void load_rows(const Registers& r, int at, int part, ElementType type = ElementType::f32) {
-    const int part_bytes = kPartBytes / (type == ElementType::f16 ? 2 : 1);
+    const int part_bytes = kPartBytes / (type == ElementType::f32 ? 1 : 2);
     for (int i = 0; i < r.n; ++i) {
       e.load_as_f32(r.row(i), at_w + i * plain_tile() + at + part * part_bytes, type);
     }
@@ -183,8 +184,8 @@ class CodedMatmul : public MatmulFrame {
   void add_scaled(const Registers& r, int part, int moved) {
     e.note("the group's sums: sum += {} * scale_x",
            layout.sums_inputs() ? "(float(isum) * scale_w + sum of x * min)" : "float(isum) * scale_w");
-    const bool halves = plain.is_packed && !layout.f32_scales;
-    load_rows(r, plain.scale_at - moved, part, halves ? ElementType::f16 : ElementType::f32);
+    load_rows(r, plain.scale_at - moved, part,
+              plain.is_packed ? float_type(layout.floats) : ElementType::f32);
     to_float_times_rows(r, r.isums);
     if (layout.sums_inputs()) {
       load_rows(r, plain.min_at - moved, part);

@@ -90,7 +90,8 @@ class CodedMatvec : public MatvecFrame {
     const int of_weights = n_tiles * (by_signs && !e.isa().wide() ? 2 : 1);
     const int of_inputs = by_signs && e.isa().wide() ? 2 : 1;
     const int once = of_weights + of_inputs + (dot->needs_temp() ? 1 : 0) + n_planes +
-                     (n_planes > 1 ? 1 : 0) + (layout.codebook ? 1 : 0) + (layout.bits == 8 ? 0 : 1);
+                     (n_planes > 1 ? 1 : 0) + (layout.codebook != nullptr ? 1 : 0) +
+                     (layout.bits == 8 ? 0 : 1);
     const int each = 2 + (layout.subscales ? 1 : 0) + (dot->needs_run() ? 1 : 0);
     return (e.vectors() - once) / (each * n_tiles);
   }

@@ -7,7 +7,7 @@ Unpacker::Unpacker(Emitter& emitter, const CodesLayout& codes_layout, bool whole
   if (layout_.bits == 8) return;
   for (std::size_t i = 0; i < layout_.planes().size(); ++i) masks_.push_back(e_.uniform16("mask"));
   if (masks_.size() > 1) upper_ = whole ? e_.v16("upper") : e_.part16("upper");
-  if (layout_.codebook) table_ = e_.uniform16("table");
+  if (layout_.codebook != nullptr) table_ = e_.uniform16("table");
 }
 
 Const Unpacker::mask_of(const Plane& plane) const {
@@ -17,7 +17,7 @@ Const Unpacker::mask_of(const Plane& plane) const {
 
 void Unpacker::begin() const {
   for (std::size_t i = 0; i < masks_.size(); ++i) e_.broadcast(masks_[i], mask_of(layout_.planes()[i]));
-  if (layout_.codebook) e_.load_table(table_, kCodebook);
+  if (layout_.codebook != nullptr) e_.load_table(table_, *layout_.codebook);
 }
 
 // Vectors are loaded again for each step that they hold: from the first-level cache that costs less than a
@@ -41,7 +41,7 @@ void Unpacker::emit_step(const V16& to, const RegExp& record, int step) const {
     e_.load_shifted(upper_, vector(upper), shift(upper));
     e_.or_masked(to, upper_, masks_[1]);
   }
-  if (layout_.codebook) e_.look_up(to, table_);
+  if (layout_.codebook != nullptr) e_.look_up(to, table_);
 }
 
 namespace {
@@ -49,8 +49,8 @@ namespace {
 constexpr int kHalf = kLanes / 2;  // rows
 
 void emit_float(Emitter& e, const CodesLayout& layout, const V16& to, const RegExp& floats, int half) {
-  const int bytes = layout.f32_scales ? 4 : 2;
-  e.load_as_f32(to, floats + half * kHalf * bytes, layout.f32_scales ? ElementType::f32 : ElementType::f16);
+  const int bytes = layout.floats == FormatKind::f32 ? 4 : 2;
+  e.load_as_f32(to, floats + half * kHalf * bytes, float_type(layout.floats));
 }
 
 }  // namespace

@@ -37,6 +37,7 @@ constexpr QuantizationType kTypes[] = {
     {"TQ2_0", FormatKind::tq2_0, Mix::none, 37},
     {"Q1_0", FormatKind::q1_0, Mix::none, 40},
     {"Q2_0", FormatKind::q2_0, Mix::none, 41},
+    {"MXFP4", FormatKind::mxfp4, Mix::none, 38},
     {"I2_S", FormatKind::i2_s, Mix::none, 40},  // as BitNet's fork numbers it
     // Short for the medium mixes.
     {"Q3_K", FormatKind::q3_k, Mix::q3_k_m, 12},

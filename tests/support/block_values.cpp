@@ -62,6 +62,13 @@ int iq4_xs_subscale(const Block& block, int j) {
   return block.bits(4 + j / 2, j % 2 * 4, 4) + 16 * block.bits(2 + j / 4, j % 4 * 2, 2) - 32;
 }
 
+// A sign, two bits of exponent and one of fraction; of exponent 0 a half of the fraction.
+double fp4_value(int code) {
+  const int exponent = code >> 1 & 3, fraction = code & 1;
+  const double magnitude = exponent == 0 ? fraction / 2.0 : std::ldexp(1 + fraction / 2.0, exponent - 1);
+  return code >= 8 ? -magnitude : magnitude;
+}
+
 int tq1_0_digit(const Block& block, int i) {
   const int at = i < 160 ? i % 32 : i < 240 ? 32 + i % 16 : 48 + i % 4;
   const int digit = i < 160 ? i / 32 : i < 240 ? (i - 160) / 16 : (i - 240) / 4;
@@ -107,6 +114,8 @@ double block_value(FormatKind kind, const std::byte* block, int i) {
       return b.half(0) * (2 * b.bits(2 + i / 8, i % 8, 1) - 1);
     case FormatKind::q2_0:
       return b.half(0) * (b.bits(2 + i / 4, i % 4 * 2, 2) - 1);
+    case FormatKind::mxfp4:
+      return std::ldexp(fp4_value(b.nibble(1, 16, i)), b.byte(0) - 127);
     case FormatKind::i2_s:
       return b.bits(i % 32, 6 - i / 32 * 2, 2) - 1;
     case FormatKind::q4_0_f32:
@@ -120,7 +129,7 @@ double block_value(FormatKind kind, const std::byte* block, int i) {
 
 double group_value(const jit::FormatTraits& traits, const jit::Group& group, int i) {
   const int subgroup = i / traits.subgroup;
-  const int code = traits.codebook ? jit::kCodebook[group.codes[i]] : group.codes[i];
+  const int code = jit::looked_up(traits.codebook, group.codes[i]);
   const double scale = static_cast<double>(group.scale) * group.subscales[subgroup];
   return scale * (code - traits.zero) + static_cast<double>(group.min) * group.submins[subgroup];
 }

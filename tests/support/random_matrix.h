@@ -92,10 +92,13 @@ class RandomMatrix {
       for (std::byte& byte : block) byte = static_cast<std::byte>(random() >> 56);
       jit::Group group{};
       split_block(format_.kind, block.data(), group);
-      const auto small = [&] { return traits.f32_scales ? unit(random) * 0.02F : small_half(random); };
+      const auto small = [&] {
+        return traits.floats == jit::FormatKind::f32 ? unit(random) * 0.02F : small_half(random);
+      };
       group.scale = format_.kind == jit::FormatKind::i2_s ? tensor_scale : small();
       if (traits.mins != jit::Mins::none) group.min = -small();
       join_block(format_.kind, group, block.data());
+      split_block(format_.kind, block.data(), group);  // of MXFP4's scales one that it has
       data_.insert(data_.end(), block.begin(), block.end());
       for (int k = 0; k < traits.group; ++k) add_code(traits, group, k);
     }
@@ -104,7 +107,7 @@ class RandomMatrix {
   void add_code(const jit::FormatTraits& traits, const jit::Group& group, int k) {
     const int s = k / traits.subgroup;
     const float factor = group.scale * static_cast<float>(traits.has_subscales() ? group.subscales[s] : 1);
-    const int code = traits.codebook ? jit::kCodebook[group.codes[k]] : group.codes[k];
+    const int code = jit::looked_up(traits.codebook, group.codes[k]);
     const double part = double{factor} * (code - traits.zero);
     double min = 0;
     if (traits.mins != jit::Mins::none) {

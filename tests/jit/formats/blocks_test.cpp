@@ -1,5 +1,6 @@
 // ggml's blocks apart into groups and together again.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <random>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "jit/base/scalar_math.h"
 #include "jit/formats/format.h"
+#include "jit/formats/packing.h"
 #include "tests/support/block_values.h"
 #include "tests/support/random_matrix.h"
 
@@ -20,33 +22,35 @@ using jit::FormatKind;
 using jit::FormatTraits;
 using jit::Group;
 
-// Where a format keeps f16 numbers, or the upper halves of f32s:
-// for random bytes there that are neither NaN nor infinite.
-std::vector<int> halves_of(FormatKind kind) {
+// Where a format keeps the upper bytes of its floats, or what else has their exponents:
+// without its second bit each is neither NaN nor infinite, whatever the others are.
+std::vector<int> upper_bytes_of(FormatKind kind) {
   switch (kind) {
     case FormatKind::q4_1:
     case FormatKind::q5_1:
     case FormatKind::q4_k:
     case FormatKind::q5_k:
-      return {0, 2};
+      return {1, 3};
     case FormatKind::q2_k:
-      return {80, 82};
+      return {81, 83};
     case FormatKind::q3_k:
-      return {108};
+      return {109};
     case FormatKind::q6_k:
-      return {208};
+      return {209};
     case FormatKind::tq1_0:
-      return {52};
+      return {53};
     case FormatKind::tq2_0:
-      return {64};
+      return {65};
+    case FormatKind::mxfp4:
+      return {0};
     case FormatKind::i2_s:
       return {};
     case FormatKind::q4_0_f32:
-      return {2};
+      return {3};
     case FormatKind::q4_1_f32:
-      return {2, 6};
+      return {3, 7};
     default:
-      return {0};
+      return {1};
   }
 }
 
@@ -55,7 +59,7 @@ class Blocks : public testing::TestWithParam<FormatTraits> {
   std::vector<std::byte> random_block() {
     std::vector<std::byte> block(static_cast<std::size_t>(GetParam().block_bytes));
     for (std::byte& byte : block) byte = static_cast<std::byte>(random_());
-    for (int at : halves_of(GetParam().kind)) block[static_cast<std::size_t>(at) + 1] &= std::byte{0xBF};
+    for (int at : upper_bytes_of(GetParam().kind)) block[static_cast<std::size_t>(at)] &= std::byte{0xBF};
     if (GetParam().kind == FormatKind::tq1_0) {
       for (std::size_t i = 0; i < 52; ++i) block[i] = ternary_byte(i >= 48);
     }
@@ -217,6 +221,41 @@ TEST(HandMadeBlocks, SubscalesOfIq4Xs) {
   block[7] = std::byte{0x30};        // and nibble 3: 35 - 32
   block[8 + 112] = std::byte{0x8F};  // weights 224 and 240
   EXPECT_EQ(values(FormatKind::iq4_xs, block, {0, 224, 240}), (Values{-32 * -127, 3 * 113, 3}));
+}
+
+TEST(HandMadeBlocks, ExponentsAndFloatsOfMxfp4) {
+  std::vector<std::byte> block(17);
+  for (std::size_t i = 0; i < 16; ++i) block[1 + i] = static_cast<std::byte>(i << 4U | (15 - i));
+  const Values magnitudes = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+  for (const int exponent : {0, 1, 2, 126, 127, 128, 254}) {
+    block[0] = static_cast<std::byte>(exponent);
+    for (int code = 0; code < 16; ++code) {
+      const double value = std::ldexp(magnitudes[static_cast<std::size_t>(code % 8)], exponent - 127);
+      EXPECT_EQ(values(FormatKind::mxfp4, block, {15 - code, 16 + code}),
+                Values(2, code < 8 ? value : -value))
+          << exponent << ", " << code;
+    }
+  }
+}
+
+// Packed floats of sixteen bits hold the smallest and the largest exponent, and that which is no number.
+TEST(HandMadeBlocks, ExponentsOfMxfp4ArePacked) {
+  for (const int exponent : {0, 1, 2, 127, 254, 255}) {
+    std::vector<std::byte> blocks(16 * 17, std::byte{0x22});  // 1.0
+    for (std::size_t row = 0; row < 16; ++row) blocks[row * 17] = std::byte{127};
+    blocks[5 * 17] = static_cast<std::byte>(exponent);
+    const jit::Format format{FormatKind::mxfp4, 32};
+    std::vector<std::byte> tile(static_cast<std::size_t>(jit::tile_bytes(format, 32)));
+    jit::pack_tile({format, 16, 32, blocks, {}}, 0, tile.data());
+    EXPECT_EQ(jit::all_finite(format, 32, tile.data()), exponent < 255) << exponent;
+    Group group;
+    split_block(FormatKind::mxfp4, &blocks[5 * 17], group);
+    std::vector<std::byte> joined(17);
+    join_block(FormatKind::mxfp4, group, joined.data());
+    EXPECT_EQ(joined, std::vector<std::byte>(&blocks[5 * 17], &blocks[6 * 17]));
+    if (exponent == 255) continue;
+    EXPECT_EQ(jit::packed_value(format, 32, tile.data(), 5, 7, 1), std::ldexp(1.0F, exponent - 127));
+  }
 }
 
 TEST(HandMadeBlocks, TernaryDigits) {

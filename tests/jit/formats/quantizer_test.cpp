@@ -90,6 +90,8 @@ double accepted_error(FormatKind kind) {
       return 0.07610;
     case FormatKind::iq4_xs:
       return 0.07674;
+    case FormatKind::mxfp4:  // ggml, which takes the lower power of two: 0.1150
+      return 0.1116;
     case FormatKind::q1_0:
       return 0.6028;
     case FormatKind::q2_0:

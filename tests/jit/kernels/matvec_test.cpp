@@ -228,7 +228,10 @@ TEST(MatvecBlocks, LargestCodesAreSummedExactly) {
       const MatvecKey key{{traits.kind, traits.group}, 16, traits.group, Epilogue::store};
       jit::Group group{};
       const int digits = traits.kind == FormatKind::tq1_0 ? 3 : 1 << traits.bits;  // it stores ternary ones
-      const int code = (digits - 1) << traits.shift;
+      int code = (digits - 1) << traits.shift;
+      if (traits.codebook != nullptr) {
+        code = static_cast<int>(std::ranges::max_element(*traits.codebook) - traits.codebook->begin());
+      }
       std::ranges::fill(group.codes, static_cast<std::uint8_t>(code));
       std::ranges::fill(group.subscales, static_cast<std::int8_t>(subscale));
       const int submin = traits.mins == jit::Mins::each ? extreme_subscales(traits.kind).back() : 1;
@@ -261,7 +264,7 @@ TEST(MatvecBlocks, LargestCodesAreSummedExactly) {
               args.unit_end = 1;
               return args;
             });
-        const int value = (traits.codebook ? jit::kCodebook[15] : code) - traits.zero;
+        const int value = jit::looked_up(traits.codebook, code) - traits.zero;
         const auto total = static_cast<float>(std::int64_t{key.cols} * x * value * subscale);
         const double minima = double{group.min} * submin * key.cols * x;
         for (float out : result->view<float>("out")) {
