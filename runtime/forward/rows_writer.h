@@ -21,6 +21,7 @@ class RowsProgram::Writer : public Lowering {
   Writer(RowsProgram& program, const Model& model, RowState& state, int tokens, int thread)
       : Lowering(model, program.step_memory_, thread), p_(program), s_(state), tokens_(tokens) {}
   void write();
+
   void norm(Role role, const LayerShape& shape, const NormWeights& weights, Matrices matrices);
   void project(const LayerShape& shape, const LayerWeights& w);
   // Norms, RoPE, append and attention for this thread's heads, of which threads that share one each take some
@@ -94,9 +95,11 @@ class RowsProgram::Writer : public Lowering {
   void recur_head(const DeltaNet& delta, int head);
   void layer_inputs();
   void classifier();
+
   // out = W values for all rows, with the other threads.
   void multiply(Role role, const PackedMatrix& matrix, jit::Epilogue epilogue, float* out);
   void deal(Step& step, const PackedMatrix& matrix, std::int64_t portion, const RowMembers& rows);
+
   RowsProgram& p_;
   RowState& s_;
   int tokens_;

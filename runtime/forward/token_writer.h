@@ -20,6 +20,7 @@ class TokenProgram::Writer : public Lowering {
         s_(program.s_),
         scratch_(program.s_.scratch[static_cast<std::size_t>(thread)]) {}
   void write();
+
   void norm(Role role, const LayerShape& shape, const NormWeights& weights, Matrices /*matrices*/);
   void project(const LayerShape& shape, const LayerWeights& w);
   // Norms, RoPE, append and attention for this thread's K/V heads and the query heads that share them.
@@ -73,12 +74,14 @@ class TokenProgram::Writer : public Lowering {
   void norm_keys(const LayerShape& shape, const LayerWeights& w, Units heads);
   void layer_inputs();
   void classifier();
+
   void matvec(Role role, const PackedMatrix& matrix, Units units, jit::Epilogue epilogue, float* out);
   jit::MatvecKey matvec_key(const PackedMatrix& matrix, jit::Epilogue epilogue) const;
   void prepare(const std::optional<jit::InputFormat>& format) { prepare(format, scratch_.q); }
   void prepare(const std::optional<jit::InputFormat>& format, const jit::QuantizedArgs& to);
   // matvec() for a whole matrix, whose units are dealt out if it is large enough. Whether it is.
   bool matvec_dealt(Role role, const PackedMatrix& matrix, jit::Epilogue epilogue, float* out);
+
   TokenProgram& p_;
   const State& s_;
   const Scratch& scratch_;

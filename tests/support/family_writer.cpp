@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "tests/support/toy_model.h"
+
 namespace llamajit::test {
 namespace {
 
@@ -239,6 +241,25 @@ class FamilyWriter {
 };
 
 }  // namespace
+
+Config small_config(const FamilyFile& family) {
+  // Families with layers of two kinds have one of each among these.
+  const int n_layers = family.name == "gemma3"                                         ? 7
+                       : family.window_head > 0                                        ? 8
+                       : family.name == "smollm3" || family.window > 0 || family.delta ? 5
+                                                                                       : 2;
+  Config c = toy_config(80, 112, n_layers, 4, 2, 50, 24, false);
+  c.shared_classifier = family.tied;
+  c.head_size = 24;
+  c.rope.dims = 16;
+  if (family.window_head == 0) return c;
+  // Of six layers the last has no window.
+  c.layers.assign(static_cast<std::size_t>(n_layers), c);
+  for (std::size_t i = 0; i < c.layers.size(); ++i) {
+    if (i % 6 != 5) c.layers[i].head_size = family.window_head;
+  }
+  return c;
+}
 
 GgufWriter family_gguf(const FamilyFile& family, const Config& config, std::uint64_t seed,
                        const MatrixEncoding& matrices) {

@@ -302,6 +302,9 @@ inline constexpr FamilyFile kFamilyFiles[] = {
     {.name = "bitnet-25", .sub_norms = true, .scales = true},
 };
 
+// Dimensions of a small model of the family: heads whose tails are no whole vectors, and rotated in part.
+Config small_config(const FamilyFile& family);
+
 // The bytes of a matrix in a file, from its weights, and the number of their type.
 struct MatrixEncoding {
   std::uint32_t type = kF32;

@@ -18,7 +18,6 @@
 #include "runtime/files/gguf_model.h"
 #include "runtime/files/model_reader.h"
 #include "runtime/forward/engine.h"
-#include "runtime/measure/profile.h"
 #include "runtime/measure/verify.h"
 #include "tests/support/family_writer.h"
 #include "tests/support/reference_model.h"
@@ -29,31 +28,12 @@ namespace llamajit {
 namespace {
 
 using test::FamilyFile;
+using test::small_config;
 using test::TempFile;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 constexpr int kTokens = 19;  // one more than a group of sixteen positions, and some
-
-// Heads whose tails are no whole vectors, and rotated in part.
-Config small_config(const FamilyFile& family) {
-  // Families with layers of two kinds have one of each among these.
-  const int n_layers = family.name == "gemma3"                                         ? 7
-                       : family.window_head > 0                                        ? 8
-                       : family.name == "smollm3" || family.window > 0 || family.delta ? 5
-                                                                                       : 2;
-  Config c = test::toy_config(80, 112, n_layers, 4, 2, 50, 24, false);
-  c.shared_classifier = family.tied;
-  c.head_size = 24;
-  c.rope.dims = 16;
-  if (family.window_head == 0) return c;
-  // Of six layers the last has no window.
-  c.layers.assign(static_cast<std::size_t>(n_layers), c);
-  for (std::size_t i = 0; i < c.layers.size(); ++i) {
-    if (i % 6 != 5) c.layers[i].head_size = family.window_head;
-  }
-  return c;
-}
 
 std::vector<TokenId> some_tokens(int vocab_size) {
   std::vector<TokenId> tokens;
@@ -225,133 +205,6 @@ TEST(FamilyTable, PairsOfHalvesAreAdjacentPairsInAnotherOrder) {
   const TempFile other(halves.content());
   const jit::Tier tier = jit::host_tiers().back();
   EXPECT_EQ(logits_of(read_model(other.path()), tier, 1), logits_of(read_model(temp.path()), tier, 1));
-}
-
-TEST(FamilyTable, WrongShapesAndKeysAreNamed) {
-  const auto expect = [](const test::GgufWriter& writer, const std::string& message) {
-    const TempFile temp(writer.content());
-    try {
-      read_model(temp.path());
-      ADD_FAILURE() << "expected: " << message;
-    } catch (const std::runtime_error& error) {
-      EXPECT_THAT(error.what(), AllOf(HasSubstr(temp.path() + ": "), HasSubstr(message)));
-    }
-  };
-  const FamilyFile& gptneox = *std::ranges::find(test::kFamilyFiles, "gptneox", &FamilyFile::name);
-  const test::GgufWriter neox = family_gguf(gptneox, small_config(gptneox), 5);
-  test::GgufWriter w = neox;
-  w.remove("gptneox.use_parallel_residual");
-  expect(w, "gptneox.use_parallel_residual: expected true or false, found none");
-  w = neox;
-  w.remove("gptneox.attention.layer_norm_epsilon");
-  expect(w, "gptneox.attention.layer_norm_epsilon: expected a positive number, found none");
-  w = neox;
-  w.remove_tensor("blk.1.attn_qkv.weight");
-  w.add_tensor("blk.1.attn_qkv.weight", {80, 191}, test::kF32, std::string(4 * 80 * 191, '\0'));
-  expect(w, "blk.1.attn_qkv.weight: expected shape (192, 80), found (191, 80)");
-  w = neox;
-  w.remove_tensor("blk.0.ffn_up.bias");
-  w.add_tensor("blk.0.ffn_up.bias", {111}, test::kF32, std::string(4 * 111, '\0'));
-  expect(w, "blk.0.ffn_up.bias: expected shape (112), found (111)");
-  w = neox;
-  w.remove_tensor("output_norm.bias");
-  w.add_tensor("output_norm.bias", {80, 1}, test::kF16, std::string(160, '\0'));
-  TempFile half(w.content());
-  EXPECT_NO_THROW(read_model(half.path())) << "biases may be F16";
-  w = neox;
-  w.add("gptneox.vocab_size", 50);
-  w.add("gptneox.attention.clamp_kqv", 0.0F);
-  TempFile harmless(w.content());
-  EXPECT_NO_THROW(read_model(harmless.path())) << "keys that ask for nothing";
-  w.add("gptneox.attention.max_alibi_bias", 8.0F);
-  expect(
-      w,
-      "gptneox.attention.max_alibi_bias: expected keys that docs/gguf.md lists as honoured, found another");
-  w = neox;
-  w.add("gptneox.attention.causal", true);
-  TempFile causal(w.content());
-  EXPECT_NO_THROW(read_model(causal.path()));
-  w.remove("gptneox.attention.causal");
-  w.add("gptneox.attention.causal", false);
-  expect(w, "gptneox.attention.causal: expected true, found false");
-  const FamilyFile& falcon = *std::ranges::find(test::kFamilyFiles, "falcon", &FamilyFile::name);
-  w = family_gguf(falcon, small_config(falcon), 5);
-  w.add("falcon.use_parallel_residual", false);
-  expect(w, "falcon.use_parallel_residual: expected true, found false");
-  w = neox;
-  w.add_tensor("blk.0.attn_q_norm.weight", {24}, test::kF32, std::string(96, '\0'));
-  expect(w,
-         "blk.0.attn_q_norm.weight: expected tensors that a model of the family gptneox has, found another");
-}
-
-// What a step multiplies is known as it runs only.
-TEST(FamilyTable, ExpertsAreMeasured) {
-  const FamilyFile& moe = *std::ranges::find(test::kFamilyFiles, "qwen2moe", &FamilyFile::name);
-  const TempFile temp(family_gguf(moe, small_config(moe), 5).content());
-  Engine engine(read_model(temp.path()), {.isa = {jit::host_tiers().back()}});
-  const std::vector<const Step*> steps = token_steps(engine.token_program());
-  const Profile counted = count_token(engine), token = profile_token(engine, 5);
-  EXPECT_EQ(token.steps.size(), steps.size());
-  EXPECT_GT(token.seconds, 0);
-  EXPECT_GT(profile_prompt(engine, 9).seconds, 0);
-  std::int64_t calls = 0;
-  for (const KernelProfile& kernel : counted.kernels) calls += kernel.calls;
-  // In each of two layers, gate and up, and down, are multiplied for three experts.
-  EXPECT_EQ(calls, std::ssize(steps) + 2 * 2 * (3 - 1));
-}
-
-TEST(FamilyTable, WrongExpertsAreNamed) {
-  const auto expect = [](std::string_view key, int value, const std::string& message) {
-    const FamilyFile& moe = *std::ranges::find(test::kFamilyFiles, "qwen3moe", &FamilyFile::name);
-    test::GgufWriter w = family_gguf(moe, small_config(moe), 5);
-    w.remove(fmt::format("qwen3moe.{}", key));
-    if (value >= 0) w.add(fmt::format("qwen3moe.{}", key), value);
-    const TempFile temp(w.content());
-    try {
-      read_model(temp.path());
-      ADD_FAILURE() << "expected: " << message;
-    } catch (const std::runtime_error& error) {
-      EXPECT_THAT(error.what(), HasSubstr(fmt::format("{}: qwen3moe.{}", temp.path(), message)));
-    }
-  };
-  expect("expert_count", -1, "expert_count: expected 1 to 1024, found none");
-  expect("expert_count", 1025, "expert_count: expected an integer from 0 to 1024, found 1025");
-  expect("expert_used_count", -1, "expert_used_count: expected an integer from 1 to 20, found none");
-  expect("expert_used_count", 21, "expert_used_count: expected an integer from 1 to 20, found 21");
-  expect("expert_gating_func", 4, "expert_gating_func: expected an integer from 0 to 3, found 4");
-  expect("expert_group_count", 6,
-         "expert_group_count: expected groups of equally many of 20 experts, two at least, found 6");
-  expect("expert_group_count", 20,
-         "expert_group_count: expected groups of equally many of 20 experts, two at least, found 20");
-  expect("interleave_moe_layer_step", 2, "interleave_moe_layer_step: expected 1, found 2");
-  expect("expert_feed_forward_length", 40,
-         "expert_count: expected experts whose matrices have multiples of 16 rows, found 40");
-}
-
-TEST(FamilyTable, WrongDeltaNetsAreNamed) {
-  const auto expect = [](std::string_view key, int value, const std::string& message) {
-    const FamilyFile& hybrid = *std::ranges::find(test::kFamilyFiles, "qwen35", &FamilyFile::name);
-    test::GgufWriter w = family_gguf(hybrid, small_config(hybrid), 5);
-    w.remove(fmt::format("qwen35.{}", key));
-    if (value >= 0) w.add(fmt::format("qwen35.{}", key), value);
-    const TempFile temp(w.content());
-    try {
-      read_model(temp.path());
-      ADD_FAILURE() << "expected: " << message;
-    } catch (const std::runtime_error& error) {
-      EXPECT_THAT(error.what(), HasSubstr(fmt::format("{}: qwen35.{}", temp.path(), message)));
-    }
-  };
-  expect("ssm.group_count", -1, "ssm.group_count: expected an integer from 1 to 1048576, found none");
-  expect("ssm.conv_kernel", 65, "ssm.conv_kernel: expected an integer from 1 to 64, found 65");
-  expect("ssm.time_step_rank", 3, "ssm.time_step_rank: expected a multiple of group_count 2, found 3");
-  expect(
-      "ssm.state_size", 24,
-      "ssm.state_size: expected a multiple of 16, 1048576 values of all heads at the most, found 4 heads of "
-      "size 24");
-  expect("ssm.inner_size", 127, "ssm.inner_size: expected time_step_rank * state_size, 128, found 127");
-  expect("full_attention_interval", 0,
-         "full_attention_interval: expected an integer from 1 to 16384, found 0");
 }
 
 void expect_the_same_bits_everywhere(const ModelFile& file) {
