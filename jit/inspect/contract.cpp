@@ -121,13 +121,13 @@ struct Formula {
     return "best = the first place of the largest x in [begin, end)";
   }
   std::string operator()(const RouteKey& k) const {
-    return fmt::format(
-        "ids = the used largest {}{}, ascending; weights = their {}{} * scale{}", k.biased ? "p + bias" : "p",
-        k.chooses_groups() ? " of the best groups_used groups" : "",
-        k.gating == Gating::softmax_of_chosen ? "softmax" : "p", k.renormalises ? " / sum" : "",
-        k.gating == Gating::softmax_of_chosen ? "; p = logits"
-        : k.gating == Gating::softmax         ? "; p = softmax of logits"
-                                              : "; p = sigmoid of logits");
+    return fmt::format("ids = the used largest {}{}, ascending; weights = their {}{} * scale{}",
+                       k.biased ? "p + bias" : "p", k.chooses_groups() ? " of groups_used groups" : "",
+                       k.gating == Gating::softmax_of_chosen ? "softmax" : "p",
+                       k.renormalises ? " / sum" : "",
+                       k.gating == Gating::softmax_of_chosen ? "; p = logits"
+                       : k.gating == Gating::softmax         ? "; p = softmax of logits"
+                                                             : "; p = sigmoid of logits");
   }
   std::string operator()(const MixKey&) const {
     return "for each vector: out += x * weights in [begin, end)";

@@ -141,8 +141,9 @@ TEST(Contract, ListingsNameEveryField) {
 // Formulas speak of fields, else in these words.
 const std::set<std::string> kWords = {
     // mathematics
-    "S", "cos", "d", "e", "even", "exp", "gate", "gelu", "keys", "max", "mean", "odd", "p", "round", "s",
-    "sigmoid", "silu", "sin", "softmax", "softplus", "sqrt", "sum", "t", "tanh", "up", "values",
+    "S", "cos", "d", "e", "even", "exp", "g", "gate", "gelu", "keys", "max", "mean", "min", "odd", "p",
+    "round", "s", "sigmoid", "silu", "sin", "softmax", "softplus", "sqrt", "sum", "t", "tanh", "u", "up",
+    "values",
     // types of numbers
     "bf16", "f16", "f32", "q8_0",
     // English
