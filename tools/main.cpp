@@ -1,10 +1,14 @@
 // llamajit: text from Llama-family checkpoints through machine code generated for them.
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <new>
 #include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -15,6 +19,7 @@
 #include "tools/program.h"
 #include "tools/usage/arguments.h"
 #include "tools/usage/help.h"
+#include "tools/usage/suggestion.h"
 
 namespace llamajit::cli {
 namespace {
@@ -26,9 +31,20 @@ int print_version() {
   return kOk;
 }
 
+constexpr const char* kIsaVariable = "LLAMAJIT_ISA";
+
 int usage_error(std::string_view what, const std::string& command) {
   spdlog::error("{} (see llamajit{}{} --help)", what, command.empty() ? "" : " ", command);
   return kUsage;
+}
+
+// The tiers that the variable may name are near to it as they are to an option's value.
+std::string with_suggestion(const std::string& what) {
+  const char* const named = std::getenv(kIsaVariable);
+  if (named == nullptr || !what.starts_with(fmt::format("{}: expected one of", kIsaVariable))) return what;
+  std::vector<std::string> names;
+  for (const jit::Tier tier : jit::kAllTiers) names.emplace_back(to_string(tier));
+  return what + did_you_mean(named, names);
 }
 
 int print_help(const CLI::App& app, const std::string& command) {
@@ -54,9 +70,11 @@ int parse_and_run(const std::vector<std::string>& words) {
   bool version = false;
   build_program(app, command, version);
   std::string name;
+  TypedNames typed;
   try {
     name = command_of(app, words);
     Arguments arguments = read_arguments(app, words);
+    typed = std::move(arguments.typed);
     std::ranges::reverse(arguments.words);  // CLI11 takes them from the back
     app.parse(std::move(arguments.words));
     for (const std::string& notice : arguments.notices) spdlog::info("{}", notice);
@@ -65,9 +83,12 @@ int parse_and_run(const std::vector<std::string>& words) {
   } catch (const CLI::CallForHelp&) {
     return print_help(app, name);
   } catch (const CLI::ParseError& error) {
-    return usage_error(error.what(), name);
+    return usage_error(as_typed(error.what(), typed), name);
   } catch (const std::invalid_argument& error) {
-    return usage_error(error.what(), name);
+    return usage_error(with_suggestion(as_typed(error.what(), typed)), name);
+  } catch (const std::runtime_error& error) {
+    spdlog::error("{}", as_typed(error.what(), typed));
+    return kFailure;
   }
   if (words.empty() && bare_run_files_exist()) return bare_run();
   std::cerr << program_help(program_page(app));
@@ -79,12 +100,14 @@ int parse_and_run(const std::vector<std::string>& words) {
 
 int main(int argc, char** argv) {
   using namespace llamajit::cli;
-  // A closed pipe is an ordinary write error with a message, not a silent death.
+  // A closed pipe is an ordinary write error, so that what was begun is ended in order.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // nor is a file that a limit cuts off
   log_to_standard_error();
   try {
     return parse_and_run(lesson_arguments({argv + std::min(argc, 1), argv + argc}));
+  } catch (const ReaderLeft&) {
+    return kFailure;
   } catch (const std::bad_alloc&) {
     spdlog::error("out of memory");
   } catch (const std::exception& error) {

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/numbers.h"
 #include "runtime/generate/reply_stream.h"
 
 namespace llamajit {
@@ -130,8 +131,8 @@ Reply Conversation::say(std::string question, const Show& show) {
   try {
     auto prompt = fit({}, result);
     if (!prompt) {
-      throw ContextFull(fmt::format("conversation: expected at most {} tokens (the context), found {}",
-                                    engine_.context(), result.prompt_tokens));
+      throw ContextFull(fmt::format("conversation: expected at most {} (the context), found {}",
+                                    counted(engine_.context(), "token"), result.prompt_tokens));
     }
     do {
       generate_from(*prompt, speech, result);

@@ -12,7 +12,7 @@
 
 #include "jit/formats/packing.h"
 #include "jit/formats/quantizer.h"
-#include "runtime/files/gguf.h"
+#include "runtime/files/gguf_model.h"
 
 namespace llamajit {
 namespace {
@@ -52,6 +52,7 @@ ModelOutline outline_of(const GgufFile& file) {
 
 ConversionSource open_gguf_conversion(const std::string& path) {
   const auto file = std::make_shared<GgufFile>(path);
+  check_has_weights(*file);
   ConversionSource source;
   for (const MappedFile& part : file->parts()) source.paths.push_back(part.path());
   for (const GgufTensor& tensor : file->tensors()) {

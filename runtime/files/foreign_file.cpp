@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/byte_reader.h"
+#include "runtime/files/llama2c.h"
 #include "tokenizer/utf8.h"
 
 namespace llamajit {
@@ -150,6 +151,9 @@ std::optional<std::string> describe_foreign_file(std::span<const std::byte> byte
   }
   if (wanted == WantedFile::tokenizer && (head.starts_with("GGUF") || head.starts_with("lmgg"))) {
     return "a model; -z takes llama2.c's tokenizer.bin, and what this file has inside needs no -z";
+  }
+  if (wanted == WantedFile::tokenizer && looks_like_llama2c(bytes)) {
+    return "a model; -z takes a tokenizer, llama2.c's tokenizer.bin";
   }
   constexpr std::size_t kLeastText = 4;
   if (bytes.size() >= kLeastText && is_text(head)) return describe_text(head, wanted);

@@ -275,11 +275,20 @@ class GgufModelReader : GgufTensors {
 
 }  // namespace
 
+void check_has_weights(const GgufFile& file) {
+  if (!file.tensors().empty()) return;
+  const bool tokenizes = file.find("tokenizer.ggml.tokens") != nullptr;
+  file.fail(
+      "tensors", "the weights of a model",
+      tokenizes ? "none; the file holds a vocabulary alone, which only llamajit tokenize takes" : "none");
+}
+
 ModelFile read_gguf_model(GgufFile file) {
   return read_gguf_model(std::move(file), families());
 }
 
 ModelFile read_gguf_model(GgufFile file, std::span<const Family> known) {
+  check_has_weights(file);
   ModelFile model = GgufModelReader(file, family_of(file, known)).read();
   file.check_intact();
   model.parts = file.release_parts();

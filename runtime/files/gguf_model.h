@@ -16,4 +16,7 @@ ModelFile read_gguf_model(GgufFile file);
 // The same with other families than families().
 ModelFile read_gguf_model(GgufFile file, std::span<const Family> known);
 
+// Throws std::runtime_error for a file without tensors: a vocabulary alone tokenizes, and is no model.
+void check_has_weights(const GgufFile& file);
+
 }  // namespace llamajit

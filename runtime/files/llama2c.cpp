@@ -4,6 +4,8 @@
 #include <array>
 #include <cctype>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -233,6 +235,19 @@ std::string describe(const Header& header) {
 }
 
 }  // namespace
+
+bool looks_like_llama2c(std::span<const std::byte> bytes) {
+  std::array<std::int32_t, kLlama2cCounts.size()> counts{};
+  if (bytes.size() < sizeof counts) return false;
+  std::memcpy(counts.data(), bytes.data(), sizeof counts);
+  if (counts[0] == static_cast<std::int32_t>(kLlama2cMagic)) return true;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const bool may_be_negative = kLlama2cCounts[i].member == &Config::vocab_size;
+    const std::int64_t count = may_be_negative ? std::abs(std::int64_t{counts[i]}) : counts[i];
+    if (count <= 0 || count > kLlama2cCounts[i].limit) return false;
+  }
+  return true;
+}
 
 ModelFile read_llama2c(const std::string& path) {
   ModelFile model;

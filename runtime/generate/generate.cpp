@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/numbers.h"
 #include "runtime/forward/logits.h"
 
 namespace llamajit {
@@ -52,8 +53,8 @@ std::string_view to_string(StopReason reason) {
 
 void check_fits(std::span<const TokenId> prompt, const Engine& engine) {
   if (prompt.size() <= static_cast<std::size_t>(engine.context())) return;
-  throw std::runtime_error(fmt::format("prompt: expected at most {} tokens (the context), found {}",
-                                       engine.context(), prompt.size()));
+  throw std::runtime_error(fmt::format("prompt: expected at most {} (the context), found {}",
+                                       counted(engine.context(), "token"), prompt.size()));
 }
 
 Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt,

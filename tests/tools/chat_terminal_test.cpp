@@ -185,7 +185,7 @@ TEST_F(ChatTerminal, TabCompletesCommands) {
 }
 
 TEST_F(ChatTerminal, SaysHowToLeaveAndLeavesSo) {
-  for (const char* word : {"exit\r", "quit\r", "/bye\r", "/quit\r"}) {
+  for (const char* word : {"exit\r", "quit\r", "/bye\r", "/quit\r", "/exit\r"}) {
     const auto terminal = open();
     EXPECT_THAT(terminal->screen(), HasSubstr("/help lists what there is to type; /bye or Ctrl-D leaves"))
         << word;

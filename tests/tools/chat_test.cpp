@@ -42,6 +42,7 @@ TEST_F(Chat, EachLineIsAnsweredAndNothingElseIsPrinted) {
 TEST_F(Chat, TheEndOfTheInputEndsIt) {
   expect_replies("", "");
   expect_replies("\n\n", "");
+  expect_replies(" \n\t\n  \\\n \n", "");
   expect_replies("half a line \\", "한글\n");
 }
 
@@ -198,9 +199,22 @@ TEST_F(ShortChat, DoesNotAdviseWhatIsDoneAlready) {
   EXPECT_THAT(endless.err + long_one.err, Not(HasSubstr("--context-shift")));
 }
 
+TEST_F(ShortChat, AdvisesNoCommandWhereNoneCanBeTyped) {
+  const std::vector<std::string> plain{"--template", "koalpaca-polyglot", "--single-turn"};
+  for (const std::string& question : {std::string(200, 'x'), std::string("hi")}) {
+    std::vector<std::string> more = plain;
+    more.insert(more.end(), {"--ignore-eos", "-p", question});
+    const ChildResult result = chat("", more);
+    EXPECT_THAT(result.err, HasSubstr("-c gives a longer context"));
+    EXPECT_THAT(result.err, Not(HasSubstr("/clear")));
+  }
+}
+
 TEST_F(Chat, ABlankTemplateIsNone) {
   const int usual = tokens_of("abc");
   for (const char* blank : {"", "  \n"}) EXPECT_EQ(tokens_of("abc", {"--template", blank}), usual);
+  const std::string file = directory_.write("blank.jinja", " \n");
+  EXPECT_EQ(tokens_of("abc", {"--chat-template-file", file}), usual);
 }
 
 TEST_F(Chat, WarnsOfATemplateWithoutTheQuestion) {
@@ -221,7 +235,9 @@ TEST_F(Chat, ShowPromptWritesWhatTheModelWouldBeGiven) {
   };
   EXPECT_EQ(shown({"--template", "chatml", "-p", "hi"}),
             "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
-  EXPECT_EQ(shown({"--template", "{{ messages[0].content }}"}, "from input"), "from input");
+  for (const char* input : {"from input", "from input\n"}) {
+    EXPECT_EQ(shown({"--template", "{{ messages[0].content }}"}, input), "from input");
+  }
   EXPECT_EQ(shown({"--chat-template", "{{ messages | map(attribute='role') | join(' ') }}", "--system", "s",
                    "-p", "x"}),
             "system user");
@@ -263,8 +279,33 @@ TEST_F(Chat, CommandsHaveTheNamesThatOthersGiveThem) {
   EXPECT_EQ(result.out, "한글\n");
   EXPECT_THAT(result.err, HasSubstr("(also /reset)"));
   EXPECT_THAT(result.err, HasSubstr("0 messages"));
+  EXPECT_THAT(chat("/hlep\n").err, HasSubstr("did you mean '/help'?"));
+  expect_replies("/exit\nnever read\n", "");
   EXPECT_THAT(chat("/\n").err, HasSubstr("/: expected a command that /help shows"));
   expect_replies("exit\nquit\n", "한글\n한글\n");  // in a script these are words like others
+}
+
+TEST_F(Chat, WhatWasForgottenHasNoStats) {
+  const std::string saved = directory_.path() + "/saved";
+  for (const std::string& command :
+       {std::string("/clear"), std::string("/system be nice"), "/load " + saved}) {
+    const ChildResult result = chat("hi\n/save " + saved + "\n" + command + "\n/stats\n");
+    expect_success(result);
+    EXPECT_THAT(result.err, Not(HasSubstr("last turn"))) << command;
+  }
+}
+
+TEST_F(Chat, QuietMeansWarningsAndErrorsAlone) {
+  const std::string session = directory_.path() + "/kept";
+  for (int i = 0; i < 2; ++i) {
+    const ChildResult result = chat("hi\n/stats\n/help\n", {"-q", "-n", "1", "--session", session});
+    expect_success(result);
+    EXPECT_EQ(result.err, "");
+  }
+  EXPECT_THAT(
+      chat("hi\n", {"-n", "1", "--session", session}).err,
+      ::testing::AllOf(HasSubstr("kept: 4 messages"), HasSubstr("(the reply reached the token limit")));
+  EXPECT_THAT(chat("/nonsense\n", {"-q"}).err, HasSubstr("expected a command"));
 }
 
 TEST_F(Chat, ASessionThatCannotBeKeptIsRefusedFirst) {

@@ -80,10 +80,14 @@ TEST_F(ConvertTool, FilesThatCannotBeUsedAreErrors) {
   expect_error(convert({"/nowhere.bin", out()}), 1, {"/nowhere.bin"});
   expect_error(convert({legacy_, "/nowhere/out.gguf"}), 1, {"/nowhere/out.gguf"});
   expect_error(convert({legacy_, legacy_}), 1, {legacy_, "another file"});
-  expect_error(convert({legacy_, out(), "-z", model_}), 1, {model_});
+  expect_error(convert({legacy_, out(), "-z", model_}), 1, {model_, "found a model; -z takes a tokenizer"});
   expect_error(convert({tokenizer_, out()}), 1, {tokenizer_, "magic"});
   std::filesystem::remove(tokenizer_);
   expect_error(convert({model_, out()}), 1, {"tokenizer.bin", "-z"});
+  // What is no model has no tokenizer to miss.
+  const std::string picture = directory_.write("picture.png", "\x89PNG\r\n\x1A\n" + std::string(300, 'x'));
+  expect_error(convert({picture, out()}), 1, {picture, "expected a model", "a picture (PNG)"});
+  expect_error(run_program({"quantize", picture, out(), "Q8_0"}), 1, {picture, "a picture (PNG)"});
   EXPECT_FALSE(std::filesystem::exists(out()));
 }
 

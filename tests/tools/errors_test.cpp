@@ -92,6 +92,11 @@ TEST_F(Errors, TokenizersThatDoNotFitTheModel) {
                {small, "tokens: expected 30 (the model's vocabulary), found 29"});
   const std::string cut = directory_.write("cut.bin", tokenizer_file(alphabet()).substr(0, 50));
   expect_error(run({"-z", cut, "-p", "a"}), 1, {cut, "expected", "found"});
+  const CheckpointWeights weights = random_weights(toy_config(64, 64, 1, 2, 2, 30, 12, true), 7);
+  for (const std::string& content : {write_v0(weights), write_v1(weights), write_v2(weights, 32)}) {
+    const std::string model = directory_.write("a-model.bin", content);
+    expect_error(run({"-z", model, "-p", "a"}), 1, {model, "found a model; -z takes a tokenizer"});
+  }
   pieces.insert(pieces.end(), {"z", "more"});
   const std::string more = directory_.write("more.bin", tokenizer_file(pieces));
   const std::vector<std::string> parts{more, "tokens: expected 30 (the model's vocabulary), found 31"};
@@ -111,6 +116,7 @@ TEST_F(Errors, TokenizersThatDoNotFitTheModel) {
 
 TEST_F(Errors, ContextsThatDoNotFit) {
   expect_error(run({"-p", "abcdef", "-c", "4"}), 1, {"prompt: expected at most 4 tokens", "found 8"});
+  expect_error(run({"-p", "abcdef", "-c", "1"}), 1, {"prompt: expected at most 1 token (the context)"});
   expect_error(run({"-p", "a", "-c", "101"}), 1,
                {model_, "context: expected at most 100 tokens", "found 101"});
 }
@@ -122,7 +128,8 @@ TEST_F(Errors, TiersThatAreNone) {
   expect_error(run_program({"verify", model_, "--isa", ""}), 2, {"--isa: expected one of"});
   ChildOptions options;
   options.environment = {{"LLAMAJIT_ISA", "AVX2"}};
-  expect_error(run({"-p", "a"}, options), 2, {"LLAMAJIT_ISA: expected one of", "found 'AVX2'"});
+  expect_error(run({"-p", "a"}, options), 2,
+               {"LLAMAJIT_ISA: expected one of", "found 'AVX2'; did you mean 'avx2'?"});
 }
 
 TEST_F(Errors, TiersThatThisCpuLacks) {
@@ -168,6 +175,7 @@ TEST_F(Errors, WrongUsage) {
       {"inspect", model_, "left over"},
       {"models", "left over"},
       {"help", "bogus"},
+      {"help", "run", "extra"},
       {"completion", "tcsh"},
   };
   for (const auto& arguments : wrong) {
@@ -191,6 +199,19 @@ TEST_F(Errors, HelpIsAResult) {
   expect_success(version);
   EXPECT_THAT(version.out, ::testing::StartsWith("llamajit "));
   EXPECT_THAT(version.out, HasSubstr("tier "));
+}
+
+TEST_F(Errors, AReaderThatLeftIsNoneToTell) {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--help"},
+                                                    {"--version"},
+                                                    {"inspect", model_},
+                                                    {"verify", model_, "-q"},
+                                                    {"chat", model_, "-q", "-p", "a", "--single-turn"},
+                                                    {"tokenize", model_, "-p", "a"}}) {
+    std::vector<std::string> words{"/bin/sh", "-c", R"((sleep 0.3; exec "$0" "$@") | :)", LLAMAJIT_PROGRAM};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    EXPECT_EQ(run_child(words).err, "") << arguments.front();
+  }
 }
 
 TEST_F(Errors, AFullDiskIsOneForEveryCommand) {

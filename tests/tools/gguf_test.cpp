@@ -1,4 +1,5 @@
 // GGUF files through every subcommand.
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -89,8 +90,22 @@ TEST_F(Gguf, TokenizesWithAVocabularyAlone) {
   expect_out({"tokenize", vocabulary, "-p", "ab", "--ids", "--no-bos"}, "3 4 5\n");
   expect_out({"tokenize", vocabulary, "-p", "a</s>"},
              "     1  <s> (control)\n     3  ' '\n     4  'a'\n     2  </s> (control)\n");
-  expect_error(run_program({"run", vocabulary, "-p", "a"}), 1,
-               {vocabulary, "llama.context_length: expected an integer"});
+}
+
+TEST_F(Gguf, AVocabularyAloneIsNoModel) {
+  const std::string vocabulary = write("vocabulary.gguf", vocabulary_gguf());
+  const std::string out = directory_.path() + "/out.gguf";
+  const std::vector<std::string> parts{vocabulary, "tensors: expected the weights of a model, found none",
+                                       "a vocabulary alone"};
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"run", vocabulary, "-p", "a"},
+                                                    {"chat", vocabulary, "-p", "a"},
+                                                    {"bench", vocabulary},
+                                                    {"verify", vocabulary},
+                                                    {"quantize", vocabulary, out, "Q8_0"}}) {
+    SCOPED_TRACE(arguments.front());
+    expect_error(run_program(arguments), 1, parts);
+  }
+  EXPECT_FALSE(std::filesystem::exists(out));
 }
 
 TEST_F(Gguf, AnEmptyPromptNeedsATokenThatBeginsTexts) {

@@ -2,6 +2,7 @@
 // without -p.
 #include <filesystem>
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -51,9 +52,9 @@ TEST_F(Habits, WhatIsNotNeededIsSaidAndTheRunGoesOn) {
 }
 
 TEST_F(Habits, WhatMeansSomethingHereIsTaken) {
-  for (const char* name : {"-ctk", "-ctv", "--cache-type-k"}) {
-    EXPECT_THAT(run({"-p", "a", name, "q8"}).err,
-                HasSubstr("--kv-type: expected one of f32, f16, bf16, q8_0"));
+  for (const std::string name : {"-ctk", "-ctv", "--cache-type-k", "--kv-type"}) {
+    expect_error(run({"-p", "a", name, "q8"}), 2,
+                 {"llamajit: " + name + ": expected one of f32, f16, bf16, q8_0"});
     expect_text({"-p", "a", name, "bf16"}, alphabet_text(26));
   }
   expect_text({"-p", "a", "-ctk", "f16", "-ctv", "f16"}, alphabet_text(26));
@@ -97,6 +98,35 @@ TEST_F(Habits, NearMissesAreSuggested) {
   expect_error(run_program({"quantize", model_, "out", "Q4_K_X"}), 2,
                {"TYPE: expected one of", "did you mean 'Q4_K_"});
   expect_error(run_program({"lesson", "dto"}), 2, {"did you mean 'dot'?"});
+  expect_error(run_program({"run", "storie", "a"}), 1, {"storie: No such file", "did you mean 'story'?"});
+  expect_error(run_program({"--versio"}), 2, {"'--versio'; did you mean '--version'?"});
+  EXPECT_EQ(run({"--versio"}).err.find("--version'"), std::string::npos) << "run has none";
+}
+
+TEST_F(Habits, OptionsOfOtherCommandsAreNamedWithOneDashToo) {
+  for (const std::string name : {"-sys", "-system", "--system", "-session", "-tools", "-template"}) {
+    expect_error(run({"-p", "a", name, "x"}), 2, {"run has no option '" + name + "'; it is one of chat"});
+  }
+  expect_error(run_program({"chat", model_, "--no-display-prompt"}), 2,
+               {"chat has no option '--no-display-prompt'; it is one of run"});
+  expect_text({"-p", "a", "-n3"}, alphabet_text(4));  // a letter with its value is still one
+}
+
+TEST_F(Habits, MessagesNameTheOptionThatWasTyped) {
+  for (const std::string name : {"--template", "--chat-template"}) {
+    expect_error(run_program({"chat", model_, name, "nosuch"}), 2,
+                 {"llamajit: " + name + ": expected a file"});
+  }
+  for (const std::string name : {"--ctx-size", "--ctx_size"}) {
+    expect_error(run({name + "=nv"}), 2, {"llamajit: " + name + ": expected a whole number"});
+  }
+  expect_error(run({"--temperature", "x"}), 2, {"llamajit: --temperature: expected a number"});
+  for (const std::string name : {"--repeat-penalty", "--repeat_penalty"}) {
+    for (const char* value : {"0", "-1", "1e-60", "x"}) {
+      expect_error(run({"-p", "a", name, value}), 2,
+                   {name + ": expected a number above 0, up to", fmt::format("found '{}'", value)});
+    }
+  }
 }
 
 TEST_F(Habits, WordsThatAreLeftOverAreNamedInTheirOrder) {

@@ -244,14 +244,14 @@ TEST_F(EndlessRun, CtrlCWhileTheReaderIsSlowEndsItCleanlyToo) {
   expect_interrupted(child.finish());
 }
 
-TEST_F(EndlessRun, AClosedPipeIsAnError) {
+TEST_F(EndlessRun, AReaderThatLeftIsNoErrorToTell) {
   Child child(command(), {});
   child.read_out(5);
   child.close_out();
   const ChildResult result = child.finish();
   EXPECT_EQ(result.signal, 0);
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("standard output: Broken pipe"));
+  EXPECT_THAT(result.err, ::testing::Not(HasSubstr("standard output")));
 }
 
 class Hangul : public ::testing::Test {

@@ -51,9 +51,7 @@ ConversationOptions conversation_options(const ChatOptions& options, const Signa
 std::optional<std::string> first_question(const ChatOptions& options) {
   if (options.prompt && options.request.escape) return with_escapes(*options.prompt);
   if (options.prompt || !options.prompt_file) return options.prompt;
-  std::string text = read_file(*options.prompt_file);
-  if (text.ends_with('\n')) text.pop_back();
-  return text;
+  return without_last_newline(read_file(*options.prompt_file));
 }
 
 // A conversation that could not be kept is told of before it begins.
@@ -73,7 +71,7 @@ int show_prompt(const ChatOptions& options, const ChatTemplate& chat_template, c
   std::vector<Message> messages;
   if (!options.system.empty()) messages.push_back({"system", options.system});
   const auto question = first_question(options);
-  messages.push_back({"user", question ? *question : read_standard_input()});
+  messages.push_back({"user", question ? *question : without_last_newline(read_standard_input())});
   write_out(render_chat(chat_template, messages, tokenizer));
   return kOk;
 }
@@ -96,7 +94,12 @@ void warn_of_template(const ChatOptions& options, const ChatTemplate& chat_templ
 
 int converse(const ChatOptions& options, Conversation& conversation, const SessionModel& model,
              Signals& signals) {
-  ChatLoop loop(conversation, model, signals, {is_terminal(), wants_color(options), options.context_shift});
+  ChatLoop loop(conversation, model, signals,
+                {.terminal = is_terminal(),
+                 .color = wants_color(options),
+                 .shift = options.context_shift,
+                 .quiet = !spdlog::should_log(spdlog::level::info),
+                 .single_turn = options.single_turn});
   if (options.session) {
     if (std::filesystem::exists(*options.session)) loop.load(*options.session);
     loop.keep_session(*options.session);
@@ -105,7 +108,7 @@ int converse(const ChatOptions& options, Conversation& conversation, const Sessi
   if (is_terminal() && !options.single_turn) loop.greet(options.request.model);
   if (options.single_turn) {
     if (question) return loop.say(*question);
-    return loop.say(read_standard_input("the question"));
+    return loop.say(without_last_newline(read_standard_input("the question")));
   }
   if (question) {
     const int code = loop.say(*question);

@@ -8,10 +8,12 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "runtime/base/numbers.h"
 #include "tokenizer/utf8.h"
 #include "tools/common/cli.h"
 #include "tools/common/generation.h"
 #include "tools/common/printable.h"
+#include "tools/usage/suggestion.h"
 
 namespace llamajit::cli {
 
@@ -20,14 +22,17 @@ ChatLoop::ChatLoop(Conversation& conversation, const SessionModel& model, Signal
 
 std::span<const ChatLoop::Command> ChatLoop::commands() {
   static constexpr std::array<Command, 7> kCommands = {{
-      {"help", "?", "", "what there is to type", &ChatLoop::help},
-      {"clear", "reset", "", "forget the conversation, but not the system message", &ChatLoop::reset},
-      {"system", "", "TEXT", "begin anew with this system message; without a text, with none",
+      {"help", {"?"}, "", "what there is to type", &ChatLoop::help},
+      {"clear", {"reset"}, "", "forget the conversation, but not the system message", &ChatLoop::reset},
+      {"system",
+       {},
+       "TEXT",
+       "begin anew with this system message; without a text, with none",
        &ChatLoop::system},
-      {"save", "", "FILE", "save the conversation", &ChatLoop::save},
-      {"load", "", "FILE", "go on with a saved conversation", &ChatLoop::load_command},
-      {"stats", "", "", "tokens and their rates", &ChatLoop::stats},
-      {"bye", "quit", "", "leave, as the end of input (Ctrl-D) does", &ChatLoop::quit},
+      {"save", {}, "FILE", "save the conversation", &ChatLoop::save},
+      {"load", {}, "FILE", "go on with a saved conversation", &ChatLoop::load_command},
+      {"stats", {}, "", "tokens and their rates", &ChatLoop::stats},
+      {"bye", {"quit", "exit"}, "", "leave, as the end of input (Ctrl-D) does", &ChatLoop::quit},
   }};
   return kCommands;
 }
@@ -35,15 +40,20 @@ std::span<const ChatLoop::Command> ChatLoop::commands() {
 std::vector<std::string> ChatLoop::command_names() {
   std::vector<std::string> names;
   for (const Command& command : commands()) {
-    for (const std::string_view name : {command.name, command.other_name}) {
+    names.push_back(fmt::format("/{}", command.name));
+    for (const std::string_view name : command.other_names) {
       if (!name.empty()) names.push_back(fmt::format("/{}", name));
     }
   }
   return names;
 }
 
+bool ChatLoop::calls(const Command& command, std::string_view name) {
+  return !name.empty() && (command.name == name || std::ranges::count(command.other_names, name) > 0);
+}
+
 void ChatLoop::greet(const std::string& model) const {
-  note(fmt::format("{}: /help lists what there is to type; /bye or Ctrl-D leaves", model));
+  remark(fmt::format("{}: /help lists what there is to type; /bye or Ctrl-D leaves", model));
 }
 
 // In a terminal it is part of what is seen there, wherever standard error goes. In a script, standard output
@@ -57,9 +67,24 @@ void ChatLoop::note(std::string_view text) const {
   }
 }
 
+// To what was typed. In a script it is on standard error, which -q keeps for warnings and errors.
+void ChatLoop::answer(std::string_view text) const {
+  if (style_.terminal || !style_.quiet) note(text);
+}
+
+// What nobody asked for, and what is no warning.
+void ChatLoop::remark(std::string_view text) const {
+  if (!style_.quiet) note(text);
+}
+
 void ChatLoop::load(const std::string& path) {
   conversation_.resume(load_session(path, model_));
-  note(fmt::format("{}: {} messages", path, conversation_.messages().size()));
+  last_.reset();
+  remark(summary(path));
+}
+
+std::string ChatLoop::summary(const std::string& path) const {
+  return fmt::format("{}: {}", path, counted(conversation_.messages().size(), "message"));
 }
 
 void ChatLoop::save_session() const {
@@ -75,7 +100,7 @@ int ChatLoop::say(const std::string& question) {
       write_out(text);
     });
   } catch (const ContextFull& error) {
-    throw ContextFull(fmt::format("{}; {}", error.what(), advice()));
+    throw ContextFull(fmt::format("{}; {}", error.what(), advice(reads_)));
   }
   if (!said.ends_with('\n')) write_out("\n");
   save_session();
@@ -84,22 +109,27 @@ int ChatLoop::say(const std::string& question) {
   return interrupted_ ? kInterrupted : kOk;
 }
 
-std::string ChatLoop::advice() const {
+// Where the chat goes on, commands can be typed.
+std::string ChatLoop::advice(bool goes_on) const {
   if (style_.shift) return "ask less at a time, or give a longer context with -c";
-  return "/clear begins anew, --context-shift would forget the oldest messages, -c gives a longer context";
+  return fmt::format("{}--context-shift would forget the oldest messages, -c gives a longer context",
+                     goes_on ? "/clear begins anew, " : "");
 }
 
 void ChatLoop::report(const Reply& reply) const {
   if (reply.forgotten_messages > 0) {
-    note(fmt::format("(the context was full: the oldest {} messages are forgotten)",
-                     reply.forgotten_messages));
+    note(fmt::format("(the context was full: the oldest {} forgotten)",
+                     reply.forgotten_messages == 1
+                         ? "message is"
+                         : fmt::format("{} messages are", reply.forgotten_messages)));
   }
   if (reply.reason == StopReason::context_end) {
     note(style_.shift
              ? "(the reply filled the context by itself; -n limits a reply, -c asks for a longer context)"
-             : fmt::format("(the context is full; {})", advice()));
+             : fmt::format("(the context is full; {})",
+                           advice(reads_ || (style_.terminal && !style_.single_turn))));
   }
-  if (reply.reason == StopReason::max_tokens) note("(the reply reached the token limit, -n)");
+  if (reply.reason == StopReason::max_tokens) remark("(the reply reached the token limit, -n)");
 }
 
 // A line, or several where a backslash ends all but the last. Nothing at the end of the input.
@@ -120,6 +150,7 @@ std::optional<InputLine> ChatLoop::read_message(ChatInput& input) {
 }
 
 int ChatLoop::run(ChatInput& input) {
+  reads_ = true;
   for (;;) {
     const auto message = read_message(input);
     if (!message) return refused_ && !style_.terminal ? kFailure : kOk;
@@ -139,7 +170,7 @@ int ChatLoop::run(ChatInput& input) {
 // An error in one message is told, and the chat goes on; an error in a script ends it, unless it is only that
 // there is no room for the message.
 ChatLoop::Next ChatLoop::take(const std::string& message) {
-  if (message.empty()) return Next::go_on;
+  if (message.find_first_not_of(" \t\n") == std::string::npos) return Next::go_on;
   if (style_.terminal && (message == "exit" || message == "quit")) return Next::leave;
   try {
     if (message[0] == '/' && !message.starts_with("//")) return command(message);
@@ -160,12 +191,11 @@ ChatLoop::Next ChatLoop::command(std::string_view line) {
   const std::string_view name = line.substr(0, end);
   std::string_view argument = line.substr(end);
   argument.remove_prefix(std::min(argument.find_first_not_of(" \n"), argument.size()));
-  const auto found = std::ranges::find_if(commands(), [&](const Command& c) {
-    return !name.empty() && (c.name == name || c.other_name == name);
-  });
+  const auto found = std::ranges::find_if(commands(), [&](const Command& c) { return calls(c, name); });
   if (found == commands().end()) {
     throw std::runtime_error(fmt::format(
-        "/{}: expected a command that /help shows, or // for a message that begins with /", escaped(name)));
+        "/{}: expected a command that /help shows, or // for a message that begins with /{}", escaped(name),
+        name.empty() ? "" : did_you_mean(fmt::format("/{}", name), command_names())));
   }
   const bool may_be_empty = found->argument.empty() || name == "system";
   if (argument.empty() && !may_be_empty) {
@@ -176,49 +206,56 @@ ChatLoop::Next ChatLoop::command(std::string_view line) {
 
 ChatLoop::Next ChatLoop::help(const std::string&) {
   for (const Command& command : commands()) {
-    note(fmt::format("{:<14} {}", fmt::format("/{} {}", command.name, command.argument),
-                     command.other_name.empty()
-                         ? std::string(command.what)
-                         : fmt::format("{} (also /{})", command.what, command.other_name)));
+    std::string others;
+    for (const std::string_view name : command.other_names) {
+      if (!name.empty()) others += fmt::format("{}/{}", others.empty() ? " (also " : ", ", name);
+    }
+    answer(fmt::format("{:<14} {}{}{}", fmt::format("/{} {}", command.name, command.argument), command.what,
+                       others, others.empty() ? "" : ")"));
   }
-  note("\\ at the end of a line goes on with the next; // begins a message with /");
+  answer("\\ at the end of a line goes on with the next; // begins a message with /");
   return Next::go_on;
 }
 
 ChatLoop::Next ChatLoop::reset(const std::string&) {
   conversation_.reset();
+  last_.reset();
   save_session();
   return Next::go_on;
 }
 
 ChatLoop::Next ChatLoop::system(const std::string& text) {
   conversation_.set_system(text);
+  last_.reset();
   save_session();
   return Next::go_on;
 }
 
 ChatLoop::Next ChatLoop::save(const std::string& path) {
   llamajit::save_session(path, model_, conversation_.messages());
-  note(fmt::format("{}: {} messages", path, conversation_.messages().size()));
+  answer(summary(path));
   return Next::go_on;
 }
 
 ChatLoop::Next ChatLoop::load_command(const std::string& path) {
-  load(path);
+  conversation_.resume(load_session(path, model_));
+  last_.reset();
+  answer(summary(path));
   save_session();
   return Next::go_on;
 }
 
 ChatLoop::Next ChatLoop::stats(const std::string&) {
-  note(fmt::format("{} messages, {} of {} tokens of the context; template {}",
-                   conversation_.messages().size(), conversation_.tokens_in_cache(), conversation_.context(),
-                   conversation_.chat_template().name()));
+  answer(fmt::format("{}, {} of {} tokens of the context; template {}",
+                     counted(conversation_.messages().size(), "message"), conversation_.tokens_in_cache(),
+                     conversation_.context(), conversation_.chat_template().name()));
   if (!last_) return Next::go_on;
-  note(fmt::format(
-      "last turn: {} tokens, of which {} were new, {:.1f} tok/s; reply {} tokens, {:.1f} tok/s, ended by: {}",
-      last_->prompt_tokens, last_->fed_tokens, rate(last_->fed_tokens, last_->prompt_seconds),
-      last_->generated_tokens, rate(last_->generated_tokens, last_->generation_seconds),
-      to_string(last_->reason)));
+  answer(fmt::format("last turn: {}, of which {} new, {:.1f} tok/s; reply {}, {:.1f} tok/s, ended by: {}",
+                     counted(last_->prompt_tokens, "token"),
+                     last_->fed_tokens == 1 ? "1 was" : fmt::format("{} were", last_->fed_tokens),
+                     rate(last_->fed_tokens, last_->prompt_seconds),
+                     counted(last_->generated_tokens, "token"),
+                     rate(last_->generated_tokens, last_->generation_seconds), to_string(last_->reason)));
   return Next::go_on;
 }
 

@@ -1,6 +1,7 @@
 // A chat's turns: lines become messages and commands, replies go to standard output.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <string>
@@ -16,7 +17,9 @@ namespace llamajit::cli {
 struct ChatStyle {
   bool terminal = false;  // somebody is watching
   bool color = false;
-  bool shift = false;  // the oldest messages are forgotten when the context is full
+  bool shift = false;        // the oldest messages are forgotten when the context is full
+  bool quiet = false;        // nothing is said beside replies, answers to commands, warnings and errors
+  bool single_turn = false;  // nothing can be typed behind the first question
 };
 
 class ChatLoop {
@@ -41,13 +44,14 @@ class ChatLoop {
   enum class Next { go_on, leave };
   struct Command {
     std::string_view name;
-    std::string_view other_name;  // means the same
+    std::array<std::string_view, 2> other_names;  // mean the same; empty ones are none
     std::string_view argument;
     std::string_view what;
     Next (ChatLoop::*run)(const std::string& argument);
   };
   static std::span<const Command> commands();
 
+  static bool calls(const Command& command, std::string_view name);
   static std::optional<InputLine> read_message(ChatInput& input);
   Next take(const std::string& message);
   Next command(std::string_view line);
@@ -60,8 +64,11 @@ class ChatLoop {
   Next quit(const std::string&);
   void save_session() const;
   void note(std::string_view text) const;
+  void answer(std::string_view text) const;
+  void remark(std::string_view text) const;
+  std::string summary(const std::string& path) const;
   void report(const Reply& reply) const;
-  std::string advice() const;
+  std::string advice(bool goes_on) const;
 
   Conversation& conversation_;
   const SessionModel& model_;
@@ -69,6 +76,7 @@ class ChatLoop {
   ChatStyle style_;
   std::optional<std::string> session_;
   std::optional<Reply> last_;
+  bool reads_ = false;        // messages of the input, which commands can follow
   bool refused_ = false;      // a message did not fit into the context
   bool interrupted_ = false;  // the last thing that happened was Ctrl-C
 };

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -33,8 +34,10 @@ ChatTemplate named_template(const std::string& name) {
 }
 
 ChatTemplate template_without_variables(const ChatOptions& options, const ModelAndTokenizer& opened) {
-  if (options.chat_template_file)
-    return {read_file(*options.chat_template_file), *options.chat_template_file};
+  if (options.chat_template_file) {
+    std::string source = read_file(*options.chat_template_file);
+    if (!is_blank_template(source)) return {std::move(source), *options.chat_template_file};
+  }
   if (options.chat_template && !is_blank_template(*options.chat_template)) {
     return named_template(*options.chat_template);
   }

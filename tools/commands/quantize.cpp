@@ -103,16 +103,17 @@ Quantization quantize_with_bar(const ConversionSource& source, const std::string
 }
 
 // A checkpoint's tokenizer is the one beside it, as for run, where no other is named; it may have none.
-std::optional<std::string> tokenizer_for(const QuantizeOptions& options) {
-  if (options.tokenizer_bin || is_gguf(options.in) || is_ggml_legacy(options.in))
-    return options.tokenizer_bin;
-  return find_tokenizer_beside(options.in);
+std::optional<std::string> tokenizer_for(const std::string& model,
+                                         const std::optional<std::string>& tokenizer_bin) {
+  if (tokenizer_bin || is_gguf(model) || is_ggml_legacy(model)) return tokenizer_bin;
+  return find_tokenizer_beside(model);
 }
 
 int quantize(QuantizeOptions& options) {
   const QuantizationChoices choices = quantization_choices(options);
   options.in = named_or_bundled(options.in);
-  const ConversionSource source = open_conversion_source(options.in, tokenizer_for(options));
+  const ConversionSource source =
+      open_conversion_source(options.in, tokenizer_for(options.in, options.tokenizer_bin));
   if (!source.has_tokenizer) {
     spdlog::warn(
         "{}: found no tokenizer for it, and {} will have none: name one with -z, here or when it runs",
@@ -147,9 +148,9 @@ int convert(ConvertOptions& options) {
     throw std::runtime_error(fmt::format(
         "{}: expected a llama2.c checkpoint or a legacy ggml file, found a GGUF file", options.in));
   }
-  std::optional<std::string> tokenizer_bin = options.tokenizer_bin;
-  if (!tokenizer_bin && !is_ggml_legacy(options.in)) tokenizer_bin = tokenizer_beside(options.in);
-  const ConversionSource source = open_conversion_source(options.in, tokenizer_bin);
+  const ConversionSource source =
+      open_conversion_source(options.in, tokenizer_for(options.in, options.tokenizer_bin));
+  if (!source.has_tokenizer) tokenizer_beside(options.in);  // throws
   QuantizationChoices choices;
   choices.type = find_quantization_type(source.own_type);
   choices.pure = true;

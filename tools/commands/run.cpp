@@ -19,12 +19,6 @@ struct RunOptions {
   bool interactive = false;
 };
 
-// A file's and a line's last newline is where they end, not what they say (llama.cpp has it so too).
-std::string without_last_newline(std::string text) {
-  if (text.ends_with('\n')) text.pop_back();
-  return text;
-}
-
 // -p, else -f, else standard input.
 std::string prompt_of(const RunOptions& options) {
   if (options.prompt) return options.request.escape ? with_escapes(*options.prompt) : *options.prompt;

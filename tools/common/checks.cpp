@@ -57,6 +57,17 @@ CLI::Validator number(double least, double most) {
       "");
 }
 
+CLI::Validator number_above_0(double most) {
+  return CLI::Validator(
+      [=](std::string& text) -> std::string {
+        // As the float that it becomes, which may be 0 where the number is not.
+        const auto value = parse<double>(text);
+        if (value && static_cast<float>(*value) > 0 && *value <= most) return {};
+        return fmt::format("expected a number above 0, up to {}, found '{}'", most, text);
+      },
+      "");
+}
+
 void choose_from(CLI::Option& option, const std::vector<std::string>& names) {
   option.type_name(fmt::format("{}", fmt::join(names, "|")));
   option.check(CLI::Validator(

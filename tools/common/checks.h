@@ -19,6 +19,7 @@ CLI::Validator whole_number(std::int64_t least, std::int64_t most = kMostInt, st
 
 // A finite decimal number.
 CLI::Validator number(double least, double most);
+CLI::Validator number_above_0(double most);
 
 // Gives the option these values to choose from, in its help and its completions, too.
 void choose_from(CLI::Option& option, const std::vector<std::string>& names);

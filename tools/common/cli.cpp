@@ -36,6 +36,7 @@ std::string read_all(std::FILE* file, const std::string& name) {
 
 void write_out(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    if (errno == EPIPE) throw ReaderLeft();
     throw std::runtime_error(fmt::format("standard output: {}", std::strerror(errno)));
   }
 }
@@ -53,6 +54,11 @@ std::string read_file(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (!file) throw std::runtime_error(fmt::format("{}: {}", path, std::strerror(errno)));
   return read_all(file.get(), path);
+}
+
+std::string without_last_newline(std::string text) {
+  if (text.ends_with('\n')) text.pop_back();
+  return text;
 }
 
 void add_precision(CLI::App& sub, Precision& precision) {

@@ -1,6 +1,7 @@
 // The subcommands share these.
 #pragma once
 
+#include <exception>
 #include <functional>
 #include <optional>
 #include <string>
@@ -47,7 +48,13 @@ void add_convert(CLI::App& app, Command& command);
 bool bare_run_files_exist();
 int bare_run();
 
-// Writes to standard output and flushes. Throws std::runtime_error if that fails (a full disk).
+// Who read standard output reads no more, as head(1) does: there is nobody to tell anything.
+struct ReaderLeft : std::exception {
+  const char* what() const noexcept override { return "standard output: its reader left"; }
+};
+
+// Writes to standard output and flushes. Throws ReaderLeft, or std::runtime_error if that fails otherwise (a
+// full disk).
 void write_out(std::string_view text);
 
 // All of standard input; from a terminal, a line on standard error says what is waited for. Throws
@@ -55,6 +62,8 @@ void write_out(std::string_view text);
 std::string read_standard_input(std::string_view what = "the text");
 void say_what_is_read(std::string_view what, std::string_view end);
 std::string read_file(const std::string& path);
+// A file's and a line's last newline is where they end, not what they say (llama.cpp has it so too).
+std::string without_last_newline(std::string text);
 
 // [-m|--model] MODEL, and how it is found.
 template <class Path>

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "runtime/base/cpus.h"
+#include "runtime/base/numbers.h"
 #include "runtime/forward/engine.h"
 #include "runtime/generate/reply_stream.h"
 #include "tools/common/cli.h"
@@ -45,11 +46,11 @@ class InterruptGuard {
 void log_result(const Generation& result, const Engine& engine) {
   spdlog::info("stopped: {}", to_string(result.reason));
   spdlog::info(
-      "prompt {} tokens, {:.1f} tok/s; generated {} tokens, {:.1f} tok/s; {} kernels, {} bytes, emitted in "
+      "prompt {}, {:.1f} tok/s; generated {}, {:.1f} tok/s; {} kernels, {} bytes, emitted in "
       "{:.2f} ms",
-      result.prompt_tokens, rate(result.prompt_tokens, result.prompt_seconds), result.generated_tokens,
-      rate(result.generated_tokens, result.generation_seconds), engine.code().kernels().size(),
-      engine.code().code_bytes(), engine.code().emit_ms());
+      counted(result.prompt_tokens, "token"), rate(result.prompt_tokens, result.prompt_seconds),
+      counted(result.generated_tokens, "token"), rate(result.generated_tokens, result.generation_seconds),
+      engine.code().kernels().size(), engine.code().code_bytes(), engine.code().emit_ms());
 }
 
 // One token at least, as a text has to begin with something.

@@ -16,12 +16,12 @@ void add_sampling(CLI::App& sub, SamplerOptions& s, SeedOption& seed) {
   };
   add("--temp", s.temperature, "Temperature; 0 takes the most likely token", number(0, 1e9));
   add("--top-p,--top_p", s.top_p,
-      "Draw from the likeliest tokens whose probabilities sum to P; 1 or 0: off, from all", number(0, 1));
-  add("--top-k,--top_k", s.top_k, "Draw from the K likeliest tokens; 0: off, from all", whole_number(0));
-  add("--min-p,--min_p", s.min_p, "Draw from tokens at least P times as likely as the likeliest; 0: off",
+      "Draw from the likeliest tokens whose probabilities sum to N; 1 or 0: off, from all", number(0, 1));
+  add("--top-k,--top_k", s.top_k, "Draw from the N likeliest tokens; 0: off, from all", whole_number(0));
+  add("--min-p,--min_p", s.min_p, "Draw from tokens at least N times as likely as the likeliest; 0: off",
       number(0, 1));
   add("--repeat-penalty,--repeat_penalty", s.repeat_penalty, "Make recent tokens less likely; 1: off",
-      number(0, 1e9));
+      number_above_0(1e9));
   add("--repeat-last-n,--repeat_last_n", s.repeat_last_n, "How many tokens are recent; -1: all",
       whole_number(-1, kMostInt, "all"));
   sub.add_option_function<std::string>(

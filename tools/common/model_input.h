@@ -23,7 +23,7 @@ ModelAndTokenizer open_model_and_tokenizer(const std::string& model,
 
 // The tokenizer.bin beside a model, if there is one.
 std::optional<std::string> find_tokenizer_beside(const std::string& model);
-// Throws std::runtime_error where there is none.
+// Throws std::runtime_error where there is none. Read the model first: what is no model has no tokenizer, either.
 std::string tokenizer_beside(const std::string& model);
 
 // The same tokenizer alone, so that GGUF files need no

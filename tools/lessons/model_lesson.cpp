@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include "jit/inspect/contract.h"
+#include "runtime/base/numbers.h"
 #include "runtime/measure/profile.h"
 #include "tokenizer/utf8.h"
 #include "tools/common/cli.h"
@@ -87,8 +88,8 @@ class ModelLesson {
         engine_(input_.model, {.isa = isa_, .publication = publication_options(options.inspection)}) {
     log_publication(engine_.publication());
     if (tokens_.empty() || std::ssize(tokens_) > engine_.context()) {
-      throw std::invalid_argument(
-          fmt::format("--prompt: expected 1 to {} tokens, found {}", engine_.context(), tokens_.size()));
+      throw std::invalid_argument(fmt::format("--prompt: expected 1 to {}, found {}",
+                                              counted(engine_.context(), "token"), tokens_.size()));
     }
   }
 

@@ -42,8 +42,9 @@ Split split(const std::string& word) {
 
 class Scanner {
  public:
-  Scanner(const CLI::App& app, const CLI::App& command, std::vector<std::string> words)
-      : app_(app), command_(command), words_(std::move(words)) {
+  // Where no command was typed, a word may be meant for the program.
+  Scanner(const CLI::App& app, const CLI::App& command, std::vector<std::string> words, bool command_typed)
+      : app_(app), command_(command), words_(std::move(words)), command_typed_(command_typed) {
     for (const CLI::Option* option : command.get_options()) {
       for (const std::string& name : option->get_snames()) add(*option, "-" + name);
       for (const std::string& name : option->get_lnames()) add(*option, "--" + name);
@@ -66,7 +67,7 @@ class Scanner {
       }
     }
     check_positionals();
-    Arguments arguments{command_.get_name(), {command_.get_name()}, std::move(notices_)};
+    Arguments arguments{command_.get_name(), {command_.get_name()}, std::move(notices_), std::move(typed_)};
     std::vector<std::string>& words = arguments.words;
     words.insert(words.end(), options_.begin(), options_.end());
     if (!positionals_.empty()) words.emplace_back("--");
@@ -91,7 +92,8 @@ class Scanner {
     }
     // "-temp" is hardly -t with the value emp.
     if (by_name_.contains('-' + name)) throw UsageError(unknown(name));
-    if (!word.starts_with("--") && by_name_.contains(word.substr(0, 2))) return take_letters(word);
+    const bool letters = !word.starts_with("--") && by_name_.contains(word.substr(0, 2));
+    if (letters && others_with(name).empty()) return take_letters(word);
     throw UsageError(unknown(name));
   }
 
@@ -110,8 +112,15 @@ class Scanner {
     }
   }
 
+  // Messages call options by their first long name, which one letter stands for; not so a name of its own.
+  void remember_name(const CLI::Option& option, const std::string& typed) {
+    const std::string ours = option.get_name();
+    if (typed.size() > 2 && typed != ours) typed_[ours] = typed;
+  }
+
   // The option under the name that was typed, with the value that was attached to it or the next word.
   void take(const CLI::Option& option, const std::string& name, std::optional<std::string> value) {
+    remember_name(option, name);
     if (!takes_value(option)) {
       options_.push_back(value ? fmt::format("{}={}", name, *value) : name);
       return;
@@ -159,6 +168,7 @@ class Scanner {
     }
     if (value) aliased_[ours] = *value;
     take(option, value ? ours : name, value);
+    remember_name(option, name);
   }
 
   static bool is_switch(std::string_view word) {
@@ -185,24 +195,42 @@ class Scanner {
       const bool is_alias = word.answer == ForeignAnswer::alias && by_name_.contains(std::string(word.text));
       if (is_alias) names.insert(names.end(), word.names.begin(), word.names.end());
     }
+    if (command_typed_) return names;
+    for (const CLI::Option* option : app_.get_options()) names.push_back(option->get_name());
     return names;
   }
 
-  std::string unknown(const std::string& name) const {
-    const std::string near = did_you_mean(name, names_and_aliases());
-    if (!near.empty()) return fmt::format("{} has no option '{}'{}", command_.get_name(), name, near);
+  // Whether another command has the option, be it with one dash of two, or under a name of other programs.
+  static bool has_option(const CLI::App& sub, const std::string& name) {
+    if (name.size() <= 2) return false;
+    if (sub.get_option_no_throw(name) != nullptr || sub.get_option_no_throw('-' + name) != nullptr)
+      return true;
+    return std::ranges::any_of(foreign_words(), [&](const ForeignWord& word) {
+      return word.answer == ForeignAnswer::alias && std::ranges::count(word.names, name) > 0 &&
+             sub.get_option_no_throw(std::string(word.text)) != nullptr;
+    });
+  }
+
+  std::vector<std::string> others_with(const std::string& name) const {
     std::vector<std::string> others;
     for (const CLI::App* sub : app_.get_subcommands({})) {
-      const bool has = name.size() > 2 && sub->get_option_no_throw(name) != nullptr;
-      if (has) others.push_back(sub->get_name());
+      if (has_option(*sub, name)) others.push_back(sub->get_name());
     }
+    return others;
+  }
+
+  std::string unknown(const std::string& name) const {
+    const std::vector<std::string> others = others_with(name);
+    const bool elsewhere = !others.empty() && !by_name_.contains('-' + name);
     return fmt::format("{} has no option '{}'{}", command_.get_name(), name,
-                       others.empty() ? "" : fmt::format("; it is one of {}", fmt::join(others, ", ")));
+                       elsewhere ? fmt::format("; it is one of {}", fmt::join(others, ", "))
+                                 : did_you_mean(name, names_and_aliases()));
   }
 
   const CLI::App& app_;
   const CLI::App& command_;
   std::vector<std::string> words_;
+  bool command_typed_;
   std::size_t at_ = 0;
   std::vector<std::string> names_;
   std::map<std::string, const CLI::Option*> by_name_;
@@ -212,6 +240,7 @@ class Scanner {
   std::vector<std::string> options_;
   std::vector<std::string> positionals_;
   std::vector<std::string> notices_;
+  TypedNames typed_;
 };
 
 bool looks_like_a_model(const std::string& word) {
@@ -236,10 +265,13 @@ std::vector<std::string> with_command(const CLI::App& app, std::vector<std::stri
     words.erase(words.begin());
     if (words.empty()) return {"--help"};
     if (!is_command(words.front())) refuse_command(words.front(), commands);
+    if (words.size() > 1) {
+      throw UsageError(fmt::format("help: expected one command, found '{}' more", words[1]));
+    }
     return {words.front(), "--help"};
   }
   if (words.front() == "-?" || words.front() == "--usage") words.front() = "--help";
-  if (words.front() == "version") words.front() = "--version";
+  if (words.front() == "version" || words.front() == "-V") words.front() = "--version";
   if (is_command(words.front()) || app.get_option_no_throw(words.front()) != nullptr) {
     return words;
   }
@@ -253,11 +285,18 @@ std::vector<std::string> with_command(const CLI::App& app, std::vector<std::stri
 }
 
 Arguments read_arguments(const CLI::App& app, std::vector<std::string> words) {
+  const std::size_t typed = words.size();
   words = with_command(app, std::move(words));
   if (words.empty() || is_option(words.front())) return {"", std::move(words), {}};
+  const bool command_typed = words.size() <= typed;
   const CLI::App* command = app.get_subcommand(words.front());
   words.erase(words.begin());
-  return Scanner(app, *command, std::move(words)).scan();
+  return Scanner(app, *command, std::move(words), command_typed).scan();
+}
+
+std::string as_typed(const std::string& message, const TypedNames& typed) {
+  const auto found = typed.find(message.substr(0, message.find(':')));
+  return found == typed.end() ? message : found->second + message.substr(found->first.size());
 }
 
 }  // namespace llamajit::cli

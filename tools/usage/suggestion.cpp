@@ -50,7 +50,8 @@ std::string nearest(std::string_view word, const std::vector<std::string>& names
     const std::string candidate = lower(letters(name));
     const bool begins = wanted.size() >= kLeastBegin && candidate.starts_with(wanted);
     const int distance = begins ? 0 : edit_distance(wanted, candidate);
-    const int bound = static_cast<int>(std::max<std::size_t>(1, candidate.size() / 3));
+    const int bound =
+        static_cast<int>(std::max<std::size_t>(1, std::max(wanted.size(), candidate.size()) / 3));
     // A short name is nothing but letters that are changed.
     if (distance > bound || distance >= static_cast<int>(candidate.size())) continue;
     if (distance >= best_distance) continue;

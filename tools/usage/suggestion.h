@@ -11,8 +11,8 @@ namespace llamajit::cli {
 // other (optimal string alignment: no letter is touched twice).
 int edit_distance(std::string_view a, std::string_view b);
 
-// The name that the word was perhaps meant to be: one that it begins, or the nearest within a third of its
-// letters. Empty where none is that near.
+// The name that the word was perhaps meant to be: one that it begins, or the nearest within a third of the
+// longer one's letters. Empty where none is that near.
 std::string nearest(std::string_view word, const std::vector<std::string>& names);
 
 // "; did you mean 'NAME'?", or nothing.
