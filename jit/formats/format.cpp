@@ -1,5 +1,6 @@
 #include "jit/formats/format.h"
 
+#include <algorithm>
 #include <iterator>
 
 #include <fmt/format.h>
@@ -38,12 +39,9 @@ static_assert([] {
   }
   return true;
 }());  // in the order of their kinds
-static_assert([] {
-  for (const FormatTraits& traits : kTraits) {
-    if ((traits.zero & (traits.zero - 1)) != 0) return false;
-  }
-  return true;
-}());  // QuantizeKey::zero
+static_assert(std::ranges::all_of(kTraits, [](const FormatTraits& traits) {
+  return (traits.zero & (traits.zero - 1)) == 0;
+}));  // QuantizeKey::zero
 constexpr FormatTraits kInt8{FormatKind::int8, "int8", 0, 0, 0, 8, 128, Mins::none, nullptr, 0,
                              FormatKind::f32};
 

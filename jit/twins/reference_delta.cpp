@@ -28,16 +28,16 @@ float recur(const DeltaKey& key, const DeltaArgs& args, std::int64_t t, int j, f
   const float* q = args.q + t * args.qk_stride;
   float m = 0, out = 0;
   for (int i = 0; i < key.key_dim; ++i) {
-    float& s = state[key.place(i, j)];
-    s = s * decay;
-    m = fused(k[i], s, m);
+    float* const s = state + key.place(i, j);
+    *s = *s * decay;
+    m = fused(k[i], *s, m);
   }
   const float v = j < key.value_dim ? args.v[t * args.v_stride + j] : 0;
   const float d = (v - m) * args.rate[t * args.gate_stride];
   for (int i = 0; i < key.key_dim; ++i) {
-    float& s = state[key.place(i, j)];
-    s = fused(k[i], d, s);
-    out = fused(q[i], s, out);
+    float* const s = state + key.place(i, j);
+    *s = fused(k[i], d, *s);
+    out = fused(q[i], *s, out);
   }
   return out;
 }

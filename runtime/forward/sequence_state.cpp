@@ -1,6 +1,8 @@
 #include "runtime/forward/sequence_state.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 namespace llamajit {
@@ -46,10 +48,8 @@ SequenceState SequenceState::fork(int tokens) const {
 }
 
 const SequenceState::Copy* SequenceState::latest(int tokens) const {
-  for (auto copy = copies_.rbegin(); copy != copies_.rend(); ++copy) {
-    if (copy->seen <= tokens) return &*copy;
-  }
-  return nullptr;
+  const auto behind = std::ranges::find_if(copies_, [=](const Copy& copy) { return copy.seen > tokens; });
+  return behind == copies_.begin() ? nullptr : &*std::prev(behind);
 }
 
 void SequenceState::become(const Copy* copy) {
