@@ -206,7 +206,7 @@ TEST_F(Errors, AReaderThatLeftIsNoneToTell) {
                                                     {"--version"},
                                                     {"inspect", model_},
                                                     {"verify", model_, "-q"},
-                                                    {"chat", model_, "-q", "-p", "a", "--single-turn"},
+                                                    {"run", model_, "-q", "-p", "a", "-n", "3"},
                                                     {"tokenize", model_, "-p", "a"}}) {
     std::vector<std::string> words{"/bin/sh", "-c", R"((sleep 0.3; exec "$0" "$@") | :)", LLAMAJIT_PROGRAM};
     words.insert(words.end(), arguments.begin(), arguments.end());
