@@ -1,9 +1,9 @@
 #include "jit/kernels/delta.h"
 
 #include <cstddef>
+#include <initializer_list>
 #include <vector>
 
-#include "jit/emit/vector_math.h"
 #include "jit/kernels/generators.h"
 
 namespace llamajit::jit {
@@ -19,7 +19,6 @@ class DeltaGenerator {
   DeltaGenerator(Emitter& emitter, const DeltaKey& delta_key) : e(emitter), key(delta_key) {}
 
   void generate() {
-    const int block = static_cast<int>(d.size());
     const int whole = key.value_dim / (block * kLanes);  // blocks
     const int rest = key.value_dim % (block * kLanes);
     e.enter();
@@ -146,9 +145,10 @@ class DeltaGenerator {
   const Reg64 q = e.gpr("q"), k = e.gpr("k"), v = e.gpr("v"), out = e.gpr("out"), gate = e.gpr("gate");
   const Reg64 state = e.gpr("state"), row = e.gpr("row"), index = e.gpr("index"), count = e.gpr("count");
   const Reg64 tokens = e.gpr("tokens"), column = e.gpr("column"), blocks = e.gpr("blocks");
-  const std::vector<V16> d = e.v16s({e.isa().wide() ? 4 : 2}, "m[tile]");
-  const std::vector<V16> o = e.v16s({e.isa().wide() ? 4 : 2}, "out[tile]");
-  const std::vector<V16> s = e.v16s({e.isa().wide() ? 4 : 2}, "s[tile]");
+  const int block = e.isa().wide() ? 4 : 2;  // tiles
+  const std::vector<V16> d = e.v16s(block, "m[tile]");
+  const std::vector<V16> o = e.v16s(block, "out[tile]");
+  const std::vector<V16> s = e.v16s(block, "s[tile]");
   const V16 decay = e.uniform16("decay"), key_value = e.uniform16("key"), query = e.uniform16("query");
 };
 

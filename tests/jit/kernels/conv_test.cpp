@@ -1,7 +1,6 @@
+#include <algorithm>
 #include <cmath>
-#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <fmt/format.h>

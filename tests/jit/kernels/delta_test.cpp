@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
-#include <memory>
-#include <string>
+#include <span>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>

@@ -1,6 +1,9 @@
 // The gates of gated delta nets: of a head at a token, and of a vector.
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>

@@ -21,6 +21,7 @@
 #include "runtime/measure/verify.h"
 #include "tests/support/family_writer.h"
 #include "tests/support/reference_model.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
@@ -79,6 +80,7 @@ TEST_P(Families, GiveTheSameBitsOnEveryTierForEveryTeamAndAsAPrompt) {
   const auto expected = logits_of(file, jit::Tier::scalar, 1);
   EXPECT_EQ(expected[kTokens - 1], expected[kTokens]);
   for (const jit::Tier tier : jit::host_tiers()) {
+    if (test::kSanitized && tier != jit::host_tiers().back()) continue;  // generated code is not looked at
     EXPECT_EQ(logits_of(file, tier, 1), expected) << to_string(tier);
   }
   for (const int threads : {2, 3}) {  // more than there are K/V heads, too
