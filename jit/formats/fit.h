@@ -29,8 +29,8 @@ struct Line {
 
 // Everywhere n is a multiple of 16, and at most Group::kMost. Weights must be finite.
 float fit_scale(const float* x, int n, const Levels& levels);
-// The better of the two powers of two, from 2^lowest on, that bring the largest weight near the last level; of
-// levels that are listed by their magnitudes.
+// The better of the two powers of two, from 2^lowest on, that bring the largest weight near the last level.
+// For levels that are listed by their magnitudes.
 float fit_power_of_two(const float* x, int n, const Levels& levels, int lowest);
 // Levels from 0 to `highest`; with `negative_min` the min is zero at most.
 Line fit_line(const float* x, int n, int highest, bool negative_min);

@@ -39,9 +39,10 @@ static_assert([] {
   }
   return true;
 }());  // in the order of their kinds
+// As QuantizeKey wants them.
 static_assert(std::ranges::all_of(kTraits, [](const FormatTraits& traits) {
   return (traits.zero & (traits.zero - 1)) == 0;
-}));  // QuantizeKey::zero
+}));
 constexpr FormatTraits kInt8{FormatKind::int8, "int8", 0, 0, 0, 8, 128, Mins::none, nullptr, 0,
                              FormatKind::f32};
 

@@ -175,7 +175,8 @@ FormatKind wanted_format(const QuantizationChoices& choices, const ModelOutline&
   const int layer = layer_of(name);
   if (name.ends_with(".attn_v.weight") || name.ends_with(".attn_qkv.weight"))
     return for_values(type, model, layer);
-  if (name.ends_with(".ffn_down.weight")) return for_down(type, model, layer);
+  // Those of experts, too.
+  if (name.find(".ffn_down") != name.npos) return for_down(type, model, layer);
   if (name.ends_with(".attn_output.weight")) return for_attention_output(type);
   return type.kind;
 }
@@ -214,8 +215,8 @@ FormatChoice choose_format(const QuantizationChoices& choices, const ModelOutlin
 }
 
 bool is_quantized(std::string_view name, int n_dims) {
-  constexpr std::string_view kKept[] = {"_norm.weight", "ffn_gate_inp.weight", "position_embd.weight",
-                                        "token_types.weight", "rope_freqs.weight"};
+  constexpr std::string_view kKept[] = {"_norm.weight",       "ffn_gate_inp.weight", "position_embd.weight",
+                                        "token_types.weight", "rope_freqs.weight",   "ssm_conv1d.weight"};
   if (n_dims < 2 || !name.ends_with("weight")) return false;
   return std::ranges::none_of(kKept, [&](std::string_view kept) { return name.ends_with(kept); });
 }

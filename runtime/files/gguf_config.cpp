@@ -49,7 +49,7 @@ class ConfigReader : GgufKeys {
     read_rope();
     read_scales();
     if (family_.layer_inputs) {
-      c.layer_input_dim = count("embedding_length_per_layer_input", 0, kMaxCount).value_or(0);
+      c.layer_input_dim = count("embedding_length_per_layer_input", 0, kMaxCount / c.n_layers).value_or(0);
     }
     read_layers();
     refuse_encoders();
@@ -153,13 +153,13 @@ class ConfigReader : GgufKeys {
     read_windows(layers);
     read_experts(layers);
     read_delta(layers);
+    for (const LayerShape& layer : layers) check_heads(layer);
     share_kv(layers);
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const int period = family_.unrotated_period;
       layers[i].rope.rotates = period == 0 || (static_cast<int>(i) + 1) % period != 0;
     }
     for (LayerShape& layer : layers) {
-      check_heads(layer);
       layer.sinks = family_.sinks != Presence::none;
       layer.gated_attention = family_.gated_attention;
       layer.norms_values = family_.norms_values;
@@ -173,19 +173,24 @@ class ConfigReader : GgufKeys {
     if (!alike) c.layers = std::move(layers);
   }
 
+  static bool has_kv_for(const LayerShape& owner, const LayerShape& layer) {
+    return owner.window == layer.window && owner.n_kv_heads == layer.n_kv_heads &&
+           owner.head_dim() == layer.head_dim();
+  }
+
   // The last layers see the keys and values of the last one before them that has a window, or none, as they do.
   void share_kv(std::vector<LayerShape>& layers) const {
-    if (!family_.keys_for_values) return;
+    if (!family_.shares_kv) return;
     const int owners =
         config_.n_layers - count("attention.shared_kv_layers", 0, config_.n_layers - 1).value_or(0);
     for (int i = owners; i < config_.n_layers; ++i) {
       LayerShape& layer = layers[static_cast<std::size_t>(i)];
       for (int j = 0; j < owners; ++j) {
-        if (layers[static_cast<std::size_t>(j)].window == layer.window) layer.kv_layer = j;
+        if (has_kv_for(layers[static_cast<std::size_t>(j)], layer)) layer.kv_layer = j;
       }
       if (layer.kv_layer >= 0) continue;
       file_.fail(key("attention.shared_kv_layers"),
-                 "layers of each kind that have keys and values of their own",
+                 "for each of these layers one before with its window and its K/V heads",
                  fmt::format("none for layer {}", i));
     }
   }
@@ -290,6 +295,9 @@ class ConfigReader : GgufKeys {
                  fmt::format("heads of an even size, {} values together at the most", kMaxCount),
                  fmt::format("{} heads of size {}", c.n_heads, c.head_dim()));
     }
+    if (c.rope.dims % 2 != 0) {
+      file_.fail(key("rope.dimension_count"), "an even number", fmt::to_string(c.rope.dims));
+    }
     if (c.rope.dims > c.head_dim()) {
       file_.fail(key("rope.dimension_count"), fmt::format("at most a head's size, {}", c.head_dim()),
                  fmt::to_string(c.rope.dims));
@@ -313,10 +321,7 @@ class ConfigReader : GgufKeys {
   void read_rope() {
     RopeConfig& rope = config_.rope;
     rope.theta = positive("rope.freq_base").value_or(rope.theta);
-    if (const auto dims = count("rope.dimension_count", 1, kMaxCount)) {
-      if (*dims % 2 != 0) file_.fail(key("rope.dimension_count"), "an even number", fmt::to_string(*dims));
-      rope.dims = *dims;
-    }
+    rope.dims = count("rope.dimension_count", 1, kMaxCount).value_or(0);
     read_rope_scaling();
   }
 

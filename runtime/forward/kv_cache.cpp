@@ -13,6 +13,7 @@ std::int64_t head_bytes(const jit::KvLayout& layout) {
   return layout.keys_bytes() + layout.values_bytes();
 }
 
+// Those whose keys and values are its own.
 int kv_heads(const LayerShape& shape) {
   return shape.owns_kv() ? shape.n_kv_heads : 0;
 }
@@ -36,6 +37,7 @@ KvCache::KvCache(const Config& config, int context, int sequences, jit::ElementT
     const jit::KvLayout layout(type, shape.head_dim());
     Layer layer{layout,
                 shape.is_linear() ? 0 : shape.n_kv_heads,
+                kv_heads(shape),
                 shape.group(),
                 shape.window,
                 shape.scores,
@@ -115,7 +117,7 @@ void KvCache::copy_page(std::byte* to, const std::byte* from, int positions) con
   };
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const jit::KvLayout& layout = layers_[i].layout;
-    for (int head = 0; head < layers_[i].n_kv_heads; ++head) {
+    for (int head = 0; head < layers_[i].own_heads; ++head) {
       copy(keys_at(i, head), jit::divide_up(positions, jit::kLanes) * layout.key_group_bytes());
       copy(values_at(i, head), std::int64_t{positions} * layout.value_row_bytes());
       for (int block = 0; layout.scaled() && block < layout.blocks(); ++block) {
@@ -131,7 +133,7 @@ void KvCache::clear_values(std::byte* page, int first, int end) const {
   };
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const jit::KvLayout& layout = layers_[i].layout;
-    for (int head = 0; head < layers_[i].n_kv_heads; ++head) {
+    for (int head = 0; head < layers_[i].own_heads; ++head) {
       clear(values_at(i, head) + layout.value_at(first, 0),
             std::int64_t{end - first} * layout.value_row_bytes());
       for (int block = 0; layout.scaled() && block < layout.blocks(); ++block) {

@@ -65,6 +65,7 @@ class KvCache {
   struct Layer {
     jit::KvLayout layout;
     int n_kv_heads;
+    int own_heads;  // of them: none where another layer's are seen
     int group;
     int window;
     jit::ScoreKey scores;

@@ -25,7 +25,7 @@ void feed_forward(To& to, const LayerShape& shape, const LayerWeights& weights) 
 //                                         for these matrices
 //   project(shape, weights)               q, k and v, with norms of all heads together
 //   attend(shape, weights)                norms of heads, rotation, append, attention, its gate
-//   project_delta(shape, weights)         what a delta net begins with, in their place
+//   project_delta(weights)                what a delta net begins with, in their place
 //   recur(shape, weights)                 its convolution, its recurrence, their norms and gates
 //   hidden(shape, matrix)                 the feed-forward's first half
 //   experts_hidden(shape, weights)        the same of the experts that are chosen, and of the shared one
@@ -46,7 +46,7 @@ void layer(To& to, const LayerShape& shape, const LayerWeights& weights) {
              &weights.delta.rate});
   }
   if (shape.is_linear()) {
-    to.project_delta(shape, weights);
+    to.project_delta(weights);
     to.recur(shape, weights);
   } else {
     to.project(shape, weights);

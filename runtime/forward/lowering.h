@@ -1,6 +1,7 @@
 // What the two lowerings of the forward pass have in common: writing one thread's steps.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <initializer_list>
@@ -136,10 +137,18 @@ class Lowering {
     step.table = table;
     return step;
   }
-  std::size_t layer_index() const { return static_cast<std::size_t>(layer_); }
-  std::pair<std::int64_t, std::int64_t> share(std::int64_t n) const {
-    return share_of(n, thread_, m_.threads);
+  using Share = std::pair<std::int64_t, std::int64_t>;  // [first, second)
+  // Of a delta net's channels those of this thread's key heads, as queries and as keys, and of its value heads.
+  std::array<Share, 3> channels_of(const DeltaNet& delta) const {
+    const auto part = [](const Share& heads, int size, std::int64_t first) {
+      return Share{first + heads.first * size, first + heads.second * size};
+    };
+    const Share keys = share(delta.key_heads);
+    return {part(keys, delta.key_dim, 0), part(keys, delta.key_dim, delta.keys()),
+            part(share(delta.value_heads), delta.value_dim, std::int64_t{2} * delta.keys())};
   }
+  std::size_t layer_index() const { return static_cast<std::size_t>(layer_); }
+  Share share(std::int64_t n) const { return share_of(n, thread_, m_.threads); }
   HeadDeal heads(const LayerShape& shape) const { return {shape, m_.threads}; }
   // The choice of experts. What they add to the stream is scaled as all that is added.
   static jit::RouteKey route_key(const LayerShape& shape) {

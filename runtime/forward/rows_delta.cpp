@@ -14,7 +14,7 @@ namespace llamajit {
 using jit::Epilogue;
 using jit::row_stride;
 
-void RowsProgram::Writer::project_delta(const LayerShape& /*shape*/, const LayerWeights& w) {
+void RowsProgram::Writer::project_delta(const LayerWeights& w) {
   multiply(Role::delta_input, w.wq, Epilogue::store, s_.mixed);
   multiply(Role::att_gate, w.att_gate, Epilogue::store, s_.gate);
   multiply(Role::delta_decay, w.delta.decay, Epilogue::store, s_.decay);
@@ -25,11 +25,7 @@ void RowsProgram::Writer::project_delta(const LayerShape& /*shape*/, const Layer
 void RowsProgram::Writer::recur(const LayerShape& shape, const LayerWeights& w) {
   const DeltaNet& delta = shape.delta;
   const auto key_heads = share(delta.key_heads), heads = share(delta.value_heads);
-  for (const int first : {0, delta.keys()}) {
-    convolve(delta, w, first + key_heads.first * delta.key_dim, first + key_heads.second * delta.key_dim);
-  }
-  const int values_at = 2 * delta.keys();
-  convolve(delta, w, values_at + heads.first * delta.value_dim, values_at + heads.second * delta.value_dim);
+  for (const Share& channels : channels_of(delta)) convolve(delta, w, channels);
   norm_keys(shape, w, key_heads);
   const std::int64_t gates = row_stride(delta.value_heads) * kFloat;
   each_row(call(Role::decay, jit::DecayKey{delta.value_heads},
@@ -54,8 +50,8 @@ void RowsProgram::Writer::recur(const LayerShape& shape, const LayerWeights& w) 
   step.parts = 1;
 }
 
-void RowsProgram::Writer::convolve(const DeltaNet& delta, const LayerWeights& w, std::int64_t begin,
-                                   std::int64_t end) {
+void RowsProgram::Writer::convolve(const DeltaNet& delta, const LayerWeights& w, const Share& channels) {
+  const auto [begin, end] = channels;
   if (begin == end) return;
   const std::int64_t stride = row_stride(delta.channels());
   runs(call(Role::convolve, conv_key(delta),
@@ -67,8 +63,7 @@ void RowsProgram::Writer::convolve(const DeltaNet& delta, const LayerWeights& w,
        offsetof(jit::ConvArgs, n_tokens));
 }
 
-void RowsProgram::Writer::norm_keys(const LayerShape& shape, const LayerWeights& w,
-                                    std::pair<std::int64_t, std::int64_t> heads) {
+void RowsProgram::Writer::norm_keys(const LayerShape& shape, const LayerWeights& w, const Share& heads) {
   const std::int64_t n = heads.second - heads.first;
   if (n == 0) return;
   const std::int64_t stride = row_stride(shape.delta.channels()) * kFloat;

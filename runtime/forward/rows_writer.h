@@ -27,7 +27,7 @@ class RowsProgram::Writer : public Lowering {
   // Norms, RoPE, append and attention for this thread's heads, of which threads that share one each take some
   // of the rows; all keys first, as later rows of a run see them.
   void attend(const LayerShape& shape, const LayerWeights& weights);
-  void project_delta(const LayerShape& shape, const LayerWeights& w);
+  void project_delta(const LayerWeights& w);
   // Convolves, norms and recurs, a barrier between: a thread its share of key heads' and of value heads'
   // channels of all rows, then its value heads.
   void recur(const LayerShape& shape, const LayerWeights& w);
@@ -90,8 +90,8 @@ class RowsProgram::Writer : public Lowering {
   void all_rows(Step& step, const RowMembers& rows);
   // att *= kind(gates), `n` values of each row from value number `first` on.
   Step& gate(jit::GateKind kind, int row, std::int64_t first, std::int64_t n);
-  void convolve(const DeltaNet& delta, const LayerWeights& w, std::int64_t begin, std::int64_t end);
-  void norm_keys(const LayerShape& shape, const LayerWeights& w, std::pair<std::int64_t, std::int64_t> heads);
+  void convolve(const DeltaNet& delta, const LayerWeights& w, const Share& channels);
+  void norm_keys(const LayerShape& shape, const LayerWeights& w, const Share& heads);
   void recur_head(const DeltaNet& delta, int head);
   void layer_inputs();
   void classifier();

@@ -12,7 +12,7 @@ namespace llamajit {
 
 using jit::Epilogue;
 
-void TokenProgram::Writer::project_delta(const LayerShape& /*shape*/, const LayerWeights& w) {
+void TokenProgram::Writer::project_delta(const LayerWeights& w) {
   matvec_dealt(Role::delta_input, w.wq, Epilogue::store, s_.mixed);
   matvec_dealt(Role::att_gate, w.att_gate, Epilogue::store, s_.gate);
   matvec(Role::delta_decay, w.delta.decay, share(w.delta.decay.units()), Epilogue::store, s_.decay);
@@ -22,12 +22,8 @@ void TokenProgram::Writer::project_delta(const LayerShape& /*shape*/, const Laye
 
 void TokenProgram::Writer::recur(const LayerShape& shape, const LayerWeights& w) {
   const DeltaNet& delta = shape.delta;
-  const Units key_heads = share(delta.key_heads), heads = share(delta.value_heads);
-  for (const int first : {0, delta.keys()}) {
-    convolve(delta, w, first + key_heads.first * delta.key_dim, first + key_heads.second * delta.key_dim);
-  }
-  const int values_at = 2 * delta.keys();
-  convolve(delta, w, values_at + heads.first * delta.value_dim, values_at + heads.second * delta.value_dim);
+  const Share key_heads = share(delta.key_heads), heads = share(delta.value_heads);
+  for (const Share& channels : channels_of(delta)) convolve(delta, w, channels);
   norm_keys(shape, w, key_heads);
   if (thread_ == 0) {
     call(Role::decay, jit::DecayKey{delta.value_heads},
@@ -38,8 +34,9 @@ void TokenProgram::Writer::recur(const LayerShape& shape, const LayerWeights& w)
     const float* const q = s_.convolved + delta.key_head(static_cast<int>(head)) * delta.key_dim;
     const std::int64_t at = head * delta.value_dim;
     call(Role::delta, delta_key(delta),
-         jit::DeltaArgs{q, q + delta.keys(), s_.convolved + values_at + at, s_.decay + head, s_.rate + head,
-                        s_.att + at, s_.cursor, m_.cache.states().head_at(layer_index(), head)});
+         jit::DeltaArgs{q, q + delta.keys(), s_.convolved + 2 * delta.keys() + at, s_.decay + head,
+                        s_.rate + head, s_.att + at, s_.cursor,
+                        m_.cache.states().head_at(layer_index(), head)});
   }
   const std::int64_t n = heads.second - heads.first;
   if (n == 0) return;
@@ -51,15 +48,15 @@ void TokenProgram::Writer::recur(const LayerShape& shape, const LayerWeights& w)
        jit::GateArgs{out, s_.gate + heads.first * delta.value_dim, out, 0, values});
 }
 
-void TokenProgram::Writer::convolve(const DeltaNet& delta, const LayerWeights& w, std::int64_t begin,
-                                    std::int64_t end) {
+void TokenProgram::Writer::convolve(const DeltaNet& delta, const LayerWeights& w, const Share& channels) {
+  const auto [begin, end] = channels;
   if (begin == end) return;
   call(Role::convolve, conv_key(delta),
        jit::ConvArgs{s_.mixed, s_.convolved, w.delta.conv, s_.cursor,
                      m_.cache.states().conv_at(layer_index()), begin, end});
 }
 
-void TokenProgram::Writer::norm_keys(const LayerShape& shape, const LayerWeights& w, Units heads) {
+void TokenProgram::Writer::norm_keys(const LayerShape& shape, const LayerWeights& w, Share heads) {
   const std::int64_t n = heads.second - heads.first;
   if (n == 0) return;
   float* const q = s_.convolved + heads.first * shape.delta.key_dim;

@@ -35,7 +35,7 @@ void TokenProgram::Writer::layer_inputs() {
 void TokenProgram::Writer::take_input(const LayerShape& shape, const LayerWeights& w) {
   const int n = m_.config.layer_input_dim;
   input_ = {s_.x, shape.dim, {}};
-  const Units units = share(w.input_gate.units());
+  const Share units = share(w.input_gate.units());
   matvec(Role::input_gate, w.input_gate, units, Epilogue::gelu, s_.input_hidden);
   if (units.first < units.second) {
     call(Role::gate, jit::GateKey{n, jit::GateKind::factor},

@@ -101,7 +101,7 @@ void TokenProgram::Writer::classifier() {
   call(Role::argmax, jit::ArgmaxKey{c.vocab_size}, jit::ArgmaxArgs{s_.logits, scratch_.best, first, behind});
 }
 
-void TokenProgram::Writer::matvec(Role role, const PackedMatrix& matrix, Units units, Epilogue epilogue,
+void TokenProgram::Writer::matvec(Role role, const PackedMatrix& matrix, Share units, Epilogue epilogue,
                                   float* out) {
   if (units.first == units.second) return;
   prepare(input_format(matrix.format));

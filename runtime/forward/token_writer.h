@@ -25,7 +25,7 @@ class TokenProgram::Writer : public Lowering {
   void project(const LayerShape& shape, const LayerWeights& w);
   // Norms, RoPE, append and attention for this thread's K/V heads and the query heads that share them.
   void attend(const LayerShape& shape, const LayerWeights& weights);
-  void project_delta(const LayerShape& shape, const LayerWeights& w);
+  void project_delta(const LayerWeights& w);
   // Convolves, norms and recurs, a barrier between: a thread its share of key heads' and of value heads'
   // channels, then its value heads.
   void recur(const LayerShape& shape, const LayerWeights& w);
@@ -42,7 +42,6 @@ class TokenProgram::Writer : public Lowering {
   void add_experts(const LayerShape& shape, const LayerWeights& w);
 
  private:
-  using Units = std::pair<std::int64_t, std::int64_t>;
   struct ProductInput {
     const float* x;
     jit::QuantizedArgs q;
@@ -70,12 +69,12 @@ class TokenProgram::Writer : public Lowering {
   void append(const LayerShape& shape, const LayerWeights& weights, std::int64_t first, std::int64_t n_heads);
   // att *= the sigmoids of gates, of query heads [first, first + n).
   void gate_heads(const LayerShape& shape, std::int64_t first, std::int64_t n);
-  void convolve(const DeltaNet& delta, const LayerWeights& w, std::int64_t begin, std::int64_t end);
-  void norm_keys(const LayerShape& shape, const LayerWeights& w, Units heads);
+  void convolve(const DeltaNet& delta, const LayerWeights& w, const Share& channels);
+  void norm_keys(const LayerShape& shape, const LayerWeights& w, Share heads);
   void layer_inputs();
   void classifier();
 
-  void matvec(Role role, const PackedMatrix& matrix, Units units, jit::Epilogue epilogue, float* out);
+  void matvec(Role role, const PackedMatrix& matrix, Share units, jit::Epilogue epilogue, float* out);
   jit::MatvecKey matvec_key(const PackedMatrix& matrix, jit::Epilogue epilogue) const;
   void prepare(const std::optional<jit::InputFormat>& format) { prepare(format, scratch_.q); }
   void prepare(const std::optional<jit::InputFormat>& format, const jit::QuantizedArgs& to);

@@ -94,21 +94,12 @@ class Weights::Layout {
     return to;
   }
   // nullptr where there is no such tensor.
-  const float* vector(const Tensor& tensor, const LayerShape* rotated = nullptr) {
+  const float* vector(const Tensor& tensor, const LayerShape* rotated = nullptr, float factor = 1) {
     if (!tensor.exists()) return nullptr;
     float* const to = carver_.take<float>(tensor.cols);
     for (std::int64_t i = 0; to != nullptr && i < tensor.cols; ++i) {
-      to[i] = source_value(source(tensor), 0, rotated != nullptr ? rotated_row(*rotated, i) : i);
-      if (!std::isfinite(to[i])) refuse_weights(file_, tensor);
+      to[i] = number(tensor, 0, rotated != nullptr ? rotated_row(*rotated, i) : i) * factor;
     }
-    return to;
-  }
-
-  // Times a factor.
-  const float* vector(const Tensor& tensor, float factor) {
-    const float* const plain = vector(tensor);
-    float* const to = carver_.take<float>(tensor.cols);
-    for (std::int64_t i = 0; to != nullptr && i < tensor.cols; ++i) to[i] = plain[i] * factor;
     return to;
   }
   // Its columns as rows, jit::row_stride() apart.
@@ -116,9 +107,7 @@ class Weights::Layout {
     const std::int64_t stride = jit::row_stride(tensor.rows);
     float* const to = carver_.take<float>(tensor.cols * stride);
     for (std::int64_t i = 0; to != nullptr && i < tensor.rows * tensor.cols; ++i) {
-      float& value = to[i % tensor.cols * stride + i / tensor.cols];
-      value = source_value(source(tensor), i / tensor.cols, i % tensor.cols);
-      if (!std::isfinite(value)) refuse_weights(file_, tensor);
+      to[i % tensor.cols * stride + i / tensor.cols] = number(tensor, i / tensor.cols, i % tensor.cols);
     }
     return to;
   }
@@ -128,10 +117,20 @@ class Weights::Layout {
     if (to != nullptr) std::fill_n(to, n, value);
     return to;
   }
+  // The same of a number that the file has, if it has it.
+  const float* filled(std::int64_t n, const Tensor& value) {
+    return value.exists() ? filled(n, number(value, 0, 0)) : nullptr;
+  }
 
   std::vector<PackJob> jobs;
 
  private:
+  // A value of a tensor, which is refused if it is no finite number.
+  float number(const Tensor& tensor, std::int64_t row, std::int64_t col) const {
+    const float value = source_value(source(tensor), row, col);
+    if (!std::isfinite(value)) refuse_weights(file_, tensor);
+    return value;
+  }
   // The first row of each tensor, then the second one of each, and so on.
   const float* alternating(std::initializer_list<const Tensor*> tensors) {
     const Tensor& first = **tensors.begin();
@@ -141,10 +140,7 @@ class Weights::Layout {
     float* const begin = to;
     for (std::int64_t row = 0; row < first.rows; ++row) {
       for (const Tensor* tensor : tensors) {
-        for (std::int64_t col = 0; col < tensor->cols; ++col) {
-          *to = source_value(source(*tensor), row, col);
-          if (!std::isfinite(*to++)) refuse_weights(file_, *tensor);
-        }
+        for (std::int64_t col = 0; col < tensor->cols; ++col) *to++ = number(*tensor, row, col);
       }
     }
     return begin;
@@ -173,7 +169,7 @@ class Weights::Layout {
     m.scales = to;
     for (std::size_t i = 0; to != nullptr && i < scales.size(); ++i) {
       const Tensor& scale = *scales.begin()[i];
-      to[i] = scale.exists() ? source_value(source(scale), 0, 0) : 1.0F;
+      to[i] = scale.exists() ? number(scale, 0, 0) : 1.0F;
     }
     return m;
   }
@@ -212,7 +208,7 @@ std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& ca
     layer_input_matrix =
         layout.matrix(file.layer_input_matrix, {}, {}, 1 / std::sqrt(static_cast<float>(config.dim)));
     // What comes of the matrix and what of the embedding are added and divided by sqrt(2).
-    layer_input_norm = layout.vector(file.layer_input_norm, std::numbers::sqrt2_v<float> / 2);
+    layer_input_norm = layout.vector(file.layer_input_norm, nullptr, std::numbers::sqrt2_v<float> / 2);
   }
   final_norm = layout.norm(file.final_norm, file.final_norm_bias, config.norm);
   layers.clear();
@@ -229,9 +225,7 @@ std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& ca
     } else {
       lay_out_attention(layout, from, shape, to);
     }
-    if (from.output_scale.exists()) {
-      to.output_scale = layout.filled(shape.dim, source_value(source(from.output_scale), 0, 0));
-    }
+    to.output_scale = layout.filled(shape.dim, from.output_scale);
     if (from.input_gate.exists()) {
       to.input_gate = layout.matrix(from.input_gate, {}, {});
       to.input_down = layout.matrix(from.input_down, {}, {});

@@ -74,6 +74,7 @@ constexpr Family kFamilies[] = {
      .scores_scale = 1,
      .norms_values = true,
      .layer_inputs = true,
+     .shares_kv = true,
      .scales_layers = true,
      .keys_for_values = true,
      .divides_all = false},

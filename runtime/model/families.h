@@ -92,6 +92,7 @@ struct Family {
   float scores_scale = 0;        // instead of 1 / sqrt(a head's size); 0: that
   bool norms_values = false;     // as LayerShape has it
   bool layer_inputs = false;     // as the key embedding_length_per_layer_input says
+  bool shares_kv = false;        // as the key attention.shared_kv_layers says
   bool scales_layers = false;    // layer_output_scale
   bool keys_for_values = false;  // layers without attn_v have attn_k in its place
   bool divides_all = true;       // rope_freqs is of layers without a window only, where not

@@ -292,6 +292,7 @@ TEST_F(Chat, WhatWasForgottenHasNoStats) {
     const ChildResult result = chat("hi\n/save " + saved + "\n" + command + "\n/stats\n");
     expect_success(result);
     EXPECT_THAT(result.err, Not(HasSubstr("last turn"))) << command;
+    EXPECT_THAT(result.err, HasSubstr(", 0 of 4000 tokens of the context")) << command;
   }
 }
 

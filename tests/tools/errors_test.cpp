@@ -202,12 +202,14 @@ TEST_F(Errors, HelpIsAResult) {
 }
 
 TEST_F(Errors, AReaderThatLeftIsNoneToTell) {
-  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--help"},
-                                                    {"--version"},
-                                                    {"inspect", model_},
-                                                    {"verify", model_, "-q"},
-                                                    {"run", model_, "-q", "-p", "a", "-n", "3"},
-                                                    {"tokenize", model_, "-p", "a"}}) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"--help"},
+        {"--version"},
+        {"inspect", model_},
+        {"verify", model_, "-q"},
+        {"run", model_, "-q", "-p", "a", "-n", "3"},
+        {"chat", model_, "-q", "-p", "a", "--template", "{{ messages[0].content }}", "--single-turn"},
+        {"tokenize", model_, "-p", "a"}}) {
     std::vector<std::string> words{"/bin/sh", "-c", R"((sleep 0.3; exec "$0" "$@") | :)", LLAMAJIT_PROGRAM};
     words.insert(words.end(), arguments.begin(), arguments.end());
     EXPECT_EQ(run_child(words).err, "") << arguments.front();

@@ -245,10 +245,12 @@ ChatLoop::Next ChatLoop::load_command(const std::string& path) {
   return Next::go_on;
 }
 
+// What the cache holds before a conversation's first turn is of the one before.
 ChatLoop::Next ChatLoop::stats(const std::string&) {
   answer(fmt::format("{}, {} of {} tokens of the context; template {}",
-                     counted(conversation_.messages().size(), "message"), conversation_.tokens_in_cache(),
-                     conversation_.context(), conversation_.chat_template().name()));
+                     counted(conversation_.messages().size(), "message"),
+                     last_ ? conversation_.tokens_in_cache() : 0, conversation_.context(),
+                     conversation_.chat_template().name()));
   if (!last_) return Next::go_on;
   answer(fmt::format("last turn: {}, of which {} new, {:.1f} tok/s; reply {}, {:.1f} tok/s, ended by: {}",
                      counted(last_->prompt_tokens, "token"),

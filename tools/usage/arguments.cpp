@@ -221,14 +221,10 @@ class Scanner {
 
   std::string unknown(const std::string& name) const {
     const std::vector<std::string> others = others_with(name);
-    // What begins one of its own names is more likely that.
-    const bool own = by_name_.contains('-' + name) || std::ranges::any_of(by_name_, [&](const auto& known) {
-                       return known.first.starts_with(name);
-                     });
-    const bool elsewhere = !others.empty() && !own;
-    return fmt::format("{} has no option '{}'{}", command_.get_name(), name,
-                       elsewhere ? fmt::format("; it is one of {}", fmt::join(others, ", "))
-                                 : did_you_mean(name, names_and_aliases()));
+    const bool elsewhere = !others.empty() && !by_name_.contains('-' + name);
+    return fmt::format("{} has no option '{}'{}{}", command_.get_name(), name,
+                       elsewhere ? fmt::format("; it is one of {}", fmt::join(others, ", ")) : "",
+                       did_you_mean(name, names_and_aliases()));
   }
 
   const CLI::App& app_;

@@ -59,6 +59,9 @@ TEST(ChoiceOfFormats, MixesAreLlamaCpps) {
     EXPECT_EQ(chosen("IQ4_XS", llama7b, name("ffn_down")), i < 4 ? FormatKind::q5_k : FormatKind::iq4_xs)
         << i;
     EXPECT_EQ(chosen("Q4_0", llama7b, name("ffn_down")), FormatKind::q4_0);
+    for (const char* down : {"ffn_down_exps", "ffn_down_shexp"}) {
+      EXPECT_EQ(chosen("Q4_K_M", llama7b, name(down)), chosen("Q4_K_M", llama7b, name("ffn_down"))) << i;
+    }
   }
   EXPECT_EQ(chosen("Q2_K", {32, 4, true}, "blk.9.attn_v.weight"), FormatKind::q4_k);
   EXPECT_EQ(chosen("Q3_K_S", {80, 8, true}, "blk.9.attn_v.weight"), FormatKind::q5_k);
@@ -110,6 +113,10 @@ TEST(ChoiceOfFormats, OnlyMatricesAreQuantised) {
   EXPECT_FALSE(is_quantized("blk.0.attn_q_norm.weight", 2));
   EXPECT_FALSE(is_quantized("blk.0.attn_q.bias", 1));
   EXPECT_FALSE(is_quantized("rope_freqs.weight", 1));
+  for (const char* kept :
+       {"blk.0.ssm_conv1d.weight", "blk.0.ffn_gate_inp.weight", "blk.0.ffn_up_exps.bias"}) {
+    EXPECT_FALSE(is_quantized(kept, 2)) << kept;
+  }
 }
 
 TEST(ChoiceOfFormats, NamesInAnyCase) {

@@ -170,6 +170,29 @@ INSTANTIATE_TEST_SUITE_P(KvTypes, Batches,
                          ::testing::Values(jit::ElementType::f32, jit::ElementType::f16,
                                            jit::ElementType::bf16, jit::ElementType::q8_0));
 
+// Texts are taken up again before and behind a prompt's last piece without anything fed twice; elsewhere from
+// the place before.
+TEST(BatchesOfHybrids, StatesAreKeptAroundPrompts) {
+  const test::FamilyFile& family = *std::ranges::find(test::kFamilyFiles, "qwen35", &test::FamilyFile::name);
+  const TempFile temp(family_gguf(family, toy_config(64, 96, 5, 4, 2, kVocab, 600, false), 22).content());
+  Engine engine(read_model(temp.path()), {.isa = {jit::host_tiers().back()}});
+  Sequence& text = engine.sequence();
+  engine.feed_all(Text(20, 3), 0);
+  engine.feed_all(Text(200, 4), 20);  // in two chunks
+  for (int pos = 220; pos < 230; ++pos) engine.feed(5, pos, false);
+  EXPECT_EQ(text.seen(), 230);
+  EXPECT_EQ(text.fork(225).seen(), 220);
+  EXPECT_EQ(text.fork(219).seen(), 20);
+  EXPECT_EQ(text.fork(19).seen(), 0);
+  text.cut(220);
+  EXPECT_EQ(text.seen(), 220);
+  text.cut(150);
+  EXPECT_EQ(text.seen(), 20);
+  EXPECT_EQ(text.length(), 150);
+  engine.feed(7, 150, true);
+  EXPECT_EQ(text.seen(), 151);
+}
+
 class Sequences : public Batches {};
 
 TEST_P(Sequences, ShareTheirBeginningUntilTheyWrite) {
