@@ -16,6 +16,17 @@ void generate(Emitter& e, const MixKey& key) {
   e.mov(weights, e.ptr[e.args() + offsetof(MixArgs, weights)]);
   e.note("out of the slice, and how many whole vectors it has");
   find_slice<MixArgs>(e, out, vectors, offsetof(MixArgs, out));
+  if (!key.adds) {
+    e.note("out = 0");
+    e.zero(sum);
+    e.mov(at, out);
+    e.mov(count, vectors);
+    e.while_at_least(count, 1, [&] {
+      e.store(at, sum);
+      e.add(at, kLanes * 4);
+    });
+    at_tail_of_slice<MixArgs>(e, key.n, [&] { e.store_tail(at, sum, key.n % kLanes); });
+  }
   e.repeat(turn, key.vectors, [&] {
     e.note("out += x[v] * weights[v]");
     e.mov(from, e.ptr[e.args() + offsetof(MixArgs, begin)]);

@@ -9,6 +9,7 @@
 namespace llamajit::jit {
 
 // For each vector v in order: out = out + x[v] * weights[v] in [begin, end), the product and the sum rounded.
+// Where the key doesn't add, out is zeros before.
 struct MixArgs {
   const float* const* x;
   const float* weights;
@@ -30,9 +31,10 @@ struct MixKey {
   using Args = MixArgs;
   int n;  // of the whole vectors
   int vectors;
-  auto operator<=>(const MixKey&) const = default;
+  bool adds = true;                                 // to what out is
+  auto operator<=>(const MixKey&) const = default;  // NOLINT: clang-tidy 14 compares bools as ints
 
-  static constexpr auto fields() { return fields_of<&MixKey::n, &MixKey::vectors>(); }
+  static constexpr auto fields() { return fields_of<&MixKey::n, &MixKey::vectors, &MixKey::adds>(); }
 };
 
 }  // namespace llamajit::jit

@@ -228,6 +228,23 @@ class RouteGenerator {
       e.store_tail(temp, value, lanes);
       e.add(temp, kLanes * 4);
     });
+    if (key.scaled) scale_each();
+  }
+
+  void scale_each() {
+    e.note("each times its expert's scale");
+    const Xbyak::Xmm weight = xmm_of(value.part[0]);
+    e.mov(at, arg(offsetof(RouteArgs, ids)));
+    e.mov(temp, arg(offsetof(RouteArgs, weights)));
+    e.mov(chosen, arg(offsetof(RouteArgs, scales)));
+    e.repeat(count, key.used, [&] {
+      e.mov(index.cvt32(), e.ptr[at]);
+      e.vmovss(weight, e.ptr[temp]);
+      e.vmulss(weight, weight, e.ptr[chosen + index * 4]);
+      e.vmovss(e.ptr[temp], weight);
+      e.add(at, 4);
+      e.add(temp, 4);
+    });
   }
 
   void weigh_shared() {

@@ -32,8 +32,8 @@ std::string_view to_string(SharedExpert shared);
 // float), each step rounded, so that NaN is the lowest, the largest are chosen, of equal ones those with the
 // lowest ids. Of several groups (arXiv:2412.19437) only experts of those are chosen whose two largest c have
 // the largest sums, of equal ones the first; c of the others is the lowest float. ids are in ascending order, and weights with them: w = p[ids], or their softmax; where the key
-// renormalises, w / their sum (sixteen lanes in order, folded in halves); then w * scale. A shared expert's
-// weight comes behind them.
+// renormalises, w / their sum (sixteen lanes in order, folded in halves); then w * scale, and that times the
+// expert's own scale where experts have them. A shared expert's weight comes behind them.
 struct RouteArgs {
   const float* logits;
   const float* bias;
@@ -41,6 +41,7 @@ struct RouteArgs {
   std::int32_t* ids;
   float* weights;
   float* scratch;
+  const float* scales = nullptr;
 
   static constexpr auto fields() {
     return Fields{
@@ -50,6 +51,7 @@ struct RouteArgs {
         field<&RouteArgs::ids>("(used)"),
         field<&RouteArgs::weights>("(slots() of the key)"),
         field<&RouteArgs::scratch>("scratch_floats() of the key"),
+        field<&RouteArgs::scales>("(experts), where each has one"),
     };
   }
 };
@@ -64,12 +66,13 @@ struct RouteKey {
   SharedExpert shared = SharedExpert::none;
   int groups = 1;       // of equally many experts, each of two at least where there are several
   int groups_used = 1;  // that together have `used` experts or more
+  bool scaled = false;
   auto operator<=>(const RouteKey&) const = default;  // NOLINT: clang-tidy 14 compares bools as ints
 
   static constexpr auto fields() {
     return fields_of<&RouteKey::experts, &RouteKey::used, &RouteKey::gating, &RouteKey::renormalises,
                      &RouteKey::biased, &RouteKey::scale, &RouteKey::shared, &RouteKey::groups,
-                     &RouteKey::groups_used>();
+                     &RouteKey::groups_used, &RouteKey::scaled>();
   }
 
   int slots() const { return used + (shared == SharedExpert::none ? 0 : 1); }

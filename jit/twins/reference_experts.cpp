@@ -68,12 +68,14 @@ void reference(const RouteKey& key, const RouteArgs& args) {
   const float sum = key.renormalises ? sum_of_lanes(weights) : 1;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     args.weights[i] = (key.renormalises ? weights[i] / sum : weights[i]) * key.scale;
+    if (key.scaled) args.weights[i] *= args.scales[args.ids[i]];
   }
   if (key.shared == SharedExpert::plain) args.weights[key.used] = 1;
   if (key.shared == SharedExpert::gated) args.weights[key.used] = sigmoid(*args.shared_logit);
 }
 
 void reference(const MixKey& key, const MixArgs& args) {
+  if (!key.adds) std::fill(args.out + args.begin, args.out + args.end, 0.0F);
   for (int v = 0; v < key.vectors; ++v) {
     for (std::int64_t i = args.begin; i < args.end; ++i) {
       const float product = args.x[v][i] * args.weights[v];

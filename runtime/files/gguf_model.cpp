@@ -219,8 +219,12 @@ class GgufModelReader : GgufTensors {
     const FamilyExperts& family = family_.experts;
     to.router = matrix(name("ffn_gate_inp.weight"), c.route.experts, c.dim);
     to.router_choice = vector(name("exp_probs_b.bias"), c.route.experts, family.choice_bias);
-    to.gate = experts(name("ffn_gate_exps.weight"), c.route.experts, c.hidden_dim, c.dim);
-    to.up = experts(name("ffn_up_exps.weight"), c.route.experts, c.hidden_dim, c.dim);
+    if (family.beside) {
+      bind_experts_beside(c, to, name);
+    } else {
+      to.gate = experts(name("ffn_gate_exps.weight"), c.route.experts, c.hidden_dim, c.dim);
+      to.up = experts(name("ffn_up_exps.weight"), c.route.experts, c.hidden_dim, c.dim);
+    }
     to.down = experts(name("ffn_down_exps.weight"), c.route.experts, c.dim, c.hidden_dim);
     check_same_format(to.gate, to.up);
     if (family.biases) {
@@ -229,11 +233,29 @@ class GgufModelReader : GgufTensors {
       to.up_biases = floats(name("ffn_up_exps.bias"), c.route.experts, c.hidden_dim);
       to.down_biases = floats(name("ffn_down_exps.bias"), c.route.experts, c.dim);
     }
-    if (c.shared_hidden_dim == 0) return;
+    if (c.shared_hidden_dim == 0 || family.beside) return;
     if (family.gates_shared) to.shared_router = vector(name("ffn_gate_inp_shexp.weight"), c.dim);
     to.shared_gate = matrix(name("ffn_gate_shexp.weight"), c.shared_hidden_dim, c.dim);
     to.shared_up = matrix(name("ffn_up_shexp.weight"), c.shared_hidden_dim, c.dim);
     to.shared_down = matrix(name("ffn_down_shexp.weight"), c.dim, c.shared_hidden_dim);
+    check_same_format(to.shared_gate, to.shared_up);
+  }
+
+  // Of each expert, the rows of gate, then those of up. What takes every token is called as if there were no
+  // experts.
+  void bind_experts_beside(const LayerShape& c, LayerTensors& to, const LayerNames& name) {
+    const std::int64_t rows = c.hidden_dim;
+    const Tensor all = experts(name("ffn_gate_up_exps.weight"), c.route.experts, 2 * rows, c.dim);
+    to.gate = blocks_of(all, "gate", 0, rows, 2 * rows);
+    to.up = blocks_of(all, "up", rows, rows, 2 * rows);
+    to.router_norm = vector(name("ffn_gate_inp.scale"), c.dim);
+    to.expert_scales = vector(name("ffn_down_exps.scale"), c.route.experts);
+    to.expert_norm = vector(name("pre_ffw_norm_2.weight"), c.dim);
+    to.expert_post_norm = vector(name("post_ffw_norm_2.weight"), c.dim);
+    to.shared_post_norm = vector(name("post_ffw_norm_1.weight"), c.dim);
+    to.shared_gate = matrix(name("ffn_gate.weight"), c.shared_hidden_dim, c.dim);
+    to.shared_up = matrix(name("ffn_up.weight"), c.shared_hidden_dim, c.dim);
+    to.shared_down = matrix(name("ffn_down.weight"), c.dim, c.shared_hidden_dim);
     check_same_format(to.shared_gate, to.shared_up);
   }
 

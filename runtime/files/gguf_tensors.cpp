@@ -28,6 +28,15 @@ Tensor GgufTensors::rows_of(const Tensor& all, std::string_view part, std::int64
   return tensor;
 }
 
+Tensor GgufTensors::blocks_of(const Tensor& all, std::string_view part, std::int64_t first,
+                              std::int64_t block, std::int64_t stride) {
+  Tensor tensor = rows_of(all, part, first, all.rows - stride + block);
+  tensor.rows = all.rows / stride * block;
+  tensor.block = block;
+  tensor.block_stride = stride;
+  return tensor;
+}
+
 Tensor GgufTensors::values_of(const Tensor& vector, std::string_view part, std::int64_t first,
                               std::int64_t n) {
   Tensor column = vector;

@@ -28,6 +28,9 @@ class GgufTensors {
   // Their tiles alternate.
   void check_same_format(const Tensor& gate, const Tensor& up) const;
   static Tensor rows_of(const Tensor& all, std::string_view part, std::int64_t first, std::int64_t rows);
+  // From row `first` on, `block` of each `stride` rows.
+  static Tensor blocks_of(const Tensor& all, std::string_view part, std::int64_t first, std::int64_t block,
+                          std::int64_t stride);
   // Rows of a tensor in another order; row_of(row) says where each stands.
   template <class RowOf>
   Tensor rearranged(const Tensor& all, std::string_view part, std::int64_t rows, RowOf row_of) {

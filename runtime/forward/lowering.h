@@ -150,6 +150,10 @@ class Lowering {
   std::size_t layer_index() const { return static_cast<std::size_t>(layer_); }
   Share share(std::int64_t n) const { return share_of(n, thread_, m_.threads); }
   HeadDeal heads(const LayerShape& shape) const { return {shape, m_.threads}; }
+  // Of what is added to values that have a norm of their own.
+  static jit::NormKey post_norm_key(const LayerShape& shape, bool adds) {
+    return {.n = shape.dim, .eps = shape.norm_eps, .kind = shape.norm, .adds = adds};
+  }
   // The choice of experts. What they add to the stream is scaled as all that is added.
   static jit::RouteKey route_key(const LayerShape& shape) {
     jit::RouteKey key = shape.route;

@@ -15,13 +15,20 @@ using jit::Epilogue;
 using jit::row_stride;
 
 void RowsProgram::Writer::experts_hidden(const LayerShape& shape, const LayerWeights& w) {
+  if (shape.norms_experts) {
+    multiply(Role::shared_gate_up, w.shared_gate_up, shape.activation, s_.hidden);
+    meet();
+    norm(Role::router_norm, shape, w.router_norm, {&w.router});
+  }
   multiply(Role::router, w.router, Epilogue::store, s_.router);
   if (w.shared_router.exists()) {
     multiply(Role::shared_router, w.shared_router, Epilogue::store, s_.shared_router);
   }
   meet();
   route(shape, w);
-  if (w.shared_gate_up.exists()) {
+  if (shape.norms_experts) {
+    norm_rows(Role::expert_norm, post_norm_key(shape, false), {s_.x, w.expert_norm.weight, s_.norm});
+  } else if (w.shared_gate_up.exists()) {
     multiply(Role::shared_gate_up, w.shared_gate_up, shape.activation, s_.hidden);
   }
   meet();
@@ -44,11 +51,18 @@ void RowsProgram::Writer::add_experts(const LayerShape& shape, const LayerWeight
   if (w.shared_down.exists()) multiply(Role::shared_down, w.shared_down, Epilogue::store, s_.branch);
   meet();
   const int slots = shape.route.slots();
-  each_row(call(Role::mix, jit::MixKey{shape.dim, slots},
-                jit::MixArgs{table_->results(), s_.weights, s_.x, 0, shape.dim}),
+  const bool norms = shape.norms_experts;
+  each_row(call(Role::mix, jit::MixKey{shape.dim, slots, !norms},
+                jit::MixArgs{table_->results(), s_.weights, norms ? s_.norm : s_.x, 0, shape.dim}),
            members({{offsetof(jit::MixArgs, x), slots * std::int64_t{sizeof(const float*)}},
                     {offsetof(jit::MixArgs, weights), slots * kFloat},
                     {offsetof(jit::MixArgs, out), row_stride(shape.dim) * kFloat}}));
+  if (norms) {
+    float* const both = s_.branch;
+    norm_rows(Role::shared_post_norm, post_norm_key(shape, false), {both, w.shared_post_norm.weight, both});
+    norm_rows(Role::expert_post_norm, post_norm_key(shape, true), {s_.norm, w.expert_post_norm.weight, both});
+    norm_rows(Role::ffn_post_norm, post_norm_key(shape, true), {both, w.ffn_post_norm.weight, s_.x});
+  }
   meet();
 }
 
@@ -56,7 +70,7 @@ void RowsProgram::Writer::route(const LayerShape& shape, const LayerWeights& w) 
   const jit::RouteKey key = route_key(shape);
   each_row(call(Role::route, key,
                 jit::RouteArgs{s_.router, w.router_choice, s_.shared_router, s_.ids, s_.weights,
-                               s_.route_scratch[static_cast<std::size_t>(thread_)]}),
+                               s_.route_scratch[static_cast<std::size_t>(thread_)], w.expert_scales}),
            members({{offsetof(jit::RouteArgs, logits), row_stride(key.experts) * kFloat},
                     {offsetof(jit::RouteArgs, shared_logit), row_stride(1) * kFloat},
                     {offsetof(jit::RouteArgs, ids), key.used * kFloat},

@@ -71,8 +71,7 @@ void RowsProgram::Writer::add_branch(const BranchRoles& roles, const LayerShape&
   multiply(roles.product, matrix, norms ? Epilogue::store : Epilogue::add, norms ? s_.branch : s_.x);
   meet();
   if (!norms) return;
-  norm_rows(roles.post_norm, {.n = shape.dim, .eps = shape.norm_eps, .kind = shape.norm, .adds = true},
-            {s_.branch, post_norm.weight, s_.x, post_norm.bias});
+  norm_rows(roles.post_norm, post_norm_key(shape, true), {s_.branch, post_norm.weight, s_.x, post_norm.bias});
   meet();
 }
 

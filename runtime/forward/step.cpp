@@ -76,6 +76,14 @@ std::string_view to_string(Role role) {
       return "cap logits";
     case Role::ffn_norm:
       return "feed-forward norm";
+    case Role::router_norm:
+      return "router norm";
+    case Role::expert_norm:
+      return "experts' norm";
+    case Role::expert_post_norm:
+      return "experts' post-norm";
+    case Role::shared_post_norm:
+      return "shared post-norm";
     case Role::router:
       return "router";
     case Role::shared_router:

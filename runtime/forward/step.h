@@ -48,6 +48,10 @@ enum class Role : std::uint8_t {
   o,
   att_post_norm,
   ffn_norm,
+  router_norm,  // where experts have norms of their own
+  expert_norm,
+  expert_post_norm,
+  shared_post_norm,
   router,
   shared_router,
   route,
@@ -84,7 +88,8 @@ inline constexpr BranchRoles kInputBranch{Role::input_norm, Role::input_down, Ro
 inline constexpr BranchRoles kFeedForwardBranch{Role::ffn_sub_norm, Role::down, Role::ffn_post_norm};
 
 constexpr bool is_post_norm(Role role) {
-  return role == Role::att_post_norm || role == Role::ffn_post_norm || role == Role::input_norm;
+  return role == Role::att_post_norm || role == Role::ffn_post_norm || role == Role::input_norm ||
+         role == Role::expert_post_norm || role == Role::shared_post_norm;
 }
 // Whether its result is added to the residual stream, unless a post-norm comes behind it.
 constexpr bool adds_to_stream(Role role) {

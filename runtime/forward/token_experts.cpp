@@ -11,6 +11,10 @@ namespace llamajit {
 using jit::Epilogue;
 
 void TokenProgram::Writer::experts_hidden(const LayerShape& shape, const LayerWeights& w) {
+  if (shape.norms_experts) {
+    matvec_dealt(Role::shared_gate_up, w.shared_gate_up, shape.activation, s_.shared_hidden);
+    norm(Role::router_norm, shape, w.router_norm, {});
+  }
   matvec(Role::router, w.router, share(w.router.units()), Epilogue::store, s_.router);
   if (w.shared_router.exists()) {
     matvec(Role::shared_router, w.shared_router, share(1), Epilogue::store, s_.shared_router);
@@ -18,17 +22,18 @@ void TokenProgram::Writer::experts_hidden(const LayerShape& shape, const LayerWe
   meet();
   call(Role::route, route_key(shape),
        jit::RouteArgs{s_.router, w.router_choice, s_.shared_router, scratch_.ids, scratch_.weights,
-                      scratch_.route});
+                      scratch_.route, w.expert_scales});
   table_ = memory_.keep_table(shape.route, 1,
                               {.ids = scratch_.ids,
                                .results = s_.expert_results,
                                .result_stride = shape.dim,
                                .shared_results = s_.shared_result});
+  if (shape.norms_experts) norm(Role::expert_norm, shape, w.expert_norm, {});
   prepare(input_format(w.gate_up.format));
   multiply_chosen(Role::gate_up, shape, w.gate_up, shape.activation, {input_.x, scratch_.q},
                   {.out_stride = shape.hidden_dim}, s_.expert_hidden);
   steps_->back().sorts_table = true;
-  if (w.shared_gate_up.exists()) {
+  if (w.shared_gate_up.exists() && !shape.norms_experts) {
     matvec_dealt(Role::shared_gate_up, w.shared_gate_up, shape.activation, s_.shared_hidden);
   }
 }
@@ -52,10 +57,21 @@ void TokenProgram::Writer::add_experts(const LayerShape& shape, const LayerWeigh
   }
   meet();
   const auto [begin, end] = share(jit::divide_up(shape.dim, jit::kLanes));
+  const bool norms = shape.norms_experts;
   if (begin < end) {
-    call(Role::mix, jit::MixKey{shape.dim, shape.route.slots()},
-         jit::MixArgs{table_->results(), scratch_.weights, s_.x, begin * jit::kLanes,
+    call(Role::mix, jit::MixKey{shape.dim, shape.route.slots(), !norms},
+         jit::MixArgs{table_->results(), scratch_.weights, norms ? s_.branch : s_.x, begin * jit::kLanes,
                       std::min<std::int64_t>(end * jit::kLanes, shape.dim)});
+  }
+  meet();
+  if (!norms) return;
+  if (thread_ == 0) {
+    float* const both = s_.shared_result;
+    call(Role::shared_post_norm, post_norm_key(shape, false),
+         jit::NormArgs{both, w.shared_post_norm.weight, both});
+    call(Role::expert_post_norm, post_norm_key(shape, true),
+         jit::NormArgs{s_.branch, w.expert_post_norm.weight, both});
+    call(Role::ffn_post_norm, post_norm_key(shape, true), jit::NormArgs{both, w.ffn_post_norm.weight, s_.x});
   }
   meet();
 }

@@ -77,8 +77,7 @@ void TokenProgram::Writer::add_branch(const BranchRoles& roles, const LayerShape
   matvec_dealt(roles.product, matrix, Epilogue::store, s_.branch);
   meet();
   if (thread_ == 0) {
-    call(roles.post_norm,
-         jit::NormKey{.n = shape.dim, .eps = shape.norm_eps, .kind = shape.norm, .adds = true},
+    call(roles.post_norm, post_norm_key(shape, true),
          jit::NormArgs{s_.branch, post_norm.weight, s_.x, post_norm.bias});
   }
   meet();

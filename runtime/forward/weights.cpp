@@ -31,7 +31,7 @@ namespace {
   const jit::SourceMatrix from = source(tensor);
   for (std::int64_t row = 0; row < tensor.rows; ++row) {
     for (std::int64_t col = 0; col < tensor.cols; ++col) {
-      const float value = source_value(from, row, col);
+      const float value = source_value(from, tensor.row_at(row), col);
       if (std::isfinite(value)) continue;
       throw std::runtime_error(fmt::format("{}: {}: expected finite weights, found {} at ({}, {})",
                                            file.path(), tensor.name, without_sign_of_nan(value), row, col));
@@ -279,6 +279,12 @@ void Weights::lay_out_experts(Layout& layout, const LayerTensors& from, const La
   to.experts_used = shape.route.used;
   to.router = layout.matrix(from.router, {}, from.router_bias);
   to.router_choice = layout.vector(from.router_choice);
+  to.expert_scales = layout.vector(from.expert_scales);
+  to.router_norm.weight =
+      layout.vector(from.router_norm, nullptr, 1 / std::sqrt(static_cast<float>(shape.dim)));
+  to.expert_norm = layout.norm(from.expert_norm, {}, shape.norm);
+  to.expert_post_norm = layout.norm(from.expert_post_norm, {}, shape.norm);
+  to.shared_post_norm = layout.norm(from.shared_post_norm, {}, shape.norm);
   to.gate_up =
       layout.experts({&from.gate, &from.up}, {&from.gate_biases, &from.up_biases}, shape.route.experts);
   to.down = layout.experts({&from.down}, {&from.down_biases}, shape.route.experts);
@@ -329,7 +335,8 @@ Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16) {
         if (job.rotated != nullptr && job.rotated->rope.pairs != RopeConfig::Pairs::adjacent) {
           pack_rotated_tile(*job.rotated, *job.from, job.to.format, unit, to);
         } else {
-          pack_tile(source(*job.from), job.to.format, unit, to);
+          const std::int64_t tile = job.from->row_at(unit * jit::kLanes) / jit::kLanes;
+          pack_tile(source(*job.from), job.to.format, tile, to);
         }
         std::size_t& first = refused[static_cast<std::size_t>(thread)];
         if (!jit::all_finite(job.to.format, job.to.cols, to)) first = std::min(first, i);

@@ -71,6 +71,9 @@ struct LayerWeights {
   PackedMatrix router;                   // (experts, dim)
   const float* router_choice = nullptr;  // (experts), or none
   int experts_used = 0;
+  const float* expert_scales = nullptr;  // (experts), or none
+  // Where experts have norms of their own: as LayerTensors has them.
+  NormWeights router_norm, expert_norm, expert_post_norm, shared_post_norm;
   PackedMatrix shared_router;           // (1, dim), where the shared expert is gated
   PackedMatrix input_gate, input_down;  // (layer_input_dim, dim), (dim, layer_input_dim), or none
   NormWeights input_norm;

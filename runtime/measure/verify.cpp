@@ -122,7 +122,7 @@ std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int f
     for (std::int64_t col = 0; col < tensor.cols; ++col) {
       const float value =
           jit::packed_value(packed.format, packed.cols, base, row, col, packed.tiles_per_unit);
-      float expected = source_value(source(tensor), row_of(row), col);
+      float expected = source_value(source(tensor), tensor.row_at(row_of(row)), col);
       if (packed.format.kind == jit::FormatKind::bf16_pairs) {
         expected = jit::bfloat_to_float(jit::float_to_bfloat(expected));
       }

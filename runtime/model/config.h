@@ -101,7 +101,9 @@ struct LayerShape {
   DeltaNet delta{};              // in the place of attention, whose heads then mean nothing
   jit::RouteKey route{0, 0};     // of experts, where there are any
   int shared_hidden_dim = 0;     // of the expert that takes every token, where there is one
-  float residual_scale = 1;      // of what attention and feed-forward add to the stream
+  // It is a feed-forward beside the experts: each of the two has norms of its own before and behind it.
+  bool norms_experts = false;
+  float residual_scale = 1;  // of what attention and feed-forward add to the stream
   RopeConfig rope{};
 
   bool has_experts() const { return route.experts > 0; }

@@ -60,7 +60,7 @@ constexpr Family kFamilies[] = {
      .soft_caps = Presence::optional,
      .root_embedding = true,
      .wide_scores_layers = 62},
-    // Gemma 4, E2B and E4B and the dense ones. Norms' weights are as they stand.
+    // Norms' weights are as they stand.
     {.name = "gemma4",
      .pairs = Pairs::halves,
      .activation = jit::Epilogue::geglu,
@@ -71,6 +71,7 @@ constexpr Family kFamilies[] = {
      .classifier = Presence::none,
      .soft_caps = Presence::optional,
      .root_embedding = true,
+     .experts = {.presence = Presence::optional, .renormalises = true, .beside = true},
      .scores_scale = 1,
      .norms_values = true,
      .layer_inputs = true,

@@ -34,6 +34,7 @@ struct FamilyExperts {
   Presence shared = Presence::none;           // ffn_…_shexp
   bool gates_shared = false;                  // ffn_gate_inp_shexp
   bool biases = false;                        // of ffn_gate_inp and of ffn_…_exps
+  bool beside = false;                        // LayerShape::norms_experts, and ffn_gate_up_exps
 };
 
 // How files of a family with a delta net lay it out; its keys begin with "ssm.".

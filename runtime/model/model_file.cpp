@@ -6,7 +6,8 @@
 namespace llamajit {
 
 jit::SourceMatrix source(const Tensor& tensor) {
-  return {tensor.format, tensor.rows, tensor.cols, tensor.data, tensor.scales};
+  const std::int64_t rows = tensor.block == 0 ? tensor.rows : tensor.row_at(tensor.rows - 1) + 1;
+  return {tensor.format, rows, tensor.cols, tensor.data, tensor.scales};
 }
 
 std::int64_t rotated_row(const LayerShape& shape, std::int64_t row) {
@@ -75,6 +76,11 @@ std::vector<const Tensor*> ModelFile::tensors() const {
                            &l.shared_router,
                            &l.shared_gate,
                            &l.shared_up,
+                           &l.expert_scales,
+                           &l.router_norm,
+                           &l.expert_norm,
+                           &l.expert_post_norm,
+                           &l.shared_post_norm,
                            &l.shared_down});
   }
   if (!config.shared_classifier) all.push_back(&classifier);

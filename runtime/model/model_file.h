@@ -22,12 +22,19 @@ struct Tensor {
   std::int64_t cols = 0;
   std::span<const std::byte> data;  // as jit::SourceMatrix has them
   std::span<const std::byte> scales;
+  // Its rows lie in blocks of this many, so many rows of `data` from one's first to the next one's; 0: all lie
+  // one behind the other.
+  std::int64_t block = 0, block_stride = 0;
 
   std::size_t bytes() const { return data.size() + scales.size(); }
   bool exists() const { return rows > 0; }
+  // Which of the rows of `data` is row number `row`.
+  std::int64_t row_at(std::int64_t row) const {
+    return block == 0 ? row : row / block * block_stride + row % block;
+  }
 };
 
-// As the kernels' packing takes it.
+// As the kernels' packing takes it: all rows of `data`.
 jit::SourceMatrix source(const Tensor& tensor);
 
 // Some families only have the tensors that come behind `up`.
@@ -49,6 +56,10 @@ struct LayerTensors {
   Tensor gate_biases, up_biases, down_biases;  // (experts, rows of an expert's matrix)
   Tensor shared_router;                        // (1, dim), where the shared expert is gated
   Tensor shared_gate, shared_up, shared_down;  // as gate, up and down, of shared_hidden_dim
+  Tensor expert_scales;                        // (1, experts): of their weights, too
+  // (1, dim), where the experts have norms of their own: of what the router and they take, and what they and
+  // the shared one give.
+  Tensor router_norm, expert_norm, expert_post_norm, shared_post_norm;
 
   Tensor att_gate;  // (attended_dim, dim), where attention is gated, and with a delta net
   // What a layer gets from the token's embedding, where it does: (layer_input_dim, dim) and back.

@@ -112,6 +112,7 @@ class FamilyWriter {
     norm(f_.ffn_norm, c_.dim, false);
     matrix("ffn_gate_inp", f_.experts, c_.dim, f_.expert_biases);
     if (f_.choice_bias) vector("exp_probs_b.bias", f_.experts, 0.0F, 0.3F);
+    if (f_.beside) return write_experts_beside();
     experts("ffn_gate_exps", kExpertHidden, c_.dim);
     experts("ffn_up_exps", kExpertHidden, c_.dim);
     experts("ffn_down_exps", c_.dim, kExpertHidden);
@@ -120,6 +121,19 @@ class FamilyWriter {
     matrix("ffn_gate_shexp", kSharedHidden, c_.dim, false);
     matrix("ffn_up_shexp", kSharedHidden, c_.dim, false);
     matrix("ffn_down_shexp", c_.dim, kSharedHidden, false);
+  }
+  void write_experts_beside() {
+    experts("ffn_gate_up_exps", 2 * kExpertHidden, c_.dim);
+    experts("ffn_down_exps", c_.dim, kExpertHidden);
+    vector("ffn_gate_inp.scale", c_.dim, 6.0F, 2.0F);
+    vector("ffn_down_exps.scale", f_.experts, 1.0F, 0.5F);
+    for (const std::string_view name : {"pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2"}) {
+      norm(name, c_.dim, false);
+    }
+    norm(f_.ffn_post_norm, c_.dim, false);
+    matrix("ffn_gate", shape_->hidden_dim, c_.dim, false);
+    matrix("ffn_up", shape_->hidden_dim, c_.dim, false);
+    matrix("ffn_down", c_.dim, shape_->hidden_dim, false);
   }
   void experts(std::string_view name, int rows, int cols) {
     const auto u64 = [](int n) { return static_cast<std::uint64_t>(n); };

@@ -53,6 +53,7 @@ struct FamilyFile {
   bool expert_biases = false;                 // of the router, too
   bool shared = false, gates_shared = false;  // with a hidden_dim of 80
   bool weights_norm = false;                  // a key of its own
+  bool beside = false;                        // of a feed-forward, with norms of their own
   int dense_layers = 0, later_layers = 0;     // before those with experts, and that predict further tokens
 };
 // Each family once, those with choices more often.
@@ -121,6 +122,18 @@ inline constexpr FamilyFile kFamilyFiles[] = {
      .window_head = 16,
      .keys_for_values = true,
      .layer_scales = true},
+    {.name = "gemma4",
+     .head_norms = true,
+     .tied = true,
+     .att_post_norm = "post_attention_norm",
+     .ffn_post_norm = "post_ffw_norm",
+     .window = 7,
+     .window_head = 16,
+     .keys_for_values = true,
+     .layer_scales = true,
+     .experts = 8,
+     .used = 3,
+     .beside = true},
     {.name = "phi3", .fused_qkv = true, .fused_gate_up = true, .window = 9},
     {.name = "phi3", .fused_qkv = true, .fused_gate_up = true},
     {.name = "phi2",

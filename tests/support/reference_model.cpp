@@ -106,12 +106,12 @@ class Reference {
                  l.att_post_norm, {});
       if (shape_->parallel_residual) {
         const Vector ffn =
-            feed_forward(l, l.ffn_norm.exists() ? normed(x, l.ffn_norm, l.ffn_norm_bias) : att_input);
+            feed_forward(l, x, l.ffn_norm.exists() ? normed(x, l.ffn_norm, l.ffn_norm_bias) : att_input);
         add(x, att);
         add(x, ffn);
       } else {
         add(x, att);
-        add(x, normed(feed_forward(l, normed(x, l.ffn_norm, l.ffn_norm_bias)), l.ffn_post_norm, {}));
+        add(x, normed(feed_forward(l, x, normed(x, l.ffn_norm, l.ffn_norm_bias)), l.ffn_post_norm, {}));
       }
       if (l.input_gate.exists()) {
         const auto n = static_cast<std::size_t>(c_.layer_input_dim);
@@ -311,8 +311,10 @@ class Reference {
   static Tensor expert_of(const Tensor& all, std::size_t expert, std::int64_t experts) {
     Tensor one = all;
     one.rows = all.rows / experts;
-    const std::size_t bytes = all.data.size() / static_cast<std::size_t>(experts);
-    one.data = all.data.subspan(expert * bytes, bytes);
+    const auto row_bytes = all.data.size() / static_cast<std::size_t>(source(all).rows);
+    const auto first = static_cast<std::size_t>(all.row_at(static_cast<std::int64_t>(expert) * one.rows));
+    one.data = all.data.subspan(first * row_bytes, static_cast<std::size_t>(one.rows) * row_bytes);
+    one.block = 0;
     return one;
   }
   Vector gated(const Tensor& gate, const Tensor& up, const Tensor& down, const Vector& x) const {
@@ -351,10 +353,25 @@ class Reference {
     });
   }
 
-  // Their results times their weights, summed.
-  Vector experts(const LayerTensors& l, const Vector& x) const {
+  // The sum of a feed-forward and of experts beside it, of which each has its norms; `x` is the stream.
+  Vector beside(const LayerTensors& l, const Vector& x, const Vector& input) const {
+    Vector scaled = x;
+    double squares = 0;
+    for (const double v : x) squares += v * v;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      scaled[i] /= std::sqrt(squares / static_cast<double>(x.size()) + double{shape_->norm_eps});
+      scaled[i] *= value(l.router_norm, 0, i) / std::sqrt(static_cast<double>(x.size()));
+    }
+    const Vector chosen = normed(experts(l, scaled, normed(x, l.expert_norm, {})), l.expert_post_norm, {});
+    Vector out = normed(gated(l.shared_gate, l.shared_up, l.shared_down, input), l.shared_post_norm, {});
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] += chosen[i];
+    return out;
+  }
+
+  // Their results times their weights, summed. The router has an input of its own where they stand beside.
+  Vector experts(const LayerTensors& l, const Vector& router_input, const Vector& x) const {
     const jit::RouteKey& route = shape_->route;
-    Vector p = multiply(l.router, {}, l.router_bias, x);
+    Vector p = multiply(l.router, {}, l.router_bias, router_input);
     double sum = 0;
     for (const double logit : p) sum += std::exp(logit);
     for (double& logit : p) {
@@ -374,18 +391,20 @@ class Reference {
     Vector out(x.size());
     for (const auto& [c, i] : choice) {
       const Vector result = expert(l, i, x);
-      const double weight = p[i] / (renormalises ? total : 1) * route.scale;
+      double weight = p[i] / (renormalises ? total : 1) * route.scale;
+      if (l.expert_scales.exists()) weight *= value(l.expert_scales, 0, i);
       for (std::size_t d = 0; d < out.size(); ++d) out[d] += result[d] * weight;
     }
-    if (shape_->shared_hidden_dim == 0) return out;
+    if (shape_->shared_hidden_dim == 0 || shape_->norms_experts) return out;
     const Vector shared = gated(l.shared_gate, l.shared_up, l.shared_down, x);
     const double weight = l.shared_router.exists() ? sigmoid(multiply(l.shared_router, {}, {}, x)[0]) : 1;
     for (std::size_t d = 0; d < out.size(); ++d) out[d] += shared[d] * weight;
     return out;
   }
 
-  Vector feed_forward(const LayerTensors& l, const Vector& x) const {
-    if (shape_->has_experts()) return experts(l, x);
+  Vector feed_forward(const LayerTensors& l, const Vector& stream, const Vector& x) const {
+    if (shape_->norms_experts) return beside(l, stream, x);
+    if (shape_->has_experts()) return experts(l, x, x);
     const Vector gate = shape_->gated() ? multiply(l.gate, l.gate_scale, {}, x) : Vector();
     Vector hidden = activated(shape_->activation, gate, multiply(l.up, l.up_scale, l.up_bias, x));
     if (l.ffn_sub_norm.exists()) {

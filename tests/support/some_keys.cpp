@@ -109,9 +109,10 @@ std::vector<KernelKey> some_keys() {
     keys.emplace_back(jit::RouteKey{20, 3, gating});
     keys.emplace_back(jit::RouteKey{64, 8, gating, true, true, 2.5F, jit::SharedExpert::gated});
     keys.emplace_back(jit::RouteKey{64, 8, gating, true, false, 1, jit::SharedExpert::plain});
-    keys.emplace_back(jit::RouteKey{64, 8, gating, true, true, 1, jit::SharedExpert::none, 8, 4});
+    keys.emplace_back(jit::RouteKey{64, 8, gating, true, true, 1, jit::SharedExpert::none, 8, 4, true});
   }
   keys.emplace_back(jit::MixKey{77, 3});
+  keys.emplace_back(jit::MixKey{77, 3, false});
   keys.emplace_back(jit::CopyKey{77});
   add_delta_net(keys);
   add_attention(keys);

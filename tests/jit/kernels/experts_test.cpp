@@ -23,6 +23,13 @@ using jit::RouteArgs;
 using jit::RouteKey;
 using jit::SharedExpert;
 
+// Of each expert, where they have them.
+std::vector<float> scales_of(const RouteKey& key) {
+  std::vector<float> scales;
+  for (int i = 0; i < key.experts; ++i) scales.push_back(0.5F + static_cast<float>(i % 7));
+  return scales;
+}
+
 std::unique_ptr<CallMemory> route(const RouteKey& key, const std::vector<float>& logits,
                                   const std::vector<float>& bias, const std::string& what) {
   Kernels kernels(key);
@@ -34,6 +41,7 @@ std::unique_ptr<CallMemory> route(const RouteKey& key, const std::vector<float>&
     args.ids = memory.allocate<std::int32_t>("ids", static_cast<std::size_t>(key.used));
     args.weights = memory.allocate<float>("weights", static_cast<std::size_t>(key.slots()));
     args.scratch = memory.scratch("scratch", static_cast<std::size_t>(key.scratch_floats()));
+    if (key.scaled) args.scales = memory.copy_of("scales", scales_of(key));
     return args;
   });
 }
@@ -81,7 +89,10 @@ void expect_is_right(const RouteKey& key, const std::vector<float>& logits, cons
   double total = 0;
   for (const double w : weights) total += w;
   const bool divides = key.renormalises || key.gating == Gating::softmax_of_chosen;
-  for (double& w : weights) w = w / (divides ? total : 1) * key.scale;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    weights[i] *= double{key.scale} / (divides ? total : 1);
+    if (key.scaled) weights[i] *= double{scales_of(key)[static_cast<std::size_t>(ids[i])]};
+  }
   if (key.shared == SharedExpert::plain) weights.push_back(1);
   if (key.shared == SharedExpert::gated) weights.push_back(1 / (1 + std::exp(-0.7F)));
   EXPECT_TRUE(std::ranges::equal(result.view<std::int32_t>("ids"), ids)) << kernel_name(key);
@@ -99,7 +110,8 @@ TEST_P(Route, EveryCount) {
       for (const auto& [renormalises, biased, shared] : {std::tuple{false, false, SharedExpert::none},
                                                          {true, true, SharedExpert::plain},
                                                          {true, false, SharedExpert::gated}}) {
-        const RouteKey key{experts, used, GetParam(), renormalises, biased, biased ? 2.5F : 1.0F, shared};
+        RouteKey key{experts, used, GetParam(), renormalises, biased, biased ? 2.5F : 1.0F, shared};
+        key.scaled = shared == SharedExpert::none;
         CallMemory source(Edge::back, static_cast<std::uint64_t>(experts + used));
         const auto logits = source.random_floats(static_cast<std::size_t>(experts), -4, 4);
         const auto bias = source.random_floats(static_cast<std::size_t>(experts), -1, 1);
@@ -175,26 +187,29 @@ TEST(RouteOfNoNumbers, ChoosesExpertsAllTheSame) {
 TEST(Mix, AddsInOrder) {
   for (const int n : {1, 16, 40, 64, 77, 130, 288}) {
     for (const int vectors : {1, 2, 9}) {
-      const MixKey key{n, vectors};
-      Kernels kernels(key);
-      for (const auto& [begin, end] : {std::pair{0, n}, {0, 16}, {16, 32}, {32, n}}) {
-        if (end > n || begin >= end) continue;
-        const auto size = static_cast<std::size_t>(n), count = static_cast<std::size_t>(vectors);
-        const auto result = kernels.check(3, fmt::format("[{}, {})", begin, end), [&](CallMemory& memory) {
-          std::vector<const float*> x;
-          for (std::size_t v = 0; v < count; ++v) x.push_back(memory.uniform(fmt::format("x{}", v), size));
-          const float* weights = memory.uniform("weights", count);
-          return MixArgs{memory.addresses("x", x), weights, memory.copy_of("out", std::vector(size, 0.5F)),
-                         begin, end};
-        });
-        for (std::size_t i = 0; i < size; ++i) {
-          float expected = 0.5F;
-          for (std::size_t v = 0; v < count && std::cmp_less_equal(begin, i) && std::cmp_less(i, end); ++v) {
-            const float product =
-                result->view<float>(fmt::format("x{}", v))[i] * result->view<float>("weights")[v];
-            expected += product;
+      for (const bool adds : {true, false}) {
+        const MixKey key{n, vectors, adds};
+        Kernels kernels(key);
+        for (const auto& [begin, end] : {std::pair{0, n}, {0, 16}, {16, 32}, {32, n}}) {
+          if (end > n || begin >= end) continue;
+          const auto size = static_cast<std::size_t>(n), count = static_cast<std::size_t>(vectors);
+          const auto result = kernels.check(3, fmt::format("[{}, {})", begin, end), [&](CallMemory& memory) {
+            std::vector<const float*> x;
+            for (std::size_t v = 0; v < count; ++v) x.push_back(memory.uniform(fmt::format("x{}", v), size));
+            const float* weights = memory.uniform("weights", count);
+            return MixArgs{memory.addresses("x", x), weights, memory.copy_of("out", std::vector(size, 0.5F)),
+                           begin, end};
+          });
+          for (std::size_t i = 0; i < size; ++i) {
+            const bool within = std::cmp_less_equal(begin, i) && std::cmp_less(i, end);
+            float expected = adds || !within ? 0.5F : 0.0F;
+            for (std::size_t v = 0; v < count && within; ++v) {
+              const float product =
+                  result->view<float>(fmt::format("x{}", v))[i] * result->view<float>("weights")[v];
+              expected += product;
+            }
+            ASSERT_EQ(result->view<float>("out")[i], expected) << kernel_name(key) << " " << i;
           }
-          ASSERT_EQ(result->view<float>("out")[i], expected) << kernel_name(key) << " " << i;
         }
       }
     }
