@@ -111,7 +111,7 @@ class RouteGenerator {
 
   // Leaves the experts of the groups that are not chosen the lowest float.
   void keep_best_groups() {
-    e.note("each group's two largest c, summed");
+    e.note("each group's {}", key.by_best ? "largest c" : "two largest c, summed");
     e.lea(chosen, e.ptr[c + (padded(key.experts) + padded(key.used)) * 4]);
     e.broadcast(value, f32(-kInfinity));
     e.store(chosen + (padded(key.groups) - kLanes) * 4, value);
@@ -155,7 +155,7 @@ class RouteGenerator {
       e.vmaxss(first, x, first);
       e.add(at, 4);
     });
-    e.vaddss(first, first, second);
+    if (!key.by_best) e.vaddss(first, first, second);
     e.vmaxss(first, first, e.constant(f32(std::numeric_limits<float>::lowest())));
     e.vmovss(e.ptr[temp], first);
   }

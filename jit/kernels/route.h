@@ -31,7 +31,7 @@ std::string_view to_string(SharedExpert shared);
 // it; sigmoid 1 / (1 + exp(-x)); softmax_of_chosen the logits themselves. By c = max(p + bias, the lowest
 // float), each step rounded, so that NaN is the lowest, the largest are chosen, of equal ones those with the
 // lowest ids. Of several groups (arXiv:2412.19437) only experts of those are chosen whose two largest c have
-// the largest sums, of equal ones the first; c of the others is the lowest float. ids are in ascending order, and weights with them: w = p[ids], or their softmax; where the key
+// the largest sums, or by_best whose largest c is the largest (arXiv:2405.04434), of equal ones the first; c of the others is the lowest float. ids are in ascending order, and weights with them: w = p[ids], or their softmax; where the key
 // renormalises, w / their sum (sixteen lanes in order, folded in halves); then w * scale, and that times the
 // expert's own scale where experts have them. A shared expert's weight comes behind them.
 struct RouteArgs {
@@ -67,12 +67,13 @@ struct RouteKey {
   int groups = 1;       // of equally many experts, each of two at least where there are several
   int groups_used = 1;  // that together have `used` experts or more
   bool scaled = false;
+  bool by_best = false;                               // groups are chosen
   auto operator<=>(const RouteKey&) const = default;  // NOLINT: clang-tidy 14 compares bools as ints
 
   static constexpr auto fields() {
     return fields_of<&RouteKey::experts, &RouteKey::used, &RouteKey::gating, &RouteKey::renormalises,
                      &RouteKey::biased, &RouteKey::scale, &RouteKey::shared, &RouteKey::groups,
-                     &RouteKey::groups_used, &RouteKey::scaled>();
+                     &RouteKey::groups_used, &RouteKey::scaled, &RouteKey::by_best>();
   }
 
   int slots() const { return used + (shared == SharedExpert::none ? 0 : 1); }

@@ -38,7 +38,7 @@ void keep_best_groups(const RouteKey& key, std::vector<float>& c) {
       second = max2(min2(x, first), second);
       first = max2(x, first);
     }
-    scores.push_back(max2(first + second, kLowest));
+    scores.push_back(max2(key.by_best ? first : first + second, kLowest));
   }
   for (int i = 0; i < key.groups_used; ++i) *std::ranges::max_element(scores) = -kInfinity;
   for (std::size_t i = 0; i < c.size(); ++i) {

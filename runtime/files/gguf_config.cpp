@@ -68,6 +68,7 @@ class ConfigReader : GgufLayerKeys {
     Config& c = config_;
     std::vector<LayerShape> layers(static_cast<std::size_t>(c.n_layers), c);
     read_heads(layers);
+    read_latent(layers);
     read_windows(layers);
     read_experts(layers);
     read_delta(layers);
@@ -193,7 +194,7 @@ class ConfigReader : GgufLayerKeys {
     const auto* const values = c.window > 0 && file_.find(key("attention.value_length_swa")) != nullptr
                                    ? "attention.value_length_swa"
                                    : "attention.value_length";
-    if (const auto size = count(values, 1, kMaxCount); size && *size != c.head_dim()) {
+    if (const auto size = count(values, 1, kMaxCount); size && *size != c.head_dim() && !c.is_latent()) {
       file_.fail(key(values), fmt::format("the length of keys, {}", c.head_dim()), fmt::to_string(*size));
     }
   }

@@ -1,6 +1,7 @@
 #include "runtime/files/gguf_layer_keys.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -74,6 +75,8 @@ void GgufLayerKeys::read_groups(jit::RouteKey& route) const {
   }
   route.groups = groups;
   route.groups_used = used;
+  // As DeepSeek V2 has it; V3 and those after it take the sigmoid, and the two best.
+  route.by_best = route.gating == jit::Gating::softmax;
 }
 int GgufLayerKeys::read_shared_hidden(int hidden) const {
   const int shared = count("expert_shared_count", 0, kMaxExperts).value_or(0);
@@ -110,6 +113,59 @@ void GgufLayerKeys::read_delta(std::vector<LayerShape>& layers) const {
   }
   for (std::size_t i = 0; i < layers.size(); ++i) {
     if ((static_cast<int>(i) + 1) % period != 0) layers[i].delta = delta;
+  }
+}
+
+// Files have a head's sizes, or beside them those of what is kept.
+LatentAttention GgufLayerKeys::read_latent(const RopeConfig& rope) const {
+  LatentAttention latent;
+  latent.rank = required_count("attention.kv_lora_rank", kMaxCount);
+  latent.query_rank = count("attention.q_lora_rank", 0, kMaxCount).value_or(0);
+  const bool says_both = file_.find(key("attention.key_length_mla")) != nullptr;
+  const int kept = required_count("attention.key_length", kMaxCount);
+  const int kept_values = required_count("attention.value_length", kMaxCount);
+  const int size = says_both ? required_count("attention.key_length_mla", kMaxCount) : kept;
+  latent.value_dim = says_both ? required_count("attention.value_length_mla", kMaxCount) : kept_values;
+  latent.key_dim = size - rope.dims;
+  if (rope.dims == 0 || latent.key_dim <= 0) {
+    file_.fail(key("rope.dimension_count"), fmt::format("an integer from 1 to {}", size - 1),
+               fmt::to_string(rope.dims));
+  }
+  if (latent.rank % jit::kLanes != 0 || latent.value_dim % jit::kLanes != 0) {
+    file_.fail(key("attention.kv_lora_rank"),
+               fmt::format("a rank and values of heads that are multiples of {}", jit::kLanes),
+               fmt::format("{} and {}", latent.rank, latent.value_dim));
+  }
+  if (says_both && (kept != latent.rank + rope.dims || kept_values != latent.rank)) {
+    file_.fail(key("attention.key_length"),
+               fmt::format("kv_lora_rank and rope.dimension_count together, {}, and values of kv_lora_rank",
+                           latent.rank + rope.dims),
+               fmt::format("{}, and {}", kept, kept_values));
+  }
+  return latent;
+}
+
+void GgufLayerKeys::read_latent(std::vector<LayerShape>& layers) const {
+  if (!family_.latent) return;
+  const LatentAttention latent = read_latent(layers.front().rope);
+  const float growth = positive("rope.scaling.yarn_log_multiplier").value_or(0);
+  for (LayerShape& layer : layers) {
+    if (layer.n_kv_heads != 1 && layer.n_kv_heads != layer.n_heads) {
+      file_.fail(key("attention.head_count_kv"), fmt::format("head_count {}, or 1", layer.n_heads),
+                 fmt::to_string(layer.n_kv_heads));
+    }
+    layer.latent = latent;
+    layer.n_kv_heads = 1;
+    layer.head_size = layer.rope.dims + latent.rank;
+    // Where YaRN scales, the rotation's magnitude goes into the scores, which all dimensions make.
+    layer.rope.magnifies = false;
+    const float magnitude = 1 + growth * std::log(layer.rope.factor);
+    layer.scores.scale = magnitude * magnitude / std::sqrt(static_cast<float>(layer.query_size()));
+    const std::int64_t heads = layer.n_heads;
+    if (heads * std::max(layer.query_size(), latent.value_dim) > kMaxCount) {
+      file_.fail(key("attention.head_count"), fmt::format("heads of {} values at the most", kMaxCount),
+                 fmt::format("{} heads", heads));
+    }
   }
 }
 

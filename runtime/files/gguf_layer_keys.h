@@ -22,6 +22,7 @@ class GgufLayerKeys : public GgufKeys {
   // Layers have their heads and their hidden_dim before.
   void read_experts(std::vector<LayerShape>& layers) const;
   void read_delta(std::vector<LayerShape>& layers) const;
+  void read_latent(std::vector<LayerShape>& layers) const;
 
  private:
   static constexpr std::int64_t kMaxExperts = 1 << 10;
@@ -29,6 +30,7 @@ class GgufLayerKeys : public GgufKeys {
 
   jit::RouteKey read_route(int experts) const;
   void read_groups(jit::RouteKey& route) const;
+  LatentAttention read_latent(const RopeConfig& rope) const;
   int read_shared_hidden(int hidden) const;
 };
 

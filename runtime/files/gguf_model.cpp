@@ -113,6 +113,7 @@ class GgufModelReader : GgufTensors {
   void bind_attention(const LayerShape& c, LayerTensors& to, const LayerNames& name) {
     bind_norms(c, to, name);
     if (c.is_linear()) return bind_delta(c, to, name);
+    if (c.is_latent()) return bind_latent(c, to, name);
     if (c.gated_attention) {
       bind_gated_queries(c, to, name);
     } else if (family_.fused_qkv) {
@@ -140,6 +141,49 @@ class GgufModelReader : GgufTensors {
     to.wq = rearranged(all, "q", c.q_dim(), [n](std::int64_t row) { return row / n * 2 * n + row % n; });
     to.att_gate =
         rearranged(all, "gate", c.q_dim(), [n](std::int64_t row) { return row / n * 2 * n + n + row % n; });
+  }
+
+  void bind_latent(const LayerShape& c, LayerTensors& to, const LayerNames& name) {
+    const LatentAttention& latent = c.latent;
+    if (latent.query_rank > 0) {
+      to.q_down = matrix(name("attn_q_a.weight"), latent.query_rank, c.dim);
+      to.q_down_norm = vector(name("attn_q_a_norm.weight"), latent.query_rank);
+      to.wq = matrix(name("attn_q_b.weight"), c.query_dim(), latent.query_rank);
+    } else {
+      to.wq = matrix(name("attn_q.weight"), c.query_dim(), c.dim);
+    }
+    const Tensor both = matrix(name("attn_kv_a_mqa.weight"), latent.rank + c.rope.dims, c.dim);
+    to.wv = rows_of(both, "latent", 0, latent.rank);
+    to.wk = rows_of(both, "rotated key", latent.rank, c.rope.dims);
+    to.latent_norm = vector(name("attn_kv_a_norm.weight"), latent.rank);
+    if (file_.find_tensor(name("attn_kv_b.weight")) != nullptr) {
+      bind_heads_of_latent(c, to, name("attn_kv_b.weight"));
+    } else {
+      to.absorb = floats_of(experts(name("attn_k_b.weight"), c.n_heads, latent.rank, latent.key_dim));
+      to.raise = floats_of(experts(name("attn_v_b.weight"), c.n_heads, latent.value_dim, latent.rank));
+    }
+    to.wo = matrix(name("attn_output.weight"), c.dim, c.attended_dim());
+  }
+  // Of each head: the rows of its keys, then those of its values.
+  void bind_heads_of_latent(const LayerShape& c, LayerTensors& to, const std::string& name) {
+    const LatentAttention latent = c.latent;
+    const std::int64_t stride = std::int64_t{latent.key_dim} + latent.value_dim;
+    const Tensor all = matrix(name, c.n_heads * stride, latent.rank);
+    using Place = std::pair<std::int64_t, std::int64_t>;
+    to.absorb = reordered(all, "keys", std::int64_t{c.n_heads} * latent.rank, latent.key_dim,
+                          [=](std::int64_t row, std::int64_t col) {
+                            return Place(row / latent.rank * stride + col, row % latent.rank);
+                          });
+    to.raise =
+        reordered(all, "values", c.latent_values(), latent.rank, [=](std::int64_t row, std::int64_t col) {
+          const std::int64_t head = row / latent.value_dim;
+          return Place(head * stride + latent.key_dim + row % latent.value_dim, col);
+        });
+  }
+  Tensor floats_of(const Tensor& tensor) {
+    if (!has_codes(tensor.format)) return tensor;
+    return reordered(tensor, "as F16", tensor.rows, tensor.cols,
+                     [](std::int64_t row, std::int64_t col) { return std::pair(row, col); });
   }
 
   void bind_delta(const LayerShape& c, LayerTensors& to, const LayerNames& name) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,8 @@
 
 #include <fmt/format.h>
 
+#include "jit/base/float_bits.h"
+#include "jit/formats/stored_numbers.h"
 #include "runtime/files/gguf.h"
 #include "runtime/model/families.h"
 #include "runtime/model/model_file.h"
@@ -45,6 +48,33 @@ class GgufTensors {
     tensor.name = fmt::format("{} ({})", all.name, part);
     tensor.rows = rows;
     tensor.data = bytes;
+    return tensor;
+  }
+  // Values of a tensor in another order; place_of(row, col) says where each stands. Coded ones become F16.
+  template <class PlaceOf>
+  Tensor reordered(const Tensor& all, std::string_view part, std::int64_t rows, std::int64_t cols,
+                   PlaceOf place_of) {
+    Tensor tensor = all;
+    if (has_codes(all.format)) tensor.format = {jit::FormatKind::f16, 0};
+    const auto size = static_cast<std::size_t>(jit::float_bytes(tensor.format.kind));
+    std::vector<std::byte>& bytes = rearranged_.emplace_back(static_cast<std::size_t>(rows * cols) * size);
+    std::byte* to = bytes.data();
+    for (std::int64_t row = 0; row < rows; ++row) {
+      for (std::int64_t col = 0; col < cols; ++col, to += size) {
+        const auto [from_row, from_col] = place_of(row, col);
+        if (has_codes(all.format)) {
+          const std::uint16_t half = jit::float_to_half(source_value(source(all), from_row, from_col));
+          std::memcpy(to, &half, size);
+        } else {
+          std::memcpy(to, &all.data[static_cast<std::size_t>(from_row * all.cols + from_col) * size], size);
+        }
+      }
+    }
+    tensor.name = fmt::format("{} ({})", all.name, part);
+    tensor.rows = rows;
+    tensor.cols = cols;
+    tensor.data = bytes;
+    tensor.scales = {};
     return tensor;
   }
   static Tensor values_of(const Tensor& vector, std::string_view part, std::int64_t first, std::int64_t n);

@@ -32,6 +32,7 @@ void feed_forward(To& to, const LayerShape& shape, const LayerWeights& weights) 
 //   add_experts(shape, weights)           x += their second half, weighed
 //   take_input(shape, weights)            x += what a layer gets from the token's embedding
 //   scale_stream(shape, weights)          x *= the layer's scale
+//   attended(shape)                       where attention leaves its result
 //   meet()                                waits until all threads have come here
 //   add_branch(roles, shape, sub_norm, values, matrix, post_norm)
 //                                         x += the product, both of whose sides may be normed
@@ -54,7 +55,7 @@ void layer(To& to, const LayerShape& shape, const LayerWeights& weights) {
   }
   if (shape.parallel_residual) feed_forward(to, shape, weights);
   to.meet();
-  to.add_branch(kAttentionBranch, shape, weights.att_sub_norm, to.attended(), weights.wo,
+  to.add_branch(kAttentionBranch, shape, weights.att_sub_norm, to.attended(shape), weights.wo,
                 weights.att_post_norm);
   if (!shape.parallel_residual) {
     feed_forward(to, shape, weights);

@@ -23,6 +23,10 @@ std::vector<std::vector<const PackedMatrix*>> matrix_inputs(const Weights& weigh
   for (const LayerWeights& l : weights.layers) {
     // Where attention and feed-forward share a norm, its matrices share an input.
     inputs.push_back({&l.wq, &l.wk, &l.wv, &l.att_gate, &l.delta.decay, &l.delta.rate, &l.gate_up});
+    if (l.latent.q_down.exists()) inputs.back().front() = &l.latent.q_down;
+    inputs.push_back({&l.wq});
+    inputs.push_back({&l.latent.absorb});
+    inputs.push_back({&l.latent.raise});
     inputs.push_back({&l.wo});
     inputs.push_back({&l.gate_up});
     inputs.push_back({&l.down});

@@ -93,6 +93,13 @@ inline int delta_heads(const LayerShape& shape) {
   return shape.delta.value_heads;
 }
 
+inline int query_rank(const LayerShape& shape) {
+  return shape.latent.query_rank;
+}
+inline int latent_queries(const LayerShape& shape) {
+  return shape.is_latent() ? shape.query_dim() : 0;
+}
+
 class Lowering {
  public:
   Lowering(const Model& model, StepMemory& memory, int thread)

@@ -30,7 +30,11 @@ void RowState::place(Carver& carver, const Model& model) {
   q = matrix(c.most(&LayerShape::q_dim));
   k = matrix(c.most(&LayerShape::kv_dim));
   v = matrix(c.most(&LayerShape::kv_dim));
-  att = matrix(c.most(&LayerShape::attended_dim));
+  att = matrix(std::max(c.most(&LayerShape::attended_dim), c.most(&LayerShape::q_dim)));
+  low = matrix(c.most(query_rank));
+  queries = matrix(c.most(latent_queries));
+  rotated_key = matrix(c.most([](const LayerShape& l) { return l.is_latent() ? l.rope.dims : 0; }));
+  values = matrix(c.most(&LayerShape::latent_values));
   gate = matrix(c.most(gates));
   mixed = matrix(c.most(delta_channels));
   convolved = matrix(c.most(delta_channels));
@@ -63,9 +67,16 @@ void RowState::place(Carver& carver, const Model& model) {
   }
   matmul_scratch.clear();
   attention_scratch.clear();
+  head_in.clear();
+  head_out.clear();
+  const auto widest = [](const LayerShape& l) {
+    return std::max({l.latent.rank, l.latent.key_dim, l.latent.value_dim});
+  };
   for (int t = 0; t < model.threads; ++t) {
     matmul_scratch.push_back(carver.take<std::byte>(scratch));
     attention_scratch.push_back(carver.take<float>(attention));
+    head_in.push_back(matrix(c.most(widest)));
+    head_out.push_back(matrix(c.most(widest)));
   }
 }
 

@@ -29,13 +29,18 @@ struct RowState {
 
   PagedMemory memory;
   int rows;
-  std::vector<jit::Cursor> at;    // (rows)
-  float* x = nullptr;             // (rows, dim): the residual stream
-  float* norm = nullptr;          // (rows, dim)
-  float* q = nullptr;             // (rows, q_dim)
-  float* k = nullptr;             // (rows, kv_dim)
-  float* v = nullptr;             // (rows, kv_dim)
-  float* att = nullptr;           // (rows, attended_dim)
+  std::vector<jit::Cursor> at;  // (rows)
+  float* x = nullptr;           // (rows, dim): the residual stream
+  float* norm = nullptr;        // (rows, dim)
+  float* q = nullptr;           // (rows, q_dim)
+  float* k = nullptr;           // (rows, kv_dim)
+  float* v = nullptr;           // (rows, kv_dim)
+  float* att = nullptr;         // (rows, attended_dim)
+  // Of latent attention:
+  float* low = nullptr;           // (rows, query_rank)
+  float* queries = nullptr;       // (rows, query_dim)
+  float* rotated_key = nullptr;   // (rows, rope.dims)
+  float* values = nullptr;        // (rows, latent_values)
   float* gate = nullptr;          // (rows, attended_dim), where attention is gated, and of a delta net:
   float* mixed = nullptr;         // (rows, channels)
   float* convolved = nullptr;     // (rows, channels)
@@ -62,6 +67,7 @@ struct RowState {
   std::vector<jit::QuantizedArgs> prepared;  // an input, in each way in which its matrices want it
   std::vector<std::byte*> matmul_scratch;    // of each thread
   std::vector<float*> attention_scratch;     // of each thread
+  std::vector<float*> head_in, head_out;     // (rows, …), of each thread: a head's input and its product
 
  private:
   void place(Carver& carver, const Model& model);

@@ -22,11 +22,12 @@ void RowsProgram::Writer::attend(const LayerShape& shape, const LayerWeights& we
   if (shape.owns_kv()) {
     rotate({Role::k_norm, Role::rotate_k}, shape, mine, weights.k_norm, keys);
     norm_values(shape, mine, weights);
-    append(shape, mine, k, s_.v + mine.begin * dim);
+    append(shape, mine, k, shape.is_latent() ? k : s_.v + mine.begin * dim);
   }
   if (heads(shape).shares_heads()) meet();
   attention(shape, mine, q, s_.att + mine.begin * shape.group() * dim,
             head_sinks(weights, mine.begin * shape.group()));
+  if (shape.is_latent()) return raise_values(shape, weights);
   if (!shape.gated_attention) return;
   if (heads(shape).shares_heads()) meet();
   Step& step = gate(jit::GateKind::sigmoid, shape.q_dim(), mine.begin * shape.group() * dim,

@@ -43,6 +43,7 @@ void RowsProgram::Writer::norm(Role role, const LayerShape& shape, const NormWei
 }
 
 void RowsProgram::Writer::project(const LayerShape& shape, const LayerWeights& w) {
+  if (shape.is_latent()) return project_latent(shape, w);
   multiply(Role::q, w.wq, Epilogue::store, s_.q);
   if (shape.owns_kv()) {
     multiply(Role::k, w.wk, Epilogue::store, s_.k);

@@ -34,7 +34,7 @@ class RowsProgram::Writer : public Lowering {
   void take_input(const LayerShape& shape, const LayerWeights& w);
   void scale_stream(const LayerShape& shape, const LayerWeights& w);
   void hidden(const LayerShape& shape, const PackedMatrix& matrix);
-  float* attended() const { return s_.att; }
+  float* attended(const LayerShape& shape) const { return shape.is_latent() ? s_.values : s_.att; }
   float* hidden_values() const { return s_.hidden; }
   // x += W values, of which either is normed before where there are weights for that, the values in place;
   // ends with a barrier.
@@ -84,6 +84,23 @@ class RowsProgram::Writer : public Lowering {
   void append(const LayerShape& shape, const HeadShare& mine, const float* k, const float* v);
   void attention(const LayerShape& shape, const HeadShare& mine, const float* q, float* out,
                  const float* sinks);
+  // Rows' values within those of a matrix that has n of them in a row: from the first row's on.
+  struct RowsOf {
+    float* x;
+    int n;
+  };
+  // Queries in the latent vector's space, and in s_.k keys that are not rotated yet.
+  void project_latent(const LayerShape& shape, const LayerWeights& w);
+  // The heads' values out of what attention gives.
+  void raise_values(const LayerShape& shape, const LayerWeights& w);
+  // By this thread alone, for all rows.
+  void multiply_head(Role role, const PackedMatrix& heads, std::int64_t head, const RowsOf& from,
+                     const RowsOf& to);
+  // n values of the thread's share of the rows, or of all rows.
+  void copy_rows(const RowsOf& from, const RowsOf& to, int n);
+  void copy_all_rows(const RowsOf& from, const RowsOf& to, int n);
+  Step& copy(const RowsOf& from, const RowsOf& to, int n);
+  static RowMembers copied(const RowsOf& from, const RowsOf& to);
   // Follows runs of rows, whatever the thread's share of these.
   void runs(Step& step, RowMembers rows, std::size_t count_at);
   // Follows all rows, since what a thread shares are the heads.

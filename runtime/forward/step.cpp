@@ -32,6 +32,18 @@ std::string_view to_string(Role role) {
       return "k";
     case Role::v:
       return "v";
+    case Role::q_down:
+      return "q, compressed";
+    case Role::q_down_norm:
+      return "norm compressed q";
+    case Role::latent_norm:
+      return "norm latent";
+    case Role::absorb:
+      return "absorb keys";
+    case Role::raise:
+      return "values of heads";
+    case Role::place:
+      return "place values of a head";
     case Role::q_norm:
       return "norm q";
     case Role::k_norm:

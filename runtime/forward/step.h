@@ -28,6 +28,12 @@ enum class Role : std::uint8_t {
   q,
   k,
   v,
+  q_down,  // latent attention's vector of queries
+  q_down_norm,
+  latent_norm,
+  absorb,  // queries to the latent vector's space
+  raise,   // heads' values out of it
+  place,   // of a head's values
   q_norm,
   k_norm,
   rotate_q,
@@ -115,6 +121,9 @@ constexpr bool is_product_or_attention(Role role) {
     case Role::input_gate:
     case Role::input_down:
     case Role::att_gate:
+    case Role::q_down:
+    case Role::absorb:
+    case Role::raise:
     case Role::delta_input:
     case Role::delta_decay:
     case Role::delta_rate:

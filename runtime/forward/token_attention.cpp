@@ -13,11 +13,7 @@ namespace llamajit {
 using jit::Epilogue;
 
 void TokenProgram::Writer::project(const LayerShape& shape, const LayerWeights& w) {
-  struct Product {
-    Role role;
-    const PackedMatrix& matrix;
-    float* out;
-  };
+  if (shape.is_latent()) return project_latent(shape, w);
   const std::array<Product, 4> products{{{Role::q, w.wq, s_.q},
                                          {Role::k, w.wk, s_.k},
                                          {Role::v, w.wv, s_.v},
@@ -30,8 +26,15 @@ void TokenProgram::Writer::project(const LayerShape& shape, const LayerWeights& 
     meet();
     return norm_heads_together(shape, w);
   }
-  // The rows of all as if they were one matrix, so that the shares come out even.
-  const auto [begin, end] = share(w.wq.units() + w.wk.units() + w.wv.units() + w.att_gate.units());
+  multiply_together(products);
+  meet();
+  if (norms_heads_together(shape, w.q_norm)) norm_heads_together(shape, w);
+}
+
+void TokenProgram::Writer::multiply_together(std::span<const Product> products) {
+  std::int64_t units = 0;
+  for (const Product& product : products) units += product.matrix.units();
+  const auto [begin, end] = share(units);
   std::int64_t first = 0;
   for (const auto& [role, matrix, out] : products) {
     const std::int64_t n = matrix.units();
@@ -40,12 +43,14 @@ void TokenProgram::Writer::project(const LayerShape& shape, const LayerWeights& 
            Epilogue::store, out);
     first += n;
   }
-  meet();
-  if (norms_heads_together(shape, w.q_norm)) norm_heads_together(shape, w);
 }
 
 void TokenProgram::Writer::attend(const LayerShape& shape, const LayerWeights& weights) {
-  if (attends_in_parts(m_, shape)) return attend_in_parts(shape, weights);
+  attends_in_parts(m_, shape) ? attend_in_parts(shape, weights) : attend_alone(shape, weights);
+  if (shape.is_latent()) raise_values(shape, weights);
+}
+
+void TokenProgram::Writer::attend_alone(const LayerShape& shape, const LayerWeights& weights) {
   const HeadShare mine = heads(shape).of(thread_);
   if (mine.part > 0) return;
   const std::int64_t first_query = mine.begin * shape.group() * shape.head_dim();
@@ -124,9 +129,13 @@ void TokenProgram::Writer::append(const LayerShape& shape, const LayerWeights& w
                                   std::int64_t n_heads) {
   float* const k = s_.k + first * shape.head_dim();
   if (!shape.owns_kv()) return;
+  if (shape.is_latent()) {
+    call(Role::latent_norm, jit::NormKey{shape.latent.rank, shape.norm_eps},
+         jit::NormArgs{s_.v, weights.latent.norm, k + shape.rope.dims});
+  }
   rotate({Role::k_norm, Role::rotate_k}, shape, weights.k_norm, m_.rope.keys(layer_index()), k, k,
          {first, first + n_heads});
-  float* const v = s_.v + first * shape.head_dim();
+  float* const v = shape.is_latent() ? k : s_.v + first * shape.head_dim();
   if (weights.v_norm != nullptr) {
     call(Role::v_norm, head_norm(shape), jit::NormArgs{v, weights.v_norm, v, nullptr, n_heads});
   }

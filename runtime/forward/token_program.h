@@ -74,6 +74,9 @@ class TokenProgram {
     float* k = nullptr;               // (kv_dim)
     float* v = nullptr;               // (kv_dim)
     float* att = nullptr;             // (attended_dim): the heads' outputs
+    float* low = nullptr;             // (query_rank), of latent attention as these:
+    float* queries = nullptr;         // (query_dim)
+    float* values = nullptr;          // (latent_values)
     float* gate = nullptr;            // (attended_dim), where attention is gated, and of a delta net:
     float* mixed = nullptr;           // (channels)
     float* convolved = nullptr;       // (channels)

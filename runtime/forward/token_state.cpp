@@ -15,7 +15,10 @@ TokenProgram::State TokenProgram::place(Carver& carver, const Model& model) {
   s.q = carver.take<float>(c.most(&LayerShape::q_dim));
   s.k = carver.take<float>(c.most(&LayerShape::kv_dim));
   s.v = carver.take<float>(c.most(&LayerShape::kv_dim));
-  s.att = carver.take<float>(c.most(&LayerShape::attended_dim));
+  s.att = carver.take<float>(std::max(c.most(&LayerShape::attended_dim), c.most(&LayerShape::q_dim)));
+  s.low = carver.take<float>(c.most(query_rank));
+  s.queries = carver.take<float>(c.most(latent_queries));
+  s.values = carver.take<float>(c.most(&LayerShape::latent_values));
   s.gate = carver.take<float>(c.most(gates));
   s.mixed = carver.take<float>(c.most(delta_channels));
   s.convolved = carver.take<float>(c.most(delta_channels));
@@ -39,8 +42,9 @@ TokenProgram::State TokenProgram::place(Carver& carver, const Model& model) {
   }
   place_experts(carver, c, s);
   s.records = carver.take<float>(records);
-  const int longest = std::max({c.dim, c.layer_input_dim, c.most(&LayerShape::attended_dim),
-                                c.most(&LayerShape::hidden_dim), c.most(&LayerShape::shared_hidden_dim)});
+  const int longest =
+      std::max({c.dim, c.most(query_rank), c.layer_input_dim, c.most(&LayerShape::attended_dim),
+                c.most(&LayerShape::hidden_dim), c.most(&LayerShape::shared_hidden_dim)});
   for (int t = 0; t < model.threads; ++t) {
     Scratch& scratch = s.scratch.emplace_back();
     scratch.norm = carver.take<float>(longest);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "jit/kernels/matvec.h"
@@ -10,8 +11,8 @@
 
 namespace llamajit {
 
-// The verbs are layer()'s (layer.h). Where they stand: attention in token_attention.cpp, a delta net in
-// token_delta.cpp, experts in token_experts.cpp, the rest in token_program.cpp.
+// The verbs are layer()'s (layer.h). Where they stand: attention in token_attention.cpp, what is latent of it
+// in token_latent.cpp, a delta net in token_delta.cpp, experts in token_experts.cpp, the rest in token_program.cpp.
 class TokenProgram::Writer : public Lowering {
  public:
   Writer(TokenProgram& program, const Model& model, int thread)
@@ -32,7 +33,7 @@ class TokenProgram::Writer : public Lowering {
   void take_input(const LayerShape& shape, const LayerWeights& w);
   void scale_stream(const LayerShape& shape, const LayerWeights& w);
   void hidden(const LayerShape& shape, const PackedMatrix& matrix);
-  float* attended() const { return s_.att; }
+  float* attended(const LayerShape& shape) const { return shape.is_latent() ? s_.values : s_.att; }
   float* hidden_values() const { return s_.hidden; }
   // x += W values, of which either is normed before where there are weights for that; ends with a barrier.
   void add_branch(const BranchRoles& roles, const LayerShape& shape, const float* sub_norm,
@@ -55,6 +56,20 @@ class TokenProgram::Writer : public Lowering {
     int n = 0;
     std::optional<jit::InputFormat> prepared_for{};
   };
+  struct Product {
+    Role role;
+    const PackedMatrix& matrix;
+    float* out;
+  };
+  // This thread's share of the rows of all as if they were one matrix, so that the shares come out even.
+  void multiply_together(std::span<const Product> products);
+  // Queries in the latent vector's space, and in s_.k and s_.v what append() makes keys of.
+  void project_latent(const LayerShape& shape, const LayerWeights& w);
+  // The heads' values out of what attention gives.
+  void raise_values(const LayerShape& shape, const LayerWeights& w);
+  void multiply_head(Role role, const PackedMatrix& heads, std::int64_t head, const float* x, float* out);
+  // attend() for heads that are this thread's alone.
+  void attend_alone(const LayerShape& shape, const LayerWeights& weights);
   // attend() for a head that other threads attend to as well. Part 0 appends: it is the one that reads the
   // position at hand. Each part rotates the queries for itself, which costs less than a barrier.
   void attend_in_parts(const LayerShape& shape, const LayerWeights& weights);

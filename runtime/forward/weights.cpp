@@ -82,6 +82,10 @@ class Weights::Layout {
     if ((*biases.begin())->exists()) m.bias = alternating(biases);
     return m;
   }
+  // Heads' matrices, of the same kind. Their inputs are never prepared.
+  PackedMatrix heads(const Tensor& tensor, int count) {
+    return place({&tensor}, nullptr, tensor.format, count);
+  }
   // A LayerNorm's bias is zeros where the file has none.
   NormWeights norm(const Tensor& weight, const Tensor& bias, jit::NormKind kind) {
     NormWeights to{vector(weight), vector(bias)};
@@ -222,6 +226,8 @@ std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& ca
     to.ffn_post_norm = layout.norm(from.ffn_post_norm, {}, shape.norm);
     if (shape.is_linear()) {
       lay_out_delta(layout, from, shape.delta, to);
+    } else if (shape.is_latent()) {
+      lay_out_latent(layout, from, shape, to);
     } else {
       lay_out_attention(layout, from, shape, to);
     }
@@ -258,6 +264,18 @@ void Weights::lay_out_attention(Layout& layout, const LayerTensors& from, const 
   if (shape.norms_values) to.v_norm = layout.filled(shape.head_dim(), 1);
   to.wk = layout.matrix(from.wk, from.wk_scale, from.wk_bias, &shape);
   to.wv = layout.matrix(from.wv, from.wv_scale, from.wv_bias);
+}
+
+void Weights::lay_out_latent(Layout& layout, const LayerTensors& from, const LayerShape& shape,
+                             LayerWeights& to) {
+  if (from.q_down.exists()) to.latent.q_down = layout.matrix(from.q_down, {}, {});
+  to.latent.q_down_norm = layout.vector(from.q_down_norm);
+  to.latent.norm = layout.vector(from.latent_norm);
+  to.wq = layout.matrix(from.wq, {}, {});
+  to.wk = layout.matrix(from.wk, {}, {});
+  to.wv = layout.matrix(from.wv, {}, {});
+  to.latent.absorb = layout.heads(from.absorb, shape.n_heads);
+  to.latent.raise = layout.heads(from.raise, shape.n_heads);
 }
 
 void Weights::lay_out_delta(Layout& layout, const LayerTensors& from, const DeltaNet& shape,
@@ -356,7 +374,8 @@ std::int64_t Weights::bytes_per_token() const {
   for (const LayerWeights& layer : layers) {
     for (const PackedMatrix* m :
          {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.input_gate, &layer.input_down, &layer.att_gate,
-          &layer.delta.decay, &layer.delta.rate, &layer.router, &layer.shared_router, &layer.shared_gate_up,
+          &layer.delta.decay, &layer.delta.rate, &layer.latent.q_down, &layer.latent.absorb,
+          &layer.latent.raise, &layer.router, &layer.shared_router, &layer.shared_gate_up,
           &layer.shared_down}) {
       if (m->exists()) bytes += m->bytes();
     }

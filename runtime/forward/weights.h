@@ -50,12 +50,21 @@ struct DeltaWeights {
   const float *key_norm = nullptr, *query_norm = nullptr;
 };
 
+// What latent attention has beside wq, wk and wv.
+struct LatentWeights {
+  PackedMatrix q_down;                 // (query_rank, dim), or none
+  const float* q_down_norm = nullptr;  // (query_rank)
+  const float* norm = nullptr;         // (rank)
+  PackedMatrix absorb, raise;          // a copy for each head: (rank, key_dim), (value_dim, rank)
+};
+
 // Norms without weights are not computed.
 struct LayerWeights {
   NormWeights att_norm;
-  PackedMatrix wq, wk, wv;        // (q_dim, dim), (kv_dim, dim), (kv_dim, dim); as LayerTensors has them
+  PackedMatrix wq, wk, wv;        // (query_dim, dim), (kv_dim, dim), (kv_dim, dim); as LayerTensors has them
   PackedMatrix att_gate;          // (attended_dim, dim), or none
   const float* v_norm = nullptr;  // (head_dim): ones, or none
+  LatentWeights latent;
   DeltaWeights delta;
   NormWeights q_norm, k_norm;    // as LayerTensors has them; a bias is one head's
   const float* sinks = nullptr;  // (n_heads), or none
@@ -119,6 +128,8 @@ class Weights {
   struct PackJob;
   static void lay_out_attention(Layout& layout, const LayerTensors& from, const LayerShape& shape,
                                 LayerWeights& to);
+  static void lay_out_latent(Layout& layout, const LayerTensors& from, const LayerShape& shape,
+                             LayerWeights& to);
   static void lay_out_delta(Layout& layout, const LayerTensors& from, const DeltaNet& shape,
                             LayerWeights& to);
   static void lay_out_experts(Layout& layout, const LayerTensors& from, const LayerShape& shape,

@@ -207,6 +207,10 @@ std::int64_t verify_packing(const ModelFile& file, const Precision& precision) {
     if (shape.is_linear()) {
       wrong += count_wrong(from.wq, to.wq, 0) + count_wrong(from.delta_decay, to.delta.decay, 0) +
                count_wrong(from.delta_rate, to.delta.rate, 0);
+    } else if (shape.is_latent()) {
+      wrong += count_wrong(from.wq, to.wq, 0) + count_wrong(from.absorb, to.latent.absorb, 0) +
+               count_wrong(from.raise, to.latent.raise, 0);
+      if (from.q_down.exists()) wrong += count_wrong(from.q_down, to.latent.q_down, 0);
     } else {
       wrong += count_wrong(from.wq, to.wq, 0, rotated);
     }

@@ -79,6 +79,19 @@ struct DeltaNet {
   bool operator==(const DeltaNet&) const = default;
 };
 
+// Keys and values of all heads come out of one vector, which is what is kept (MLA, arXiv:2405.04434). A head's
+// key and value are linear in it, so that queries can be brought into its space, and what attention gives out
+// of it: attention is that of n_heads queries over one head of keys, the rotated values and behind them the
+// vector, which are its values, too.
+struct LatentAttention {
+  int rank = 0;        // of the vector: a multiple of 16; 0: there is none
+  int query_rank = 0;  // of the vector that queries come out of; 0: they come out of the stream
+  int key_dim = 0;     // of a head, beside rope.dims rotated values, which all heads' keys share
+  int value_dim = 0;   // of a head: a multiple of 16
+
+  bool operator==(const LatentAttention&) const = default;
+};
+
 // One layer's numbers. Readers guarantee: all counts > 0, head_dim even, n_heads % n_kv_heads == 0, and the
 // shapes of the layer's tensors follow from these.
 struct LayerShape {
@@ -98,6 +111,7 @@ struct LayerShape {
   bool norms_values = false;     // each head's, by an RMSNorm without weights
   int kv_layer = -1;             // whose keys and values are seen, one before; -1: its own
   bool gated_attention = false;  // what attention gives is multiplied with sigmoids
+  LatentAttention latent{};      // head_size is its rope.dims + rank then, and n_kv_heads 1
   DeltaNet delta{};              // in the place of attention, whose heads then mean nothing
   jit::RouteKey route{0, 0};     // of experts, where there are any
   int shared_hidden_dim = 0;     // of the expert that takes every token, where there is one
@@ -109,13 +123,19 @@ struct LayerShape {
   bool has_experts() const { return route.experts > 0; }
   bool owns_kv() const { return kv_layer < 0 && !is_linear(); }
   bool is_linear() const { return delta.value_heads > 0; }
+  bool is_latent() const { return latent.rank > 0; }
   bool gated() const { return is_gated(activation); }
   int rotated_dims() const { return rope.dims > 0 ? rope.dims : head_dim(); }
   int head_dim() const { return head_size > 0 ? head_size : dim / n_heads; }
   int group() const { return n_heads / n_kv_heads; }  // query heads for each K/V head
   int q_dim() const { return head_dim() * n_heads; }
   int kv_dim() const { return head_dim() * n_kv_heads; }
-  int attended_dim() const { return is_linear() ? delta.values() : q_dim(); }  // of what o is multiplied with
+  // Of what queries' matrix gives, and of a head.
+  int query_size() const { return is_latent() ? latent.key_dim + rope.dims : head_dim(); }
+  int query_dim() const { return query_size() * n_heads; }
+  int latent_values() const { return latent.value_dim * n_heads; }
+  // Of what o is multiplied with.
+  int attended_dim() const { return is_linear() ? delta.values() : is_latent() ? latent_values() : q_dim(); }
 
   bool operator==(const LayerShape&) const = default;
 };

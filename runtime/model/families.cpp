@@ -228,6 +228,12 @@ constexpr Family kFamilies[] = {
                  .gating = jit::Gating::sigmoid,
                  .renormalises = true,
                  .choice_bias = Presence::needed}},
+    // DeepSeek V2, V3 and those of their shape.
+    {.name = "deepseek2",
+     .experts = {.presence = Presence::needed,
+                 .choice_bias = Presence::optional,
+                 .shared = Presence::optional},
+     .latent = true},
     // Qwen 3.5 and 3.6.
     {.name = "qwen35",
      .pairs = Pairs::halves,

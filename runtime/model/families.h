@@ -89,6 +89,7 @@ struct Family {
   bool root_embedding = false;                // embeddings are multiplied by sqrt(embedding_length)
   FamilyExperts experts{};
   FamilyDelta delta{};
+  bool latent = false;           // LayerShape::latent, as kv_lora_rank and further keys say
   bool gated_attention = false;  // attn_q has each head's gates behind its queries
   float scores_scale = 0;        // instead of 1 / sqrt(a head's size); 0: that
   bool norms_values = false;     // as LayerShape has it

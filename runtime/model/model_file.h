@@ -40,7 +40,7 @@ jit::SourceMatrix source(const Tensor& tensor);
 // Some families only have the tensors that come behind `up`.
 struct LayerTensors {
   Tensor att_norm;  // (1, dim), or none
-  Tensor wq;        // (q_dim, dim); with a delta net (channels, dim): its queries, keys and values
+  Tensor wq;        // (query_dim, dim); with a delta net (channels, dim): its queries, keys and values
   Tensor wk;        // (kv_dim, dim)
   Tensor wv;        // (kv_dim, dim)
   Tensor wo;        // (dim, attended_dim)
@@ -60,6 +60,12 @@ struct LayerTensors {
   // (1, dim), where the experts have norms of their own: of what the router and they take, and what they and
   // the shared one give.
   Tensor router_norm, expert_norm, expert_post_norm, shared_post_norm;
+
+  // Of latent attention: queries' vector (query_rank, dim) and its norm, out of which wq makes them; wk then
+  // has the rows of what is rotated, (rope.dims, dim), and wv those of the latent vector, (rank, dim), with
+  // its norm (1, rank). Of each head, one behind the other: what brings its queries to that vector's space,
+  // (rank, key_dim), and what makes its values of what attention gives, (value_dim, rank).
+  Tensor q_down, q_down_norm, latent_norm, absorb, raise;
 
   Tensor att_gate;  // (attended_dim, dim), where attention is gated, and with a delta net
   // What a layer gets from the token's embedding, where it does: (layer_input_dim, dim) and back.

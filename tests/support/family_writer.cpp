@@ -59,8 +59,12 @@ class FamilyWriter {
     if (f_.experts > 0) write_expert_keys();
     counts(key("feed_forward_length"), &LayerShape::hidden_dim);
     counts(key("attention.head_count"), &LayerShape::n_heads);
-    counts(key("attention.head_count_kv"), &LayerShape::n_kv_heads);
-    if (c_.layers.empty()) {
+    if (f_.latent) {
+      write_latent_keys();
+    } else {
+      counts(key("attention.head_count_kv"), &LayerShape::n_kv_heads);
+    }
+    if (c_.layers.empty() && !f_.latent) {
       writer_.add(key("attention.key_length"), c_.head_dim());
       writer_.add(key("attention.value_length"), c_.head_dim());
       writer_.add(key("rope.dimension_count"), c_.rotated_dims());
@@ -76,6 +80,39 @@ class FamilyWriter {
     for (const auto& [name, number] : f_.numbers) {
       if (!name.empty()) writer_.add(key(name), number);
     }
+  }
+  void write_latent_keys() {
+    const auto add = [&](std::string_view name, int number) {
+      writer_.add(fmt::format("{}.{}", f_.name, name), number);
+    };
+    add("rope.dimension_count", c_.rope.dims);
+    add("attention.kv_lora_rank", kRank);
+    if (f_.query_rank > 0) add("attention.q_lora_rank", f_.query_rank);
+    add("attention.head_count_kv", f_.latent_heads ? 1 : c_.n_heads);
+    add("attention.key_length", f_.latent_heads ? kRank + c_.rope.dims : c_.head_dim());
+    add("attention.value_length", f_.latent_heads ? kRank : kValueSize);
+    if (!f_.latent_heads) return;
+    add("attention.key_length_mla", c_.head_dim());
+    add("attention.value_length_mla", kValueSize);
+  }
+  void write_latent() {
+    const int heads = c_.n_heads, key = c_.head_dim() - c_.rope.dims;
+    if (f_.query_rank > 0) {
+      matrix("attn_q_a", f_.query_rank, c_.dim, false);
+      norm("attn_q_a_norm", f_.query_rank, false);
+      matrix("attn_q_b", c_.q_dim(), f_.query_rank, false);
+    } else {
+      matrix("attn_q", c_.q_dim(), c_.dim, false);
+    }
+    matrix("attn_kv_a_mqa", kRank + c_.rope.dims, c_.dim, false);
+    norm("attn_kv_a_norm", kRank, false);
+    if (f_.latent_heads) {
+      copies("attn_k_b", heads, kRank, key);
+      copies("attn_v_b", heads, kValueSize, kRank);
+    } else {
+      matrix("attn_kv_b", heads * (key + kValueSize), kRank, false);
+    }
+    matrix("attn_output", c_.dim, heads * kValueSize, false);
   }
   void write_window_heads() {
     const std::pair<std::string_view, int> numbers[] = {
@@ -104,6 +141,7 @@ class FamilyWriter {
       writer_.add(key("expert_group_count"), f_.groups);
       writer_.add(key("expert_group_used_count"), f_.groups_used);
     }
+    if (f_.sigmoid) writer_.add(key("expert_gating_func"), 2);
     if (f_.weights_norm) writer_.add(key("expert_weights_norm"), true);
     if (f_.dense_layers > 0) writer_.add(key("leading_dense_block_count"), f_.dense_layers);
   }
@@ -135,12 +173,16 @@ class FamilyWriter {
     matrix("ffn_up", shape_->hidden_dim, c_.dim, false);
     matrix("ffn_down", c_.dim, shape_->hidden_dim, false);
   }
-  void experts(std::string_view name, int rows, int cols) {
-    const auto u64 = [](int n) { return static_cast<std::uint64_t>(n); };
+  void copies(std::string_view name, int n, int rows, int cols) {
+    const auto u64 = [](int x) { return static_cast<std::uint64_t>(x); };
     const float reach = std::sqrt(3.0F / static_cast<float>(cols));
-    writer_.add_tensor(fmt::format("{}{}.weight", prefix_, name), {u64(cols), u64(rows), u64(f_.experts)},
-                       matrices_.type, matrices_.encode(uniform(f_.experts * rows * cols, 0, reach)));
+    writer_.add_tensor(fmt::format("{}{}.weight", prefix_, name), {u64(cols), u64(rows), u64(n)},
+                       matrices_.type, matrices_.encode(uniform(n * rows * cols, 0, reach)));
+  }
+  void experts(std::string_view name, int rows, int cols) {
+    copies(name, f_.experts, rows, cols);
     if (!f_.expert_biases) return;
+    const auto u64 = [](int n) { return static_cast<std::uint64_t>(n); };
     writer_.add_tensor(fmt::format("{}{}.bias", prefix_, name), {u64(rows), u64(f_.experts)}, kF32,
                        encode_tensor(uniform(f_.experts * rows, 0, 0.5F), kF32));
   }
@@ -175,6 +217,7 @@ class FamilyWriter {
   }
 
   void write_attention() {
+    if (f_.latent) return write_latent();
     if (f_.fused_qkv) {
       matrix("attn_qkv", shape_->q_dim() + 2 * shape_->kv_dim(), c_.dim, f_.qkv_bias);
     } else {
@@ -242,6 +285,7 @@ class FamilyWriter {
   }
 
   static constexpr int kExpertHidden = 48, kSharedHidden = 80;
+  static constexpr int kRank = 32, kValueSize = 16;
   static constexpr int kTaps = 3, kStateSize = 32, kKeyHeads = 2, kValueHeads = 4;
 
   const FamilyFile& f_;

@@ -34,7 +34,10 @@ struct FamilyFile {
   bool positions = false;
   bool sinks = false;
   bool gated_attention = false;
-  bool delta = false;                              // all layers but each fourth have a delta net
+  bool latent = false;  // with these sizes, and head_size that of queries
+  int query_rank = 0;
+  bool latent_heads = false;  // attn_k_b and attn_v_b in the place of attn_kv_b, with the keys they go with
+  bool delta = false;         // all layers but each fourth have a delta net
   bool fused_gates = false, fused_inputs = false;  // ssm_ba and ssm_in
   HeadNorm head_norm = HeadNorm::shared;
   std::string_view att_norm = "attn_norm", ffn_norm = "ffn_norm", other_att_norm = "";
@@ -49,6 +52,7 @@ struct FamilyFile {
   std::array<std::pair<std::string_view, float>, 4> numbers{};
   int experts = 0, used = 0;  // with a hidden_dim of 48
   int groups = 0, groups_used = 0;
+  bool sigmoid = false;  // expert_gating_func says so
   bool choice_bias = false;
   bool expert_biases = false;                 // of the router, too
   bool shared = false, gates_shared = false;  // with a hidden_dim of 80
@@ -272,6 +276,27 @@ inline constexpr FamilyFile kFamilyFiles[] = {
      .experts = 8,
      .used = 3,
      .expert_biases = true},
+    {.name = "deepseek2",
+     .latent = true,
+     .experts = 8,
+     .used = 3,
+     .groups = 4,
+     .groups_used = 2,
+     .shared = true,
+     .dense_layers = 1},
+    {.name = "deepseek2",
+     .latent = true,
+     .query_rank = 40,
+     .latent_heads = true,
+     .numbers = {{{"expert_weights_scale", 2.5F}}},
+     .experts = 8,
+     .used = 3,
+     .groups = 4,
+     .groups_used = 2,
+     .sigmoid = true,
+     .choice_bias = true,
+     .shared = true,
+     .weights_norm = true},
     {.name = "qwen35",
      .head_norms = true,
      .gated_attention = true,

@@ -7,75 +7,10 @@
 #include <span>
 #include <utility>
 
+#include "tests/support/reference_math.h"
+
 namespace llamajit::test {
 namespace {
-
-using Vector = std::vector<double>;
-
-double value(const Tensor& tensor, std::size_t row, std::size_t col) {
-  return source_value(source(tensor), static_cast<std::int64_t>(row), static_cast<std::int64_t>(col));
-}
-std::size_t rows(const Tensor& tensor) {
-  return static_cast<std::size_t>(tensor.rows);
-}
-
-Vector multiply(const Tensor& matrix, const Tensor& scale, const Tensor& bias, const Vector& x) {
-  Vector out(rows(matrix));
-  for (std::size_t row = 0; row < out.size(); ++row) {
-    for (std::size_t col = 0; col < x.size(); ++col) out[row] += value(matrix, row, col) * x[col];
-    if (scale.exists()) out[row] *= value(scale, 0, 0);
-    if (bias.exists()) out[row] += value(bias, 0, row);
-  }
-  return out;
-}
-
-void normalise(std::span<double> x, jit::NormKind kind, double eps, const Tensor& weight,
-               const Tensor& bias) {
-  const auto n = static_cast<double>(x.size());
-  double mean = 0, squares = 0;
-  for (const double v : x) mean += v / n;
-  if (kind == jit::NormKind::rms) mean = 0;
-  for (const double v : x) squares += (v - mean) * (v - mean);
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    x[i] = (x[i] - mean) / std::sqrt(squares / n + eps) * value(weight, 0, i);
-    if (bias.exists()) x[i] += value(bias, 0, i);
-  }
-}
-
-Vector activated(jit::Epilogue activation, const Vector& gate, const Vector& up) {
-  Vector out;
-  for (std::size_t i = 0; i < up.size(); ++i) {
-    const double x = is_gated(activation) ? gate[i] : up[i];
-    const double gelu =
-        x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * std::pow(x, 3)))) / 2;
-    switch (activation) {
-      case jit::Epilogue::swiglu:
-        out.push_back(x / (1 + std::exp(-x)) * up[i]);
-        break;
-      case jit::Epilogue::relu2glu:
-        out.push_back(std::pow(std::max(x, 0.0), 2) * up[i]);
-        break;
-      case jit::Epilogue::geglu:
-        out.push_back(gelu * up[i]);
-        break;
-      case jit::Epilogue::swiglu_clamped: {
-        const double g = std::min(x, 7.0), u = std::clamp(up[i], -7.0, 7.0);
-        out.push_back(g / (1 + std::exp(-1.702 * g)) * (u + 1));
-        break;
-      }
-      case jit::Epilogue::relu2:
-        out.push_back(std::pow(std::max(x, 0.0), 2));
-        break;
-      default:
-        out.push_back(gelu);
-    }
-  }
-  return out;
-}
-
-double capped(double x, double cap) {
-  return cap > 0 ? cap * std::tanh(x / cap) : x;
-}
 
 class Reference {
  public:
@@ -178,23 +113,71 @@ class Reference {
     for (double& v : x) v *= growth;
     const std::size_t dims = static_cast<std::size_t>(shape_->rotated_dims());
     for (std::size_t first = 0; first < x.size(); first += head_dim()) {
-      const std::span<double> head(&x[first], head_dim());
-      for (std::size_t i = 0; shape_->rope.rotates && i < dims / 2; ++i) {
-        const bool halves = shape_->rope.pairs == RopeConfig::Pairs::halves;
-        double& a = head[halves ? i : 2 * i];
-        double& b = head[halves ? i + dims / 2 : 2 * i + 1];
-        const bool scaled = shape_->rope.scaling == RopeConfig::Scaling::linear;
-        const double angle =
-            position_ / (scaled ? shape_->rope.factor : 1) *
-            std::pow(shape_->rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(dims));
-        const double turned = a * std::cos(angle) - b * std::sin(angle);
-        b = b * std::cos(angle) + a * std::sin(angle);
-        a = turned;
-      }
+      rotate(std::span(&x[first], head_dim()), dims);
+    }
+  }
+  // The first `dims` values.
+  void rotate(std::span<double> head, std::size_t dims) const {
+    for (std::size_t i = 0; shape_->rope.rotates && i < dims / 2; ++i) {
+      const bool halves = shape_->rope.pairs == RopeConfig::Pairs::halves;
+      double& a = head[halves ? i : 2 * i];
+      double& b = head[halves ? i + dims / 2 : 2 * i + 1];
+      const bool scaled = shape_->rope.scaling == RopeConfig::Scaling::linear;
+      const double angle =
+          position_ / (scaled ? shape_->rope.factor : 1) *
+          std::pow(shape_->rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(dims));
+      const double turned = a * std::cos(angle) - b * std::sin(angle);
+      b = b * std::cos(angle) + a * std::sin(angle);
+      a = turned;
     }
   }
 
+  // With the keys and values of each head as they come out of the latent vector.
+  Vector latent_attention(const LayerTensors& l, std::size_t layer, const Vector& x) {
+    Vector low = x;
+    const double eps = double{shape_->norm_eps};
+    if (l.q_down.exists()) {
+      low = multiply(l.q_down, {}, {}, x);
+      normalise(low, jit::NormKind::rms, eps, l.q_down_norm, {});
+    }
+    Vector q = multiply(l.wq, {}, {}, low), latent = multiply(l.wv, {}, {}, x);
+    normalise(latent, jit::NormKind::rms, eps, l.latent_norm, {});
+    Vector rotated = multiply(l.wk, {}, {}, x);
+    rotate(rotated, rotated.size());
+    const Vector own = of_heads(l.absorb, latent, shape_->n_heads, true);
+    const auto key = static_cast<std::size_t>(shape_->latent.key_dim);
+    const auto size = static_cast<std::size_t>(shape_->query_size());
+    const auto values = static_cast<std::size_t>(shape_->latent.value_dim);
+    Vector k;
+    for (std::size_t at = 0; at < own.size(); at += key) {
+      k.insert(k.end(), &own[at], &own[at] + key);
+      k.insert(k.end(), rotated.begin(), rotated.end());
+    }
+    keys_[layer].push_back(k);
+    values_[layer].push_back(of_heads(l.raise, latent, shape_->n_heads, false));
+    Vector out;
+    for (std::size_t head = 0; head < q.size() / size; ++head) {
+      rotate(std::span(&q[head * size + key], rotated.size()), rotated.size());
+      Vector weights, result(values);
+      double sum = 0;
+      for (const Vector& at : keys_[layer]) {
+        double score = 0;
+        for (std::size_t i = 0; i < size; ++i) score += q[head * size + i] * at[head * size + i];
+        weights.push_back(std::exp(score * double{shape_->scores.scale}));
+        sum += weights.back();
+      }
+      for (std::size_t p = 0; p < weights.size(); ++p) {
+        for (std::size_t i = 0; i < values; ++i) {
+          result[i] += weights[p] / sum * values_[layer][p][head * values + i];
+        }
+      }
+      out.insert(out.end(), result.begin(), result.end());
+    }
+    return multiply(l.wo, {}, {}, out);
+  }
+
   Vector attention(const LayerTensors& l, std::size_t layer, const Vector& x) {
+    if (shape_->is_latent()) return latent_attention(l, layer, x);
     Vector q = multiply(l.wq, l.wq_scale, l.wq_bias, x);
     norm_heads(q, l.q_norm);
     const double lengths = std::floor((position_ + 1) / shape_->rope.original_context);
@@ -331,27 +314,6 @@ class Reference {
                   multiply(expert_of(l.up, i, n), {}, bias_of(l.up_biases, i), x));
     return multiply(expert_of(l.down, i, n), {}, bias_of(l.down_biases, i), hidden);
   }
-  static double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
-
-  // Of the groups of experts, which begin together, those whose two best have the largest sums.
-  void keep_best_groups(std::vector<std::pair<double, std::size_t>>& choice) const {
-    const jit::RouteKey& route = shape_->route;
-    const auto size = static_cast<std::size_t>(route.experts / route.groups);
-    std::vector<std::pair<double, std::size_t>> groups;
-    for (std::size_t first = 0; route.groups > 1 && first < choice.size(); first += size) {
-      Vector best;
-      for (std::size_t i = first; i < first + size; ++i) best.push_back(choice[i].first);
-      std::ranges::sort(best, std::greater<>());
-      groups.emplace_back(best[0] + best[1], first / size);
-    }
-    std::ranges::sort(groups, std::greater<>());
-    if (route.groups > 1) groups.resize(static_cast<std::size_t>(route.groups_used));
-    std::erase_if(choice, [&](const auto& expert) {
-      return !groups.empty() && std::ranges::none_of(groups, [&](const auto& group) {
-        return group.second == expert.second / size;
-      });
-    });
-  }
 
   // The sum of a feed-forward and of experts beside it, of which each has its norms; `x` is the stream.
   Vector beside(const LayerTensors& l, const Vector& x, const Vector& input) const {
@@ -381,7 +343,7 @@ class Reference {
     for (std::size_t i = 0; i < p.size(); ++i) {
       choice.emplace_back(p[i] + (l.router_choice.exists() ? value(l.router_choice, 0, i) : 0), i);
     }
-    keep_best_groups(choice);
+    keep_best_groups(route, choice);
     std::ranges::sort(choice, std::greater<>());
     choice.resize(static_cast<std::size_t>(route.used));
     double total = 0;

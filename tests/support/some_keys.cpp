@@ -110,6 +110,8 @@ std::vector<KernelKey> some_keys() {
     keys.emplace_back(jit::RouteKey{64, 8, gating, true, true, 2.5F, jit::SharedExpert::gated});
     keys.emplace_back(jit::RouteKey{64, 8, gating, true, false, 1, jit::SharedExpert::plain});
     keys.emplace_back(jit::RouteKey{64, 8, gating, true, true, 1, jit::SharedExpert::none, 8, 4, true});
+    keys.emplace_back(
+        jit::RouteKey{64, 8, gating, false, false, 1, jit::SharedExpert::none, 8, 4, false, true});
   }
   keys.emplace_back(jit::MixKey{77, 3});
   keys.emplace_back(jit::MixKey{77, 3, false});

@@ -109,7 +109,8 @@ bool may_be_missing(const Family& row, std::string_view name) {
     return true;
   }
   if (name.ends_with("attn_v.weight")) return row.keys_for_values;
-  if (name.ends_with("ssm_in.weight")) return true;  // two other tensors are looked for then
+  // Two other tensors are looked for then.
+  if (is_any_of({"ssm_in.weight", "attn_kv_b.weight"})) return true;
   if (name.ends_with("exp_probs_b.bias")) return row.experts.choice_bias != Presence::needed;
   if (name.ends_with(".scale")) return row.scales != Presence::needed;
   if (is_any_of({"attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_qkv.bias"})) {
