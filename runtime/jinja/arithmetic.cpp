@@ -126,11 +126,15 @@ Value of_numbers(Execution& execution, Operator op, double x, double y) {
 }  // namespace
 
 Value arithmetic(Execution& execution, Operator op, const Value& a, const Value& b) {
-  if (op == Operator::concatenate) return joined(execution, to_text(execution, a), to_text(execution, b));
   const auto x = a.integer();
   const auto y = b.integer();
   if (x && y && op != Operator::divide && !(op == Operator::power && *y < 0)) {
     return of_integers(execution, op, *x, *y);
+  }
+  const bool are_integers =
+      a.number() && b.number() && a.as<double>() == nullptr && b.as<double>() == nullptr;
+  if ((a.is_large() || b.is_large()) && are_integers) {
+    execution.fail("arithmetic", "integers of 64 bits", fmt::format("{} and {}", a.kind(), b.kind()));
   }
   if (a.number() && b.number()) return of_numbers(execution, op, *a.number(), *b.number());
   if (op == Operator::add && a.text() != nullptr && b.text() != nullptr) {
@@ -150,8 +154,20 @@ Value arithmetic(Execution& execution, Operator op, const Value& a, const Value&
   execution.fail("operator", "values that go together", fmt::format("{} and {}", a.kind(), b.kind()));
 }
 
+Value concatenated(Execution& execution, const Value& a, const Value& b, bool escapes) {
+  const auto text = [&](const Value& value) {
+    return value.text() != nullptr ? value : Value(to_text(execution, value));
+  };
+  if (escapes) return joined_texts(execution, text(a), text(b));
+  return joined(execution, to_text(execution, a), to_text(execution, b));
+}
+
 Value negated(Execution& execution, const Value& value) {
-  if (const auto x = value.integer()) return of_integers(execution, Operator::subtract, 0, *x);
+  if (value.integer() ||
+      value.is_large()) {  // by its digits, as 64 bits hold one more negative one than positive ones
+    const std::string digits = to_text(execution, value.is_large() ? value : Value(*value.integer()));
+    return integer_of(digits[0] == '-' ? digits.substr(1) : '-' + digits);
+  }
   if (const auto x = value.number()) return -*x;
   execution.fail("minus", "a number", value.kind());
 }

@@ -55,7 +55,8 @@ Arguments Call::behind(std::size_t count) const {
 namespace {
 
 Filter find_filter(std::string_view name) {
-  for (const auto find : {find_text_filter, find_number_filter, find_sequence_filter, find_grouping_filter}) {
+  for (const auto find : {find_text_filter, find_number_filter, find_sequence_filter, find_grouping_filter,
+                          find_layout_filter, find_link_filter}) {
     if (const Filter filter = find(name)) return filter;
   }
   return nullptr;
@@ -184,7 +185,7 @@ std::vector<Value> elements_of(Execution& execution, const Value& value) {
 int compare(Execution& execution, const Value& a, const Value& b) {
   execution.step();
   const auto sign = [](auto x, auto y) { return x < y ? -1 : x > y ? 1 : 0; };
-  if (const auto x = a.integer(), y = b.integer(); x && y) return sign(*x, *y);
+  if (const auto order = integer_order(a, b)) return *order;
   if (const auto x = a.number(), y = b.number(); x && y) return sign(*x, *y);
   if (a.text() != nullptr && b.text() != nullptr) return sign(a.text()->compare(*b.text()), 0);
   if (a.list() != nullptr && b.list() != nullptr && a.list()->is_tuple() == b.list()->is_tuple()) {

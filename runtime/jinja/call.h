@@ -49,6 +49,8 @@ Filter find_text_filter(std::string_view name);
 Filter find_number_filter(std::string_view name);
 Filter find_sequence_filter(std::string_view name);
 Filter find_grouping_filter(std::string_view name);
+Filter find_layout_filter(std::string_view name);
+Filter find_link_filter(std::string_view name);
 bool has_filter(std::string_view name);
 bool has_test(std::string_view name);
 

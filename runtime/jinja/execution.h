@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "runtime/jinja/value.h"
@@ -50,6 +51,9 @@ class Execution {
   Value dict(Dict dict);
   Value space(Dict members);
   std::time_t now() const { return now_(); }
+  // Whether filters and macros are called from within {% autoescape true %}.
+  bool escapes() const { return escapes_; }
+  bool set_escapes(bool escapes) { return std::exchange(escapes_, escapes); }
 
   // While it lives, messages name this line, and one level of the depth is taken.
   class At {
@@ -98,6 +102,7 @@ class Execution {
   std::size_t work_ = 0;
   int depth_ = 0;
   int line_ = 1;
+  bool escapes_ = false;
   std::vector<std::weak_ptr<Namespace>> spaces_;  // emptied at the end, as they may contain themselves
   std::size_t spaces_to_sweep_ = 1024;
 };

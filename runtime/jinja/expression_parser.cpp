@@ -281,8 +281,8 @@ ExpressionPtr ExpressionParser::number() {
     std::int64_t integer = 0;
     const char* const digits = text.data() + (base == 10 ? 0 : 2);
     const auto [end, error] = std::from_chars(digits, text.data() + text.size(), integer, base);
-    if (error != std::errc()) fail("an integer of 64 bits");
-    made->value = Value(integer);
+    if (error != std::errc() && base != 10) fail("an integer of 64 bits");
+    made->value = base == 10 ? integer_of(text) : Value(integer);
   }
   take();
   return made;

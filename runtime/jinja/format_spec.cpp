@@ -187,6 +187,14 @@ std::string formatted_integer(Execution& execution, const FormatSpec& spec, std:
   }
 }
 
+std::string formatted_integer(Execution& execution, const FormatSpec& spec, const LargeInteger& x) {
+  if (spec.type != 0 && spec.type != 'd') {
+    execution.fail("format", "an integer of 64 bits", Value(x).kind());
+  }
+  const bool negative = x.digits->starts_with('-');
+  return with_sign(execution, spec, negative, "", x.digits->substr(negative ? 1 : 0));
+}
+
 std::string formatted(Execution& execution, const FormatSpec& spec, const Value& value) {
   constexpr std::string_view kOfIntegers = "bcdnoxX";
   if (const std::string* text = value.text()) {
@@ -205,9 +213,11 @@ std::string formatted(Execution& execution, const FormatSpec& spec, const Value&
     return padded(execution, filled, shown, '<');
   }
   const auto integer = value.integer();
-  if (integer && (spec.type == 0 || kOfIntegers.find(spec.type) != std::string_view::npos)) {
+  const bool as_integer = spec.type == 0 || kOfIntegers.find(spec.type) != std::string_view::npos;
+  if ((integer || value.is_large()) && as_integer) {
     if (spec.precision) refuse_type(execution, spec, value);
-    return formatted_integer(execution, spec, *integer);
+    return integer ? formatted_integer(execution, spec, *integer)
+                   : formatted_integer(execution, spec, *value.as<LargeInteger>());
   }
   if (!value.number() || spec.type == 's' || kOfIntegers.find(spec.type) < 3)
     refuse_type(execution, spec, value);

@@ -142,6 +142,7 @@ class PercentFormat {
     }
     if (!whole && !based) return formatted_number(execution_, spec, *value.number());
     if (whole) spec.type = 'd';
+    if (value.is_large()) return convert_integer(spec, *value.as<LargeInteger>());
     constexpr double kLimit = 9.2e18;
     if (!value.integer() && !(std::fabs(*value.number()) < kLimit))
       refuse("an integer of 64 bits", value.kind());
@@ -150,12 +151,13 @@ class PercentFormat {
   }
 
   // A precision is the least number of digits.
-  std::string convert_integer(FormatSpec spec, std::int64_t x) {
+  template <class Integer>
+  std::string convert_integer(FormatSpec spec, const Integer& x) {
     if (!spec.precision) return formatted_integer(execution_, spec, x);
     FormatSpec digits = spec;
     digits.align = 0;
     digits.zero = true;
-    const bool has_sign = x < 0 || spec.sign != '-';
+    const bool has_sign = Value(x).number() < 0 || spec.sign != '-';
     digits.width = *spec.precision + (has_sign ? 1 : 0) + (spec.alternative && spec.type != 'd' ? 2 : 0);
     FormatSpec outer = spec;
     if (spec.zero && spec.align == 0) digits.width = std::max(digits.width, spec.width);

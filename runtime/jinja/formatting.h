@@ -30,6 +30,7 @@ std::string formatted(Execution& execution, const FormatSpec& spec, const Value&
 std::string padded(Execution& execution, const FormatSpec& spec, std::string_view text, char align);
 std::string formatted_number(Execution& execution, const FormatSpec& spec, double x);
 std::string formatted_integer(Execution& execution, const FormatSpec& spec, std::int64_t x);
+std::string formatted_integer(Execution& execution, const FormatSpec& spec, const LargeInteger& x);
 
 // 'format' % values. Values are escaped where the format is markup.
 Value formatted_by_percent(Execution& execution, const Value& format, const Value& values);

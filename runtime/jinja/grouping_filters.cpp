@@ -125,7 +125,7 @@ Value xml_attributes(const Call& call, const Value& value) {
     call.execution.check_output(out.size());
   }
   const bool space = call.truth(0, "autospace", true) && !out.empty();
-  return call.execution.text(space ? " " + out : out);
+  return call.execution.text(space ? " " + out : out, call.execution.escapes());
 }
 
 constexpr NamedFilter kFilters[] = {

@@ -197,7 +197,9 @@ Value Interpreter::binary(const Expression& e) {
   const Operator op = e.operators[0];
   if (op == Operator::logical_or) return left.truth() ? left : evaluate(*e.parts[1]);
   if (op == Operator::logical_and) return left.truth() ? evaluate(*e.parts[1]) : left;
-  return arithmetic(execution_, op, left, evaluate(*e.parts[1]));
+  const Value right = evaluate(*e.parts[1]);
+  if (op == Operator::concatenate) return concatenated(execution_, left, right, escaping_.joins);
+  return arithmetic(execution_, op, left, right);
 }
 
 bool Interpreter::comparison(const Expression& e) {

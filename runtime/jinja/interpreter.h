@@ -20,6 +20,12 @@ class Interpreter {
  private:
   using Scope = std::vector<std::pair<std::string, Value>>;
   enum class Flow { normal, leave, next_round };
+  // What the autoescape around a place in the template asks for. A macro keeps that of where it stands.
+  struct Escaping {
+    bool prints = false;     // values are escaped for HTML where they are printed,
+    bool joins = false;      // and beside markup in a ~ b,
+    bool volatile_ = false;  // which Jinja leaves out where it can't tell before the template runs
+  };
 
   Value evaluate(const Expression& e);
   Value evaluate_in_place(const Expression& e);
@@ -41,12 +47,14 @@ class Interpreter {
   std::vector<Value> loop_items(const Statement& s, const Value& over);
   Value loop_again(const Statement& s, const Arguments& arguments, int depth, const std::vector<Scope>& seen);
   Flow with(const Statement& s);
+  Flow autoescape(const Statement& s);
   Flow set_block(const Statement& s);
   Flow filter_block(const Statement& s);
   Value filtered(const Statement& s, std::string rendered);
   void block(const Statement& s);
   void define_macro(const Statement& s);
-  Value call_macro(const Statement& s, const Arguments& arguments, std::vector<Scope> seen = {});
+  Value call_macro(const Statement& s, const Arguments& arguments, Escaping escaping,
+                   std::vector<Scope> seen = {});
   void set_parameters(const Statement& s, const Arguments& arguments);
   void set_further_arguments(const Statement& s, const Arguments& arguments);
   void call_with_block(const Statement& s);
@@ -56,11 +64,13 @@ class Interpreter {
   void set(const std::string& name, Value value);
   void assign(const Target& target, const Value& value);
   void print(std::string_view text);
+  void print_value(const Value& value);
 
   Execution& execution_;
   const Dict& globals_;
   Scope outer_;               // the template's own variables
   std::vector<Scope> inner_;  // of loops, macros and blocks, the innermost last
+  Escaping escaping_;
   std::string out_;
 };
 

@@ -109,7 +109,7 @@ Value Interpreter::loop_again(const Statement& s, const Arguments& arguments, in
   std::vector<Scope> callers = std::exchange(inner_, seen);
   loop(s, arguments.positional[0], depth + 1);
   inner_ = std::move(callers);
-  return execution_.text(std::exchange(out_, std::move(before)));
+  return execution_.text(std::exchange(out_, std::move(before)), escaping_.prints);
 }
 
 }  // namespace llamajit::jinja

@@ -11,7 +11,9 @@
 namespace llamajit::jinja {
 
 void Interpreter::define_macro(const Statement& s) {
-  const auto call = [this, &s](Execution&, const Arguments& arguments) { return call_macro(s, arguments); };
+  const auto call = [this, &s, escaping = escaping_](Execution&, const Arguments& arguments) {
+    return call_macro(s, arguments, escaping);
+  };
   const auto member = [&s](std::string_view name) {
     return name == "name" ? Value(s.text) : Value(Undefined{std::string(name)});
   };
@@ -20,23 +22,28 @@ void Interpreter::define_macro(const Statement& s) {
 
 // The block becomes a macro that sees the variables of where it stands.
 void Interpreter::call_with_block(const Statement& s) {
-  const Value caller = Function{"caller", [this, &s, seen = inner_](Execution&, const Arguments& arguments) {
-                                  return call_macro(s, arguments, seen);
-                                }};
+  const Value caller = Function{
+      "caller", [this, &s, seen = inner_, escaping = escaping_](Execution&, const Arguments& arguments) {
+        return call_macro(s, arguments, escaping, seen);
+      }};
   print(to_text(execution_, call(*s.expression, caller)));
 }
 
-// A macro sees the template's variables and those of `seen`, not those of where it is called.
-Value Interpreter::call_macro(const Statement& s, const Arguments& arguments, std::vector<Scope> seen) {
+// A macro sees the template's variables and those of `seen`, not those of where it is called. Called where values
+// are escaped, it has made markup.
+Value Interpreter::call_macro(const Statement& s, const Arguments& arguments, Escaping escaping,
+                              std::vector<Scope> seen) {
   std::vector<Scope> callers = std::exchange(inner_, std::move(seen));
+  const Escaping callers_escaping = std::exchange(escaping_, escaping);
   inner_.emplace_back();
   set_further_arguments(s, arguments);
   set_parameters(s, arguments);
   Scope scope = std::move(inner_.back());
   inner_.pop_back();
   std::string rendered = render_apart(s.body, std::move(scope)).first;
+  escaping_ = callers_escaping;
   inner_ = std::move(callers);
-  return execution_.text(std::move(rendered));
+  return execution_.text(std::move(rendered), execution_.escapes());
 }
 
 void Interpreter::set_parameters(const Statement& s, const Arguments& arguments) {

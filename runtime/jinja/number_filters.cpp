@@ -2,11 +2,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <limits>
 #include <optional>
 
 #include <fmt/format.h>
 
+#include "runtime/jinja/arithmetic.h"
 #include "runtime/jinja/call.h"
 #include "runtime/jinja/text.h"
 #include "tokenizer/utf8.h"
@@ -41,7 +41,7 @@ std::optional<std::string> plain_number(std::string_view text) {
 }
 
 // As int(text, base); base 0 goes by the prefix.
-std::optional<std::int64_t> parsed_integer(std::string_view text, std::int64_t base) {
+std::optional<Value> parsed_integer(const Call& call, std::string_view text, std::int64_t base) {
   std::string digits = plain_number(text).value_or("");
   const bool negative = digits.starts_with('-');
   if (negative || digits.starts_with('+')) digits.erase(0, 1);
@@ -54,11 +54,17 @@ std::optional<std::int64_t> parsed_integer(std::string_view text, std::int64_t b
   }
   if (base == 0) base = 10;
   if (base < 2 || base > 36 || digits.empty() || digits[0] == '-') return std::nullopt;
-  std::int64_t number = 0;
   if (negative) digits.insert(0, 1, '-');
+  if (base == 10 && digits.find_first_not_of("0123456789", negative ? 1 : 0) == std::string::npos) {
+    return integer_of(digits);
+  }
+  std::int64_t number = 0;
   const char* const end = digits.data() + digits.size();
   const auto [stop, error] = std::from_chars(digits.data(), end, number, static_cast<int>(base));
-  return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
+  if (error == std::errc::result_out_of_range && stop == end) {
+    call.execution.fail("int", "an integer of 64 bits", "a larger one");
+  }
+  return error == std::errc() && stop == end ? std::optional<Value>(number) : std::nullopt;
 }
 
 // As float(text), which knows no hexadecimal digits.
@@ -76,15 +82,14 @@ std::optional<double> parsed_number(std::string_view text) {
 
 Value to_integer(const Call& call, const Value& value) {
   if (const auto integer = value.integer()) return *integer;
+  if (value.is_large()) return value;
   const std::string* const text = value.text();
   if (text != nullptr) {
-    if (const auto integer = parsed_integer(*text, call.integer(1, "base", 10))) return *integer;
+    if (const auto integer = parsed_integer(call, *text, call.integer(1, "base", 10))) return *integer;
   }
   const auto number = text != nullptr ? parsed_number(*text) : value.number();
-  constexpr double kLimit = 9.2e18;
-  if (number && std::abs(*number) >= kLimit)
-    call.execution.fail("int", "an integer of 64 bits", "a larger number");
-  if (number && !std::isnan(*number)) return static_cast<std::int64_t>(*number);
+  if (number && std::isinf(*number)) call.execution.fail("int", "a finite number", fmt::to_string(*number));
+  if (number && !std::isnan(*number)) return integer_of(fmt::format("{:.0f}", std::trunc(*number)));
   const Value* const otherwise = call.given(0, "default");
   return otherwise != nullptr ? *otherwise : Value(std::int64_t{0});
 }
@@ -98,11 +103,10 @@ Value to_float(const Call& call, const Value& value) {
 
 Value absolute(const Call& call, const Value& value) {
   if (const auto integer = value.integer()) {
-    if (*integer == std::numeric_limits<std::int64_t>::min())
-      call.execution.fail("abs: the result is too large");
-    return std::abs(*integer);
+    return *integer < 0 ? negated(call.execution, *integer) : *integer;
   }
   if (!value.number()) call.fail("a number", value);
+  if (value.is_large()) return *value.number() < 0 ? negated(call.execution, value) : value;
   return std::abs(*value.number());
 }
 
@@ -116,6 +120,7 @@ Value round_number(const Call& call, const Value& value) {
   }
   const bool common = method == nullptr || *method == "common";
   if (common && value.integer() && scale >= 1) return *value.integer();
+  if (common && value.is_large() && scale >= 1) return value;
   const double x = *value.number() * scale;
   if (method != nullptr && *method == "ceil") return std::ceil(x) / scale;
   if (method != nullptr && *method == "floor") return std::floor(x) / scale;

@@ -81,6 +81,7 @@ std::string to_repr(Execution& execution, const Value& value) {
   if (const auto* truth = value.as<bool>()) return *truth ? "True" : "False";
   if (const auto* x = value.as<double>()) return number_text(*x);
   if (const auto integer = value.integer()) return fmt::to_string(*integer);
+  if (const auto* large = value.as<LargeInteger>()) return *large->digits;
   if (const auto* text = value.text()) {
     return value.is_markup() ? fmt::format("Markup({})", quoted_text(*text)) : quoted_text(*text);
   }

@@ -23,17 +23,27 @@ Value length(const Call& call, const Value& value) {
 }
 
 Value join(const Call& call, const Value& value) {
-  const std::string* const separator = call.text(0, "d");
+  const Value* const given = call.text(0, "d") != nullptr ? call.given(0, "d") : nullptr;
+  const Value separator = given != nullptr ? *given : Value("");
   const Value* const attribute = call.given(1, "attribute");
+  std::vector<Value> all = elements(call, value);
+  if (attribute != nullptr) {
+    for (Value& item : all) item = at_path(call.execution, item, *attribute);
+  }
+  // Beside markup, what is none is escaped where the template asks for it.
+  const bool escapes =
+      call.execution.escapes() && (separator.is_markup() || std::ranges::any_of(all, &Value::is_markup));
+  const auto text = [&](const Value& v) {
+    return escapes ? *apply_filter(call.execution, "escape", v, {}).text() : to_text(call.execution, v);
+  };
+  const std::string between = text(separator);
   std::string out;
-  bool first = true;
-  for (const Value& item : elements(call, value)) {
-    if (!first && separator != nullptr) out += *separator;
-    first = false;
-    out += to_text(call.execution, attribute != nullptr ? at_path(call.execution, item, *attribute) : item);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i > 0) out += between;
+    out += text(all[i]);
     call.execution.check_output(out.size());
   }
-  return call.execution.text(std::move(out));
+  return call.execution.text(std::move(out), escapes);
 }
 
 Value to_list(const Call& call, const Value& value) {
@@ -52,6 +62,17 @@ Value last(const Call& call, const Value& value) {
   if (value.iterator() != nullptr) call.fail("a list, a string or a dictionary", value);
   const auto all = elements(call, value);
   return all.empty() ? Value(Undefined{"last item"}) : all.back();
+}
+
+// Jinja draws one by chance. A prompt that differs from run to run could never be had again, so that only where
+// there is no choice something is drawn.
+Value random_item(const Call& call, const Value& value) {
+  const auto all = elements(call, value);
+  if (all.size() > 1) {
+    call.execution.fail("random", "at most one element, as a text that chance decides can't be had again",
+                        fmt::to_string(all.size()));
+  }
+  return all.empty() ? Value(Undefined{"random item"}) : all.front();
 }
 
 Value reverse(const Call& call, const Value& value) {
@@ -208,6 +229,7 @@ constexpr NamedFilter kSequenceFilters[] = {
     {"map", map},
     {"max", maximum},
     {"min", minimum},
+    {"random", random_item},
     {"reject", select<false, false>},
     {"rejectattr", select<false, true>},
     {"reverse", reverse},

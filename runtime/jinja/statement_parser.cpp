@@ -78,12 +78,12 @@ class StatementParser {
     if (p_.take_name("call")) return call_block();
     if (p_.take_name("filter")) return filter_block();
     if (p_.take_name("with")) return with();
+    if (p_.take_name("autoescape")) return autoescape();
     if (p_.take_name("block")) return block();
     if (p_.is_name("break") || p_.is_name("continue")) return jump();
     p_.fail(
-        "if, for, set, macro, call, filter, with, block, generation, raw, break or continue (templates here "
-        "can do "
-        "nothing else)");
+        "if, for, set, macro, call, filter, with, autoescape, block, generation, raw, break or continue "
+        "(templates here can do nothing else)");
   }
 
   Statement branches() {
@@ -191,6 +191,15 @@ class StatementParser {
     end_of_block();
     statement.body = body({"endwith"});
     close("endwith");
+    return statement;
+  }
+
+  Statement autoescape() {
+    Statement statement = made(Statement::Kind::autoescape);
+    statement.expression = p_.expression();
+    end_of_block();
+    statement.body = body({"endautoescape"});
+    close("endautoescape");
     return statement;
   }
 

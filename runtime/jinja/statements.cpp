@@ -6,6 +6,7 @@
 
 #include "runtime/jinja/call.h"
 #include "runtime/jinja/interpreter.h"
+#include "runtime/jinja/text.h"
 #include "tokenizer/utf8.h"
 
 namespace llamajit::jinja {
@@ -25,7 +26,7 @@ Interpreter::Flow Interpreter::run(const Statement& s) {
       print(s.text);
       return Flow::normal;
     case Statement::Kind::print:
-      print(to_text(execution_, evaluate(*s.expression)));
+      print_value(evaluate(*s.expression));
       return Flow::normal;
     case Statement::Kind::branches:
       return branches(s);
@@ -40,6 +41,8 @@ Interpreter::Flow Interpreter::run(const Statement& s) {
       return filter_block(s);
     case Statement::Kind::with:
       return with(s);
+    case Statement::Kind::autoescape:
+      return autoescape(s);
     case Statement::Kind::block:
       block(s);
       return Flow::normal;
@@ -118,9 +121,29 @@ Interpreter::Flow Interpreter::with(const Statement& s) {
   return flow;
 }
 
+Interpreter::Flow Interpreter::autoescape(const Statement& s) {
+  const bool escapes = evaluate(*s.expression).truth();
+  const bool known = s.expression->kind == Expression::Kind::constant && !escaping_.volatile_;
+  const Escaping around = std::exchange(escaping_, {escapes, escapes && known, !known});
+  const bool called_from = execution_.set_escapes(escapes);
+  inner_.emplace_back();
+  const Flow flow = run(s.body);
+  inner_.pop_back();
+  execution_.set_escapes(called_from);
+  escaping_ = around;
+  return flow;
+}
+
+void Interpreter::print_value(const Value& value) {
+  const std::string text = to_text(execution_, value);
+  if (!escaping_.prints || value.is_markup()) return print(text);
+  execution_.allocate(6 * text.size());
+  print(escaped_for_html(text));
+}
+
 // What a block printed, through the statement's filters, whose innermost operand it is.
 Value Interpreter::filtered(const Statement& s, std::string rendered) {
-  Value value = execution_.text(std::move(rendered));
+  Value value = execution_.text(std::move(rendered), escaping_.prints);
   if (!s.expression) return value;
   inner_.emplace_back();
   set("", std::move(value));
@@ -132,7 +155,9 @@ Value Interpreter::filtered(const Statement& s, std::string rendered) {
 // A loop that is left from inside of the block takes what was printed with it.
 Interpreter::Flow Interpreter::set_block(const Statement& s) {
   auto [rendered, flow] = render_apart(s.body, {});
-  if (flow == Flow::normal) assign(s.target, filtered(s, std::move(rendered)));
+  if (flow != Flow::normal) return flow;
+  const Value value = filtered(s, std::move(rendered));
+  assign(s.target, execution_.escapes() ? execution_.text(to_text(execution_, value), true) : value);
   return flow;
 }
 
@@ -145,7 +170,9 @@ Interpreter::Flow Interpreter::filter_block(const Statement& s) {
 void Interpreter::block(const Statement& s) {
   std::vector<Scope> around = s.flag ? inner_ : std::vector<Scope>{};
   std::swap(inner_, around);
+  const Escaping escaping = std::exchange(escaping_, {});  // Jinja's blocks know none from outside
   print(render_apart(s.body, {}).first);
+  escaping_ = escaping;
   inner_ = std::move(around);
 }
 

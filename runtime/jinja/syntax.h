@@ -96,6 +96,7 @@ struct Statement {
     macro,         // text(names = defaults): body
     with,          // body, whose variables are its own, among them target = expression
     scope,         // the same, that no loop around it can be left from, and without variables
+    autoescape,    // body, whose printed values are escaped for HTML where the expression is true
     block,         // body, which sees the template's own variables, and with `flag` those around it
     call_block,    // expression, a macro's call, which prints caller(names): body where it wants
     leave,         // break

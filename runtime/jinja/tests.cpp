@@ -14,7 +14,7 @@ namespace {
 using Test = bool (*)(const Call& call, const Value& value);
 
 bool is_integer(const Value& value) {
-  return value.as<std::int64_t>() != nullptr;
+  return value.as<std::int64_t>() != nullptr || value.is_large();
 }
 
 bool has_elements(const Value& value) {
@@ -28,6 +28,9 @@ bool is_sequence(const Value& value) {
 }
 
 std::int64_t remainder(const Call& call, const Value& value, std::int64_t of) {
+  if (const auto* large = value.as<LargeInteger>(); large != nullptr && of == 2) {
+    return (large->digits->back() - '0') % 2;
+  }
   if (!value.integer()) call.fail("an integer", value);
   if (of == 0) call.execution.fail(call.name, "a divisor", "0");
   return of == -1 ? 0 : *value.integer() % of;

@@ -26,17 +26,32 @@ Value trim(const Call& call, const Value& value) {
   return call.execution.text(std::string(kept), value.is_markup());
 }
 
+Value force_escape(const Call& call, const Value& value) {
+  const std::string text = text_of(call, value);
+  call.execution.allocate(text.size() * 6);
+  return call.execution.text(escaped_for_html(text), true);
+}
+
+Value escape(const Call& call, const Value& value) {
+  return value.is_markup() ? value : force_escape(call, value);
+}
+
 // How long the result may become, before it is made.
 void allocate_replacement(const Call& call, std::size_t text, std::size_t from, std::size_t to) {
   call.execution.allocate(text + (from == 0 ? text + 1 : text / from) * to);
 }
 
 Value replace(const Call& call, const Value& value) {
-  const std::string text = text_of(call, value);
-  const std::string from = to_text(call.execution, call.required(0, "old"));
-  const std::string to = to_text(call.execution, call.required(1, "new"));
+  const Value &old = call.required(0, "old"), &other = call.required(1, "new");
+  const bool escapes =
+      call.execution.escapes() && (value.is_markup() || old.is_markup() || other.is_markup());
+  const auto part = [&](const Value& v) {
+    return escapes ? *escape(call, v).text() : to_text(call.execution, v);
+  };
+  const std::string text = part(value), from = part(old), to = part(other);
   allocate_replacement(call, text.size(), from.size(), to.size());
-  return call.execution.text(replaced(text, from, to, static_cast<long>(call.integer(2, "count", -1))));
+  const auto most = static_cast<long>(call.integer(2, "count", -1));
+  return call.execution.text(replaced(text, from, to, most), escapes);
 }
 
 Value string(const Call& call, const Value& value) {
@@ -94,16 +109,6 @@ Value indent(const Call& call, const Value& value) {
     call.execution.check_output(out.size());
   }
   return call.execution.text(std::move(out), value.is_markup());
-}
-
-Value force_escape(const Call& call, const Value& value) {
-  const std::string text = text_of(call, value);
-  call.execution.allocate(text.size() * 6);
-  return call.execution.text(escaped_for_html(text), true);
-}
-
-Value escape(const Call& call, const Value& value) {
-  return value.is_markup() ? value : force_escape(call, value);
 }
 
 Value safe(const Call& call, const Value& value) {

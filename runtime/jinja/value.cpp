@@ -1,7 +1,9 @@
 #include "runtime/jinja/value.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <type_traits>
 
 #include "runtime/jinja/execution.h"
@@ -38,6 +40,7 @@ std::optional<std::int64_t> Value::integer() const {
 std::optional<double> Value::number() const {
   if (const auto* number = as<double>()) return *number;
   if (const auto i = integer()) return static_cast<double>(*i);
+  if (const auto* large = as<LargeInteger>()) return std::strtod(large->digits->c_str(), nullptr);
   return std::nullopt;
 }
 
@@ -57,9 +60,10 @@ int Value::nesting() const {
 }
 
 std::string_view Value::kind() const {
-  constexpr std::string_view kNames[] = {"an undefined value", "none",        "a truth value", "an integer",
-                                         "a number",           "a string",    "a list",        "a dictionary",
-                                         "an iterator",        "a namespace", "a function"};
+  constexpr std::string_view kNames[] = {
+      "an undefined value", "none",        "a truth value", "an integer",
+      "a number",           "a string",    "a list",        "a dictionary",
+      "an iterator",        "a namespace", "a function",    "an integer of more than 64 bits"};
   static_assert(std::size(kNames) == std::variant_size_v<Data>);
   return kNames[data_.index()];
 }
@@ -71,7 +75,7 @@ bool same_key(const Value& a, const Value& b) {
   if (a.text() != nullptr || b.text() != nullptr) {
     return a.text() != nullptr && b.text() != nullptr && *a.text() == *b.text();
   }
-  if (const auto x = a.integer(), y = b.integer(); x && y) return *x == *y;
+  if (const auto order = integer_order(a, b)) return *order == 0;
   if (const auto x = a.number(), y = b.number(); x || y) return x && y && *x == *y;
   if (a.list() != nullptr && b.list() != nullptr) {
     return a.list()->is_tuple() && b.list()->is_tuple() &&
@@ -123,10 +127,36 @@ const Value* Arguments::find_named(std::string_view name) const {
   return found == named.end() ? nullptr : &found->second;
 }
 
+Value integer_of(std::string_view digits) {
+  const bool negative = digits.starts_with('-');
+  if (negative || digits.starts_with('+')) digits.remove_prefix(1);
+  digits.remove_prefix(std::min(digits.find_first_not_of('0'), digits.size() - 1));
+  std::string plain(negative ? 1 : 0, '-');
+  plain.append(digits);
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(plain.data(), plain.data() + plain.size(), number);
+  if (error == std::errc()) return number;
+  return LargeInteger{std::make_shared<const std::string>(std::move(plain))};
+}
+
+std::optional<int> integer_order(const Value& a, const Value& b) {
+  const auto sign = [](auto x, auto y) { return x < y ? -1 : x > y ? 1 : 0; };
+  if (const auto x = a.integer(), y = b.integer(); x && y) return sign(*x, *y);
+  const auto digits = [](const Value& v) {
+    return v.is_large() ? *v.as<LargeInteger>()->digits : v.integer() ? std::to_string(*v.integer()) : "";
+  };
+  const std::string x = digits(a), y = digits(b);
+  if (x.empty() || y.empty()) return std::nullopt;
+  const bool negative = x[0] == '-';
+  if (negative != (y[0] == '-')) return negative ? -1 : 1;
+  const int order = x.size() != y.size() ? sign(x.size(), y.size()) : sign(x.compare(y), 0);
+  return negative ? -order : order;
+}
+
 bool equal(Execution& execution, const Value& a, const Value& b) {
   execution.step();
   const auto same = [&](const Value& x, const Value& y) { return equal(execution, x, y); };
-  if (const auto x = a.integer(), y = b.integer(); x && y) return *x == *y;
+  if (const auto order = integer_order(a, b)) return *order == 0;
   if (const auto x = a.number(), y = b.number(); x || y) return x && y && *x == *y;
   if (const auto* x = a.text(), *y = b.text(); x != nullptr || y != nullptr) {
     return x != nullptr && y != nullptr && *x == *y;

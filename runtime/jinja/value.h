@@ -26,6 +26,12 @@ struct Text {
   std::shared_ptr<const std::string> bytes;  // UTF-8; lengths and indices count code points
   bool markup = false;  // marked by |safe: what is joined to it or put into it is escaped for HTML first
 };
+// An integer that 64 bits do not hold, as data and templates may have: it is kept and compared, but nothing is
+// computed with it.
+struct LargeInteger {
+  std::shared_ptr<const std::string>
+      digits;  // decimal, behind '-' where it is negative, without zeros before
+};
 struct List;
 struct Dict;
 struct Iterator;
@@ -38,7 +44,7 @@ class Value {
  public:
   using Data = std::variant<Undefined, None, bool, std::int64_t, double, Text, std::shared_ptr<const List>,
                             std::shared_ptr<const Dict>, std::shared_ptr<Iterator>,
-                            std::shared_ptr<Namespace>, std::shared_ptr<const Function>>;
+                            std::shared_ptr<Namespace>, std::shared_ptr<const Function>, LargeInteger>;
 
   Value() = default;
   Value(None none) : data_(none) {}
@@ -49,6 +55,7 @@ class Value {
   Value(Text text) : data_(std::move(text)) {}
   Value(std::string text) : data_(Text{std::make_shared<const std::string>(std::move(text))}) {}
   Value(const char* text) : Value(std::string(text)) {}
+  Value(LargeInteger integer) : data_(std::move(integer)) {}
   Value(List list);
   Value(Dict dict);
   Value(std::shared_ptr<const List> list) : data_(std::move(list)) {}
@@ -75,7 +82,8 @@ class Value {
 
   bool is_undefined() const { return as<Undefined>() != nullptr; }
   bool is_none() const { return as<None>() != nullptr; }
-  // An integer, or a truth value, which counts as 0 or 1.
+  bool is_large() const { return as<LargeInteger>() != nullptr; }
+  // An integer of 64 bits, or a truth value, which counts as 0 or 1.
   std::optional<std::int64_t> integer() const;
   // Any of the kinds of numbers.
   std::optional<double> number() const;
@@ -148,6 +156,11 @@ struct Function {
   std::function<Value(Execution&, const Arguments&)> call;  // empty: it is none
   std::function<Value(std::string_view)> member{};          // undefined where it has none of the name
 };
+
+// The integer that the decimal digits mean, of any size.
+Value integer_of(std::string_view digits);
+// -1, 0 or 1 where both are integers, of any size, or truth values.
+std::optional<int> integer_order(const Value& a, const Value& b);
 
 bool equal(Execution& execution, const Value& a, const Value& b);
 
