@@ -333,9 +333,26 @@ void pack_rotated_tile(const LayerShape& shape, const Tensor& from, jit::Format 
   pack_tile({from.format, n_rows, from.cols, rows, from.scales}, as, 0, to);
 }
 
+// What every model has, whoever read it: a matrix without rows can't be placed.
+void check_complete(const ModelFile& file) {
+  const auto check = [&](const Tensor& tensor, std::string_view name) {
+    if (tensor.exists()) return;
+    throw std::runtime_error(fmt::format("{}: {}: expected a matrix, found none",
+                                         file.parts.empty() ? "model" : file.path(), name));
+  };
+  check(file.embedding, "embedding");
+  if (!file.config.shared_classifier) check(file.classifier, "classifier");
+  for (std::size_t i = 0; i < file.layers.size(); ++i) {
+    check(file.layers[i].wq, fmt::format("layers.{}.wq", i));
+    check(file.layers[i].wo, fmt::format("layers.{}.wo", i));
+    check(file.layers[i].down, fmt::format("layers.{}.down", i));
+  }
+}
+
 }  // namespace
 
 Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16) {
+  check_complete(file);
   Carver sizing(nullptr);
   lay_out(file, sizing, bf16);
   memory_ = PagedMemory(sizing.size(), "weights");

@@ -77,5 +77,31 @@ TEST(WeightsOfAFile, OneThatRoundingMakesInfiniteIsRefused) {
               ::testing::EndsWith("layers.1.wo: expected weights in bf16's range, found one beyond it"));
 }
 
+// A reader of one's own may forget a tensor.
+TEST(WeightsOfAFile, OneThatIsMissingIsRefusedByName) {
+  for (const bool shared : {false, true}) {
+    const TempFile temp(write_v1(random_weights(toy_config(44, 60, 2, 11, 11, 65, 20, shared), 3)));
+    Team team(2);
+    const auto refusal_without = [&](const auto& take_away) -> std::string {
+      ModelFile file = read_llama2c(temp.path());
+      take_away(file);
+      try {
+        const Weights packed(file, team, Bf16Products::none);
+      } catch (const std::runtime_error& error) {
+        return error.what();
+      }
+      return "";
+    };
+    const auto expected = [&](const char* name) {
+      return fmt::format("{}: {}: expected a matrix, found none", temp.path(), name);
+    };
+    EXPECT_EQ(refusal_without([](ModelFile& file) { file.classifier = {}; }),
+              shared ? "" : expected("classifier"));
+    EXPECT_EQ(refusal_without([](ModelFile& file) { file.embedding = {}; }), expected("embedding"));
+    EXPECT_EQ(refusal_without([](ModelFile& file) { file.layers[1].wo = {}; }), expected("layers.1.wo"));
+    EXPECT_EQ(refusal_without([](ModelFile& file) { file.layers[0].down = {}; }), expected("layers.0.down"));
+  }
+}
+
 }  // namespace
 }  // namespace llamajit::test
