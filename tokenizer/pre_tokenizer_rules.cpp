@@ -100,7 +100,7 @@ constexpr std::array kDeepseekV3{
             R"(| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}};
 
 // Those with form C are the ones whose own tokenizers are known to have it: Qwen's, those of GPT-NeoX-20B's
-// family (Pythia, MPT, OLMo) and Cohere's. DeepSeek's distillations have Qwen's vocabulary, but not its form C.
+// family (Pythia, MPT, OLMo), Cohere's, Stable LM 2's (Arcade100kTokenizer) and Hunyuan-A13B's (HYTokenizer). DeepSeek's distillations have Qwen's vocabulary, but not its form C.
 constexpr PreTokenizerRule kRules[] = {
     {"default", kDefault},
     {"gpt-2", kGpt2},
@@ -147,10 +147,10 @@ constexpr PreTokenizerRule kRules[] = {
     {"chatglm-bpe", kLlama3},
     {.name = "qwen2", .steps = kQwen2, .nfc = true},
     {"deepseek-r1-qwen", kQwen2},
-    {"stablelm2", kQwen2},
+    {.name = "stablelm2", .steps = kQwen2, .nfc = true},
     {"megrez", kQwen2},
     {"kormo", kQwen2},
-    {"hunyuan", kQwen2},
+    {.name = "hunyuan", .steps = kQwen2, .nfc = true},
     {"grok-2", kQwen2},
     {"solar-open", kQwen2},
     {.name = "qwen35", .steps = kQwen35, .nfc = true},
