@@ -159,9 +159,25 @@ TEST_F(ChatTerminal, PastedLinesCanBeEdited) {
   expect_said(*terminal, R"("one\ntwo")");
 }
 
+// More than the screen has room for.
+TEST_F(ChatTerminal, ALongPasteCanBeEdited) {
+  std::string pasted, said;
+  for (int i = 0; i < 300; ++i) {
+    pasted += fmt::format("줄 {:03}\r", i);
+    said += fmt::format("줄 {:03}\\n", i);
+  }
+  const auto terminal = open();
+  terminal->type("see \x1B[200~" + pasted + "\x1B[201~: 가나");
+  EXPECT_TRUE(terminal->wait_for("299: 가나")) << terminal->screen();
+  terminal->type("\x7F\x01X\r");  // the last letter goes, and one comes to the line's beginning
+  said.resize(said.size() - 2);
+  expect_said(*terminal, "\"Xsee " + said + ": 가\"");
+}
+
+// What is no text can't be edited, and is sent as it came.
 TEST_F(ChatTerminal, OneLongPastedLineIsOne) {
   const auto terminal = open();
-  terminal->type("\x1B[200~" + std::string(1000, 'x') + "\x1B[201~");
+  terminal->type("\x1B[200~" + std::string(999, 'x') + "\t\x1B[201~");
   EXPECT_TRUE(terminal->wait_for("[1 line pasted]")) << terminal->screen();
   EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
   terminal->type("\r");

@@ -26,8 +26,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kHistorySize = 1000;           // lines
-constexpr std::size_t kLongestInLine = 400;  // bytes of a paste that is put into the line
+constexpr int kHistorySize = 1000;             // lines
+constexpr std::size_t kLongestTyped = 400;     // bytes of a paste that goes into the line as if typed
+constexpr std::size_t kLongestInLine = 16384;  // of one that is put into it at once
 constexpr std::string_view kPasteBegin = "\x1B[200~";
 constexpr std::string_view kPasteEnd = "\x1B[201~";
 constexpr int kPromptWidth = 2;
@@ -73,13 +74,21 @@ std::string with_newlines(std::string_view pasted) {
 // A newline inside of a line that is edited: a text of several lines is edited so.
 constexpr std::string_view kNewlineSign = "\u23CE";
 
-// A pasted text as part of a line; nothing where it can't be: a text that is long or has other keys in it. The newline
+std::wstring wide(const std::string& text) {
+  std::wstring out(text.size(), L'\0');
+  const std::size_t n = std::mbstowcs(out.data(), text.c_str(), out.size());
+  out.resize(n == static_cast<std::size_t>(-1) ? 0 : n);
+  return out;
+}
+
+// A pasted text as part of a line; nothing where it can't be: one that is very long, has other keys in it or bytes
+// that are no characters. The newline
 // at its end is not part of it, as Enter is to send it.
 std::string as_line(std::string_view text) {
   if (text.ends_with('\n')) text.remove_suffix(1);
   const auto is_key = [](char c) { return static_cast<unsigned char>(c) < 0x20 && c != '\n'; };
   if (text.size() > kLongestInLine || std::ranges::any_of(text, is_key) ||
-      text.find(kNewlineSign) != std::string_view::npos) {
+      text.find(kNewlineSign) != std::string_view::npos || wide(std::string(text)).empty()) {
     return {};
   }
   std::string line;
@@ -277,8 +286,21 @@ class LineEditor : public ChatInput {
     return CC_REDISPLAY;
   }
 
-  // libedit draws from where the cursor is; the line begins some rows above, as the new width has them.
   void draw_again() {
+    erase_line();
+    el_resize(edit_);
+    el_wset(edit_, EL_REFRESH);
+  }
+
+  // As typed, each character would draw the line again.
+  void insert(const std::wstring& text) {
+    erase_line();
+    el_winsertstr(edit_, text.c_str());
+    el_wset(edit_, EL_REFRESH);
+  }
+
+  // libedit draws from where the cursor is; the line begins some rows above, as the terminal's width has them.
+  void erase_line() {
     const LineInfoW* const line = el_wline(edit_);
     winsize size{};
     ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
@@ -291,8 +313,6 @@ class LineEditor : public ChatInput {
       column = wraps ? width : column + width;
     }
     write_out(rows > 0 ? fmt::format("\x1B[{}A\r\x1B[J", rows) : "\r\x1B[J");
-    el_resize(edit_);
-    el_wset(edit_, EL_REFRESH);
   }
 
   // False where there is none yet, or bytes that are none were dropped.
@@ -310,19 +330,19 @@ class LineEditor : public ChatInput {
     return n != static_cast<std::size_t>(-1);
   }
 
-  // A long text, or one with keys in it, is kept apart: as typed, each character would draw the line again, and
-  // some would do something. A short one becomes part of the line, to be edited, with a sign for each newline.
+  // A text becomes part of the line, to be edited, with a sign for each newline. A very long one, or one with keys or
+  // bytes in it that are no text, is kept apart, and goes into the message as it is.
   bool take_paste() {
     if (!begins_paste()) return false;
     bytes_.take(kPasteBegin.size());
-    std::string text;
+    std::string text, rest;
     for (;;) {
       const std::size_t searched = text.size() - std::min(text.size(), kPasteEnd.size() - 1);
       text += bytes_.pending();
       bytes_.take(bytes_.pending().size());
       const std::size_t end = text.find(kPasteEnd, searched);
       if (end != std::string_view::npos) {
-        rest_ = text.substr(end + kPasteEnd.size());
+        rest = text.substr(end + kPasteEnd.size());
         text.resize(end);
         break;
       }
@@ -330,12 +350,17 @@ class LineEditor : public ChatInput {
       if (event == InputBytes::Event::end || event == InputBytes::Event::interrupt) break;
     }
     const std::string line = as_line(with_newlines(text));
+    if (line.size() > kLongestTyped) {
+      insert(wide(line));
+      bytes_.put_back(rest);
+      return false;
+    }
     if (line.empty() && !text.empty()) {
       pasted_ = with_newlines(text);
-      bytes_.put_back(rest_);
+      bytes_.put_back(rest);
       return true;
     }
-    bytes_.put_back(line + rest_);
+    bytes_.put_back(line + rest);
     return false;
   }
 
@@ -357,7 +382,6 @@ class LineEditor : public ChatInput {
   termios quiet_ = quiet(terminal_before_);  // while nobody reads
   EditLine* edit_ = el_init("llamajit", stdin, stdout, stderr);
   std::optional<std::string> pasted_;
-  std::string rest_;
   bool continues_ = false;
   bool interrupted_ = false;
 };
