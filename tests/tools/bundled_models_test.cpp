@@ -82,6 +82,28 @@ TEST(BundledModels, NamedFolderGoesFirst) {
   EXPECT_THAT(result.err, HasSubstr(kNoModel + mine + ")\n"));
 }
 
+TEST(BundledModels, ANamedFolderThatIsMissingIsWarnedOfOnce) {
+  const TempDirectory directory;
+  const std::string file = directory.write("file", "no folder");
+  ChildOptions options;
+  for (const auto& [folder, why] : {std::pair(directory.path() + "/none", "No such file or directory"),
+                                    std::pair(file, "it is no folder")}) {
+    options.environment = {{"LLAMAJIT_MODELS", folder}};
+    const std::string warning =
+        fmt::format("llamajit: LLAMAJIT_MODELS names {}, where no models can be found: {}\n", folder, why);
+    const ChildResult run = run_program({"run", "story", "-p", "Once", "-n", "1"}, options);
+    expect_success(run);
+    EXPECT_THAT(run.err, StartsWith(warning));
+    EXPECT_THAT(run.err.substr(warning.size()), Not(HasSubstr("LLAMAJIT_MODELS")));
+    const ChildResult models = run_program({"models"}, options);
+    expect_success(models);
+    EXPECT_EQ(models.err, warning);
+    const ChildResult unknown = run_program({"run", "fable", "-p", "a"}, options);
+    EXPECT_EQ(unknown.exit_code, 1);
+    EXPECT_THAT(unknown.err, StartsWith(warning + "llamajit: fable: No such file"));
+  }
+}
+
 TEST(BundledModels, InstalledOnesAreFoundBesideTheProgram) {
   const TempDirectory directory;
   const fs::path root = directory.path();

@@ -34,6 +34,16 @@ std::string find_bundled(const std::string& name) {
   return {};
 }
 
+// Once in a run: the other folders are searched all the same.
+void warn_of_missing(const fs::path& folder) {
+  static bool warned = false;
+  std::error_code error;
+  if (warned || fs::is_directory(folder, error)) return;
+  warned = true;
+  const std::string why = error ? error.message() : fs::exists(folder) ? "it is no folder" : "";
+  spdlog::warn("{} names {}, where no models can be found: {}", kFolderVariable, folder.string(), why);
+}
+
 std::string missing(const std::string& named) {
   std::string text =
       fmt::format("{}: {}, and no model that is bundled has the name", named, std::strerror(ENOENT));
@@ -56,6 +66,7 @@ std::vector<ModelFolder> model_folders() {
   std::vector<ModelFolder> folders;
   if (const char* named = std::getenv(kFolderVariable); named != nullptr && *named != '\0') {
     folders.push_back({named, kFolderVariable});
+    warn_of_missing(named);
   }
   if (const fs::path program = folder_of_program(); !program.empty()) {
     folders.push_back({(program / LLAMAJIT_MODELS_BESIDE_PROGRAM).lexically_normal(), "beside the program"});
