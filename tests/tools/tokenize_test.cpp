@@ -51,8 +51,16 @@ TEST_F(Tokenize, ShowsATokenALine) {
             "     3  '\\x00' (byte)\n    13  '\\x0A' (byte)\n");
 }
 
+// As run and chat do.
+TEST_F(Tokenize, WithoutAModelTheBundledOneIsTaken) {
+  const ChildResult result = run_program({"tokenize", "--ids", "-p", "Once upon a time"});
+  expect_success(result);
+  EXPECT_THAT(result.err, HasSubstr("no model named; using the bundled story model ("));
+  EXPECT_EQ(result.out,
+            ids({LLAMAJIT_SOURCE_DIR "/tools/story/models/story.gguf", "-p", "Once upon a time"}));
+}
+
 TEST_F(Tokenize, WantsAVocabulary) {
-  expect_error(run_program({"tokenize", "-p", "a"}), 2, {"expected MODEL or -z TOKENIZER"});
   expect_error(run_program({"tokenize", "-z", "missing.bin", "-p", "a"}), 1, {"missing.bin", "No such file"});
   expect_error(run_program({"tokenize", "missing.bin", "-p", "a"}), 1, {"missing.bin", "No such file"});
 }

@@ -40,9 +40,8 @@ std::string name_of(const Vocab& vocab, TokenId id) {
 }
 
 int tokenize(TokenizeOptions& options) {
-  if (!options.model && !options.tokenizer)
-    throw std::invalid_argument("tokenize: expected MODEL or -z TOKENIZER");
-  if (options.model) options.model = named_or_bundled(*options.model);
+  // A tokenizer.bin is enough alone.
+  if (options.model || !options.tokenizer) options.model = named_or_bundled(options.model.value_or(""));
   const auto tokenizer = open_tokenizer(options.model, options.tokenizer);
   const Vocab& vocab = tokenizer->vocab();
   const std::string text = options.prompt ? *options.prompt : read_standard_input();
@@ -65,9 +64,11 @@ int tokenize(TokenizeOptions& options) {
 void add_tokenize(CLI::App& app, Command& command) {
   auto o = std::make_shared<TokenizeOptions>();
   CLI::App* sub = app.add_subcommand("tokenize", "Show the tokens of a text");
-  add_model(*sub, o->model,
-            "A GGUF file, of which the tokenizer is enough; a legacy ggml file; a checkpoint, for its "
-            "vocabulary's size and the tokenizer.bin beside it; or the name of a bundled model");
+  add_model(
+      *sub, o->model,
+      "A GGUF file, of which the tokenizer is enough; a legacy ggml file; a checkpoint, for its "
+      "vocabulary's size and the tokenizer.bin beside it; or the name of a bundled model; default without "
+      "-z: the bundled story model");
   sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin")->type_name("FILE");
   sub->add_option("-p,--prompt", o->prompt, "The text; default: standard input, byte for byte");
   sub->add_flag("--ids", o->ids, "Print the ids alone, on one line");
