@@ -186,6 +186,17 @@ TEST_F(ChatTerminal, OneLongPastedLineIsOne) {
   leave(*terminal);
 }
 
+// The byte is no character, which a line can't have.
+TEST_F(ChatTerminal, AShortPasteLosesNoByte) {
+  const auto terminal = open();
+  terminal->type(
+      "\x1B[200~a\xFF"
+      "b\x1B[201~");
+  EXPECT_TRUE(terminal->wait_for("[1 line pasted]")) << terminal->screen();
+  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
+  leave(*terminal);
+}
+
 TEST_F(ChatTerminal, TabCompletesCommands) {
   const auto terminal = open();
   terminal->type("/cl\t\r/st\t\r");
