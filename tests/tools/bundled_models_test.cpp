@@ -82,6 +82,20 @@ TEST(BundledModels, NamedFolderGoesFirst) {
   EXPECT_THAT(result.err, HasSubstr(kNoModel + mine + ")\n"));
 }
 
+TEST(BundledModels, AFolderInTheModelsPlaceTellsOfItsFiles) {
+  const TempDirectory directory;
+  const std::string refusal = directory.path() + ": expected a regular file, found a directory";
+  expect_error(run_program({"run", directory.path(), "-p", "a"}), 1, {refusal + "\n"});
+  directory.write("b.gguf", "");
+  directory.write("a.gguf", "");
+  directory.write("c.txt", "");
+  expect_error(run_program({"inspect", directory.path()}), 1,
+               {refusal + "; name a file in it: a.gguf, b.gguf\n"});
+  directory.write("c.gguf", "");
+  directory.write("d.gguf", "");
+  expect_error(run_program({"run", directory.path(), "-p", "a"}), 1, {"a.gguf, b.gguf, c.gguf, …\n"});
+}
+
 TEST(BundledModels, ANamedFolderThatIsMissingIsWarnedOfOnce) {
   const TempDirectory directory;
   const std::string file = directory.write("file", "no folder");

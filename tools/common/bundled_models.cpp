@@ -52,6 +52,17 @@ std::string missing(const std::string& named) {
   return text + (near.empty() ? "; llamajit models lists them" : near);
 }
 
+// A folder in a model's place: what lies in it that could be meant.
+[[noreturn]] void refuse_folder(const std::string& named) {
+  std::string text = fmt::format("{}: expected a regular file, found a directory", named);
+  const std::vector<fs::path> models = find_models({{named, "named"}});
+  constexpr std::size_t kShown = 3;
+  for (std::size_t i = 0; i < std::min(models.size(), kShown); ++i) {
+    text += fmt::format("{}{}", i == 0 ? "; name a file in it: " : ", ", models[i].filename().string());
+  }
+  throw std::runtime_error(text + (models.size() > kShown ? ", …" : ""));
+}
+
 std::string searched(const std::vector<ModelFolder>& folders) {
   std::string text;
   for (const ModelFolder& folder : folders) {
@@ -118,6 +129,7 @@ bool is_bundled(const std::string& name) {
 
 std::string named_or_bundled(const std::string& named) {
   std::error_code error;
+  if (fs::is_directory(named, error)) refuse_folder(named);
   if (!named.empty() && (fs::exists(named, error) || error || named.find('/') != std::string::npos)) {
     return named;
   }
