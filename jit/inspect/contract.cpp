@@ -121,16 +121,17 @@ struct Formula {
     return "best = the first place of the largest x in [begin, end)";
   }
   std::string operator()(const RouteKey& k) const {
-    return fmt::format("ids = the used largest {}{}, ascending; weights = their {}{} * scale{}",
+    return fmt::format("ids = the used largest {}{}, ascending; weights = their {}{} * scale{}{}",
                        k.biased ? "p + bias" : "p", k.chooses_groups() ? " of groups_used groups" : "",
                        k.gating == Gating::softmax_of_chosen ? "softmax" : "p",
-                       k.renormalises ? " / sum" : "",
+                       k.renormalises ? " / sum" : "", k.scaled ? " * scales[ids]" : "",
                        k.gating == Gating::softmax_of_chosen ? "; p = logits"
                        : k.gating == Gating::softmax         ? "; p = softmax of logits"
                                                              : "; p = sigmoid of logits");
   }
-  std::string operator()(const MixKey&) const {
-    return "for each vector: out += x * weights in [begin, end)";
+  std::string operator()(const MixKey& k) const {
+    return k.adds ? "for each vector: out += x * weights in [begin, end)"
+                  : "out = the sum of x * weights in [begin, end)";
   }
   std::string operator()(const CopyKey&) const { return "out = x"; }
   std::string operator()(const ConvKey&) const {

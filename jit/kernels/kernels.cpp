@@ -80,13 +80,17 @@ struct Name {
   std::string operator()(const CapKey& k) const { return fmt::format("cap_{}", k.n); }
   std::string operator()(const ArgmaxKey& k) const { return fmt::format("argmax_{}", k.n); }
   std::string operator()(const RouteKey& k) const {
-    const std::string groups =
-        k.chooses_groups() ? fmt::format("_{}of{}groups", k.groups_used, k.groups) : "";
-    return fmt::format("route_{}of{}{}_{}{}{}{}", k.used, k.experts, groups, to_string(k.gating),
+    const std::string groups = k.chooses_groups() ? fmt::format("_{}of{}groups{}", k.groups_used, k.groups,
+                                                                k.by_best ? "_by_best" : "")
+                                                  : "";
+    return fmt::format("route_{}of{}{}_{}{}{}{}{}", k.used, k.experts, groups, to_string(k.gating),
                        k.renormalises ? "_renormalised" : "", k.biased ? "_biased" : "",
+                       k.scaled ? "_scaled" : "",
                        k.shared == SharedExpert::none ? "" : fmt::format("_{}_shared", to_string(k.shared)));
   }
-  std::string operator()(const MixKey& k) const { return fmt::format("mix_{}x{}", k.vectors, k.n); }
+  std::string operator()(const MixKey& k) const {
+    return fmt::format("mix_{}x{}{}", k.vectors, k.n, k.adds ? "" : "_store");
+  }
   std::string operator()(const CopyKey& k) const { return fmt::format("copy_{}", k.n); }
   std::string operator()(const ConvKey& k) const { return fmt::format("conv_{}x{}", k.taps, k.channels); }
   std::string operator()(const DecayKey& k) const { return fmt::format("decay_{}", k.heads); }

@@ -29,7 +29,7 @@ inline void run_with_stack(std::size_t stack, std::function<void()> work) {
 #if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
 inline constexpr double kMebibyteSeconds = 5;  // checked memory accesses, or code that is not optimised
 #else
-inline constexpr double kMebibyteSeconds = 0.1;
+inline constexpr double kMebibyteSeconds = 0.25;  // what is quadratic takes minutes
 #endif
 
 // The processor seconds that the fastest of three runs takes
