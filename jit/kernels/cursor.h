@@ -22,8 +22,8 @@ struct Cursor {
     return Fields{
         field<&Cursor::token>("the token that is fed"),
         field<&Cursor::pos>("its position, from 0"),
-        field<&Cursor::pages>(
-            "its sequence's: page p holds the positions [p * kKvPage, (p + 1) * kKvPage) of all layers"),
+        field<&Cursor::pages>("its sequence's, of layers that see as much: page p holds the positions [p * "
+                              "kKvPage, (p + 1) * kKvPage)"),
         field<&Cursor::state>(
             "its sequence's: what layers without a KV cache remember of all that is behind it"),
     };

@@ -46,7 +46,8 @@ int chosen_context(const ModelFile& file, const EngineOptions& options) {
                     config.seq_len, asked));
   }
   const int context = asked > 0 ? asked : config.seq_len;
-  const auto needed = static_cast<std::size_t>(context_bytes(config, context, chosen_kv_type(file, options)));
+  const auto needed = static_cast<std::size_t>(
+      context_bytes(config, context, chosen_kv_type(file, options), rows_at_once(config)));
   if (needed > physical_memory()) {
     throw std::runtime_error(
         fmt::format("{}: context: {} tokens need {} MiB for their KV cache, this machine has {} "
@@ -70,7 +71,7 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
       context_(chosen_context(file, options)),
       team_(options.threads),
       weights_(pack(file, team_, options.precision.bf16, pack_ms_)),
-      kv_cache_(config_, context_, options.sequences, chosen_kv_type(file, options)),
+      kv_cache_(config_, context_, options.sequences, chosen_kv_type(file, options), rows_at_once(config_)),
       rope_(context_, config_),
       tuning_(options.tuning),
       publication_(options.publication),
@@ -101,33 +102,45 @@ RowsProgram& Engine::rows_program(std::int64_t n) {
 }
 
 void Engine::check_fits(const Batch& batch) const {
-  int pages = 0;
   for (const auto& [sequence, n] : rows_of_each(batch.rows())) {
     if (sequence->length() + n > context_) {
       throw std::runtime_error(fmt::format("sequence: expected at most {} tokens (the context), found {}",
                                            context_, sequence->length() + n));
     }
-    pages += sequence->pages_needed(n);
   }
-  if (pages > kv_cache_.free_pages()) {
-    throw std::runtime_error(fmt::format("KV cache: expected {} free pages, found {} of {}", pages,
-                                         kv_cache_.free_pages(), kv_cache_.pages()));
+  for (std::size_t kind = 0; kind < kv_cache_.kinds(); ++kind) check_pages(batch, kind);
+}
+
+void Engine::check_pages(const Batch& batch, std::size_t kind) const {
+  int pages = 0;
+  for (const auto& [sequence, n] : rows_of_each(batch.rows())) pages += sequence->pages_needed(kind, n);
+  const PagePool& pool = kv_cache_.pool(kind);
+  if (pages <= pool.free()) return;
+  const int window = kv_cache_.window(kind);
+  const std::string whose = window > 0 ? fmt::format(" of layers with a window of {}", window) : "";
+  throw std::runtime_error(fmt::format("KV cache: expected {} free pages{}, found {} of {}", pages, whose,
+                                       pool.free(), pool.size()));
+}
+
+// Feeds what the sequence's pages and state do not stand for yet.
+void Engine::catch_up(Sequence& sequence) {
+  while (sequence.seen() < sequence.length()) {
+    const int pos = sequence.seen();
+    const int n = std::min(sequence.length() - pos, chunk());
+    sequence.make_room(n);
+    point_rows(0, sequence, pos, n);
+    const RowRun run_of_all{0, n, pos};
+    run(rows_program(n).feed, {n, {&run_of_all, 1}}, team_);
+    sequence.see(n);
   }
 }
 
-// Feeds a state that is behind its text. Keys and values of these positions are written again, the same bits.
-void Engine::catch_up(Sequence& sequence) {
-  for (int pos = sequence.seen(); pos < sequence.length();) {
-    const int n = std::min(sequence.length() - pos, chunk());
+void Engine::point_rows(std::size_t first, const Sequence& sequence, int pos, int n) {
+  for (std::size_t kind = 0; kind < kv_cache_.kinds(); ++kind) {
     for (int i = 0; i < n; ++i) {
-      program_->row_state.at[static_cast<std::size_t>(i)] = {
-          sequence.tokens()[static_cast<std::size_t>(pos + i)], pos + i, sequence.pages(), sequence.state()};
+      program_->row_state.at[kind][first + static_cast<std::size_t>(i)] = sequence.cursor(kind, pos + i);
     }
-    const RowRun run_of_all{0, n, pos};
-    run(rows_program(n).feed, {n, {&run_of_all, 1}}, team_);
-    pos += n;
   }
-  sequence.see_all();
 }
 
 void Engine::begin_step(Sequence& sequence, int tokens) {
@@ -137,15 +150,22 @@ void Engine::begin_step(Sequence& sequence, int tokens) {
 
 void Engine::place(const Batch::Row& row) {
   assert(row.token >= 0 && row.token < config_.vocab_size);
-  catch_up(*row.sequence);
-  const int pos = row.sequence->length();
-  row.sequence->append({&row.token, 1});
+  Sequence& sequence = *row.sequence;
+  catch_up(sequence);
+  const int pos = sequence.length();
+  sequence.make_room(1);
+  sequence.append({&row.token, 1});
   rope_.reach(pos + 1);
-  program_->token.cursor() = {row.token, pos, row.sequence->pages(), row.sequence->state()};
+  const std::span<jit::Cursor> cursors = program_->token.cursors();
+  for (std::size_t kind = 0; kind < cursors.size(); ++kind) cursors[kind] = sequence.cursor(kind, pos);
 }
 
 Rows Engine::place(std::span<const Batch::Row> rows) {
-  for (const Batch::Row& row : rows) catch_up(*row.sequence);
+  // Before any is appended: of a sequence that has several runs, the first one still sees what the others do not.
+  for (const auto& [sequence, n] : rows_of_each(rows)) {
+    catch_up(*sequence);
+    sequence->make_room(n);
+  }
   std::vector<TokenId> tokens;
   runs_.clear();
   for (std::size_t i = 0; i < rows.size();) {
@@ -157,10 +177,7 @@ Rows Engine::place(std::span<const Batch::Row> rows) {
     sequence.append(tokens);
     rope_.reach(sequence.length());
     runs_.push_back({static_cast<std::int64_t>(first), std::ssize(tokens), pos});
-    for (std::size_t t = 0; t < tokens.size(); ++t) {
-      program_->row_state.at[first + t] = {tokens[t], pos + static_cast<int>(t), sequence.pages(),
-                                           sequence.state()};
-    }
+    point_rows(first, sequence, pos, static_cast<int>(tokens.size()));
   }
   return {std::ssize(rows), runs_};
 }

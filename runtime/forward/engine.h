@@ -63,6 +63,8 @@ class Engine {
   // outgrow the context or the cache has too few pages.
   using SeeRow = std::function<void(std::size_t row, const RowLogits& logits)>;
   void step(const Batch& batch, const SeeRow& see);
+  // Throws if step() would.
+  void check_fits(const Batch& batch) const;
   // Tokens of a prompt, or of several sequences, that go through a matrix together: enough to hide reading it
   // from memory behind the arithmetic, more where each goes to some of many experts.
   int chunk() const { return program_->row_state.rows; }
@@ -115,8 +117,9 @@ class Engine {
   void place(const Batch::Row& row);
 
  private:
-  void check_fits(const Batch& batch) const;
+  void check_pages(const Batch& batch, std::size_t kind) const;
   void catch_up(Sequence& sequence);
+  void point_rows(std::size_t first, const Sequence& sequence, int pos, int n);
   void begin_step(Sequence& sequence, int tokens);
   void step_rows(std::span<const Batch::Row> rows, std::size_t first, const SeeRow& see);
   void classify_rows(const std::vector<std::size_t>& wanted, std::size_t first, const SeeRow& see);

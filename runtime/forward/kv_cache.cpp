@@ -18,43 +18,79 @@ int kv_heads(const LayerShape& shape) {
   return shape.owns_kv() ? shape.n_kv_heads : 0;
 }
 
-std::int64_t page_bytes_of(const Config& config, jit::ElementType type) {
+// The windows of layers that have keys and values, each once.
+std::vector<int> windows_of(const Config& config) {
+  std::vector<int> windows;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
+    const LayerShape& shape = config.layer(i);
+    if (!shape.is_linear() && std::ranges::count(windows, shape.window) == 0) windows.push_back(shape.window);
+  }
+  if (windows.empty()) windows.push_back(0);
+  return windows;
+}
+
+std::size_t kind_of(const LayerShape& shape, const std::vector<int>& windows) {
+  if (shape.is_linear()) return 0;
+  return static_cast<std::size_t>(std::ranges::find(windows, shape.window) - windows.begin());
+}
+
+std::int64_t page_bytes_of(const Config& config, int window, jit::ElementType type) {
   std::int64_t bytes = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
     const LayerShape& shape = config.layer(i);
-    bytes += head_bytes(jit::KvLayout(type, shape.head_dim())) * kv_heads(shape);
+    if (shape.window == window) {
+      bytes += head_bytes(jit::KvLayout(type, shape.head_dim())) * kv_heads(shape);
+    }
   }
   return std::max(jit::round_up(bytes, kPageAlignment), kPageAlignment);
 }
 
+// What a sequence holds of pages of these layers at the most: those that its tokens lie in, or the windows of a
+// step's tokens and of those that may be cut.
+std::int64_t most_pages(int window, int context, int rows) {
+  const std::int64_t all = jit::divide_up(std::int64_t{context}, jit::kKvPage);
+  if (window == 0) return all;
+  const std::int64_t positions = std::int64_t{window} - 1 + KvCache::kFreeCut - 1 + rows;
+  return std::min(all, jit::divide_up(positions - 1, jit::kKvPage) + 1);
+}
+
 }  // namespace
 
-KvCache::KvCache(const Config& config, int context, int sequences, jit::ElementType type)
-    : type_(type), context_(context), states_(config), page_bytes_(page_bytes_of(config, type)) {
-  std::int64_t at = 0;
+KvCache::KvCache(const Config& config, int context, int sequences, jit::ElementType type, int rows)
+    : type_(type), context_(context), rows_(rows), states_(config), windows_(windows_of(config)) {
+  std::vector<std::int64_t> at(windows_.size());  // of each kind, the bytes of a page that have an owner
   for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
     const LayerShape& shape = config.layer(i);
     const jit::KvLayout layout(type, shape.head_dim());
+    const std::size_t kind = kind_of(shape, windows_);
     Layer layer{layout,
+                kind,
                 shape.is_linear() ? 0 : shape.n_kv_heads,
                 kv_heads(shape),
                 shape.group(),
                 shape.window,
                 shape.scores,
                 shape.sinks,
-                at,
-                at + layout.keys_bytes() * shape.n_kv_heads};
+                at[kind],
+                at[kind] + layout.keys_bytes() * shape.n_kv_heads};
     if (shape.kv_layer >= 0) {
-      layer.keys_at = layers_[static_cast<std::size_t>(shape.kv_layer)].keys_at;
-      layer.values_at = layers_[static_cast<std::size_t>(shape.kv_layer)].values_at;
+      const Layer& owner = layers_[static_cast<std::size_t>(shape.kv_layer)];
+      assert(owner.kind == kind);
+      layer.keys_at = owner.keys_at;
+      layer.values_at = owner.values_at;
     }
     layers_.push_back(layer);
-    at += head_bytes(layout) * kv_heads(shape);
+    at[kind] += head_bytes(layout) * kv_heads(shape);
   }
-  const std::int64_t pages = jit::divide_up(context, jit::kKvPage) * sequences;
-  memory_ = PagedMemory(static_cast<std::size_t>(pages * page_bytes_), "KV cache");
-  holders_.resize(static_cast<std::size_t>(pages));
-  for (std::int64_t page = pages - 1; page >= 0; --page) free_.push_back(memory_.data() + page * page_bytes_);
+  for (const int window : windows_) {
+    pools_.emplace_back(page_bytes_of(config, window, type), most_pages(window, context, rows) * sequences);
+  }
+}
+
+std::int64_t KvCache::bytes_in_use() const {
+  std::int64_t bytes = 0;
+  for (const PagePool& pool : pools_) bytes += pool.bytes_in_use();
+  return bytes;
 }
 
 std::int64_t KvCache::bytes_read_at(std::int64_t pos) const {
@@ -99,23 +135,12 @@ jit::AttentionMergeKey KvCache::merge_key(std::size_t layer) const {
   return {l.layout.head_dim, jit::attention_ranges(context_), l.window, l.sinks};
 }
 
-std::byte* KvCache::take_page() {
-  assert(!free_.empty());
-  std::byte* const page = free_.back();
-  free_.pop_back();
-  holders_[index(page)] = 1;
-  return page;
-}
-
-void KvCache::give_page_back(std::byte* page) {
-  if (--holders_[index(page)] == 0) free_.push_back(page);
-}
-
-void KvCache::copy_page(std::byte* to, const std::byte* from, int positions) const {
+void KvCache::copy_page(std::size_t kind, std::byte* to, const std::byte* from, int positions) const {
   const auto copy = [&](std::int64_t at, std::int64_t bytes) {
     std::memcpy(to + at, from + at, static_cast<std::size_t>(bytes));
   };
   for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (layers_[i].kind != kind) continue;
     const jit::KvLayout& layout = layers_[i].layout;
     for (int head = 0; head < layers_[i].own_heads; ++head) {
       copy(keys_at(i, head), jit::divide_up(positions, jit::kLanes) * layout.key_group_bytes());
@@ -127,11 +152,12 @@ void KvCache::copy_page(std::byte* to, const std::byte* from, int positions) con
   }
 }
 
-void KvCache::clear_values(std::byte* page, int first, int end) const {
+void KvCache::clear_values(std::size_t kind, std::byte* page, int first, int end) const {
   const auto clear = [&](std::int64_t at, std::int64_t bytes) {
     std::memset(page + at, 0, static_cast<std::size_t>(bytes));
   };
   for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (layers_[i].kind != kind) continue;
     const jit::KvLayout& layout = layers_[i].layout;
     for (int head = 0; head < layers_[i].own_heads; ++head) {
       clear(values_at(i, head) + layout.value_at(first, 0),
@@ -143,12 +169,17 @@ void KvCache::clear_values(std::byte* page, int first, int end) const {
   }
 }
 
-std::int64_t context_bytes(const Config& config, int context, jit::ElementType type) {
+std::int64_t context_bytes(const Config& config, int context, jit::ElementType type, int rows) {
   std::int64_t angles = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
     angles = std::max<std::int64_t>(angles, std::int64_t{2} * config.layer(i).head_dim() * context);
   }
-  const std::int64_t used = page_bytes_of(config, type) / jit::kKvPage * jit::round_up(context, jit::kLanes);
+  std::int64_t used = 0;
+  for (const int window : windows_of(config)) {
+    const std::int64_t positions = std::min(jit::round_up(std::int64_t{context}, jit::kLanes),
+                                            most_pages(window, context, rows) * jit::kKvPage);
+    used += page_bytes_of(config, window, type) / jit::kKvPage * positions;
+  }
   return used + angles * static_cast<std::int64_t>(sizeof(float)) + LayerStates(config).bytes();
 }
 

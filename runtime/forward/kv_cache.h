@@ -1,5 +1,5 @@
-// What attention remembers: a pool of pages, each of which holds the keys and values of kKvPage positions of
-// all layers, in the layout that the kernels read. Sequences take pages, share them and give them back.
+// What attention remembers: pages with the keys and values of kKvPage positions, in the layout that the kernels
+// read. Sequences take pages, share them and give them back (page_table.h).
 #pragma once
 
 #include <cstddef>
@@ -9,29 +9,31 @@
 #include "jit/kernels/attention.h"
 #include "jit/kernels/kv_append.h"
 #include "jit/kernels/kv_layout.h"
-#include "runtime/base/memory.h"
 #include "runtime/forward/layer_states.h"
+#include "runtime/forward/page_pool.h"
 #include "runtime/model/config.h"
 
 namespace llamajit {
 
+// Layers with the same window need the keys and values of the same positions: they are of one kind, whose pages
+// are its own, so that they can be given back as soon as no window of these layers reaches them.
 class KvCache {
  public:
-  // Room for `sequences` sequences of `context` positions each; zeros, and no memory used before it is.
-  // Throws std::runtime_error if it can't be reserved.
-  KvCache(const Config& config, int context, int sequences, jit::ElementType type);
+  // Room for `sequences` sequences of `context` positions each, to which a step appends at most `rows` tokens at
+  // once; zeros, and no memory used before it is. Throws std::runtime_error if it can't be reserved.
+  KvCache(const Config& config, int context, int sequences, jit::ElementType type, int rows);
 
   jit::ElementType type() const { return type_; }
   int context() const { return context_; }  // positions of a sequence, at the most
+  int rows() const { return rows_; }
   std::size_t n_layers() const { return layers_.size(); }
   const jit::KvLayout& layout(std::size_t layer) const { return layers_[layer].layout; }
-  std::int64_t bytes() const { return static_cast<std::int64_t>(memory_.size()); }
   // Of layers without keys and values.
   const LayerStates& states() const { return states_; }
-  // What a position's keys and values take in all layers.
-  std::int64_t bytes_per_position() const { return page_bytes_ / jit::kKvPage; }
-  // The same of what a token at `pos` reads, itself included: windows end what a layer looks back on.
+  // What a token at `pos` reads, itself included: windows end what a layer looks back on.
   std::int64_t bytes_read_at(std::int64_t pos) const;
+  // What all pages that are held take.
+  std::int64_t bytes_in_use() const;
 
   // The kernels that write and read it.
   jit::KvAppendKey append_key(std::size_t layer) const;
@@ -40,7 +42,8 @@ class KvCache {
   jit::AttentionKey tile_key(std::size_t layer, std::int64_t token_stride) const;
   jit::AttentionRangesKey ranges_key(std::size_t layer) const;
   jit::AttentionMergeKey merge_key(std::size_t layer) const;
-  // From a page's first byte on, where a head's keys and values lie; those of the layer's next heads follow.
+  // From the first byte of a page of the layer's kind on, where a head's keys and values lie; those of the layer's
+  // next heads follow.
   std::int64_t keys_at(std::size_t layer, std::int64_t head) const {
     return layers_[layer].keys_at + head * layers_[layer].layout.keys_bytes();
   }
@@ -48,22 +51,26 @@ class KvCache {
     return layers_[layer].values_at + head * layers_[layer].layout.values_bytes();
   }
 
-  int free_pages() const { return static_cast<int>(free_.size()); }
-  int pages() const { return static_cast<int>(holders_.size()); }
-  // A page that nobody holds, whose contents mean nothing. There must be one.
-  std::byte* take_page();
-  void share_page(const std::byte* page) { ++holders_[index(page)]; }
-  void give_page_back(std::byte* page);
-  bool is_shared(const std::byte* page) const { return holders_[index(page)] > 1; }
-  // The first `positions` of a page.
-  void copy_page(std::byte* to, const std::byte* from, int positions) const;
-  // Makes the values of positions [first, end) of a page zeros: attention reads up to the next multiple of
+  // One at least; a layer without keys and values counts to the first.
+  std::size_t kinds() const { return pools_.size(); }
+  std::size_t kind(std::size_t layer) const { return layers_[layer].kind; }
+  int window(std::size_t kind) const { return windows_[kind]; }  // positions; 0: all
+  PagePool& pool(std::size_t kind) { return pools_[kind]; }
+  const PagePool& pool(std::size_t kind) const { return pools_[kind]; }
+  // The first `positions` of a kind's page.
+  void copy_page(std::size_t kind, std::byte* to, const std::byte* from, int positions) const;
+  // Makes the values of positions [first, end) of a kind's page zeros: attention reads up to the next multiple of
   // sixteen.
-  void clear_values(std::byte* page, int first, int end) const;
+  void clear_values(std::size_t kind, std::byte* page, int first, int end) const;
+
+  // Pages are kept until the windows of so many tokens more are past them. So a text may be cut by that many tokens
+  // at no cost, as chats and speculation do all the time.
+  static constexpr int kFreeCut = 32;
 
  private:
   struct Layer {
     jit::KvLayout layout;
+    std::size_t kind;
     int n_kv_heads;
     int own_heads;  // of them: none where another layer's are seen
     int group;
@@ -73,22 +80,18 @@ class KvCache {
     std::int64_t keys_at;
     std::int64_t values_at;
   };
-  std::size_t index(const std::byte* page) const {
-    return static_cast<std::size_t>((page - memory_.data()) / page_bytes_);
-  }
 
   jit::ElementType type_;
   int context_;
+  int rows_;
   LayerStates states_;
+  std::vector<int> windows_;  // of each kind
   std::vector<Layer> layers_;
-  std::int64_t page_bytes_ = 0;
-  PagedMemory memory_;
-  std::vector<int> holders_;      // of each page: how many sequences hold it
-  std::vector<std::byte*> free_;  // the last one is taken next
+  std::vector<PagePool> pools_;
 };
 
-// What a cache and a table of angles for one sequence of `context` positions would take. A file's numbers may
-// be huge: 64 bits throughout.
-std::int64_t context_bytes(const Config& config, int context, jit::ElementType type);
+// What a cache and a table of angles for one sequence of `context` positions would take, in steps of `rows` tokens
+// at most. A file's numbers may be huge: 64 bits throughout.
+std::int64_t context_bytes(const Config& config, int context, jit::ElementType type, int rows);
 
 }  // namespace llamajit

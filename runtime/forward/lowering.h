@@ -155,6 +155,8 @@ class Lowering {
             part(share(delta.value_heads), delta.value_dim, std::int64_t{2} * delta.keys())};
   }
   std::size_t layer_index() const { return static_cast<std::size_t>(layer_); }
+  // Of the layer at hand; before and behind the layers any one will do, as its pages are not looked at.
+  std::size_t kind() const { return layer_ < 0 ? 0 : m_.cache.kind(layer_index()); }
   Share share(std::int64_t n) const { return share_of(n, thread_, m_.threads); }
   HeadDeal heads(const LayerShape& shape) const { return {shape, m_.threads}; }
   // Of what is added to values that have a norm of their own.

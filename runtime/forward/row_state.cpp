@@ -11,7 +11,8 @@ using jit::Epilogue;
 using jit::row_stride;
 
 RowState::RowState(const Model& model, int most_rows)
-    : rows(most_rows), at(static_cast<std::size_t>(most_rows)) {
+    : rows(most_rows),
+      at(model.cache.kinds(), std::vector<jit::Cursor>(static_cast<std::size_t>(most_rows))) {
   Carver sizing(nullptr);
   place(sizing, model);
   memory = PagedMemory(sizing.size(), "activations of several rows");

@@ -50,7 +50,7 @@ void RowsProgram::Writer::rotate(NormRoles roles, const LayerShape& shape, const
   }
   if (shape.rope.changes_nothing()) return;
   row_range(call(roles.second, jit::RopeKey{shape.head_dim()},
-                 jit::RopeArgs{x, x, of.table, s_.at.data(), n_heads, 1, stride}),
+                 jit::RopeArgs{x, x, of.table, cursor(), n_heads, 1, stride}),
             mine,
             members({{offsetof(jit::RopeArgs, x), stride * kFloat},
                      {offsetof(jit::RopeArgs, out), stride * kFloat},
@@ -74,7 +74,7 @@ void RowsProgram::Writer::append(const LayerShape& shape, const HeadShare& mine,
                                  const float* v) {
   const std::int64_t stride = row_stride(shape.kv_dim());
   row_range(call(Role::append, m_.cache.append_key(layer_index()),
-                 jit::KvAppendArgs{k, v, s_.at.data(), m_.cache.keys_at(layer_index(), mine.begin),
+                 jit::KvAppendArgs{k, v, cursor(), m_.cache.keys_at(layer_index(), mine.begin),
                                    m_.cache.values_at(layer_index(), mine.begin), mine.size(), 1, stride}),
             mine,
             members({{offsetof(jit::KvAppendArgs, k), stride * kFloat},
@@ -90,7 +90,7 @@ void RowsProgram::Writer::attention(const LayerShape& shape, const HeadShare& mi
   const jit::AttentionKey tile = m_.cache.tile_key(layer_index(), stride);
   Step& step = call(Role::attention, m_.cache.attention_key(layer_index()),
                     jit::AttentionArgs{q, out, s_.attention_scratch[static_cast<std::size_t>(thread_)],
-                                       s_.at.data(), m_.cache.keys_at(layer_index(), mine.begin),
+                                       cursor(), m_.cache.keys_at(layer_index(), mine.begin),
                                        m_.cache.values_at(layer_index(), mine.begin), mine.size(), sinks});
   step.calls = Calls::attention;
   step.heads = memory_.keep_heads({.share = mine,

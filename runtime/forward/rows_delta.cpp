@@ -55,7 +55,7 @@ void RowsProgram::Writer::convolve(const DeltaNet& delta, const LayerWeights& w,
   if (begin == end) return;
   const std::int64_t stride = row_stride(delta.channels());
   runs(call(Role::convolve, conv_key(delta),
-            jit::ConvArgs{s_.mixed, s_.convolved, w.delta.conv, s_.at.data(),
+            jit::ConvArgs{s_.mixed, s_.convolved, w.delta.conv, cursor(),
                           m_.cache.states().conv_at(layer_index()), begin, end, 1, stride}),
        members({{offsetof(jit::ConvArgs, x), stride * kFloat},
                 {offsetof(jit::ConvArgs, out), stride * kFloat},
@@ -82,7 +82,7 @@ void RowsProgram::Writer::recur_head(const DeltaNet& delta, int head) {
   const std::int64_t gates = row_stride(delta.value_heads), values = row_stride(delta.values());
   runs(call(Role::delta, delta_key(delta),
             jit::DeltaArgs{q, q + delta.keys(), s_.convolved + 2 * delta.keys() + at, s_.decay + head,
-                           s_.rate + head, s_.att + at, s_.at.data(),
+                           s_.rate + head, s_.att + at, cursor(),
                            m_.cache.states().head_at(layer_index(), head), 1, channels, channels, gates,
                            values}),
        members({{offsetof(jit::DeltaArgs, q), channels * kFloat},

@@ -107,7 +107,7 @@ void RowsProgram::Writer::row_range(Step& step, const HeadShare& mine, RowMember
 void RowsProgram::Writer::embed(const PackedMatrix& table, int dim, float scale, bool of_position,
                                 float* out) {
   each_row(call(Role::embed, jit::EmbedKey{table.format, dim, scale, of_position},
-                jit::EmbedArgs{table.data, out, s_.at.data()}),
+                jit::EmbedArgs{table.data, out, cursor()}),
            members({{offsetof(jit::EmbedArgs, out), row_stride(dim) * kFloat}, kCursor<jit::EmbedArgs>}));
 }
 

@@ -117,6 +117,9 @@ class RowsProgram::Writer : public Lowering {
   void multiply(Role role, const PackedMatrix& matrix, jit::Epilogue epilogue, float* out);
   void deal(Step& step, const PackedMatrix& matrix, std::int64_t portion, const RowMembers& rows);
 
+  // What the layer at hand gets, of the first row.
+  const jit::Cursor* cursor() const { return s_.at[kind()].data(); }
+
   RowsProgram& p_;
   RowState& s_;
   int tokens_;

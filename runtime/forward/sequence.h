@@ -5,13 +5,19 @@
 #include <vector>
 
 #include "runtime/forward/kv_cache.h"
+#include "runtime/forward/page_table.h"
 #include "runtime/forward/sequence_state.h"
 #include "tokenizer/vocab.h"
 
 namespace llamajit {
 
-// Sequences with a common beginning share its pages (fork()); a page is copied when one of them writes to it.
-// The cache must outlive its sequences. Not for several threads at once.
+// Sequences with a common beginning share its pages (fork()). The cache must outlive its sequences. Not for several
+// threads at once.
+//
+// A cut or a fork costs nothing where what the next token needs is there. Where layers have windows, that is so for
+// the last KvCache::kFreeCut tokens, and farther back as long as the pages of the windows there are not given back;
+// where layers keep a state, at the places where it was copied. Anywhere else, tokens must be fed again: those behind
+// the last copy of the state, and where pages are gone all of them.
 class Sequence {
  public:
   explicit Sequence(KvCache& cache);
@@ -19,7 +25,7 @@ class Sequence {
   Sequence& operator=(Sequence&& other) noexcept;
   Sequence(const Sequence&) = delete;
   Sequence& operator=(const Sequence&) = delete;
-  ~Sequence();
+  ~Sequence() = default;
 
   int length() const { return static_cast<int>(tokens_.size()); }
   std::span<const TokenId> tokens() const { return tokens_; }
@@ -30,33 +36,39 @@ class Sequence {
   // One that begins with the first `length` tokens of this one.
   Sequence fork(int length) const;
 
-  // How many pages the cache must have free before `more` tokens can be appended.
-  int pages_needed(int more) const;
-  // Adds tokens and makes room for their keys and values, which the engine writes. pages_needed() must be
-  // free, and the context long enough.
-  void append(std::span<const TokenId> tokens);
-  // As jit::Cursor has them; the address stays.
-  std::byte* const* pages() const { return pages_.data(); }
-  std::byte* state() const { return state_.data(); }
-
-  // Where layers keep a state, it may be that of fewer tokens than there are, behind a cut or a fork. The engine
+  // How many tokens the pages and the state stand for: fewer than there are behind some cuts and forks. The engine
   // feeds it those that it has not seen before it appends others.
-  int seen() const { return state_.exists() ? state_.seen() : length(); }
-  void see_all() { state_.see(length()); }
+  int seen() const { return seen_; }
+  // How many pages of a kind the cache must have free before the engine appends `more` tokens.
+  int pages_needed(std::size_t kind, int more) const {
+    return tables_[kind].pages_needed(seen_, length() + more);
+  }
+  // Makes room for the keys and values of the next n tokens of a step behind those that were seen, whether they are
+  // appended yet or not. pages_needed() must be free, and the context long enough.
+  void make_room(int n);
+  // Adds tokens that a step takes with those before; there must be room.
+  void append(std::span<const TokenId> tokens);
+  // A step takes n tokens more of those that are there.
+  void see(int n);
+  // What the kernels of layers of a kind get for the token at `pos`; it stays true as long as the step.
+  jit::Cursor cursor(std::size_t kind, int pos) const {
+    return {tokens_[static_cast<std::size_t>(pos)], pos, tables_[kind].data(), state_.data()};
+  }
+
   // Before a step appends so many tokens: keeps the state where texts are taken up again, before and behind
   // pieces of prompts.
   void begin_step(int tokens);
 
  private:
-  // Makes what attention reads behind the last position finite.
-  void clear_behind();
+  // Of the first `seen` tokens all, or none where pages are gone that the next one needs.
+  int usable(int seen) const;
 
   KvCache* cache_;
   std::vector<TokenId> tokens_;
-  std::vector<std::byte*> pages_;
+  std::vector<PageTable> tables_;  // of each kind; they end behind the tokens that were seen
   SequenceState state_;
+  int seen_ = 0;
   bool appended_several_ = false;  // at once, the last time
-  int finite_ = 0;  // positions [length(), finite_) were cleared since their pages were taken or cut
 };
 
 }  // namespace llamajit

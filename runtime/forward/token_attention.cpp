@@ -58,7 +58,7 @@ void TokenProgram::Writer::attend_alone(const LayerShape& shape, const LayerWeig
   rotate_queries(shape, weights, mine, q, q);
   append(shape, weights, mine.begin, mine.size());
   call(Role::attention, m_.cache.attention_key(layer_index()),
-       jit::AttentionArgs{q, s_.att + first_query, scratch_.attention, s_.cursor,
+       jit::AttentionArgs{q, s_.att + first_query, scratch_.attention, cursor(),
                           m_.cache.keys_at(layer_index(), mine.begin),
                           m_.cache.values_at(layer_index(), mine.begin), mine.size(),
                           head_sinks(weights, mine.begin * shape.group())});
@@ -74,13 +74,13 @@ void TokenProgram::Writer::attend_in_parts(const LayerShape& shape, const LayerW
   if (mine.part == 0) append(shape, weights, mine.begin, 1);
   call(Role::attention, m_.cache.ranges_key(layer_index()),
        jit::AttentionRangesArgs{scratch_.rotated, s_.records + first_query * records, scratch_.attention,
-                                s_.cursor, m_.cache.keys_at(layer_index(), mine.begin),
+                                cursor(), m_.cache.keys_at(layer_index(), mine.begin),
                                 m_.cache.values_at(layer_index(), mine.begin), mine.part, mine.parts});
   meet();
   const auto [begin, end] = share(shape.n_heads);
   if (begin == end) return;
   call(Role::merge, m_.cache.merge_key(layer_index()),
-       jit::AttentionMergeArgs{s_.records + begin * records, s_.att + begin * shape.head_dim(), s_.cursor,
+       jit::AttentionMergeArgs{s_.records + begin * records, s_.att + begin * shape.head_dim(), cursor(),
                                end - begin, head_sinks(weights, begin)});
   gate_heads(shape, begin, end - begin);
 }
@@ -122,7 +122,7 @@ void TokenProgram::Writer::rotate(NormRoles roles, const LayerShape& shape, cons
     x = out;
   }
   if (shape.rope.changes_nothing() && x == out) return;
-  call(roles.second, jit::RopeKey{shape.head_dim()}, jit::RopeArgs{x, out, table, s_.cursor, n_heads});
+  call(roles.second, jit::RopeKey{shape.head_dim()}, jit::RopeArgs{x, out, table, cursor(), n_heads});
 }
 
 void TokenProgram::Writer::append(const LayerShape& shape, const LayerWeights& weights, std::int64_t first,
@@ -140,7 +140,7 @@ void TokenProgram::Writer::append(const LayerShape& shape, const LayerWeights& w
     call(Role::v_norm, head_norm(shape), jit::NormArgs{v, weights.v_norm, v, nullptr, n_heads});
   }
   call(Role::append, m_.cache.append_key(layer_index()),
-       jit::KvAppendArgs{k, v, s_.cursor, m_.cache.keys_at(layer_index(), first),
+       jit::KvAppendArgs{k, v, cursor(), m_.cache.keys_at(layer_index(), first),
                          m_.cache.values_at(layer_index(), first), n_heads});
 }
 

@@ -35,7 +35,7 @@ void TokenProgram::Writer::recur(const LayerShape& shape, const LayerWeights& w)
     const std::int64_t at = head * delta.value_dim;
     call(Role::delta, delta_key(delta),
          jit::DeltaArgs{q, q + delta.keys(), s_.convolved + 2 * delta.keys() + at, s_.decay + head,
-                        s_.rate + head, s_.att + at, s_.cursor,
+                        s_.rate + head, s_.att + at, cursor(),
                         m_.cache.states().head_at(layer_index(), head)});
   }
   const std::int64_t n = heads.second - heads.first;
@@ -52,8 +52,8 @@ void TokenProgram::Writer::convolve(const DeltaNet& delta, const LayerWeights& w
   const auto [begin, end] = channels;
   if (begin == end) return;
   call(Role::convolve, conv_key(delta),
-       jit::ConvArgs{s_.mixed, s_.convolved, w.delta.conv, s_.cursor,
-                     m_.cache.states().conv_at(layer_index()), begin, end});
+       jit::ConvArgs{s_.mixed, s_.convolved, w.delta.conv, cursor(), m_.cache.states().conv_at(layer_index()),
+                     begin, end});
 }
 
 void TokenProgram::Writer::norm_keys(const LayerShape& shape, const LayerWeights& w, Share heads) {

@@ -17,7 +17,7 @@ void TokenProgram::Writer::layer_inputs() {
   if (thread_ == 0) {
     const PackedMatrix& table = m_.weights.layer_inputs;
     call(Role::embed, jit::EmbedKey{table.format, all, layer_input_scale(c)},
-         jit::EmbedArgs{table.data, s_.inputs, s_.cursor});
+         jit::EmbedArgs{table.data, s_.inputs, cursor()});
   }
   input_ = {s_.x, c.dim, {}};
   const PackedMatrix& matrix = m_.weights.layer_input_matrix;

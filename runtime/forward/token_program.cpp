@@ -31,10 +31,10 @@ void TokenProgram::Writer::write() {
   if (thread_ == 0) {
     const PackedMatrix& table = m_.weights.embedding;
     call(Role::embed, jit::EmbedKey{table.format, m_.config.dim, m_.config.embedding_scale},
-         jit::EmbedArgs{table.data, s_.x, s_.cursor});
+         jit::EmbedArgs{table.data, s_.x, cursor()});
     if (const PackedMatrix& positions = m_.weights.positions; positions.data != nullptr) {
       call(Role::embed, jit::EmbedKey{positions.format, m_.config.dim, 1, true},
-           jit::EmbedArgs{positions.data, s_.x, s_.cursor});
+           jit::EmbedArgs{positions.data, s_.x, cursor()});
     }
   }
   meet();
@@ -144,13 +144,13 @@ bool TokenProgram::Writer::matvec_dealt(Role role, const PackedMatrix& matrix, E
   return dealt;
 }
 
-TokenProgram::TokenProgram(const Model& model) : vocab_size_(model.config.vocab_size) {
+TokenProgram::TokenProgram(const Model& model)
+    : vocab_size_(model.config.vocab_size), cursors_(model.cache.kinds()) {
   Carver sizing(nullptr);
   place(sizing, model);
   memory_ = PagedMemory(sizing.size(), "activations");
   Carver carver(memory_.data());
   s_ = place(carver, model);
-  new (s_.cursor) jit::Cursor();
   for (Program* program : {&feed, &classify})
     program->threads.resize(static_cast<std::size_t>(model.threads));
   for (int t = 0; t < model.threads; ++t) Writer(*this, model, t).write();

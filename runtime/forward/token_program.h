@@ -44,7 +44,8 @@ class TokenProgram {
   // The sampler's softmax, over the logits.
   Step softmax_step;
 
-  jit::Cursor& cursor() const { return *s_.cursor; }
+  // The token's, one for each kind of layers (kv_cache.h), whose pages it has.
+  std::span<jit::Cursor> cursors() { return cursors_; }
   std::span<float> logits() const { return {s_.logits, static_cast<std::size_t>(vocab_size_)}; }
   std::int32_t argmax() const;
   // (dim): what classify starts from.
@@ -68,7 +69,6 @@ class TokenProgram {
   };
   // Within memory_.
   struct State {
-    jit::Cursor* cursor = nullptr;
     float* x = nullptr;               // (dim): the residual stream
     float* q = nullptr;               // (q_dim)
     float* k = nullptr;               // (kv_dim)
@@ -102,6 +102,7 @@ class TokenProgram {
   static void place_experts(Carver& carver, const Config& config, Scratch& scratch);
 
   int vocab_size_;
+  std::vector<jit::Cursor> cursors_;
   PagedMemory memory_;
   State s_;
   StepMemory step_memory_;

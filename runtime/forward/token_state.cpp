@@ -10,7 +10,6 @@ namespace llamajit {
 TokenProgram::State TokenProgram::place(Carver& carver, const Model& model) {
   const Config& c = model.config;
   State s;
-  s.cursor = carver.take<jit::Cursor>(1);
   s.x = carver.take<float>(c.dim);
   s.q = carver.take<float>(c.most(&LayerShape::q_dim));
   s.k = carver.take<float>(c.most(&LayerShape::kv_dim));

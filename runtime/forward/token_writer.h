@@ -96,6 +96,9 @@ class TokenProgram::Writer : public Lowering {
   // matvec() for a whole matrix, whose units are dealt out if it is large enough. Whether it is.
   bool matvec_dealt(Role role, const PackedMatrix& matrix, jit::Epilogue epilogue, float* out);
 
+  // What the layer at hand gets.
+  const jit::Cursor* cursor() const { return &p_.cursors_[kind()]; }
+
   TokenProgram& p_;
   const State& s_;
   const Scratch& scratch_;

@@ -37,7 +37,8 @@ struct BenchResult {
 // Runs a test once to warm up and `repeats` times for the record. The limit is measured right after, with the
 // same threads on the same memory: reading all weights, or multiplying as the matmul kernels do. `progress`
 // is told after each run. Throws std::runtime_error if the test does not fit into the context, or its
-// sequences not into the engine's cache, which holds its own besides.
+// sequences not into the engine's cache, which holds its own besides, and where layers have windows the text at the
+// test's depth.
 BenchResult run_bench(Engine& engine, const BenchTest& test, int repeats,
                       const std::function<void()>& progress);
 

@@ -172,7 +172,6 @@ std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa, const
     at += static_cast<std::size_t>(n);
   }
   engine.place({&engine.sequence(), all[at], true});
-  const jit::Cursor last = engine.token_program().cursor();
   verifier.walk(engine.token_program());
   const Step& softmax = engine.token_program().softmax_step;
   verifier.call(*softmax.target.kernel, softmax.args);
@@ -184,7 +183,7 @@ std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa, const
                        code, engine.config().most(&LayerShape::n_kv_heads) + 1});
   code.publish();
   shared.link();
-  shared.cursor() = last;
+  std::ranges::copy(engine.token_program().cursors(), shared.cursors().begin());
   verifier.walk(shared);
   return verifier.rows;
 }

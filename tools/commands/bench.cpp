@@ -116,12 +116,13 @@ BenchReport measure(const BenchOptions& options) {
     const auto start = Clock::now();
     const ModelFile file = read_model(options.model);
     const int most = std::ranges::max(options.batch);
+    const bool keeps_text = most > 1 || file.config.most(&LayerShape::window) > 0;  // besides
     Engine engine(file, {.isa = isa,
                          .threads = threads,
                          .precision = options.precision,
                          .tuning = remembered_tuning(isa, threads),
                          .publication = publication_options(options.inspection),
-                         .sequences = most > 1 ? most + 1 : 1});
+                         .sequences = keeps_text ? most + 1 : 1});
     log_publication(engine.publication());
     engine.feed(1, 0, true);
     if (report.results.empty()) {

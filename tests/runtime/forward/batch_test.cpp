@@ -58,20 +58,23 @@ class Alone {
 // Sequences that grow, fork, are cut and end at random, in steps of random rows.
 class Mix {
  public:
-  Mix(const ModelFile& file, Alone& alone, const EngineOptions& options)
-      : alone_(alone), engine_(file, options), random_(static_cast<unsigned>(options.threads) + 7) {}
+  Mix(const ModelFile& file, Alone& alone, const EngineOptions& options, int longest_piece)
+      : alone_(alone),
+        engine_(file, options),
+        random_(static_cast<unsigned>(options.threads) + 7),
+        longest_piece_(longest_piece) {}
 
   void step() {
     change_sequences();
     Batch batch;
     std::vector<Text> texts;  // of each row, with its own token
     std::map<Sequence*, Text> now;
-    int free = engine_.kv_cache().free_pages();
+    int free = engine_.kv_cache().pool(0).free();
     for (int pieces = 1 + below(6); pieces > 0; --pieces) {
       Sequence& sequence = sequences_[static_cast<std::size_t>(below(static_cast<int>(sequences_.size())))];
       Text& text =
           now.try_emplace(&sequence, sequence.tokens().begin(), sequence.tokens().end()).first->second;
-      const int tokens = below(3) > 0 ? 1 : 1 + below(40);
+      const int tokens = below(3) > 0 ? 1 : 1 + below(longest_piece_);
       if (static_cast<int>(text.size()) + tokens > engine_.context()) continue;
       free -= 2;  // at the most: a new page and a copy
       if (free < 0) break;
@@ -97,7 +100,7 @@ class Mix {
 
   void end() {
     sequences_.clear();
-    EXPECT_EQ(engine_.kv_cache().free_pages(), engine_.kv_cache().pages()) << "all pages were given back";
+    EXPECT_EQ(engine_.kv_cache().bytes_in_use(), 0) << "all pages were given back";
   }
 
  private:
@@ -126,6 +129,7 @@ class Mix {
   Alone& alone_;
   Engine engine_;
   std::mt19937 random_;
+  int longest_piece_;
   std::vector<Sequence> sequences_;
 };
 
@@ -139,14 +143,16 @@ class Batches : public ::testing::TestWithParam<jit::ElementType> {
   ModelFile file_;
 };
 
-void expect_the_bits_of_single_rows(const ModelFile& file, jit::ElementType type) {
+void expect_the_bits_of_single_rows(const ModelFile& file, jit::ElementType type, int sequences = 6,
+                                    int longest_piece = 40) {
   Alone alone(file, type);
   const std::vector<jit::Tier> tiers = jit::host_tiers();
   for (const jit::Tier tier : tiers) {
     for (const int threads : {1, 2, 3}) {
       if (kSanitized && threads != 2) continue;
       SCOPED_TRACE(fmt::format("tier {}, {} threads", to_string(tier), threads));
-      Mix mix(file, alone, {.isa = {tier}, .threads = threads, .precision = {type}, .sequences = 6});
+      Mix mix(file, alone, {.isa = {tier}, .threads = threads, .precision = {type}, .sequences = sequences},
+              longest_piece);
       const int steps = kSanitized || tier == jit::Tier::scalar ? 8 : 40;
       for (int i = 0; i < steps && !testing::Test::HasFatalFailure(); ++i) mix.step();
       mix.end();
@@ -164,6 +170,18 @@ TEST(BatchesOfHybrids, EveryRowHasTheBitsThatItHasAlone) {
   const test::FamilyFile& family = *std::ranges::find(test::kFamilyFiles, "qwen35", &test::FamilyFile::name);
   const TempFile temp(family_gguf(family, toy_config(64, 96, 5, 4, 2, kVocab, 600, false), 22).content());
   expect_the_bits_of_single_rows(read_model(temp.path()), jit::ElementType::f32);
+}
+
+// Layers with windows smaller and larger than a page, whose pages are given back and fed again.
+TEST(BatchesOfWindows, EveryRowHasTheBitsThatItHasAlone) {
+  const TempFile temp(
+      test::family_gguf({.name = "llama"}, toy_config(64, 96, 4, 4, 2, kVocab, 1500, false), 24).content());
+  ModelFile file = read_model(temp.path());
+  file.config.layers.assign(4, file.config);
+  file.config.layers[0].window = 40;
+  file.config.layers[2].window = 300;
+  file.config.layers[3].window = 40;
+  expect_the_bits_of_single_rows(file, jit::ElementType::f16, 20, 200);
 }
 
 INSTANTIATE_TEST_SUITE_P(KvTypes, Batches,
@@ -197,22 +215,22 @@ class Sequences : public Batches {};
 
 TEST_P(Sequences, ShareTheirBeginningUntilTheyWrite) {
   Engine engine(file_, {.isa = {jit::host_tiers().back()}, .precision = {GetParam()}, .sequences = 2});
-  const KvCache& cache = engine.kv_cache();
+  const PagePool& pages = engine.kv_cache().pool(0);
   Text text;
   for (int i = 0; i < 300; ++i) text.push_back(i % kVocab);
   engine.feed_all(text, 0);
-  EXPECT_EQ(cache.pages() - cache.free_pages(), 2);
+  EXPECT_EQ(pages.size() - pages.free(), 2);
   Sequence other = engine.sequence().fork(300);
-  EXPECT_EQ(cache.pages() - cache.free_pages(), 2) << "both are shared";
-  EXPECT_EQ(other.pages_needed(1), 1) << "a copy of the second";
+  EXPECT_EQ(pages.size() - pages.free(), 2) << "both are shared";
+  EXPECT_EQ(other.pages_needed(0, 1), 1) << "a copy of the second";
   Batch batch;
   batch.add(other, 5, true);
   engine.step(batch, [](std::size_t, const RowLogits&) {});
-  EXPECT_EQ(cache.pages() - cache.free_pages(), 3);
-  EXPECT_EQ(other.pages()[0], engine.sequence().pages()[0]);
-  EXPECT_NE(other.pages()[1], engine.sequence().pages()[1]);
+  EXPECT_EQ(pages.size() - pages.free(), 3);
+  EXPECT_EQ(other.cursor(0, 0).pages[0], engine.sequence().cursor(0, 0).pages[0]);
+  EXPECT_NE(other.cursor(0, 0).pages[1], engine.sequence().cursor(0, 0).pages[1]);
   other.cut(256);
-  EXPECT_EQ(cache.pages() - cache.free_pages(), 2);
+  EXPECT_EQ(pages.size() - pages.free(), 2);
   EXPECT_EQ(other.length(), 256);
 }
 
