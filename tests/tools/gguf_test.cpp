@@ -134,6 +134,8 @@ TEST_F(Gguf, InspectShowsMetadataAndTensors) {
     EXPECT_THAT(result.out, HasSubstr(part)) << result.out;
   }
   EXPECT_EQ(result.out.find("runs "), std::string::npos);
+  EXPECT_THAT(result.out, HasSubstr("\na token reads "));
+  EXPECT_THAT(result.out, HasSubstr(" of weights\na text keeps "));
 }
 
 TEST_F(Gguf, InspectAsJson) {
@@ -144,6 +146,8 @@ TEST_F(Gguf, InspectAsJson) {
   const Json json = Json::parse(result.out);
   EXPECT_EQ(json["format"], "GGUF v3");
   EXPECT_EQ(json["runs"], true);
+  EXPECT_GT(json["token"]["weight_bytes"], 0);
+  EXPECT_EQ(json["token"]["window_bytes"], 0);
   EXPECT_EQ(json["metadata"]["llama.block_count"], 1);
   EXPECT_EQ(json["metadata"]["tokenizer.ggml.tokens"].size(), 30);
   EXPECT_EQ(json["metadata"]["tokenizer.ggml.tokens"][4], "a");

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -16,6 +17,7 @@
 #include "runtime/files/ggml_legacy_model.h"
 #include "runtime/files/gguf_model.h"
 #include "runtime/files/llama2c.h"
+#include "runtime/forward/token_costs.h"
 #include "tokenizer/utf8.h"
 #include "tools/common/bundled_models.h"
 #include "tools/common/cli.h"
@@ -25,6 +27,9 @@ namespace llamajit::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+// Of the figures: what most models have by default.
+constexpr jit::ElementType kKvType = jit::ElementType::f16;
 
 // The report is the same for every file, whatever its format.
 struct FileReport {
@@ -43,13 +48,15 @@ struct FileReport {
   };
   std::vector<Row> tensors;
   std::string refusal;  // why it cannot run here; empty where it can
+  std::optional<TokenCosts> costs;
+  jit::RouteKey route{0, 0};  // of its experts, where it has any
 };
 
 FileReport describe_llama2c(const std::string& path) {
   const ModelFile file = read_llama2c(path);
   const Config& c = file.config;
   const auto bytes = file.parts.front().bytes();
-  FileReport report{path, file.file_format, bytes.size(), 1, Json::object(), {}, {}};
+  FileReport report{path, file.file_format, bytes.size(), 1, Json::object(), {}, {}, {}, {0, 0}};
   report.facts = {{"dim", c.dim},
                   {"hidden_dim", c.hidden_dim},
                   {"n_layers", c.n_layers},
@@ -86,21 +93,25 @@ Json json_of(const GgufArray& array) {
   return json;
 }
 
-// Why `read` cannot make a model of the file.
+// What a token of the model costs that `read` makes of the file, or why it cannot make one.
 template <class File>
-std::string refusal_of(File file, ModelFile (*read)(File)) {
+void add_costs(File file, ModelFile (*read)(File), FileReport& report) {
   try {
-    read(std::move(file));
-    return {};
+    const ModelFile model = read(std::move(file));
+    report.costs = token_costs(model, kKvType);
+    for (std::size_t i = 0; i < model.layers.size(); ++i) {
+      if (model.config.layer(i).has_experts()) report.route = model.config.layer(i).route;
+    }
   } catch (const std::runtime_error& error) {
-    return error.what();
+    report.refusal = error.what();
   }
 }
 
 FileReport describe_gguf(const std::string& path) {
   GgufFile file(path);
-  FileReport report{path, fmt::format("GGUF v{}", file.version()), 0, file.parts().size(), Json::object(), {},
-                    {}};
+  FileReport report{
+      path,  fmt::format("GGUF v{}", file.version()), 0, file.parts().size(), Json::object(), {}, {}, {},
+      {0, 0}};
   for (const MappedFile& part : file.parts()) report.size += part.bytes().size();
   for (const GgufEntry& entry : file.metadata()) {
     report.facts[std::string(entry.key)] =
@@ -116,14 +127,14 @@ FileReport describe_gguf(const std::string& path) {
                               tensor.data.size()});
   }
   file.check_intact();
-  report.refusal = refusal_of(std::move(file), read_gguf_model);
+  add_costs(std::move(file), read_gguf_model, report);
   return report;
 }
 
 FileReport describe_ggml_legacy(const std::string& path) {
   GgmlLegacyFile file(path);
   const GgmlLegacyHeader& h = file.header();
-  FileReport report{path, "ggml legacy", 0, file.parts().size(), Json::object(), {}, {}};
+  FileReport report{path, "ggml legacy", 0, file.parts().size(), Json::object(), {}, {}, {}, {0, 0}};
   for (const MappedFile& part : file.parts()) report.size += part.bytes().size();
   report.facts = {{"n_vocab", h.n_vocab}, {"n_embd", h.n_embd},    {"n_mult", h.n_mult},
                   {"n_head", h.n_head},   {"n_layer", h.n_layer},  {"n_rot", h.n_rot},
@@ -135,7 +146,7 @@ FileReport describe_ggml_legacy(const std::string& path) {
                               tensor.offset, tensor.data.size()});
   }
   file.check_intact();
-  report.refusal = refusal_of(std::move(file), read_ggml_legacy_model);
+  add_costs(std::move(file), read_ggml_legacy_model, report);
   return report;
 }
 
@@ -169,6 +180,16 @@ std::string as_json(const FileReport& report) {
                {"parts", report.parts}, {"runs", report.refusal.empty()},  {"metadata", report.facts},
                {"tensors", tensors},    {"parameters", parameters(report)}};
   if (!report.refusal.empty()) json["refusal"] = report.refusal;
+  if (report.costs) {
+    json["token"] = {{"weight_bytes", report.costs->weights},
+                     {"cache_bytes_per_position", report.costs->per_position},
+                     {"window_bytes", report.costs->windows},
+                     {"state_bytes", report.costs->states}};
+    if (report.route.experts > 0) {
+      json["token"]["experts"] = report.route.experts;
+      json["token"]["experts_used"] = report.route.used;
+    }
+  }
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -194,11 +215,30 @@ std::string shape_of(const FileReport::Row& row) {
   return fmt::format("({})", fmt::join(row.shape, ", "));
 }
 
+std::string size_text(std::int64_t bytes) {
+  const double kib = static_cast<double>(bytes) / 1024;
+  return kib < 1024 ? fmt::format("{:.1f} KiB", kib) : fmt::format("{:.1f} MiB", kib / 1024);
+}
+
+std::string costs_text(const FileReport& report) {
+  const TokenCosts& costs = *report.costs;
+  std::string out = fmt::format("a token reads {} of weights", size_text(costs.weights));
+  if (report.route.experts > 0) {
+    out += fmt::format(", {} of {} experts; 8 tokens choose {:.1f} of them on average", report.route.used,
+                       report.route.experts, experts_touched(report.route, 8));
+  }
+  out += fmt::format("\na text keeps  {} a position ({})", size_text(costs.per_position), to_string(kKvType));
+  if (costs.windows > 0) out += fmt::format(", {} for windows", size_text(costs.windows));
+  if (costs.states > 0) out += fmt::format(", {} of states", size_text(costs.states));
+  return out + "\n";
+}
+
 std::string as_text(const FileReport& report) {
   std::string out = fmt::format("file          {}\nformat        {}\nsize          {} bytes{}\n",
                                 printable(report.path), report.format, report.size,
                                 report.parts > 1 ? fmt::format(" in {} parts", report.parts) : "");
   if (!report.refusal.empty()) out += fmt::format("runs          no: {}\n", printable(report.refusal));
+  if (report.costs) out += costs_text(report);
   std::size_t key_width = 13;
   for (const auto& [key, value] : report.facts.items()) key_width = std::max(key_width, key.size());
   for (const auto& [key, value] : report.facts.items()) {

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/forward/token_costs.h"
 #include "tools/common/layers_text.h"
 #include "tools/report/report.h"
 
@@ -46,6 +47,11 @@ Facts model_facts(const Report& report) {
   if (const std::string experts = experts_text(c); !experts.empty()) {
     facts.emplace_back("Experts of a token", experts);
   }
+  const TokenCosts costs = token_costs(report.file, engine.kv_cache().type());
+  facts.emplace_back("A token reads", grouped(costs.weights) + " bytes of weights");
+  facts.emplace_back("A text keeps", grouped(costs.per_position) + " bytes a position");
+  if (costs.windows > 0) facts.emplace_back("Its windows", grouped(costs.windows) + " bytes");
+  if (costs.states > 0) facts.emplace_back("Its states", grouped(costs.states) + " bytes");
   return facts;
 }
 
