@@ -109,6 +109,7 @@ void Conversation::generate_from(const std::vector<TokenId>& prompt, Speech& spe
   options.ends = special.ends;
   options.cancel = options_.cancel;
   options.prompt_part = options_.prompt_part;
+  if (options_.keeps_prompts) options.kept = &prompt_;
   options.complete = [&] { return speech.stopped(); };
   if (options_.max_tokens >= 0)
     options.max_tokens = options_.max_tokens - static_cast<int>(speech.tokens().size());

@@ -1,6 +1,7 @@
 // A text as the KV cache holds it: its tokens, and the pages with their keys and values.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -39,6 +40,8 @@ class Sequence {
   // How many tokens the pages and the state stand for: fewer than there are behind some cuts and forks. The engine
   // feeds it those that it has not seen before it appends others.
   int seen() const { return seen_; }
+  // How many that would be behind a cut to `length`, but for what states keep.
+  int seen_of(int length) const { return usable(std::min(seen_, length)); }
   // How many pages of a kind the cache must have free before the engine appends `more` tokens.
   int pages_needed(std::size_t kind, int more) const {
     return tables_[kind].pages_needed(seen_, length() + more);

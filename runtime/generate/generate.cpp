@@ -57,6 +57,13 @@ void check_fits(std::span<const TokenId> prompt, const Engine& engine) {
                                        counted(engine.context(), "token"), prompt.size()));
 }
 
+void take_up(Engine& engine, const Sequence& kept, std::span<const TokenId> prompt) {
+  const auto seen = [&](const Sequence& sequence) {
+    return sequence.seen_of(sequence.common_length(prompt));
+  };
+  if (seen(kept) > seen(engine.sequence())) engine.sequence() = kept.fork(kept.common_length(prompt));
+}
+
 Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt,
                     const GenerationOptions& options, const OnToken& on_token) {
   assert(!prompt.empty() && options.prompt_part > 0);
@@ -67,6 +74,7 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
   Generation result;
   result.prompt_tokens = static_cast<int>(prompt.size());
   const auto start = Clock::now();
+  if (options.kept != nullptr && *options.kept) take_up(engine, **options.kept, prompt);
   // The last token gives the logits, so it is fed in any case.
   const int held = std::min(engine.sequence().common_length(prompt), result.prompt_tokens - 1);
   result.fed_tokens = result.prompt_tokens - held;
@@ -78,6 +86,7 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
     const std::size_t n = std::min(part, prompt.size() - pos);
     engine.feed_all(prompt.subspan(pos, n), static_cast<int>(pos));
   }
+  if (options.kept != nullptr) options.kept->emplace(engine.sequence().fork(engine.sequence().length()));
   result.prompt_seconds = seconds_since(start);
 
   TokenId last = -1;

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,9 @@ struct GenerationOptions {
   std::vector<TokenId> ends{Vocab::kEos};     // any of these ends the text
   const std::atomic<bool>* cancel = nullptr;  // when set to true, stops after the token at hand
   std::function<bool()> complete{};           // asked after each token was reported; true: that was the text
+  // Of a model whose layers have windows, for which the engine has room twice: the prompt's sequence, from which
+  // the next one is taken up where it leaves out what was generated, as chats leave out reasoning.
+  std::optional<Sequence>* kept = nullptr;
   int prompt_part = 512;  // prompts are fed this many tokens at a time; between them cancel is looked at
 };
 
@@ -39,6 +43,9 @@ using OnToken = std::function<void(TokenId)>;
 
 // Throws std::runtime_error if the prompt does not fit into the engine's context.
 void check_fits(std::span<const TokenId> prompt, const Engine& engine);
+
+// Makes the engine's sequence a fork of `kept` where that leaves less to feed for a text that goes on with `prompt`.
+void take_up(Engine& engine, const Sequence& kept, std::span<const TokenId> prompt);
 
 // Feeds what the engine's sequence does not hold of `prompt` (one token at least), after it has forgotten what differs,
 // and generates until a token is chosen that ends the text (it is not reported), max_tokens are out, the context is

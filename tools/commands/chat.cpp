@@ -35,13 +35,20 @@ bool wants_color(const ChatOptions& options) {
   return able && !options.no_color && (options.color || no_color == nullptr || *no_color == '\0');
 }
 
-ConversationOptions conversation_options(const ChatOptions& options, const Signals& signals) {
+// A prompt that is kept costs the pages of its windows.
+bool keeps_prompts(const ModelFile& file) {
+  return file.config.most(&LayerShape::window) > 0;
+}
+
+ConversationOptions conversation_options(const ChatOptions& options, const ModelFile& file,
+                                         const Signals& signals) {
   const GenerationOptions& generation = options.request.generation;
   ConversationOptions c;
   c.stops = options.reverse_prompts;
   c.max_tokens = generation.max_tokens;
   c.ignore_eos = generation.ignore_eos;
   c.prompt_part = generation.prompt_part;
+  c.keeps_prompts = keeps_prompts(file);
   c.normalize = options.request.normalize;
   c.shift = options.context_shift;
   c.cancel = &signals.interrupted();
@@ -184,7 +191,9 @@ int chat(ChatOptions& options) {
   if (options.show_prompt) return show_prompt(options, chat_template, *opened.tokenizer);
   warn_of_template(options, chat_template, *opened.tokenizer);
   const SessionModel model = describe_for_session(opened.model, opened.tokenizer->vocab(), chat_template);
-  Engine engine(opened.model, engine_options(request, choice));
+  EngineOptions for_engine = engine_options(request, choice);
+  if (keeps_prompts(opened.model)) for_engine.sequences = 2;
+  Engine engine(opened.model, for_engine);
   engine_for_sampler = &engine;
   if (request.mlock) lock_memory();
   if (request.tune) tune_and_remember(engine);
@@ -192,7 +201,7 @@ int chat(ChatOptions& options) {
 
   Signals signals;
   Conversation conversation(engine, *opened.tokenizer, sampler, std::move(chat_template),
-                            conversation_options(options, signals));
+                            conversation_options(options, opened.model, signals));
   conversation.set_system(options.system);
   return converse(options, conversation, model, signals);
 }

@@ -1,6 +1,8 @@
 // Pages that lie before all windows are given back, and no bit shows it.
 #include <algorithm>
 #include <cstring>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -8,6 +10,7 @@
 
 #include "runtime/files/model_reader.h"
 #include "runtime/forward/engine.h"
+#include "runtime/generate/generate.h"
 #include "tests/support/family_writer.h"
 #include "tests/support/reference_model.h"
 #include "tests/support/temp_file.h"
@@ -124,6 +127,48 @@ TEST_F(Windows, KeepWhatTheySeeAndGiveTheRestBack) {
   EXPECT_EQ(held(engine, kAll), 6);
   engine.sequence().cut(0);
   EXPECT_EQ(cache.bytes_in_use(), 0);
+}
+
+// As a chat whose template leaves out what the last reply was.
+TEST_F(Windows, APromptThatIsKeptIsTakenUp) {
+  Engine engine(file_, options(2));
+  const Text text = some_text(900);
+  engine.feed_all(std::span(text).first(600), 0);
+  const Sequence kept = engine.sequence().fork(600);
+  engine.feed_all(std::span(text).subspan(600), 600);
+  Text next(text.begin(), text.begin() + 600);
+  next.insert(next.end(), {7, 8, 9});
+  EXPECT_EQ(engine.sequence().seen_of(600), 0) << "pages are gone";
+  take_up(engine, kept, next);
+  EXPECT_EQ(engine.sequence().length(), 600);
+  EXPECT_EQ(engine.sequence().seen(), 600);
+  engine.feed_all(std::span(next).subspan(600), 600);
+  expect_same_bits(engine.logits(), logits_alone(next), "taken up");
+  // What the engine has itself, it goes on with.
+  next.push_back(10);
+  take_up(engine, kept, next);
+  EXPECT_EQ(engine.sequence().length(), 603);
+}
+
+TEST_F(Windows, GenerationKeepsItsPrompt) {
+  Engine engine(file_, options(2));
+  Sampler sampler({.temperature = 0}, [&](std::span<float> x, float scale) { engine.softmax(x, scale); });
+  std::optional<Sequence> kept;
+  GenerationOptions how;
+  how.max_tokens = 300;
+  how.ends.clear();
+  how.bos = -1;
+  how.kept = &kept;
+  Text prompt = some_text(500);
+  const auto ignore = [](TokenId) {};
+  generate(engine, sampler, prompt, how, ignore);
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->length(), 500);
+  prompt.push_back(3);
+  how.max_tokens = 1;
+  generate(engine, sampler, prompt, how, ignore);
+  EXPECT_EQ(kept->length(), 501);
+  expect_same_bits(engine.logits(), logits_alone(prompt), "the next prompt");
 }
 
 // Wherever a text ends, behind the begin of a page, too.

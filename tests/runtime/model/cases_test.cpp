@@ -158,7 +158,8 @@ TEST_P(FamilyCases, PredictWhatTheirQuantisedWeightsDo) {
   tokens.insert(tokens.end(), c.ids.begin(), c.ids.end());
   written(folder, c.name, c.seed);
   const std::string original = fmt::format("{}/{}.gguf", folder.path(), c.name);
-  for (const char* const type : {"Q8_0", "Q4_K_M"}) {
+  for (const std::string_view type : {"Q8_0", "Q4_K_M"}) {
+    if (test::kSanitized && type == "Q8_0") continue;  // slow there, and the mix has Q8_0 among its formats
     const std::string path = fmt::format("{}/{}.gguf", folder.path(), type);
     QuantizationChoices choices;
     choices.type = find_quantization_type(type);
