@@ -176,7 +176,7 @@ FormatKind wanted_format(const QuantizationChoices& choices, const ModelOutline&
   if (name.ends_with(".attn_v.weight") || name.ends_with(".attn_qkv.weight"))
     return for_values(type, model, layer);
   // Those of experts, too.
-  if (name.find(".ffn_down") != name.npos) return for_down(type, model, layer);
+  if (name.find(".ffn_down") != std::string_view::npos) return for_down(type, model, layer);
   if (name.ends_with(".attn_output.weight")) return for_attention_output(type);
   return type.kind;
 }

@@ -213,7 +213,9 @@ class PrettyWriter {
     const List* const list = value.list();
     if (count_characters(whole) + indent + allowance <= kWidth) {
       out_ += whole;
-    } else if (list != nullptr) {
+      return call_.execution.check_output(out_.size());
+    }
+    if (list != nullptr) {
       const bool tuple = list->is_tuple();
       const std::string_view close = !tuple ? "]" : list->items.size() == 1 ? ",)" : ")";
       out_ += tuple ? '(' : '[';

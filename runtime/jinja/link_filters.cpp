@@ -56,7 +56,9 @@ bool is_ip6(std::string_view host) {
     if (colon) host.remove_prefix(1);
     return colon;
   };
-  if (!take_group() || !take_group()) return false;
+  for (int i = 0; i < 2; ++i) {
+    if (!take_group()) return false;
+  }
   for (int i = 0; i < 6 && !host.empty(); ++i) take_group();
   return host.empty();
 }
@@ -125,7 +127,7 @@ struct Linking {
     const auto all = characters(address);
     if (std::ssize(all) <= *longest) return std::string(address);
     const std::int64_t kept = std::max<std::int64_t>(*longest < 0 ? *longest + std::ssize(all) : *longest, 0);
-    const auto end = all[static_cast<std::size_t>(kept)].data();
+    const char* const end = all[static_cast<std::size_t>(kept)].data();
     return fmt::format("{}...", address.substr(0, static_cast<std::size_t>(end - address.data())));
   }
 
@@ -188,8 +190,8 @@ std::string relations(const Call& call) {
   const std::string* const given = call.text(3, "rel");
   const std::string all = given != nullptr ? *given : "";
   std::vector<std::string_view> words = split(all, "", -1);
-  if (call.truth(1, "nofollow", false)) words.push_back("nofollow");
-  words.push_back("noopener");
+  if (call.truth(1, "nofollow", false)) words.emplace_back("nofollow");
+  words.emplace_back("noopener");
   std::ranges::sort(words);
   words.erase(std::unique(words.begin(), words.end()), words.end());
   return fmt::format("{}", fmt::join(words, " "));
