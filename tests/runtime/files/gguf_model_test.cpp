@@ -21,6 +21,7 @@
 #include "runtime/measure/verify.h"
 #include "runtime/model/families.h"
 #include "tests/support/gguf_writer.h"
+#include "tests/support/refused_file.h"
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
@@ -28,11 +29,10 @@ namespace llamajit {
 namespace {
 
 using test::CheckpointWeights;
+using test::expect_refused;
 using test::GgufWriter;
 using test::TempFile;
 using test::toy_config;
-using ::testing::AllOf;
-using ::testing::HasSubstr;
 
 constexpr int kTokens = 19;  // one more than a group of sixteen positions, and some
 
@@ -235,15 +235,6 @@ class RefusedModel : public ::testing::Test {
     w.add_tensor(name, dims, type, std::string(bytes, '\0'));
     return w;
   }
-  static void expect(const GgufWriter& writer, const std::string& message) {
-    const TempFile temp(writer.content());
-    try {
-      read_model(temp.path());
-      ADD_FAILURE() << "expected: " << message;
-    } catch (const std::runtime_error& error) {
-      EXPECT_THAT(error.what(), AllOf(HasSubstr(temp.path() + ": "), HasSubstr(message)));
-    }
-  }
 };
 
 TEST_F(RefusedModel, OfAnUnknownFamily) {
@@ -252,49 +243,52 @@ TEST_F(RefusedModel, OfAnUnknownFamily) {
   ASSERT_EQ(names.front(), "llama");
   const std::string known = fmt::format(
       "general.architecture: expected a supported family of models ({}), found ", fmt::join(names, ", "));
-  expect(with("general.architecture", "mam\x1B[2Jba"), known + "'mam\\x1B[2Jba'");
-  expect(without("general.architecture"), known + "none");
+  expect_refused(with("general.architecture", "mam\x1B[2Jba"), known + "'mam\\x1B[2Jba'");
+  expect_refused(without("general.architecture"), known + "none");
 }
 
 TEST_F(RefusedModel, WithKeysThatAreMissingOrWrong) {
   for (const char* name :
        {"context_length", "embedding_length", "block_count", "feed_forward_length", "attention.head_count"}) {
     const std::string key = std::string("llama.") + name;
-    expect(without(key), key + ": expected an integer from 1 to");
+    expect_refused(without(key), key + ": expected an integer from 1 to");
     for (const std::uint32_t count : {0U, 0x7FFFFFFFU, 0xFFFFFFFFU}) {
-      expect(with(key, count), fmt::format("{}: expected an integer from 1 to", key));
-      expect(with(key, count), fmt::format("found {}", count));
+      expect_refused(with(key, count), fmt::format("{}: expected an integer from 1 to", key));
+      expect_refused(with(key, count), fmt::format("found {}", count));
     }
-    expect(with(key, "8"), key + ": expected an integer from 1 to");
-    expect(with(key, 8.0F), key + ": expected an integer from 1 to");
+    expect_refused(with(key, "8"), key + ": expected an integer from 1 to");
+    expect_refused(with(key, 8.0F), key + ": expected an integer from 1 to");
     const bool may_differ =
         key.ends_with("length") ? key.starts_with("llama.feed") : key.ends_with("head_count");
-    expect(with(key, std::vector<std::int32_t>{8, 8, 8}),
-           may_differ ? "elements, one for each layer, found 3" : "found an array of i32");
+    expect_refused(with(key, std::vector<std::int32_t>{8, 8, 8}),
+                   may_differ ? "elements, one for each layer, found 3" : "found an array of i32");
   }
-  expect(without("llama.attention.layer_norm_rms_epsilon"),
-         "llama.attention.layer_norm_rms_epsilon: expected a positive number, found none");
-  expect(with("llama.attention.layer_norm_rms_epsilon", -1.0F), "expected a positive number, found -1");
-  expect(with("llama.attention.layer_norm_rms_epsilon", std::nanf("")),
-         "expected a finite number, found nan");
-  expect(with("llama.attention.head_count", 5),
-         "llama.attention.head_count_kv: expected a divisor of head_count 5");
-  expect(with("llama.attention.head_count_kv", 3), "expected a divisor of head_count 4, found 3");
-  expect(with("llama.attention.head_count", 6), "expected a divisor of embedding_length 64, found 6");
-  expect(with("llama.attention.key_length", 15), "expected heads of an even size");
-  expect(with("llama.attention.key_length", 1 << 20), "expected heads of an even size");
-  expect(with("llama.attention.value_length", 8),
-         "llama.attention.value_length: expected the length of keys, 16, found 8");
-  expect(with("llama.rope.dimension_count", 18), "expected at most a head's size, 16, found 18");
-  expect(with("llama.rope.dimension_count", 7),
-         "llama.rope.dimension_count: expected an even number, found 7");
-  expect(with("llama.rope.freq_base", 0.0F), "llama.rope.freq_base: expected a positive number, found 0");
-  expect(with("llama.rope.scaling.type", "longrope"), "expected none, linear or yarn, found 'longrope'");
+  expect_refused(without("llama.attention.layer_norm_rms_epsilon"),
+                 "llama.attention.layer_norm_rms_epsilon: expected a positive number, found none");
+  expect_refused(with("llama.attention.layer_norm_rms_epsilon", -1.0F),
+                 "expected a positive number, found -1");
+  expect_refused(with("llama.attention.layer_norm_rms_epsilon", std::nanf("")),
+                 "expected a finite number, found nan");
+  expect_refused(with("llama.attention.head_count", 5),
+                 "llama.attention.head_count_kv: expected a divisor of head_count 5");
+  expect_refused(with("llama.attention.head_count_kv", 3), "expected a divisor of head_count 4, found 3");
+  expect_refused(with("llama.attention.head_count", 6), "expected a divisor of embedding_length 64, found 6");
+  expect_refused(with("llama.attention.key_length", 15), "expected heads of an even size");
+  expect_refused(with("llama.attention.key_length", 1 << 20), "expected heads of an even size");
+  expect_refused(with("llama.attention.value_length", 8),
+                 "llama.attention.value_length: expected the length of keys, 16, found 8");
+  expect_refused(with("llama.rope.dimension_count", 18), "expected at most a head's size, 16, found 18");
+  expect_refused(with("llama.rope.dimension_count", 7),
+                 "llama.rope.dimension_count: expected an even number, found 7");
+  expect_refused(with("llama.rope.freq_base", 0.0F),
+                 "llama.rope.freq_base: expected a positive number, found 0");
+  expect_refused(with("llama.rope.scaling.type", "longrope"),
+                 "expected none, linear or yarn, found 'longrope'");
   GgufWriter yarn = with("llama.rope.scaling.type", "yarn");
   yarn.add("llama.rope.scaling.yarn_ext_factor", 0.5F);
-  expect(yarn, "llama.rope.scaling.yarn_ext_factor: expected 1, found 0.5");
-  expect(with("llama.expert_count", 8),
-         "llama.expert_used_count: expected an integer from 1 to 8, found none");
+  expect_refused(yarn, "llama.rope.scaling.yarn_ext_factor: expected 1, found 0.5");
+  expect_refused(with("llama.expert_count", 8),
+                 "llama.expert_used_count: expected an integer from 1 to 8, found none");
 }
 
 TEST_F(RefusedModel, WithTensorsThatAreMissingOrWrong) {
@@ -303,31 +297,36 @@ TEST_F(RefusedModel, WithTensorsThatAreMissingOrWrong) {
         "blk.0.attn_output", "blk.1.ffn_norm", "blk.1.ffn_gate", "blk.0.ffn_up", "blk.1.ffn_down"}) {
     GgufWriter w = model();
     w.remove_tensor(fmt::format("{}.weight", name));
-    expect(w, fmt::format("{}.weight: expected a tensor of this name, found none", name));
+    expect_refused(w, fmt::format("{}.weight: expected a tensor of this name, found none", name));
   }
-  expect(with_tensor("blk.1.attn_k.weight", {64, 33}),
-         "blk.1.attn_k.weight: expected shape (32, 64), found (33, 64)");
-  expect(with_tensor("blk.1.attn_q.weight", {64, 32, 2}), "expected shape (64, 64), found (2, 32, 64)");
-  expect(with_tensor("blk.0.ffn_down.weight", {64, 96}), "expected shape (64, 96), found (96, 64)");
-  expect(with_tensor("output_norm.weight", {63}), "output_norm.weight: expected shape (64), found (63)");
-  expect(with_tensor("token_embd.weight", {32, 50}),
-         "token_embd.weight: expected shape (50, 64), found (50, 32)");
-  expect(with_tensor("output.weight", {64, 49}), "output.weight: expected shape (50, 64), found (49, 64)");
-  expect(with_tensor("blk.0.attn_q_norm.weight", {64}),
-         "blk.0.attn_q_norm.weight: expected tensors that a model of the family llama has, found another");
-  expect(with_tensor("blk.0.ffn_up.weight", {64, 96}, test::kQ8_0, 68),
-         "blk.0.ffn_up.weight: expected the format of blk.0.ffn_gate.weight, f32, found Q8_0");
-  expect(with_tensor("rope_freqs.weight", {8}), "rope_freqs.weight: expected positive numbers, found 0");
-  expect(with_tensor("rope_freqs.weight", {7}), "rope_freqs.weight: expected shape (8), found (7)");
+  expect_refused(with_tensor("blk.1.attn_k.weight", {64, 33}),
+                 "blk.1.attn_k.weight: expected shape (32, 64), found (33, 64)");
+  expect_refused(with_tensor("blk.1.attn_q.weight", {64, 32, 2}),
+                 "expected shape (64, 64), found (2, 32, 64)");
+  expect_refused(with_tensor("blk.0.ffn_down.weight", {64, 96}), "expected shape (64, 96), found (96, 64)");
+  expect_refused(with_tensor("output_norm.weight", {63}),
+                 "output_norm.weight: expected shape (64), found (63)");
+  expect_refused(with_tensor("token_embd.weight", {32, 50}),
+                 "token_embd.weight: expected shape (50, 64), found (50, 32)");
+  expect_refused(with_tensor("output.weight", {64, 49}),
+                 "output.weight: expected shape (50, 64), found (49, 64)");
+  expect_refused(
+      with_tensor("blk.0.attn_q_norm.weight", {64}),
+      "blk.0.attn_q_norm.weight: expected tensors that a model of the family llama has, found another");
+  expect_refused(with_tensor("blk.0.ffn_up.weight", {64, 96}, test::kQ8_0, 68),
+                 "blk.0.ffn_up.weight: expected the format of blk.0.ffn_gate.weight, f32, found Q8_0");
+  expect_refused(with_tensor("rope_freqs.weight", {8}),
+                 "rope_freqs.weight: expected positive numbers, found 0");
+  expect_refused(with_tensor("rope_freqs.weight", {7}), "rope_freqs.weight: expected shape (8), found (7)");
 }
 
 TEST_F(RefusedModel, InFormatsWithoutKernels) {
   const auto q8_1 = with_tensor("blk.0.attn_v.weight", {64, 32}, 9, 72);
-  expect(q8_1, "blk.0.attn_v.weight: expected one of the formats F32, F16, BF16, Q8_0, Q4_0, ");
-  expect(q8_1, ", found Q8_1");
-  expect(with_tensor("blk.0.attn_v.weight", {64, 32}, 26), "found I32");
-  expect(with_tensor("blk.0.attn_norm.weight", {64}, test::kQ8_0, 68),
-         "blk.0.attn_norm.weight: expected one of the formats F32, F16, BF16, found Q8_0");
+  expect_refused(q8_1, "blk.0.attn_v.weight: expected one of the formats F32, F16, BF16, Q8_0, Q4_0, ");
+  expect_refused(q8_1, ", found Q8_1");
+  expect_refused(with_tensor("blk.0.attn_v.weight", {64, 32}, 26), "found I32");
+  expect_refused(with_tensor("blk.0.attn_norm.weight", {64}, test::kQ8_0, 68),
+                 "blk.0.attn_norm.weight: expected one of the formats F32, F16, BF16, found Q8_0");
 }
 
 }  // namespace

@@ -15,27 +15,17 @@
 #include "runtime/forward/engine.h"
 #include "runtime/measure/profile.h"
 #include "tests/support/family_writer.h"
+#include "tests/support/refused_file.h"
 #include "tests/support/temp_file.h"
 
 namespace llamajit {
 namespace {
 
+using test::expect_refused;
 using test::FamilyFile;
 using test::small_config;
 using test::TempFile;
-using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-// Reading the file is an error that names it, with this message.
-void expect_refused(const test::GgufWriter& writer, const std::string& message) {
-  const TempFile temp(writer.content());
-  try {
-    read_model(temp.path());
-    ADD_FAILURE() << "expected: " << message;
-  } catch (const std::runtime_error& error) {
-    EXPECT_THAT(error.what(), AllOf(HasSubstr(temp.path() + ": "), HasSubstr(message)));
-  }
-}
 
 // A key of a family's file has another value, or with a negative one none: the message begins with the key's family.
 class WithKey {
