@@ -143,19 +143,34 @@ void pack_q8_0(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_
 
 constexpr int kMostVectors = Group::kMost / 4 / 2;  // of a plane of four bits
 
-// One row's words of a plane, of all its vectors: each code's bits of this plane, steps beside each other.
-void gather_plane(const CodesLayout& layout, const Plane& plane, const Group& group, std::uint32_t* words) {
-  const std::uint32_t mask = ((1U << plane.bits) - 1) * 0x01010101U;
-  const int position = plane.position + layout.shift;
-  const int n_vectors = layout.steps() / plane.steps();
+// One row's words of a plane, of all its vectors: each code's bits of this plane, steps beside each other. The
+// number of bits is no variable, so that the compiler makes vectors of the loop.
+template <int kBits>
+void gather_plane(int shift, int n_vectors, const std::uint8_t* codes, std::uint32_t* words) {
+  constexpr int kSteps = 8 / kBits;
+  constexpr std::uint32_t kMask = ((1U << kBits) - 1) * 0x01010101U;
+  std::array<std::uint32_t, Group::kMost / 4> steps;
+  std::memcpy(steps.data(), codes, static_cast<std::size_t>(n_vectors * kSteps) * 4);
   for (int vector = 0; vector < n_vectors; ++vector) {
     std::uint32_t word = 0;
-    for (int slot = 0; slot < plane.steps(); ++slot) {
-      const auto codes = read_at<std::uint32_t>(
-          reinterpret_cast<const std::byte*>(group.codes + (vector * plane.steps() + slot) * 4));
-      word |= (codes >> position & mask) << (slot * plane.bits);
+    for (int slot = 0; slot < kSteps; ++slot) {
+      word |= (steps[static_cast<std::size_t>(vector * kSteps + slot)] >> shift & kMask) << (slot * kBits);
     }
     words[vector] = word;
+  }
+}
+
+void gather_plane(const CodesLayout& layout, const Plane& plane, const Group& group, std::uint32_t* words) {
+  const int shift = plane.position + layout.shift, n_vectors = layout.steps() / plane.steps();
+  switch (plane.bits) {
+    case 1:
+      return gather_plane<1>(shift, n_vectors, group.codes, words);
+    case 2:
+      return gather_plane<2>(shift, n_vectors, group.codes, words);
+    case 4:
+      return gather_plane<4>(shift, n_vectors, group.codes, words);
+    default:
+      return gather_plane<8>(shift, n_vectors, group.codes, words);
   }
 }
 
@@ -170,6 +185,10 @@ void write_scale(const CodesLayout& layout, std::byte* at, std::int64_t row, flo
 void write_small_numbers(const CodesLayout& layout, const Group& group, std::int64_t row, std::byte* record) {
   const auto write_bits = [&](const SmallNumbers& numbers, int s, int number) {
     std::byte& byte = record[numbers.at_subgroup(s) + row * numbers.row_bytes()];
+    if (numbers.bits == 8) {
+      byte = static_cast<std::byte>(number);
+      return;
+    }
     const auto mask = static_cast<std::byte>(((1 << numbers.bits) - 1) << numbers.shift);
     byte = (byte & ~mask) | (static_cast<std::byte>(number << numbers.shift) & mask);
   };

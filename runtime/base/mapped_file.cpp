@@ -1,5 +1,6 @@
 #include "runtime/base/mapped_file.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -182,6 +183,16 @@ void MappedFile::check_intact() const {
         "{}: part of the file could not be read while in use: truncated and grown again, or a disk error",
         path_));
   }
+}
+
+void MappedFile::drop_pages(std::span<const std::byte> bytes) const noexcept {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::byte* const begin = std::max(bytes.data(), data_);
+  const std::byte* const end = std::min(bytes.data() + bytes.size(), data_ + size_);
+  if (begin >= end) return;
+  const std::size_t first = (static_cast<std::size_t>(begin - data_) + page - 1) / page * page;
+  const std::size_t last = static_cast<std::size_t>(end - data_) / page * page;
+  if (first < last) (void)::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
 }
 
 void MappedFile::drop_pages() const noexcept {

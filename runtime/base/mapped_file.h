@@ -30,7 +30,9 @@ class MappedFile {
   // since it was mapped, or if a fault was caught in it.
   void check_intact() const;
 
-  // Makes this process's share of the memory free. What is read again afterwards comes from the file again.
+  // Makes this process's share of the memory free, of the pages that lie in `bytes` as a whole. What is read
+  // again afterwards comes from the file again. Bytes outside of the file are passed over.
+  void drop_pages(std::span<const std::byte> bytes) const noexcept;
   void drop_pages() const noexcept;
 
  private:

@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "runtime/base/numbers.h"
+#include "runtime/forward/weight_packer.h"
 
 namespace llamajit {
 
@@ -23,34 +23,6 @@ bool as_pairs(jit::Format format, Bf16Products which) {
   }
   return false;
 }
-
-namespace {
-
-// Throws for a tensor of which some value is no finite number, as it is or as it is packed.
-[[noreturn]] void refuse_weights(const ModelFile& file, const Tensor& tensor) {
-  const jit::SourceMatrix from = source(tensor);
-  for (std::int64_t row = 0; row < tensor.rows; ++row) {
-    for (std::int64_t col = 0; col < tensor.cols; ++col) {
-      const float value = source_value(from, tensor.row_at(row), col);
-      if (std::isfinite(value)) continue;
-      throw std::runtime_error(fmt::format("{}: {}: expected finite weights, found {} at ({}, {})",
-                                           file.path(), tensor.name, without_sign_of_nan(value), row, col));
-    }
-  }
-  throw std::runtime_error(
-      fmt::format("{}: {}: expected weights in bf16's range, found one beyond it", file.path(), tensor.name));
-}
-
-}  // namespace
-
-// What a thread has to do for a matrix: pack tensor `from` into every tiles_per_unit'th tile from
-// `first_tile` on.
-struct Weights::PackJob {
-  const Tensor* from;
-  PackedMatrix to;
-  int first_tile = 0;
-  const LayerShape* rotated = nullptr;  // whose rotated_row() says in which order its rows are taken
-};
 
 // Places weights one after the other. Without memory it learns the size; with it, vectors are filled at once.
 class Weights::Layout {
@@ -199,7 +171,7 @@ class Weights::Layout {
 };
 
 // Places everything: called once without memory to learn the size, and once with it.
-std::vector<Weights::PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16) {
+std::vector<PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16) {
   Layout layout(file, carver, bf16);
   const Config& config = file.config;
   const bool shared = config.shared_classifier;
@@ -314,25 +286,6 @@ void Weights::lay_out_experts(Layout& layout, const LayerTensors& from, const La
 
 namespace {
 
-void pack_tile(const jit::SourceMatrix& from, jit::Format as, std::int64_t tile, std::byte* to) {
-  as == from.format ? jit::pack_tile(from, tile, to) : jit::pack_tile_as_pairs(from, tile, to);
-}
-
-// A tile whose rows stand in another order in the file.
-void pack_rotated_tile(const LayerShape& shape, const Tensor& from, jit::Format as, std::int64_t tile,
-                       std::byte* to) {
-  const std::int64_t first = tile * jit::kLanes;
-  const std::int64_t n_rows = std::clamp<std::int64_t>(from.rows - first, 0, jit::kLanes);
-  const auto row_bytes = from.data.size() / static_cast<std::size_t>(from.rows);
-  std::vector<std::byte> rows;
-  for (std::int64_t row = first; row < first + n_rows; ++row) {
-    const auto at = static_cast<std::size_t>(rotated_row(shape, row));
-    const std::span<const std::byte> bytes = from.data.subspan(at * row_bytes, row_bytes);
-    rows.insert(rows.end(), bytes.begin(), bytes.end());
-  }
-  pack_tile({from.format, n_rows, from.cols, rows, from.scales}, as, 0, to);
-}
-
 // What every model has, whoever read it: a matrix without rows can't be placed.
 void check_complete(const ModelFile& file) {
   const auto check = [&](const Tensor& tensor, std::string_view name) {
@@ -358,31 +311,7 @@ Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16) {
   memory_ = PagedMemory(sizing.size(), "weights");
   Carver carver(memory_.data());
   const std::vector<PackJob> jobs = lay_out(file, carver, bf16);
-  // Of each thread: the first job that has met a value that is no finite number.
-  std::vector<std::size_t> refused(static_cast<std::size_t>(team.size()), jobs.size());
-  auto pack = [&](int thread) {
-    for (std::size_t i = 0; i < jobs.size(); ++i) {
-      const PackJob& job = jobs[i];
-      const std::int64_t bytes = jit::tile_bytes(job.to.format, job.to.cols);
-      const auto [begin, end] = share_of(job.to.units() * job.to.copies, thread, team.size());
-      for (std::int64_t unit = begin; unit < end; ++unit) {
-        std::byte* const to = job.to.data + (unit * job.to.tiles_per_unit + job.first_tile) * bytes;
-        if (job.rotated != nullptr && job.rotated->rope.pairs != RopeConfig::Pairs::adjacent) {
-          pack_rotated_tile(*job.rotated, *job.from, job.to.format, unit, to);
-        } else {
-          const std::int64_t tile = job.from->row_at(unit * jit::kLanes) / jit::kLanes;
-          pack_tile(source(*job.from), job.to.format, tile, to);
-        }
-        std::size_t& first = refused[static_cast<std::size_t>(thread)];
-        if (!jit::all_finite(job.to.format, job.to.cols, to)) first = std::min(first, i);
-      }
-    }
-  };
-  team.run(pack);
-  file.check_intact();
-  const std::size_t first = std::ranges::min(refused);
-  if (first < jobs.size()) refuse_weights(file, *jobs[first].from);
-  for (const MappedFile& part : file.parts) part.drop_pages();
+  pack(file, jobs, team);
 }
 
 std::int64_t Weights::bytes_per_token() const {

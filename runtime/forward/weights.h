@@ -101,6 +101,8 @@ enum class Bf16Products : std::uint8_t {
 };
 bool as_pairs(jit::Format format, Bf16Products which);
 
+struct PackJob;
+
 class Weights {
  public:
   // Packs all of the file's tensors; each thread of the team packs the rows that it will later multiply, so
@@ -125,7 +127,6 @@ class Weights {
 
  private:
   class Layout;
-  struct PackJob;
   static void lay_out_attention(Layout& layout, const LayerTensors& from, const LayerShape& shape,
                                 LayerWeights& to);
   static void lay_out_latent(Layout& layout, const LayerTensors& from, const LayerShape& shape,

@@ -21,6 +21,14 @@ void ModelFile::check_intact() const {
   for (const MappedFile& part : parts) part.check_intact();
 }
 
+void ModelFile::drop_pages() const noexcept {
+  for (const MappedFile& part : parts) part.drop_pages();
+}
+
+void ModelFile::drop_pages(std::span<const std::byte> bytes) const noexcept {
+  for (const MappedFile& part : parts) part.drop_pages(bytes);
+}
+
 std::vector<const Tensor*> ModelFile::tensors() const {
   std::vector<const Tensor*> all{&embedding,        &positions,  &layer_inputs,    &layer_input_matrix,
                                  &layer_input_norm, &final_norm, &final_norm_bias, &classifier_bias};

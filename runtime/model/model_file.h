@@ -118,6 +118,9 @@ struct ModelFile {
   const std::string& path() const { return parts.front().path(); }
   // Throws std::runtime_error that names the file if part of it is gone since it was mapped.
   void check_intact() const;
+  // Lets go of the memory of all parts, or of those of these bytes that lie in some part, as MappedFile does.
+  void drop_pages() const noexcept;
+  void drop_pages(std::span<const std::byte> bytes) const noexcept;
   // Every tensor of the file in file order, the shared classifier once.
   std::vector<const Tensor*> tensors() const;
 };

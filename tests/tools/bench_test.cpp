@@ -1,9 +1,12 @@
 // llamajit bench: what its JSON promises, and its table.
+#include <filesystem>
+
 #include <nlohmann/json.hpp>
 
 #include "jit/base/isa.h"
 #include "jit/formats/packing.h"
 #include "tests/support/program_fixture.h"
+#include "tests/support/sanitized.h"
 
 namespace llamajit::test {
 namespace {
@@ -74,6 +77,20 @@ TEST_F(BenchCommand, JsonHasAllFields) {
   }
   EXPECT_THAT(names, ::testing::ElementsAre(std::pair("pp9@d3", 1), std::pair("tg5@d3", 1),
                                             std::pair("pp9@d3", 2), std::pair("tg5@d3", 2)));
+}
+
+// The file's pages are let go while they are packed.
+TEST_F(BenchCommand, AFileAndItsPackedCopyAreNotInMemoryBoth) {
+  if (kSanitized) GTEST_SKIP() << "sanitizers take memory of their own";
+  const CheckpointWeights weights = random_weights(toy_config(512, 96, 1, 8, 4, 32000, 40, false), 7);
+  const std::string model = directory_.write("large.bin", write_v1(weights));
+  const double bytes = static_cast<double>(std::filesystem::file_size(model));
+  ASSERT_GT(bytes, 128e6);
+  const ChildResult result =
+      run_program({"bench", model, "-p", "0", "-n", "1", "-t", "2", "-r", "1", "--json"});
+  expect_success(result);
+  const json found = json::parse(result.out, nullptr, false);
+  EXPECT_LT(found["peak_rss_bytes"].get<double>(), 1.5 * bytes);
 }
 
 TEST_F(BenchCommand, ZeroLeavesATestOut) {

@@ -159,6 +159,27 @@ TEST(MappedFile, DroppedPagesAreReadAgain) {
   EXPECT_EQ(error_of(file), "no error");
 }
 
+// Only pages that lie in the bytes as a whole are let go, and only this file's.
+TEST(MappedFile, PagesOfSomeBytesAreDropped) {
+  const TempFile temp(std::string(kPage * 64, 'x')), other_temp(std::string(kPage * 64, 'y'));
+  const MappedFile file(temp.path()), other(other_temp.path());
+  const auto touch = [](const MappedFile& f) { return std::ranges::count(f.bytes(), f.bytes().front()); };
+  ASSERT_EQ(touch(file), static_cast<std::ptrdiff_t>(kPage * 64));
+  ASSERT_EQ(touch(other), static_cast<std::ptrdiff_t>(kPage * 64));
+  const int kAll = static_cast<int>(kPage * 64 / 1024), kOne = static_cast<int>(kPage / 1024);
+  file.drop_pages(file.bytes().subspan(1, 2 * kPage - 2));  // no whole page
+  file.drop_pages(other.bytes());
+  file.drop_pages({});
+  EXPECT_EQ(resident_kib(file), kAll);
+  EXPECT_EQ(resident_kib(other), kAll);
+  file.drop_pages(file.bytes().subspan(kPage - 1, 3 * kPage));  // pages 1 and 2
+  EXPECT_EQ(resident_kib(file), kAll - 2 * kOne);
+  file.drop_pages(file.bytes().subspan(32 * kPage));
+  EXPECT_EQ(resident_kib(file), kAll - 34 * kOne);
+  EXPECT_EQ(touch(file), static_cast<std::ptrdiff_t>(kPage * 64));
+  EXPECT_EQ(error_of(file), "no error");
+}
+
 TEST(MappedFile, HasALimitOfMappingsAndFreesThem) {
   const TempFile temp("hello");
   for (int round = 0; round < 2; ++round) {
