@@ -158,6 +158,12 @@ struct Formula {
   std::string operator()(const LessonOneBitKey&) const {
     return "out = scale * sum of x, -x where its bit of signs is set";
   }
+  std::string operator()(const LessonExpertsKey&) const {
+    return "weights = softmax of the used largest scores, in their place; out = sum of weights * outputs";
+  }
+  std::string operator()(const LessonStateKey&) const {
+    return "for each t: d = v - k * S, S = S + k * d, states = S, out = q * S";
+  }
 };
 
 template <class T>

@@ -32,5 +32,7 @@ void generate(Emitter& e, const LessonDotKey& key);
 void generate(Emitter& e, const LessonAttentionKey& key);
 void generate(Emitter& e, const LessonFeedForwardKey& key);
 void generate(Emitter& e, const LessonOneBitKey& key);
+void generate(Emitter& e, const LessonExpertsKey& key);
+void generate(Emitter& e, const LessonStateKey& key);
 
 }  // namespace llamajit::jit

@@ -103,6 +103,10 @@ struct Name {
   std::string operator()(const LessonAttentionKey& k) const { return fmt::format("self_attention_{}", k.n); }
   std::string operator()(const LessonFeedForwardKey& k) const { return fmt::format("feed_forward_{}", k.n); }
   std::string operator()(const LessonOneBitKey& k) const { return fmt::format("one_bit_dot_{}", k.n); }
+  std::string operator()(const LessonExpertsKey& k) const {
+    return fmt::format("experts_{}of{}", k.used, k.n);
+  }
+  std::string operator()(const LessonStateKey& k) const { return fmt::format("state_{}", k.n); }
 };
 
 struct Shape {

@@ -37,7 +37,7 @@ using KernelKey =
     std::variant<EmbedKey, NormKey, QuantizeKey, RoundKey, MatvecKey, MatmulKey, RopeKey, KvAppendKey,
                  AttentionKey, AttentionRangesKey, AttentionMergeKey, SoftmaxKey, CapKey, ArgmaxKey, RouteKey,
                  MixKey, CopyKey, ConvKey, DecayKey, DeltaKey, GateKey, LessonAddKey, LessonDotKey,
-                 LessonAttentionKey, LessonFeedForwardKey, LessonOneBitKey>;
+                 LessonAttentionKey, LessonFeedForwardKey, LessonOneBitKey, LessonExpertsKey, LessonStateKey>;
 
 // "matvec_int8_64_768x288_swiglu": a C identifier, the same on every tier; debuggers and dumps show it.
 std::string kernel_name(const KernelKey& key);

@@ -137,9 +137,65 @@ struct LessonOneBitKey {
   static constexpr auto fields() { return fields_of<&LessonOneBitKey::n>(); }
 };
 
+// A mixture of experts that are one number each. The `used` largest scores, of equal ones the first, are chosen
+// one after the other; their experts' weights are exp(score - the largest) divided by the sum of that, in the
+// order of choice, all others' 0; out = sum of weight * output of the chosen in that order (fma).
+struct LessonExpertsArgs {
+  const float* scores;
+  const float* outputs;
+  float* rest;
+  float* weights;
+  float* out;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&LessonExpertsArgs::scores>("(n)"),
+        field<&LessonExpertsArgs::outputs>("(n)"),
+        field<&LessonExpertsArgs::rest>("(n rounded up to 16), whose contents before and after mean nothing"),
+        field<&LessonExpertsArgs::weights>("(n)"),
+        field<&LessonExpertsArgs::out>("(1)"),
+    };
+  }
+};
+struct LessonExpertsKey {
+  using Args = LessonExpertsArgs;
+  static constexpr int kMostUsed = 2;
+  int n;     // experts, >= 1
+  int used;  // 1 to kMostUsed, at most n
+  auto operator<=>(const LessonExpertsKey&) const = default;
+
+  static constexpr auto fields() { return fields_of<&LessonExpertsKey::n, &LessonExpertsKey::used>(); }
+};
+
+// Linear attention by the delta rule, with one-dimensional heads. For each token, with the state of the one
+// before, 0 in the beginning: state = fma(k, v - k * state, state), out = q * state.
+struct LessonStateArgs {
+  const float* q;
+  const float* k;
+  const float* v;
+  float* states;
+  float* out;
+
+  static constexpr auto fields() {
+    return Fields{
+        field<&LessonStateArgs::q>("(n)"),   field<&LessonStateArgs::k>("(n)"),
+        field<&LessonStateArgs::v>("(n)"),   field<&LessonStateArgs::states>("(n): behind each token"),
+        field<&LessonStateArgs::out>("(n)"),
+    };
+  }
+};
+struct LessonStateKey {
+  using Args = LessonStateArgs;
+  int n;  // tokens, >= 1
+  auto operator<=>(const LessonStateKey&) const = default;
+
+  static constexpr auto fields() { return fields_of<&LessonStateKey::n>(); }
+};
+
 template <class Key>
 concept LessonKey = std::same_as<Key, LessonAddKey> || std::same_as<Key, LessonDotKey> ||
     std::same_as<Key, LessonAttentionKey> || std::same_as<Key, LessonFeedForwardKey> ||
-    std::same_as<Key, LessonOneBitKey>;
+    std::same_as<Key, LessonOneBitKey> || std::same_as<Key, LessonExpertsKey> ||
+    std::same_as<Key, LessonStateKey>;
 
 }  // namespace llamajit::jit

@@ -32,5 +32,7 @@ void reference(const LessonDotKey& key, const LessonDotArgs& args);
 void reference(const LessonAttentionKey& key, const LessonAttentionArgs& args);
 void reference(const LessonFeedForwardKey& key, const LessonFeedForwardArgs& args);
 void reference(const LessonOneBitKey& key, const LessonOneBitArgs& args);
+void reference(const LessonExpertsKey& key, const LessonExpertsArgs& args);
+void reference(const LessonStateKey& key, const LessonStateArgs& args);
 
 }  // namespace llamajit::jit

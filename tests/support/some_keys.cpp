@@ -103,6 +103,9 @@ std::vector<KernelKey> some_keys() {
     keys.emplace_back(jit::LessonAttentionKey{n});
     keys.emplace_back(jit::LessonFeedForwardKey{n});
     keys.emplace_back(jit::LessonOneBitKey{n});
+    keys.emplace_back(jit::LessonExpertsKey{n, 1});
+    keys.emplace_back(jit::LessonExpertsKey{n, 2});
+    keys.emplace_back(jit::LessonStateKey{n});
   }
   using jit::Gating;
   for (const Gating gating : {Gating::softmax, Gating::sigmoid, Gating::softmax_of_chosen}) {

@@ -56,6 +56,15 @@ TEST(Lesson, TheExamples) {
               AllOf(HasSubstr("sign bits of w: 0 1 1 0 0 1 0 1\n"), HasSubstr("scale = mean |w|: 0.9\n")));
 }
 
+TEST(Lesson, ExpertsAndStateOfTheExamples) {
+  const std::string out = given({"experts", "1", "3", "3", "0", "--", "10", "20", "30", "40"});
+  EXPECT_THAT(out, HasSubstr(results("  weights = 0 0.5 0.5 0\n  out = 25\n")));
+  EXPECT_THAT(given({"experts", "5", "--", "7"}), HasSubstr(results("  weights = 1\n  out = 7\n")));
+  EXPECT_THAT(given({"experts"}),
+              ContainsRegex("\n  weights = 0 0.73105[0-9]* 0.26894[0-9]* 0\n  out = 22.689"));
+  EXPECT_THAT(given({"state"}), HasSubstr(results("  state = 2 3 4.25 4.25\n  out = 2 3 4.25 4.25\n")));
+}
+
 // Numbers behind `name = ` in the lesson's result.
 std::vector<double> values(const std::string& out, const std::string& name) {
   const std::size_t at = out.find(fmt::format("  {} = ", name), out.find("--- The result"));
@@ -142,7 +151,8 @@ TEST_P(LessonText, IsThatOfTheDocumentation) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Lessons, LessonText,
-                         ::testing::Values("add", "dot", "attention", "feed-forward", "one-bit", "model"),
+                         ::testing::Values("add", "dot", "attention", "feed-forward", "one-bit", "experts",
+                                           "state", "model"),
                          [](const auto& lesson) {
                            std::string name = lesson.param;
                            std::erase(name, '-');

@@ -1,5 +1,6 @@
 #include "tools/lessons/exercise.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -80,6 +81,28 @@ Exercise one_bit(Numbers numbers) {
   return e;
 }
 
+Exercise experts(Numbers numbers) {
+  const int n = length(numbers[0]);
+  Exercise e(jit::LessonExpertsKey{n, std::min(n, jit::LessonExpertsKey::kMostUsed)}, std::move(numbers));
+  e.rest.resize(static_cast<std::size_t>(jit::round_up(n, jit::kLanes)));
+  e.results.push_back(result("weights", e.inputs[0].size(), e.inputs[0].size()));
+  e.results.push_back(result("out", 1, 1));
+  e.args = jit::LessonExpertsArgs{e.inputs[0].data(), e.inputs[1].data(), e.rest.data(),
+                                  e.results[0].values.data(), e.results[1].values.data()};
+  return e;
+}
+
+Exercise state(Numbers numbers) {
+  const int n = length(numbers[0]);
+  Exercise e(jit::LessonStateKey{n}, std::move(numbers));
+  const std::size_t tokens = e.inputs[0].size();
+  e.results.push_back(result("state", tokens, tokens));
+  e.results.push_back(result("out", tokens, tokens));
+  e.args = jit::LessonStateArgs{e.inputs[0].data(), e.inputs[1].data(), e.inputs[2].data(),
+                                e.results[0].values.data(), e.results[1].values.data()};
+  return e;
+}
+
 }  // namespace
 
 std::span<const Lesson> kernel_lessons() {
@@ -92,7 +115,9 @@ std::span<const Lesson> kernel_lessons() {
        {"w", "x"},
        0,
        {{0.8F, -1.1F, -0.7F, 1.4F, 0.1F, -0.9F, 1.2F, -1.0F}, {2, 3, 4, 5, 1, -2, 3, 1}},
-       one_bit}};
+       one_bit},
+      {"experts", {"scores", "outputs"}, 0, {{1, 3, 2, 0}, {10, 20, 30, 40}}, experts},
+      {"state", {"q", "k", "v"}, 0, {{1, 1, 1, 1}, {1, 1, 0.5F, 0}, {2, 3, 4, 5}}, state}};
   return lessons;
 }
 

@@ -36,10 +36,11 @@ struct Exercise {
   jit::KernelKey key;
   Numbers inputs;
   std::vector<std::uint16_t> signs;                        // one-bit
+  std::vector<float> rest;                                 // experts
   std::vector<std::pair<std::string, std::string>> facts;  // shown with the numbers
   std::vector<Result> results;                             // what a call writes
   std::variant<jit::LessonAddArgs, jit::LessonDotArgs, jit::LessonAttentionArgs, jit::LessonFeedForwardArgs,
-               jit::LessonOneBitArgs>
+               jit::LessonOneBitArgs, jit::LessonExpertsArgs, jit::LessonStateArgs>
       args;
 };
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include <fmt/format.h>
@@ -79,6 +80,35 @@ Attention attention(const Numbers& q, const Numbers& k, const Numbers& v) {
                                     static_cast<std::int64_t>(q.size())};
   });
   return {view(*memory, "weights"), view(*memory, "out")};
+}
+
+struct Experts {
+  Numbers weights;  // (n)
+  float out;
+};
+Experts experts(const Numbers& scores, const Numbers& outputs, int used) {
+  const int n = static_cast<int>(scores.size());
+  Kernels kernels(jit::LessonExpertsKey{n, used});
+  const auto memory = kernels.check(1, fmt::format("{} of {}", used, n), [&](CallMemory& m) {
+    return jit::LessonExpertsArgs{
+        m.copy_of("scores", scores), m.copy_of("outputs", outputs),
+        m.scratch<float>("rest", static_cast<std::size_t>(jit::round_up(n, jit::kLanes))),
+        m.allocate<float>("weights", scores.size()), m.allocate<float>("out", 1)};
+  });
+  return {view(*memory, "weights"), memory->view<float>("out")[0]};
+}
+
+struct State {
+  Numbers states;
+  Numbers out;
+};
+State state(const Numbers& q, const Numbers& k, const Numbers& v) {
+  Kernels kernels(jit::LessonStateKey{static_cast<int>(q.size())});
+  const auto memory = kernels.check(1, "state", [&](CallMemory& m) {
+    return jit::LessonStateArgs{m.copy_of("q", q), m.copy_of("k", k), m.copy_of("v", v),
+                                m.allocate<float>("states", q.size()), m.allocate<float>("out", q.size())};
+  });
+  return {view(*memory, "states"), view(*memory, "out")};
 }
 
 Numbers random_numbers(int n, std::uint64_t seed) {
@@ -170,6 +200,68 @@ void check_attention(int queries, int n) {
 
 TEST(Lessons, AttentionOfEveryLength) {
   for (const int n : lengths()) check_attention(n % 3 + 1, n);
+}
+
+TEST(Lessons, ExpertsOfEveryNumber) {
+  for (const int n : lengths()) {
+    const Numbers scores = random_numbers(n, 13), outputs = random_numbers(n, 14);
+    std::vector<std::size_t> order(scores.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
+    for (int used = 1; used <= std::min(n, 2); ++used) {
+      const Experts result = experts(scores, outputs, used);
+      const double other = used == 2 ? std::exp(double{scores[order[1]]} - scores[order[0]]) : 0;
+      std::vector<double> weights(scores.size());
+      weights[order[0]] = 1 / (1 + other);
+      if (used == 2) weights[order[1]] = other / (1 + other);
+      double out = 0;
+      for (std::size_t i = 0; i < scores.size(); ++i) {
+        ASSERT_NEAR(result.weights[i], weights[i], 8 * kEps * weights[i]) << n;
+        out += weights[i] * outputs[i];
+      }
+      ASSERT_NEAR(result.out, out, 32 * kEps) << n;
+    }
+  }
+}
+
+// Of equal scores the first is chosen, in whichever vector the others stand.
+TEST(Lessons, TheFirstOfEqualExpertsIsChosen) {
+  for (const int second : {1, 15, 16, 39}) {
+    Numbers scores(40, -1), outputs(40, 100);
+    scores[0] = scores[39] = scores[static_cast<std::size_t>(second)] = 3;
+    outputs[0] = 1;
+    outputs[static_cast<std::size_t>(second)] = 2;
+    const Experts two = experts(scores, outputs, 2);
+    EXPECT_EQ(two.weights[0], 0.5F);
+    EXPECT_EQ(two.weights[static_cast<std::size_t>(second)], 0.5F);
+    EXPECT_EQ(two.out, 1.5F);
+    EXPECT_EQ(experts(scores, outputs, 1).out, 1.0F);
+  }
+  const Experts apart = experts({-3e38F, 3e38F, -3.4e38F}, {7, 8, 9}, 2);
+  EXPECT_EQ(apart.weights, (Numbers{apart.weights[0], 1, 0}));
+  EXPECT_LT(apart.weights[0], 1e-37F);
+}
+
+// The same key again replaces what was kept for it, half a key half of that; a key of 0 leaves it alone.
+TEST(Lessons, AStateLearnsWhatIsMissing) {
+  const State result = state({1, 1, 1, 1, 2}, {1, 1, 0.5F, 0, 1}, {2, 3, 4, 5, -6});
+  EXPECT_EQ(result.states, (Numbers{2, 3, 4.25F, 4.25F, -6}));
+  EXPECT_EQ(result.out, (Numbers{2, 3, 4.25F, 4.25F, -12}));
+}
+
+TEST(Lessons, StateOfEveryLength) {
+  for (const int n : lengths()) {
+    // With keys below 1, what a rounding has done fades.
+    Numbers q = random_numbers(n, 15), k = random_numbers(n, 16), v = random_numbers(n, 17);
+    for (float& key : k) key /= 2;
+    const State result = state(q, k, v);
+    double s = 0;
+    for (std::size_t t = 0; t < q.size(); ++t) {
+      s += k[t] * (v[t] - k[t] * s);
+      ASSERT_NEAR(result.states[t], s, 64 * kEps) << n;
+      ASSERT_NEAR(result.out[t], q[t] * s, 128 * kEps) << n;
+    }
+  }
 }
 
 TEST(Lessons, LargeScoresDoNotOverflow) {
