@@ -1,5 +1,4 @@
 #include <cstddef>
-#include <limits>
 #include <vector>
 
 #include "jit/emit/vector_math.h"
@@ -8,8 +7,6 @@
 
 namespace llamajit::jit {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 class AttentionLesson {
  public:
