@@ -167,10 +167,8 @@ void gather_plane(const CodesLayout& layout, const Plane& plane, const Group& gr
       return gather_plane<1>(shift, n_vectors, group.codes, words);
     case 2:
       return gather_plane<2>(shift, n_vectors, group.codes, words);
-    case 4:
+    default:  // 4: codes of eight bits are not taken apart
       return gather_plane<4>(shift, n_vectors, group.codes, words);
-    default:
-      return gather_plane<8>(shift, n_vectors, group.codes, words);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
@@ -187,16 +188,18 @@ void MappedFile::check_intact() const {
 
 void MappedFile::drop_pages(std::span<const std::byte> bytes) const noexcept {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  const std::byte* const begin = std::max(bytes.data(), data_);
-  const std::byte* const end = std::min(bytes.data() + bytes.size(), data_ + size_);
+  const std::byte* const file_end = data_ + size_;
+  const std::byte* const begin = std::max(bytes.data(), data_, std::less<>());
+  const std::byte* const end = std::min(bytes.data() + bytes.size(), file_end, std::less<>());
   if (begin >= end) return;
   const std::size_t first = (static_cast<std::size_t>(begin - data_) + page - 1) / page * page;
-  const std::size_t last = static_cast<std::size_t>(end - data_) / page * page;
+  // Nothing but the file's end lies in its last page.
+  const std::size_t last = end == file_end ? size_ : static_cast<std::size_t>(end - data_) / page * page;
   if (first < last) (void)::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
 }
 
 void MappedFile::drop_pages() const noexcept {
-  if (data_ != nullptr) (void)::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+  drop_pages(bytes());
 }
 
 void MappedFile::release() noexcept {

@@ -20,12 +20,16 @@ void pack_tile(const jit::SourceMatrix& from, jit::Format as, std::int64_t tile,
   as == from.format ? jit::pack_tile(from, tile, to) : jit::pack_tile_as_pairs(from, tile, to);
 }
 
+std::int64_t bytes_per_row(const Tensor& tensor) {
+  return static_cast<std::int64_t>(tensor.data.size()) / source(tensor).rows;
+}
+
 // A tile whose rows stand in another order in the file.
 void pack_rotated_tile(const LayerShape& shape, const Tensor& from, jit::Format as, std::int64_t tile,
                        std::byte* to) {
   const std::int64_t first = tile * jit::kLanes;
   const std::int64_t n_rows = std::clamp<std::int64_t>(from.rows - first, 0, jit::kLanes);
-  const auto row_bytes = from.data.size() / static_cast<std::size_t>(from.rows);
+  const auto row_bytes = static_cast<std::size_t>(bytes_per_row(from));
   std::vector<std::byte> rows;
   for (std::int64_t row = first; row < first + n_rows; ++row) {
     const auto at = static_cast<std::size_t>(rotated_row(shape, row));
@@ -46,10 +50,6 @@ bool pack_unit(const PackJob& job, std::int64_t unit) {
     pack_tile(source(*job.from), m.format, job.from->row_at(unit * jit::kLanes) / jit::kLanes, to);
   }
   return jit::all_finite(m.format, m.cols, to);
-}
-
-std::int64_t bytes_per_row(const Tensor& tensor) {
-  return static_cast<std::int64_t>(tensor.data.size()) / source(tensor).rows;
 }
 
 // The bytes between the first of rows [begin, end) and the last, those of other tensors that lie there, too.
