@@ -79,7 +79,7 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
   const int held = std::min(engine.sequence().common_length(prompt), result.prompt_tokens - 1);
   result.fed_tokens = result.prompt_tokens - held;
   const auto pos_of_rest = static_cast<std::size_t>(held);
-  for (const TokenId token : prompt.subspan(pos_of_rest)) sampler.accept(token);
+  for (const TokenId token : prompt.subspan(pos_of_rest)) sampler.read(token);
   // In parts, so that a long prompt can be interrupted.
   const auto part = static_cast<std::size_t>(options.prompt_part);
   for (std::size_t pos = pos_of_rest; pos < prompt.size() && !cancelled(); pos += part) {

@@ -1,6 +1,7 @@
 #include "runtime/generate/sampler.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <stdexcept>
 #include <utility>
@@ -35,6 +36,9 @@ void validate(const SamplerOptions& o) {
   require(o.repeat_penalty > 0 && o.repeat_penalty < kInfinity, "repeat_penalty", "more than 0, finite",
           o.repeat_penalty);
   require(o.repeat_last_n >= -1, "repeat_last_n", "-1 or more", o.repeat_last_n);
+  require(std::isfinite(o.presence_penalty), "presence_penalty", "a number", o.presence_penalty);
+  require(std::isfinite(o.frequency_penalty), "frequency_penalty", "a number", o.frequency_penalty);
+  for (const auto& [token, bias] : o.logit_bias) require(std::isfinite(bias), "logit_bias", "a number", bias);
 }
 
 TokenId argmax(std::span<const float> x) {
@@ -73,11 +77,12 @@ bool Sampler::penalises() const {
 }
 
 bool Sampler::is_argmax() const {
-  return options_.temperature == 0 && !penalises();
+  return options_.temperature == 0 && !penalises() && !counts() && options_.logit_bias.empty();
 }
 
 TokenId Sampler::sample(std::span<float> logits) {
   if (!have_a_largest(logits)) return -1;
+  add_bias(logits);
   if (penalises()) penalise(logits);
   if (options_.temperature == 0) return argmax(logits);
 
@@ -89,6 +94,11 @@ TokenId Sampler::sample(std::span<float> logits) {
 }
 
 void Sampler::accept(TokenId token) {
+  if (counts()) ++times_[token];
+  read(token);
+}
+
+void Sampler::read(TokenId token) {
   if (!penalises()) return;
   if (options_.repeat_last_n < 0 || history_.size() < static_cast<std::size_t>(options_.repeat_last_n)) {
     history_.push_back(token);
@@ -99,8 +109,21 @@ void Sampler::accept(TokenId token) {
 }
 
 void Sampler::forget() {
+  times_.clear();
   history_.clear();
   oldest_ = 0;
+}
+
+// Each token's logit is changed by itself, so that the map's order is nobody's concern.
+void Sampler::add_bias(std::span<float> logits) const {
+  const auto add = [&](TokenId token, float bias) {
+    const auto i = static_cast<std::size_t>(token);  // a negative one becomes too large
+    if (i < logits.size()) logits[i] += bias;
+  };
+  for (const auto& [token, bias] : options_.logit_bias) add(token, bias);
+  for (const auto& [token, times] : times_) {
+    add(token, -(options_.presence_penalty + options_.frequency_penalty * static_cast<float>(times)));
+  }
 }
 
 // Once for each token in the window, however often it is there.

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "tokenizer/vocab.h"
@@ -19,6 +21,11 @@ struct SamplerOptions {
   float repeat_penalty =
       1;                   // > 1: makes the last `repeat_last_n` tokens less likely (CTRL, arXiv:1909.05858)
   int repeat_last_n = 64;  // 0: none, -1: all
+  // Taken from the logits of tokens that sample() gave already, prompts aside: once, and for each time (as OpenAI's
+  // API has them, -2 .. 2 there). 0: off.
+  float presence_penalty = 0;
+  float frequency_penalty = 0;
+  std::vector<std::pair<TokenId, float>> logit_bias{};  // added to the logits of these tokens
   std::uint64_t seed = 0;
 };
 
@@ -26,7 +33,7 @@ struct SamplerOptions {
 // calls it with finite x, whose products with `scale` are finite, too.
 using Softmax = std::function<void(std::span<float> x, float scale)>;
 
-// The order of the options: repeat_penalty on the logits; softmax(logits / temperature); top_k; min_p; top_p.
+// The order of the options: logit_bias, presence_penalty and frequency_penalty, repeat_penalty on the logits; softmax(logits / temperature); top_k; min_p; top_p.
 // Each works on what the one before it kept, as if the probabilities had been made to sum to 1 again.
 //
 // With temperature, top_p and seed alone the draws are those of llama2.c: the same xorshift* generator, one
@@ -44,7 +51,8 @@ class Sampler {
   bool is_argmax() const;
   // Picks a token, or -1 where the logits have none; overwrites the logits. Allocates at the first call only.
   TokenId sample(std::span<float> logits);
-  // Tells the sampler of a token that is now in the text, from the prompt or from sample().
+  // Tells the sampler of a token that is now in the text: from the prompt, or from sample().
+  void read(TokenId token);
   void accept(TokenId token);
   // As if no token had been accepted yet; the random numbers go on.
   void forget();
@@ -57,7 +65,9 @@ class Sampler {
   static bool more_likely(const Candidate& a, const Candidate& b);
 
   bool penalises() const;
+  bool counts() const { return options_.presence_penalty != 0 || options_.frequency_penalty != 0; }
   void penalise(std::span<float> logits);
+  void add_bias(std::span<float> logits) const;
   float next_random();
   static TokenId draw_from_all(std::span<const float> probabilities, float coin);
   TokenId draw_from_candidates(std::span<const float> probabilities, float coin);
@@ -71,7 +81,8 @@ class Sampler {
   std::size_t oldest_ = 0;              // in history_, once it is full
   std::vector<std::uint32_t> seen_in_;  // (vocab): the penalise() call that last met the token
   std::uint32_t penalise_calls_ = 0;
-  std::vector<Candidate> candidates_;  // scratch: what may be drawn, most likely first
+  std::unordered_map<TokenId, int> times_;  // that accept() was told of a token
+  std::vector<Candidate> candidates_;       // scratch: what may be drawn, most likely first
 };
 
 }  // namespace llamajit

@@ -1,0 +1,66 @@
+// A text that is being read and written.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "runtime/forward/batch.h"
+#include "runtime/forward/engine.h"
+#include "runtime/serve/logprobs.h"
+#include "runtime/serve/waiting_line.h"
+
+namespace llamajit::serve {
+
+// It reads its prompt, then writes. What it draws follows from its request and its own logits alone.
+class Slot {
+ public:
+  Slot(WaitingRequest waiting, Engine& engine, const SpecialTokens& special);
+
+  const GenerationRequest& request() const { return waiting_.request; }
+  std::span<const TokenId> prompt() const { return waiting_.request.prompt; }
+  bool cancelled() const { return waiting_.ticket->cancelled(); }
+  const Sequence& sequence() const { return sequence_; }
+  Sequence take_sequence() { return std::move(sequence_); }
+
+  // Begins as `sequence` does, as far as that spares something. Only before it has read anything itself.
+  void take_up(const Sequence& sequence);
+  bool reads() const { return sequence_.length() < prompt_tokens(); }
+  int prompt_left() const { return prompt_tokens() - sequence_.length(); }
+  // Whether it has read something itself.
+  bool began() const { return began_; }
+
+  // What it gives the next step: the next `n` tokens of its prompt, or the one that it has written last.
+  void add_prompt(Batch& batch, int n);
+  void add_written(Batch& batch);
+  // The logits behind what it has given.
+  void see(const RowLogits& logits);
+  // Its text is over, for the reason that the listener is to be told.
+  bool over() const { return finish_.has_value() || !fault_.empty(); }
+  void end(Finish reason) { finish_ = reason; }
+  void fail(const std::string& what) { fault_ = what; }
+  // Tells the listener that it is over.
+  void tell_end();
+  const GenerationCounts& counts() const { return counts_; }
+
+ private:
+  int prompt_tokens() const { return static_cast<int>(prompt().size()); }
+  bool ends_text(TokenId token) const;
+  TokenId choose(const RowLogits& logits);
+  void write(TokenId token);
+
+  WaitingRequest waiting_;
+  Engine* engine_;
+  const SpecialTokens* special_;
+  Sequence sequence_;
+  Sampler sampler_;
+  std::optional<Logprobs> logprobs_;
+  bool began_ = false;
+  TokenId last_;
+  std::optional<Finish> finish_;
+  std::string fault_;
+  GenerationCounts counts_;
+  Clock::time_point start_;
+  Clock::time_point prompt_read_{};
+};
+
+}  // namespace llamajit::serve

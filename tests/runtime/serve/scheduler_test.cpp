@@ -1,0 +1,323 @@
+// Many texts at once: each has the tokens that it has alone.
+#include "runtime/serve/scheduler.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/files/llama2c.h"
+#include "runtime/files/model_reader.h"
+#include "runtime/generate/generate.h"
+#include "tests/support/checkpoint_writer.h"
+#include "tests/support/family_writer.h"
+#include "tests/support/temp_file.h"
+#include "tests/support/toy_model.h"
+
+namespace llamajit::serve {
+namespace {
+
+using test::TempFile;
+using test::toy_config;
+using ::testing::ElementsAreArray;
+using Text = std::vector<TokenId>;
+
+constexpr int kVocab = 100;
+const SpecialTokens kSpecial{.unknown = 0, .bos = 1, .ends = {2}};
+
+// Keeps what it is told, and lets the test wait for the end.
+class Recorder : public Listener {
+ public:
+  explicit Recorder(int most = -1) : most_(most) {}
+
+  bool take(const Chosen& chosen) override {
+    const std::lock_guard lock(mutex_);
+    tokens_.push_back(chosen.token);
+    logprobs_.push_back(chosen.logprob);
+    changed_.notify_all();
+    return std::ssize(tokens_) != most_;
+  }
+  void finish(Finish reason, const GenerationCounts& counts) override { end(reason, counts, ""); }
+  void fail(const std::string& what) override { end(Finish::cancelled, {}, what); }
+
+  const Text& wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return over_; });
+    return tokens_;
+  }
+  void wait_for_tokens(std::ptrdiff_t n) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return over_ || std::ssize(tokens_) >= n; });
+  }
+  Finish reason() const { return reason_; }
+  const std::string& fault() const { return fault_; }
+  const GenerationCounts& counts() const { return counts_; }
+  const std::vector<float>& logprobs() const { return logprobs_; }
+
+ private:
+  void end(Finish reason, const GenerationCounts& counts, const std::string& fault) {
+    const std::lock_guard lock(mutex_);
+    EXPECT_FALSE(over_) << "told twice";
+    reason_ = reason;
+    counts_ = counts;
+    fault_ = fault;
+    over_ = true;
+    changed_.notify_all();
+  }
+
+  int most_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Text tokens_;
+  std::vector<float> logprobs_;
+  bool over_ = false;
+  Finish reason_{};
+  std::string fault_;
+  GenerationCounts counts_;
+};
+
+struct Asked {
+  std::shared_ptr<Recorder> recorder = std::make_shared<Recorder>();
+  std::shared_ptr<Ticket> ticket = std::make_shared<Ticket>();
+};
+
+GenerationRequest request_of(const Text& prompt, int max_tokens, const SamplerOptions& sampler = {}) {
+  GenerationRequest request;
+  request.prompt = prompt;
+  request.sampler = sampler;
+  request.max_tokens = max_tokens;
+  return request;
+}
+
+Asked ask(Scheduler& scheduler, GenerationRequest request, Asked asked = {}) {
+  std::vector<WaitingRequest> requests;
+  requests.push_back({std::move(request), asked.recorder, asked.ticket, Clock::now()});
+  EXPECT_EQ(scheduler.submit(std::move(requests)), Scheduler::Answer::taken);
+  return asked;
+}
+
+// What generate() makes of it, one text after the other on one thread.
+class Alone {
+ public:
+  explicit Alone(const ModelFile& file) : engine_(file, {.isa = {jit::host_tiers().back()}}) {}
+  Text tokens(const GenerationRequest& request) {
+    engine_.sequence().cut(0);
+    Sampler sampler(request.sampler, [&](std::span<float> x, float scale) { engine_.softmax(x, scale); });
+    Text text;
+    GenerationOptions options;
+    options.max_tokens = request.max_tokens;
+    options.bos = kSpecial.bos;
+    options.ends = kSpecial.ends;
+    generate(engine_, sampler, request.prompt, options, [&](TokenId token) { text.push_back(token); });
+    return text;
+  }
+
+ private:
+  Engine engine_;
+};
+
+EngineOptions engine_options(int threads, int sequences) {
+  return {.isa = {jit::host_tiers().back()}, .threads = threads, .sequences = sequences};
+}
+
+class Serving : public ::testing::Test {
+ protected:
+  Serving()
+      : temp_(test::write_v2(test::random_weights(toy_config(64, 96, 2, 4, 2, kVocab, 600, false), 21), 32)),
+        file_(read_llama2c(temp_.path())) {}
+
+  TempFile temp_;
+  ModelFile file_;
+};
+
+// Prompts with common beginnings, greedy and drawn, short and longer than a step.
+std::vector<GenerationRequest> some_requests(int n, int seed) {
+  std::mt19937 random(static_cast<unsigned>(seed));
+  const auto below = [&](int most) { return static_cast<int>(random() % static_cast<unsigned>(most)); };
+  Text common;
+  for (int i = 0; i < 300; ++i) common.push_back(3 + below(kVocab - 3));
+  std::vector<GenerationRequest> requests;
+  for (int i = 0; i < n; ++i) {
+    Text prompt(common.begin(), common.begin() + below(300));
+    for (int own = 1 + below(40); own > 0; --own) prompt.push_back(3 + below(kVocab - 3));
+    SamplerOptions sampler;
+    if (below(3) > 0) {
+      sampler = {.temperature = 1, .top_p = 0.9F, .seed = random()};
+      if (below(2) > 0) sampler.repeat_penalty = 1.2F;
+      if (below(2) > 0) sampler.frequency_penalty = 0.5F;
+    }
+    requests.push_back(request_of(prompt, 1 + below(30), sampler));
+    requests.back().share = fmt::format("key {}", below(3));
+    requests.back().reuse_prefix = below(5) > 0;
+  }
+  return requests;
+}
+
+GenerationRequest copy_of(const GenerationRequest& r) {
+  GenerationRequest copy = request_of(r.prompt, r.max_tokens, r.sampler);
+  copy.share = r.share;
+  copy.reuse_prefix = r.reuse_prefix;
+  return copy;
+}
+
+void expect_the_tokens_of_texts_alone(const ModelFile& file, int threads, double most_step_ms) {
+  Alone alone(file);
+  Scheduler scheduler(file, engine_options(threads, 8), kSpecial, {.slots = 5, .most_step_ms = most_step_ms});
+  const std::vector<GenerationRequest> requests = some_requests(60, 7);
+  std::vector<Asked> asked;
+  for (const GenerationRequest& request : requests) asked.push_back(ask(scheduler, copy_of(request)));
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    ASSERT_THAT(asked[i].recorder->wait(), ElementsAreArray(alone.tokens(requests[i]))) << "request " << i;
+    ASSERT_EQ(asked[i].recorder->fault(), "");
+  }
+  EXPECT_GT(scheduler.stats().cached_tokens, 1000U) << "common beginnings were shared";
+}
+
+TEST_F(Serving, EachTextHasTheTokensThatItHasAlone) {
+  for (const int threads : {1, 2}) {
+    for (const double most_step_ms : {0.0, 1.0, 1000.0}) {
+      SCOPED_TRACE(fmt::format("{} threads, steps of {} ms", threads, most_step_ms));
+      expect_the_tokens_of_texts_alone(file_, threads, most_step_ms);
+    }
+  }
+}
+
+TEST(ServingHybrids, EachTextHasTheTokensThatItHasAlone) {
+  const test::FamilyFile& family = *std::ranges::find(test::kFamilyFiles, "qwen35", &test::FamilyFile::name);
+  const TempFile temp(family_gguf(family, toy_config(64, 96, 5, 4, 2, kVocab, 600, false), 22).content());
+  expect_the_tokens_of_texts_alone(read_model(temp.path()), 2, 1.0);
+}
+
+TEST(ServingWindows, EachTextHasTheTokensThatItHasAlone) {
+  const TempFile temp(
+      test::family_gguf({.name = "llama"}, toy_config(64, 96, 4, 4, 2, kVocab, 600, false), 24).content());
+  ModelFile file = read_model(temp.path());
+  file.config.layers.assign(4, file.config);
+  file.config.layers[0].window = 40;
+  file.config.layers[2].window = 300;
+  expect_the_tokens_of_texts_alone(file, 2, 1.0);
+}
+
+TEST_F(Serving, ACommonBeginningIsComputedOnce) {
+  Scheduler scheduler(file_, engine_options(1, 10), kSpecial, {.slots = 8, .most_step_ms = 1});
+  Text common(200, 5);
+  std::vector<WaitingRequest> requests;
+  std::vector<Asked> asked(8);
+  for (int i = 0; i < 8; ++i) {
+    Text prompt = common;
+    prompt.insert(prompt.end(), {10 + i, 20, 30});
+    requests.push_back({request_of(prompt, 4), asked[static_cast<std::size_t>(i)].recorder,
+                        asked[static_cast<std::size_t>(i)].ticket, Clock::now()});
+  }
+  ASSERT_EQ(scheduler.submit(std::move(requests)), Scheduler::Answer::taken);
+  for (Asked& one : asked) one.recorder->wait();
+  EXPECT_EQ(asked[0].recorder->counts().cached_tokens, 0);
+  for (std::size_t i = 1; i < 8; ++i) EXPECT_EQ(asked[i].recorder->counts().cached_tokens, 200);
+}
+
+TEST_F(Serving, ACancelledTextEndsAndLeavesTheOthersAsTheyAre) {
+  Alone alone(file_);
+  Scheduler scheduler(file_, engine_options(1, 4), kSpecial, {.slots = 2, .most_step_ms = 1});
+  const GenerationRequest kept = request_of({5, 6, 7}, 40);
+  const Asked first = ask(scheduler, copy_of(kept));
+  GenerationRequest endless = request_of({8, 9}, -1);
+  endless.ignore_eos = true;
+  const Asked second = ask(scheduler, std::move(endless));
+  const Asked third = ask(scheduler, request_of({8, 9}, 5));  // has no place yet
+  second.recorder->wait_for_tokens(3);
+  second.ticket->cancel();
+  second.recorder->wait();
+  EXPECT_EQ(second.recorder->reason(), Finish::cancelled);
+  third.ticket->cancel();
+  EXPECT_THAT(first.recorder->wait(), ElementsAreArray(alone.tokens(kept)));
+}
+
+TEST_F(Serving, TheContextAndTheLimitEndTexts) {
+  Scheduler scheduler(file_, engine_options(1, 2), kSpecial, {.slots = 1, .most_step_ms = 1});
+  GenerationRequest endless = request_of(Text(590, 5), -1);
+  endless.ignore_eos = true;
+  const Asked one = ask(scheduler, std::move(endless));
+  EXPECT_EQ(one.recorder->wait().size(), 11U) << "the last one is not fed";
+  EXPECT_EQ(one.recorder->reason(), Finish::length);
+  const Asked none = ask(scheduler, request_of({5, 6}, 0));
+  EXPECT_EQ(none.recorder->wait().size(), 0U);
+  EXPECT_EQ(none.recorder->reason(), Finish::length);
+}
+
+TEST_F(Serving, TheListenerEndsATextAndTooManyAreRefused) {
+  Scheduler scheduler(file_, engine_options(1, 2), kSpecial,
+                      {.slots = 1, .most_step_ms = 1, .most_waiting = 2});
+  Asked three;
+  three.recorder = std::make_shared<Recorder>(3);
+  GenerationRequest endless = request_of({5, 6}, -1);
+  endless.ignore_eos = true;
+  ask(scheduler, std::move(endless), three);
+  EXPECT_EQ(three.recorder->wait().size(), 3U);
+  EXPECT_EQ(three.recorder->reason(), Finish::stop);
+  std::vector<WaitingRequest> many;
+  for (int i = 0; i < 3; ++i) {
+    many.push_back(
+        {request_of({5}, 1), std::make_shared<Recorder>(), std::make_shared<Ticket>(), Clock::now()});
+  }
+  EXPECT_EQ(scheduler.submit(std::move(many)), Scheduler::Answer::full);
+  scheduler.drain();
+  EXPECT_EQ(scheduler.submit({}), Scheduler::Answer::draining);
+}
+
+TEST_F(Serving, LogprobsAreThoseOfTheModel) {
+  Scheduler scheduler(file_, engine_options(2, 2), kSpecial, {.slots = 1, .most_step_ms = 1});
+  GenerationRequest request = request_of({5, 6, 7}, 6, {.temperature = 0.7F, .seed = 3});
+  request.top_logprobs = 2;
+  const Asked asked = ask(scheduler, std::move(request));
+  const Text text = asked.recorder->wait();
+  Engine engine(file_, {.isa = {jit::host_tiers().back()}});
+  Text fed{5, 6, 7};
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    engine.feed_all(fed, 0);
+    double sum = 0;
+    for (const float x : engine.logits()) sum += std::exp(static_cast<double>(x));
+    const double expected = engine.logits()[static_cast<std::size_t>(text[i])] - std::log(sum);
+    EXPECT_NEAR(asked.recorder->logprobs()[i], expected, 1e-5);
+    fed.push_back(text[i]);
+  }
+}
+
+TEST(WaitingLine, ServesSharesInTurn) {
+  WaitingLine line;
+  for (const char* share : {"a", "a", "b", "a"}) {
+    GenerationRequest request;
+    request.share = share;
+    line.add({std::move(request), nullptr, std::make_shared<Ticket>(), Clock::now()});
+  }
+  std::map<std::string, int> at_work;
+  std::string order;
+  while (!line.empty()) {
+    order += line.take(at_work).request.share;
+    ++at_work[order.substr(order.size() - 1)];
+  }
+  EXPECT_EQ(order, "abaa");
+}
+
+TEST(StepBudget, KeepsStepsWithinTheirTime) {
+  StepBudget budget(100, 512);
+  const auto took = [](int tokens) { return 20.0 + 2.0 * tokens; };
+  for (int i = 0; i < 30; ++i) {
+    budget.learn(0, took(0));
+    const int n = budget.prompt_tokens();
+    budget.learn(n, took(n));
+  }
+  EXPECT_EQ(budget.prompt_tokens(), 40);
+  StepBudget slow(1, 512);
+  slow.learn(0, 50);
+  slow.learn(8, 100);
+  EXPECT_EQ(slow.prompt_tokens(), StepBudget::kLeast);
+}
+
+}  // namespace
+}  // namespace llamajit::serve
