@@ -27,6 +27,7 @@ void build_program(CLI::App& app, Command& command, bool& version) {
   app.require_subcommand(0, 1);
   add_run(app, command);
   add_chat(app, command);
+  add_serve(app, command);
   add_tokenize(app, command);
   add_perplexity(app, command);
   add_models(app, command);

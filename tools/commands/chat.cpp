@@ -14,7 +14,6 @@
 
 #include "runtime/chat/conversation.h"
 #include "tools/commands/chat_loop.h"
-#include "tools/commands/chat_template_options.h"
 #include "tools/common/bundled_models.h"
 #include "tools/common/model_input.h"
 #include "tools/common/tune_cache.h"
@@ -145,26 +144,14 @@ void add_conversation_options(CLI::App& sub, ChatOptions& o) {
   add_no_normalize(sub, o.request.normalize);
 }
 
-void add_template_options(CLI::App& sub, ChatOptions& o) {
-  constexpr const char* kGroup = "Template";
-  auto* named = sub.add_option(
-      "--template,--chat-template", o.chat_template,
-      "How messages are written: a name (alpaca, koalpaca, koalpaca-polyglot, llama2, llama3, "
-      "chatml, mistral, gemma, phi3, zephyr), a file in Jinja, or Jinja itself; default: the model's own");
-  named->group(kGroup);
-  sub.add_option("--chat-template-file", o.chat_template_file, "The same, from a file in Jinja")
-      ->excludes(named)
-      ->group(kGroup);
-  sub.add_option("--tools", o.tools, "A JSON file with the list of tools that the template is to describe")
-      ->group(kGroup);
-  sub.add_option("--template-arg,--template_arg", o.template_arguments,
-                 "NAME=VALUE, a variable for the template (enable_thinking=false); the value is JSON, else "
-                 "text. May be given more than once")
-      ->allow_extra_args(false)
-      ->group(kGroup);
+void add_shown_template(CLI::App& sub, ChatOptions& o) {
+  add_template_options(sub, o.how_written);
+  sub.add_option("--tools", o.how_written.tools,
+                 "A JSON file with the list of tools that the template is to describe")
+      ->group(kTemplateGroup);
   sub.add_flag("--show-prompt", o.show_prompt,
                "Write what the model would be given for the first question to standard output, and end")
-      ->group(kGroup);
+      ->group(kTemplateGroup);
 }
 
 void add_terminal_options(CLI::App& sub, ChatOptions& o) {
@@ -187,7 +174,7 @@ int chat(ChatOptions& options) {
   Sampler sampler(request.sampler,
                   [&](std::span<float> x, float scale) { engine_for_sampler->softmax(x, scale); });
   const auto opened = open_model_and_tokenizer(request.model, request.tokenizer);
-  ChatTemplate chat_template = chosen_template(options, opened);
+  ChatTemplate chat_template = chosen_template(options.how_written, request.model, opened);
   if (options.show_prompt) return show_prompt(options, chat_template, *opened.tokenizer);
   warn_of_template(options, chat_template, *opened.tokenizer);
   const SessionModel model = describe_for_session(opened.model, opened.tokenizer->vocab(), chat_template);
@@ -213,7 +200,7 @@ void add_chat(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand("chat", "Talk with a model");
   add_model(*sub, r.model, kModelText);
   add_conversation_options(*sub, *o);
-  add_template_options(*sub, *o);
+  add_shown_template(*sub, *o);
   add_terminal_options(*sub, *o);
   add_generation_options(*sub, r, o->seed);
   sub->callback([o, &command] { command = [o] { return chat(*o); }; });

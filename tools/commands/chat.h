@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/commands/chat_template_options.h"
 #include "tools/common/generation_options.h"
 
 namespace llamajit::cli {
@@ -12,12 +13,9 @@ namespace llamajit::cli {
 struct ChatOptions {
   TextRequest request;
   SeedOption seed;
-  std::optional<std::string> prompt;              // the first question
-  std::optional<std::string> prompt_file;         // likewise
-  std::optional<std::string> chat_template;       // a name, a file or Jinja; default: the model's
-  std::optional<std::string> chat_template_file;  // the same, only a file
-  std::optional<std::string> tools;               // a file
-  std::vector<std::string> template_arguments;    // NAME=VALUE
+  std::optional<std::string> prompt;       // the first question
+  std::optional<std::string> prompt_file;  // likewise
+  TemplateOptions how_written;
   std::optional<std::string> session;
   std::string system;
   std::vector<std::string> reverse_prompts;

@@ -10,16 +10,17 @@
 
 #include "runtime/jinja/json_value.h"
 #include "tokenizer/utf8.h"
+#include "tools/common/cli.h"
 
 namespace llamajit::cli {
 namespace {
 
 // The model's own; by its vocabulary where it has none, or one that writes nothing.
-ChatTemplate template_of(const ChatOptions& options, const ModelAndTokenizer& opened) {
+ChatTemplate template_of(const std::string& model, const ModelAndTokenizer& opened) {
   if (!opened.chat_template || is_blank_template(*opened.chat_template)) {
     return ChatTemplate(guess_template(*opened.tokenizer));
   }
-  return {*opened.chat_template, options.request.model + ": tokenizer.chat_template"};
+  return {*opened.chat_template, model + ": tokenizer.chat_template"};
 }
 
 ChatTemplate named_template(const std::string& name) {
@@ -33,7 +34,8 @@ ChatTemplate named_template(const std::string& name) {
                                           fmt::join(names, ", "), escaped(name)));
 }
 
-ChatTemplate template_without_variables(const ChatOptions& options, const ModelAndTokenizer& opened) {
+ChatTemplate template_without_variables(const TemplateOptions& options, const std::string& model,
+                                        const ModelAndTokenizer& opened) {
   if (options.chat_template_file) {
     std::string source = read_file(*options.chat_template_file);
     if (!is_blank_template(source)) return {std::move(source), *options.chat_template_file};
@@ -41,7 +43,7 @@ ChatTemplate template_without_variables(const ChatOptions& options, const ModelA
   if (options.chat_template && !is_blank_template(*options.chat_template)) {
     return named_template(*options.chat_template);
   }
-  return template_of(options, opened);
+  return template_of(model, opened);
 }
 
 void define_tools(ChatTemplate& chat_template, const std::string& path) {
@@ -67,8 +69,25 @@ void define_argument(ChatTemplate& chat_template, const std::string& argument) {
 
 }  // namespace
 
-ChatTemplate chosen_template(const ChatOptions& options, const ModelAndTokenizer& opened) {
-  ChatTemplate chosen = template_without_variables(options, opened);
+void add_template_options(CLI::App& sub, TemplateOptions& o) {
+  auto* named = sub.add_option(
+      "--template,--chat-template", o.chat_template,
+      "How messages are written: a name (alpaca, koalpaca, koalpaca-polyglot, llama2, llama3, "
+      "chatml, mistral, gemma, phi3, zephyr), a file in Jinja, or Jinja itself; default: the model's own");
+  named->group(kTemplateGroup);
+  sub.add_option("--chat-template-file", o.chat_template_file, "The same, from a file in Jinja")
+      ->excludes(named)
+      ->group(kTemplateGroup);
+  sub.add_option("--template-arg,--template_arg", o.template_arguments,
+                 "NAME=VALUE, a variable for the template (enable_thinking=false); the value is JSON, else "
+                 "text. May be given more than once")
+      ->allow_extra_args(false)
+      ->group(kTemplateGroup);
+}
+
+ChatTemplate chosen_template(const TemplateOptions& options, const std::string& model,
+                             const ModelAndTokenizer& opened) {
+  ChatTemplate chosen = template_without_variables(options, model, opened);
   if (options.tools) define_tools(chosen, *options.tools);
   for (const std::string& argument : options.template_arguments) define_argument(chosen, argument);
   return chosen;

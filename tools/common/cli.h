@@ -25,6 +25,7 @@ using Command = std::function<int()>;
 // Each adds its subcommand to the program.
 void add_run(CLI::App& app, Command& command);
 void add_chat(CLI::App& app, Command& command);
+void add_serve(CLI::App& app, Command& command);
 void add_tokenize(CLI::App& app, Command& command);
 void add_inspect(CLI::App& app, Command& command);
 void add_models(CLI::App& app, Command& command);

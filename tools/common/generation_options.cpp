@@ -31,22 +31,26 @@ void add_sampling(CLI::App& sub, SamplerOptions& s, SeedOption& seed) {
       ->group(kGroup);
 }
 
+constexpr const char* kModelGroup = "Model";
+
 void add_model_options(CLI::App& sub, TextRequest& r) {
-  constexpr const char* kGroup = "Model";
   sub.add_option("-z,--tokenizer", r.tokenizer,
                  "tokenizer.bin; default: what a GGUF file has inside, or the one beside the model")
       ->type_name("FILE")
-      ->group(kGroup);
+      ->group(kModelGroup);
   sub.add_option("-c,--ctx-size,--ctx_size", r.context, "Context in tokens; 0, and by default: the model's")
       ->transform(whole_number(0))
-      ->group(kGroup);
-  sub.add_option("-b,--batch-size,--batch_size", r.generation.prompt_part,
+      ->group(kModelGroup);
+  sub.add_flag("--mlock", r.mlock, "Lock the model in memory, so that it is never written to a swap file")
+      ->group(kModelGroup);
+}
+
+void add_prompt_part(CLI::App& sub, int& part) {
+  sub.add_option("-b,--batch-size,--batch_size", part,
                  "Feed a prompt this many tokens at a time; Ctrl-C waits for no more than them")
       ->transform(whole_number(1))
       ->capture_default_str()
-      ->group(kGroup);
-  sub.add_flag("--mlock", r.mlock, "Lock the model in memory, so that it is never written to a swap file")
-      ->group(kGroup);
+      ->group(kModelGroup);
 }
 
 int hex_digit(char c) {
@@ -81,14 +85,19 @@ void add_generation_options(CLI::App& sub, TextRequest& r, SeedOption& seed) {
                R"(Read \n, \t and \x0A in -p and -r as the characters that they name)");
   sub.add_flag("--ignore-eos,--ignore_eos", r.generation.ignore_eos,
                "Never choose a token that ends the text");
-  add_model_options(sub, r);
+  add_engine_options(sub, r);
+  add_prompt_part(sub, r.generation.prompt_part);
   add_sampling(sub, r.sampler, seed);
+  add_tune(sub, r.tune);
+  sub.add_flag("-v,--verbose", seed.verbose, "Tell more on standard error");
+}
+
+void add_engine_options(CLI::App& sub, TextRequest& r) {
+  add_model_options(sub, r);
   add_threads(sub, r.threads);
   add_isa(sub, r.isa, "Instruction tier; default: the best that this CPU has");
   add_precision(sub, r.precision);
-  add_tune(sub, r.tune);
   add_inspection(sub, r.inspection);
-  sub.add_flag("-v,--verbose", seed.verbose, "Tell more on standard error");
 }
 
 void finish_generation_options(TextRequest& request, const SeedOption& seed) {

@@ -16,6 +16,8 @@ struct SeedOption {
 
 // Everything but what is said. Names with underscores are KoAlpaca.cpp's.
 void add_generation_options(CLI::App& sub, TextRequest& request, SeedOption& seed);
+// Those of them that say what the engine is like.
+void add_engine_options(CLI::App& sub, TextRequest& request);
 // Once they are parsed.
 void finish_generation_options(TextRequest& request, const SeedOption& seed);
 

@@ -72,6 +72,7 @@ const std::vector<ForeignWord> kWords = {
      "what is logged is plain lines on standard error"},
     {{"-lv", "--verbosity", "--log-verbosity"}, unneeded, Value::one, "-v tells more, -q nothing"},
     {{"--log-file"}, unneeded, Value::one, "standard error has the log: 2>FILE keeps it"},
+    {{"-np"}, alias, Value::one, "--parallel"},
     {{"-np", "--parallel", "-ns", "--sequences"}, unneeded, Value::one, "one text is generated at a time"},
     {{"-cb", "--cont-batching", "-nocb", "--no-cont-batching", "--swa-full", "-kvu", "--kv-unified"},
      unneeded,
@@ -115,7 +116,7 @@ const std::vector<ForeignWord> kWords = {
      refused,
      Value::one,
      "there is no cache of prompts; chat --session keeps a conversation"},
-    {{"--host", "--port"}, refused, Value::one, "there is no server"},
+    {{"--host", "--port"}, refused, Value::one, "llamajit serve answers over HTTP"},
 };
 
 }  // namespace

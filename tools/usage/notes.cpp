@@ -13,9 +13,10 @@ struct CommandNote {
   std::string_view command;
   std::string_view section;
 };
-constexpr std::array<CommandNote, 15> kCommands{{
+constexpr std::array<CommandNote, 16> kCommands{{
     {"run", kText},
     {"chat", kText},
+    {"serve", kText},
     {"tokenize", kText},
     {"perplexity", kText},
     {"models", kModels},
@@ -51,6 +52,9 @@ constexpr ExampleNote kExamples[] = {
     {"chat", "One question, the reply alone",
      "llamajit chat model.gguf -p \"Who are you?\" --single-turn -q"},
     {"chat", "A conversation that is kept", "llamajit chat model.gguf --session talk.jsonl"},
+    {"serve", "For this machine alone", "llamajit serve model.gguf"},
+    {"serve", "For others that have a key, eight texts at once",
+     "llamajit serve model.gguf --host 0.0.0.0 --api-key-file keys.txt --parallel 8"},
     {"tokenize", "The tokens of a text, one a line", "llamajit tokenize model.gguf -p \"Once upon a time\""},
     {"tokenize", "Their numbers", "echo -n \"One day\" | llamajit tokenize -z tok512.bin --ids"},
     {"inspect", "Metadata and tensors of a file", "llamajit inspect model.gguf"},

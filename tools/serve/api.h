@@ -1,0 +1,34 @@
+// The endpoints. Each reads a request and answers it, now or as text is generated; all throw ApiError.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "tools/serve/http_exchange.h"
+#include "tools/serve/service.h"
+
+namespace llamajit::serve {
+
+// A request that was let in.
+struct ApiRequest {
+  HttpRequest http;
+  std::string share;  // of whoever sent it, in the engine's time
+};
+
+using Exchange = std::shared_ptr<HttpExchange>;
+
+// OpenAI's.
+void chat_completions(Service& service, const ApiRequest& request, Exchange exchange);
+void completions(Service& service, const ApiRequest& request, Exchange exchange);
+HttpReply list_models(const Service& service);
+HttpReply show_model(const Service& service, std::string_view name);
+
+// llama.cpp's.
+HttpReply tokenize_text(const Service& service, const HttpRequest& request);
+HttpReply detokenize_tokens(const Service& service, const HttpRequest& request);
+HttpReply apply_template(const Service& service, const HttpRequest& request);
+
+// For those who watch the server.
+HttpReply metrics(const Service& service);
+
+}  // namespace llamajit::serve

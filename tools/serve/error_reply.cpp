@@ -1,0 +1,48 @@
+#include "tools/serve/error_reply.h"
+
+#include <fmt/format.h>
+
+#include "tools/serve/json_text.h"
+
+namespace llamajit::serve {
+namespace {
+
+HttpReply reply_of(const ApiError& error, const Json& body) {
+  HttpReply reply{error.status, "application/json", text_of(body), {}};
+  if (error.retry_after > 0) reply.headers.emplace_back("Retry-After", fmt::to_string(error.retry_after));
+  if (error.status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
+  return reply;
+}
+
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+
+}  // namespace
+
+std::string error_type(int status) {
+  switch (status) {
+    case 401:
+      return "authentication_error";
+    case 404:
+      return "not_found_error";
+    case 429:
+      return "rate_limit_error";
+    default:
+      return status < 500 ? "invalid_request_error" : "server_error";
+  }
+}
+
+HttpReply error_reply(const ApiError& error) {
+  return reply_of(error, {{"error",
+                           {{"message", error.what()},
+                            {"type", error_type(error.status)},
+                            {"param", text_or_null(error.param)},
+                            {"code", text_or_null(error.code)}}}});
+}
+
+HttpReply plain_error_reply(const ApiError& error) {
+  return reply_of(error, {{"error", error.what()}});
+}
+
+}  // namespace llamajit::serve

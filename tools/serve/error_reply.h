@@ -1,0 +1,15 @@
+// Errors in the form that each API's clients read.
+#pragma once
+
+#include "tools/serve/api_error.h"
+#include "tools/serve/http_exchange.h"
+
+namespace llamajit::serve {
+
+// OpenAI's: {"error": {"message", "type", "param", "code"}}.
+HttpReply error_reply(const ApiError& error);
+std::string error_type(int status);
+// Ollama's: {"error": "text"}.
+HttpReply plain_error_reply(const ApiError& error);
+
+}  // namespace llamajit::serve

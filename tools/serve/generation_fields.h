@@ -1,0 +1,43 @@
+// The members of requests that say how text is generated, whatever the API.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/serve/fields.h"
+#include "tools/serve/generation_job.h"
+
+namespace llamajit::serve {
+
+// What n choices have in common.
+struct GenerationSettings {
+  SamplerOptions sampler;
+  bool seed_given = false;
+  int max_tokens = -1;
+  int choices = 1;
+  bool streams = false;
+  bool include_usage = false;
+  bool ignore_eos = false;
+  bool reuse_prefix = true;
+  int top_logprobs = -1;
+  std::vector<std::string> stops;
+};
+
+// As OpenAI's API has them, with llama.cpp's beside: top_k, min_p, repeat_penalty, repeat_last_n, ignore_eos,
+// cache_prompt. Throws ApiError (400).
+GenerationSettings read_settings(const Fields& fields, const Service& service);
+void read_sampling(const Fields& fields, const Service& service, SamplerOptions& sampler);
+std::vector<std::string> read_stops(const Fields& fields, const char* name);
+
+// Requests for the choices of one prompt. The seeds of further choices follow from the first one's. Throws ApiError
+// (400) for a prompt that the context does not hold.
+void add_choices(std::vector<ChoiceRequest>& choices, const GenerationSettings& settings,
+                 const std::vector<TokenId>& prompt, const Service& service, const std::string& share);
+
+inline constexpr int kMostChoices = 128;
+inline constexpr int kMostTopLogprobs = 20;
+
+}  // namespace llamajit::serve

@@ -1,0 +1,150 @@
+#include "tools/serve/router.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "tools/serve/api_error.h"
+#include "tools/serve/error_reply.h"
+
+namespace llamajit::serve {
+namespace {
+
+// Answers at once, or reads the request elsewhere and answers as it can.
+using AtOnce = HttpReply (*)(Service&, const HttpRequest&);
+using AsItCan = void (*)(Service&, const ApiRequest&, Exchange);
+
+template <HttpReply (*Answer)(const Service&, const HttpRequest&)>
+void answer_whole(Service& service, const ApiRequest& request, Exchange exchange) {
+  exchange->post(
+      [exchange, reply = Answer(service, request.http)]() mutable { exchange->send(std::move(reply)); });
+}
+
+constexpr std::string_view kModels = "/models/";
+
+std::string_view without_version(std::string_view path) {
+  return path.starts_with("/v1/") ? path.substr(3) : path;
+}
+
+HttpReply error_for(const HttpRequest& request, const ApiError& error) {
+  return request.path.starts_with("/api/") ? plain_error_reply(error) : error_reply(error);
+}
+
+HttpReply health(Service&, const HttpRequest&) {
+  return {200, "application/json", R"({"status":"ok"})", {}};
+}
+
+}  // namespace
+
+struct Router::Route {
+  std::string_view method;
+  std::string_view path;  // one that ends with '/' begins the path
+  AtOnce at_once;
+  AsItCan as_it_can;
+  bool open = false;  // without a key, too
+};
+
+// Paths stand without /v1, which any may have: clients whose base lacks it ask so.
+const Router::Route* Router::find(const HttpRequest& request) {
+  static const Route kRoutes[] = {
+      {"GET", "/health", health, nullptr, true},
+      {"GET", "/models", [](Service& s, const HttpRequest&) { return list_models(s); }, nullptr},
+      {"GET", kModels,
+       [](Service& s, const HttpRequest& r) {
+         return show_model(s, without_version(r.path).substr(kModels.size()));
+       },
+       nullptr},
+      {"GET", "/metrics", [](Service& s, const HttpRequest&) { return metrics(s); }, nullptr},
+      {"POST", "/chat/completions", nullptr, chat_completions},
+      {"POST", "/completions", nullptr, completions},
+      {"POST", "/tokenize", nullptr, answer_whole<tokenize_text>},
+      {"POST", "/detokenize", nullptr, answer_whole<detokenize_tokens>},
+      {"POST", "/apply-template", nullptr, answer_whole<apply_template>},
+  };
+  const std::string_view path = without_version(request.path);
+  const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
+  const auto is_of = [&](const Route& route) {
+    return route.path.ends_with('/') && route.path.size() > 1 ? path.starts_with(route.path)
+                                                              : path == route.path;
+  };
+  const Route* other_method = nullptr;
+  for (const Route& route : kRoutes) {
+    if (!is_of(route)) continue;
+    if (route.method == method) return &route;
+    other_method = &route;
+  }
+  if (other_method != nullptr) {
+    throw ApiError(
+        405, fmt::format("{}: expected {}, found {}", request.path, other_method->method, request.method));
+  }
+  return nullptr;
+}
+
+Router::Router(Service& service, RouterOptions options, Later later)
+    : service_(service), options_(std::move(options)), later_(std::move(later)) {}
+
+void Router::handle(HttpRequest request, const Exchange& exchange) {
+  try {
+    if (check_origin(request)) allow_origin(request, *exchange);
+    if (request.method == "OPTIONS")
+      return exchange->send({204, "text/plain", "", {{"Allow", "GET, POST, OPTIONS"}}});
+    const Route* const route = find(request);
+    if (route == nullptr) throw ApiError(404, fmt::format("{}: expected a path that there is", request.path));
+    serve(*route, std::move(request), exchange);
+  } catch (const ApiError& error) {
+    exchange->send(error_for(request, error));
+  }
+}
+
+void Router::serve(const Route& route, HttpRequest request, const Exchange& exchange) {
+  std::string share = route.open ? "" : check_key(request);
+  if (route.at_once != nullptr) return exchange->send(route.at_once(service_, request));
+  auto asked = std::make_shared<ApiRequest>(ApiRequest{std::move(request), std::move(share)});
+  later_([this, &route, asked, exchange] {
+    std::optional<ApiError> fault;
+    try {
+      return route.as_it_can(service_, *asked, exchange);
+    } catch (const ApiError& error) {
+      fault = error;
+    } catch (const std::exception& error) {
+      fault.emplace(500, error.what());
+    }
+    exchange->post(
+        [exchange, reply = error_for(asked->http, *fault)]() mutable { exchange->send(std::move(reply)); });
+  });
+}
+
+// A browser says which page asks: pages from elsewhere are not to use what only this machine can reach. True: the page
+// is one of those that were named.
+bool Router::check_origin(const HttpRequest& request) const {
+  if (request.origin.empty()) return false;
+  const auto& origins = options_.origins;
+  if (std::ranges::count(origins, "*") > 0 || std::ranges::count(origins, request.origin) > 0) return true;
+  const std::size_t scheme = request.origin.find("://");
+  const bool own = scheme != std::string::npos && request.origin.substr(scheme + 3) == request.host;
+  if (!own) throw ApiError(403, "Origin: expected a page of this server, or one that --cors names");
+  return false;
+}
+
+// https://fetch.spec.whatwg.org/#http-cors-protocol
+void Router::allow_origin(const HttpRequest& request, HttpExchange& exchange) {
+  exchange.add_header("Access-Control-Allow-Origin", request.origin);
+  exchange.add_header("Vary", "Origin");
+  if (request.method != "OPTIONS") return;
+  exchange.add_header("Access-Control-Allow-Methods", "GET, POST, DELETE");
+  exchange.add_header("Access-Control-Allow-Headers", "Authorization, Content-Type");
+  exchange.add_header("Access-Control-Max-Age", "86400");
+}
+
+std::string Router::check_key(const HttpRequest& request) const {
+  const auto share = options_.keys.share_of(request.authorization);
+  if (!share)
+    throw ApiError(401, "Authorization: expected Bearer and a key that this server knows", "",
+                   "invalid_api_key");
+  return *share;
+}
+
+}  // namespace llamajit::serve

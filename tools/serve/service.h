@@ -1,0 +1,30 @@
+// What answers requests: a model with its tokenizer and template, and the scheduler that runs it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/chat/chat_template.h"
+#include "runtime/serve/scheduler.h"
+#include "tokenizer/tokenizer.h"
+#include "tools/serve/json_text.h"
+
+namespace llamajit::serve {
+
+struct Service {
+  std::string model;                 // what clients call it
+  std::vector<std::string> aliases;  // other names that mean it
+  std::int64_t created;              // seconds since 1970: the file's last change
+  const ModelFile& file;
+  const Tokenizer& tokenizer;
+  const ChatTemplate& chat_template;
+  Scheduler& scheduler;
+  std::string fingerprint;  // of all that the bits of an answer depend on
+
+  // Throws ApiError (404) for a name that means another one; none at all, or nothing, means this one.
+  void check_model(const Json& request) const;
+  bool is_named(std::string_view name) const;
+};
+
+}  // namespace llamajit::serve
