@@ -1,6 +1,7 @@
 #include "runtime/chat/chat_template.h"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 namespace llamajit {
@@ -108,31 +109,35 @@ const NamedTemplate& guess_template(const Tokenizer& tokenizer) {
 }
 
 ChatTemplate::ChatTemplate(std::string_view source, std::string name, std::vector<std::string> stops)
-    : name_(std::move(name)), source_(source), stops_(std::move(stops)), template_(source, name_) {}
+    : name_(std::move(name)),
+      source_(source),
+      stops_(std::move(stops)),
+      template_(source, name_),
+      call_probe_(probe_calls(template_, source)) {}
 
 ChatTemplate::ChatTemplate(const NamedTemplate& named)
     : ChatTemplate(named.source, std::string(named.name),
                    named.stop.empty() ? std::vector<std::string>{} : std::vector{std::string(named.stop)}) {}
 
 std::string ChatTemplate::render(std::span<const Message> messages, const std::string& bos,
-                                 const std::string& eos) const {
-  jinja::List list;
-  for (const Message& message : messages) {
-    jinja::Dict dict;
-    dict.entries = {{"role", message.role}, {"content", message.content}};
-    list.items.emplace_back(std::move(dict));
-  }
-  jinja::Dict variables;
-  variables.entries = {
-      {"messages", std::move(list)}, {"bos_token", bos}, {"eos_token", eos}, {"add_generation_prompt", true}};
-  for (const auto& [name, value] : variables_.entries) variables.set(name, value);
-  return template_.render(variables);
+                                 const std::string& eos, const jinja::Dict& variables) const {
+  if (variables.find("messages") != nullptr)
+    throw std::invalid_argument("a template's variables: expected another name than 'messages'");
+  jinja::Dict all;
+  all.entries = {{"messages", message_values(messages, call_probe_.style)},
+                 {"bos_token", bos},
+                 {"eos_token", eos},
+                 {"add_generation_prompt", true}};
+  for (const auto& [name, value] : variables_.entries) all.set(name, value);
+  for (const auto& [name, value] : variables.entries) all.set(name, value);
+  return template_.render(all);
 }
 
 std::string render_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
-                        const Tokenizer& tokenizer) {
+                        const Tokenizer& tokenizer, const jinja::Dict& variables) {
   const SpecialTokens& special = tokenizer.vocab().special();
-  return chat_template.render(messages, spelled(tokenizer, special.bos), spelled(tokenizer, special.eos()));
+  return chat_template.render(messages, spelled(tokenizer, special.bos), spelled(tokenizer, special.eos()),
+                              variables);
 }
 
 bool shows_questions(const ChatTemplate& chat_template, std::span<const Message> messages_before,
@@ -150,9 +155,9 @@ bool is_blank_template(std::string_view source) {
 }
 
 std::vector<TokenId> encode_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
-                                 const Tokenizer& tokenizer, bool normalize) {
+                                 const Tokenizer& tokenizer, bool normalize, const jinja::Dict& variables) {
   const std::string bos = spelled(tokenizer, tokenizer.vocab().special().bos);
-  const std::string text = render_chat(chat_template, messages, tokenizer);
+  const std::string text = render_chat(chat_template, messages, tokenizer, variables);
   const bool has_bos = !bos.empty() && text.starts_with(bos);
   return tokenizer.encode(text, {.bos = !has_bos, .eos = false, .special = true, .normalize = normalize});
 }

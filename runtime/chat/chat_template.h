@@ -6,17 +6,12 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/chat/message.h"
+#include "runtime/chat/message_values.h"
 #include "runtime/jinja/template.h"
 #include "tokenizer/tokenizer.h"
 
 namespace llamajit {
-
-struct Message {
-  std::string role;  // "system", "user" or "assistant"
-  std::string content;
-
-  bool operator==(const Message&) const = default;
-};
 
 // A template by its name. It is Jinja, as those inside models are.
 struct NamedTemplate {
@@ -38,13 +33,18 @@ class ChatTemplate {
   const std::string& name() const { return name_; }
   const std::string& source() const { return source_; }
   const std::vector<std::string>& stops() const { return stops_; }
+  const CallProbe& call_probe() const { return call_probe_; }  // how it writes calls of tools
 
   // What the template sees beside the messages. At first `tools` and `documents` are none, as transformers has it.
   void define(const std::string& name, jinja::Value value) { variables_.set(name, std::move(value)); }
 
   // With the words that make the model answer at the end. `bos` and `eos` are what the template writes for
-  // these tokens. Throws std::runtime_error where the template refuses.
-  std::string render(std::span<const Message> messages, const std::string& bos, const std::string& eos) const;
+  // these tokens. `variables` are seen this once, before what is defined: `tools` (a list of dictionaries),
+  // `add_generation_prompt`, `enable_thinking` and whatever else a request has for the template. What a message
+  // lacks the template does not see, as transformers has it. Throws std::runtime_error where the template
+  // refuses, std::invalid_argument where `variables` has messages.
+  std::string render(std::span<const Message> messages, const std::string& bos, const std::string& eos,
+                     const jinja::Dict& variables = {}) const;
 
  private:
   std::string name_;
@@ -52,11 +52,12 @@ class ChatTemplate {
   std::vector<std::string> stops_;
   jinja::Dict variables_{{{"tools", jinja::None{}}, {"documents", jinja::None{}}}};
   jinja::Template template_;
+  CallProbe call_probe_;
 };
 
 // The conversation as the template writes it for this model.
 std::string render_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
-                        const Tokenizer& tokenizer);
+                        const Tokenizer& tokenizer, const jinja::Dict& variables = {});
 // Whether a question is part of what the template writes: a template without one would have the model answer
 // nothing that it was asked.
 bool shows_questions(const ChatTemplate& chat_template, std::span<const Message> messages_before,
@@ -67,6 +68,7 @@ bool is_blank_template(std::string_view source);
 // The rendered conversation as tokens: control tokens where their names stand, BOS once. Texts are brought into
 // Unicode's form C where the tokenizer does that and `normalize` is set.
 std::vector<TokenId> encode_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
-                                 const Tokenizer& tokenizer, bool normalize = true);
+                                 const Tokenizer& tokenizer, bool normalize = true,
+                                 const jinja::Dict& variables = {});
 
 }  // namespace llamajit

@@ -45,6 +45,23 @@ std::string well_formed(std::string_view text) {
   return out;
 }
 
+// What a message lacks is left out, so that conversations without tools are as they always were.
+Json json_of(const Message& message) {
+  Json json = {{"role", well_formed(message.role)}, {"content", well_formed(message.content)}};
+  const auto add = [&](const char* name, const std::string& text) {
+    if (!text.empty()) json[name] = well_formed(text);
+  };
+  add("reasoning_content", message.reasoning_content);
+  add("tool_call_id", message.tool_call_id);
+  add("name", message.name);
+  for (const ToolCall& call : message.tool_calls) {
+    json["tool_calls"].push_back({{"id", well_formed(call.id)},
+                                  {"name", well_formed(call.name)},
+                                  {"arguments", well_formed(call.arguments)}});
+  }
+  return json;
+}
+
 class SessionReader {
  public:
   explicit SessionReader(const std::string& path) : file_(path), path_(path) {}
@@ -60,13 +77,27 @@ class SessionReader {
     std::vector<Message> messages;
     for (const Json& message : member(json, "messages", Json::value_t::array)) {
       if (!message.is_object()) fail("messages", "objects", message.type_name());
-      messages.push_back({member(message, "role", Json::value_t::string).get<std::string>(),
-                          member(message, "content", Json::value_t::string).get<std::string>()});
+      messages.push_back(read_message(message));
     }
     return messages;
   }
 
  private:
+  Message read_message(const Json& json) const {
+    Message message{member_text(json, "role"), member_text(json, "content")};
+    if (json.contains("reasoning_content"))
+      message.reasoning_content = member_text(json, "reasoning_content");
+    if (json.contains("tool_call_id")) message.tool_call_id = member_text(json, "tool_call_id");
+    if (json.contains("name")) message.name = member_text(json, "name");
+    if (!json.contains("tool_calls")) return message;
+    for (const Json& call : member(json, "tool_calls", Json::value_t::array)) {
+      if (!call.is_object()) fail("tool_calls", "objects", call.type_name());
+      message.tool_calls.push_back(
+          {member_text(call, "id"), member_text(call, "name"), member_text(call, "arguments")});
+    }
+    return message;
+  }
+
   [[noreturn]] void fail(std::string_view field, std::string_view expected, std::string_view found) const {
     throw std::runtime_error(fmt::format("{}: {}: expected {}, found {}", path_, field, expected, found));
   }
@@ -108,8 +139,12 @@ class SessionReader {
     return *found;
   }
 
+  std::string member_text(const Json& object, const char* name) const {
+    return member(object, name, Json::value_t::string).get<std::string>();
+  }
+
   void compare(const Json& found, const char* name, const std::string& expected) const {
-    const auto text = member(found, name, Json::value_t::string).get<std::string>();
+    const std::string text = member_text(found, name);
     if (text != expected)
       fail(fmt::format("model.{}", name), fmt::format("'{}' (the model's)", expected), shown(text));
   }
@@ -138,8 +173,7 @@ void save_session(const std::string& path, const SessionModel& model, const std:
                    {"chat_template", model.chat_template}};
   json["messages"] = Json::array();
   for (const Message& message : messages) {
-    json["messages"].push_back(
-        {{"role", well_formed(message.role)}, {"content", well_formed(message.content)}});
+    json["messages"].push_back(json_of(message));
   }
   const std::string body = json.dump(1) + "\n";
   FileReplacement file(path);

@@ -12,8 +12,7 @@
 
 #include "runtime/jinja/json_value.h"
 #include "runtime/jinja/template.h"
-#include "tests/support/find_program.h"
-#include "tests/support/subprocess.h"
+#include "tests/support/jinja2_rendering.h"
 
 namespace llamajit::test {
 namespace {
@@ -38,16 +37,9 @@ Json ours(const Json& test) {
 }
 
 void expect_as_jinja(const Json& tests) {
-  const std::string python = find_program("python3");
-  if (python.empty() || run_child({python, "-c", "import jinja2"}).exit_code != 0) {
-    GTEST_SKIP() << "no python3 with jinja2 (Debian's python3-jinja2)";
-  }
-  ChildOptions options;
-  options.input = tests.dump();
-  options.environment = {{"PYTHONUTF8", "1"}};
-  const ChildResult result = run_child({python, kGolden + "/render_templates.py"}, options);
-  ASSERT_EQ(result.exit_code, 0) << result.err;
-  const Json theirs = Json::parse(result.out);
+  const std::optional<Json> rendered = rendered_by_jinja2(tests);
+  if (!rendered) GTEST_SKIP() << "no python3 with jinja2 (Debian's python3-jinja2)";
+  const Json& theirs = *rendered;
   for (std::size_t i = 0; i < tests.size(); ++i) {
     const Json mine = ours(tests[i]);
     const std::string what = tests[i].value("name", "") + "\n" + tests[i]["template"].get<std::string>();
