@@ -85,13 +85,9 @@ bool JsonScanner::begin_value(char c) {
     digits_ = c == '-' ? Digits::minus : c == '0' ? Digits::zero : Digits::whole;
     return true;
   }
-  for (const std::string_view literal : {"true", "false", "null"}) {
-    if (c != literal[0]) continue;
-    literal_left_ = literal.substr(1);
-    place_ = Place::literal;
-    return true;
-  }
-  return false;
+  literal_left_ = c == 't' ? "rue" : c == 'f' ? "alse" : c == 'n' ? "ull" : "";
+  place_ = Place::literal;
+  return !literal_left_.empty();
 }
 
 bool JsonScanner::begin_string(bool is_key) {

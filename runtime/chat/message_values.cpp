@@ -53,7 +53,7 @@ jinja::Value message_value(const Message& message, const CallStyle& style) {
 std::vector<Message> probe_conversation() {
   const std::string id = "probe0615";
   Message call{"assistant", ""};
-  call.tool_calls = {{id, std::string(kProbeTool), fmt::format("{{\"{}\": \"x\"}}", kProbeArgument)}};
+  call.tool_calls = {{id, std::string(kProbeTool), fmt::format(R"({{"{}": "x"}})", kProbeArgument)}};
   Message result{"tool", "7"};
   result.tool_call_id = id;
   result.name = kProbeTool;
@@ -88,17 +88,17 @@ std::string rendered_probe(const jinja::Template& compiled, const CallStyle& sty
 
 // Whether the call is to be seen, its arguments as JSON or as tags, and nothing as Python prints it.
 bool shows_call(std::string_view text) {
-  const auto has = [&](std::string_view part) { return text.find(part) != text.npos; };
+  const auto has = [&](std::string_view part) { return text.find(part) != std::string_view::npos; };
   return has(kProbeTool) && has(kProbeArgument) && !has(fmt::format("'{}'", kProbeArgument)) &&
-         !has("None") && !has("\\\"");  // text that became JSON once more
+         !has("None") && !has(R"(\")");  // text that became JSON once more
 }
 
 }  // namespace
 
 CallProbe probe_calls(const jinja::Template& compiled, std::string_view source) {
   CallProbe usual;
-  usual.style.thinking = source.find("message.thinking") != source.npos;
-  if (source.find("tool_calls") == source.npos) return usual;
+  usual.style.thinking = source.find("message.thinking") != std::string_view::npos;
+  if (source.find("tool_calls") == std::string_view::npos) return usual;
   for (const bool text_arguments : {false, true}) {
     for (const bool none_content : {false, true}) {
       const CallStyle style{text_arguments, none_content, usual.style.thinking};

@@ -17,7 +17,7 @@ constexpr std::size_t kLongestHeader = 512;  // bytes of a channel's; a longer o
 
 std::string_view word_behind(std::string_view text, std::string_view before) {
   const std::size_t at = text.find(before);
-  if (at == text.npos) return {};
+  if (at == std::string_view::npos) return {};
   text.remove_prefix(at + before.size());
   return text.substr(0, text.find_first_of(" \n\r\t<"));
 }
@@ -129,7 +129,7 @@ bool ReplyParser::step_header() {
     pending_.erase(0, kLongestHeader);
     return true;
   }
-  if (end == pending_.npos) return false;
+  if (end == std::string::npos) return false;
   const std::string header = pending_.substr(0, end);
   pending_.erase(0, end + kMessage.size());
   drops_blanks_ = true;
@@ -148,7 +148,7 @@ bool ReplyParser::step_text() {
   const bool in_thought = mode_ == Mode::reasoning && !has_channels_;
   const std::span<const std::string_view> markers =
       in_thought ? std::span(&thought_end_, 1) : std::span<const std::string_view>(content_markers_);
-  std::size_t found = pending_.npos;
+  std::size_t found = std::string::npos;
   std::size_t held = 0;
   std::string_view first;
   for (const std::string_view marker : markers) {
@@ -162,7 +162,7 @@ bool ReplyParser::step_text() {
   const std::size_t said = std::min(found, pending_.size() - held);
   say(std::string_view(pending_).substr(0, said));
   pending_.erase(0, said);
-  if (found == pending_.npos || said < found) return false;
+  if (found == std::string::npos || said < found) return false;
   end_text(first);
   return true;
 }
@@ -231,7 +231,7 @@ bool ReplyParser::step_call() {
 }
 
 // Looks once more at what was no call.
-void ReplyParser::fail_block(std::string rest) {
+void ReplyParser::fail_block(const std::string& rest) {
   pending_.insert(0, rest);
   mode_ = block_calls_ > 0 ? Mode::after_call : Mode::content;
   if (block_calls_ == 0) say(marker_);
@@ -264,7 +264,7 @@ bool ReplyParser::step_after_call() {
 void ReplyParser::finish_block() {
   reader_->cut(*this);
   mode_ = Mode::content;
-  const bool is_text = raw_.find_first_not_of(" \n\r\t,[];") != raw_.npos;
+  const bool is_text = raw_.find_first_not_of(" \n\r\t,[];") != std::string::npos;
   if (block_calls_ == 0 && is_text) raw_.insert(0, marker_);
   if (is_text) say(raw_);
 }

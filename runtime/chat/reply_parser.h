@@ -74,7 +74,7 @@ class ReplyParser : private CallSink {
   Match match(std::string_view marker) const;
   void end_text(std::string_view marker);
   void begin_block(std::string_view marker, std::unique_ptr<CallReader> reader);
-  void fail_block(std::string rest);
+  void fail_block(const std::string& rest);
   std::unique_ptr<CallReader> bare_reader() const;
   std::unique_ptr<CallReader> reader_behind(std::string_view marker) const;
   void finish_block();

@@ -20,7 +20,7 @@ constexpr std::string_view kThink[] = {"<think>", "</think>"};
 constexpr std::string_view kBrackets[] = {"[THINK]", "[/THINK]"};
 
 bool has(std::string_view text, std::string_view part) {
-  return text.find(part) != text.npos;
+  return text.find(part) != std::string_view::npos;
 }
 
 // How the template writes the call of the probe's tool; nothing where it does not, or in no known way.
@@ -32,7 +32,7 @@ std::optional<CallSyntax> syntax_of(std::string_view rendered) {
   }
   if (has(rendered, "to=functions." + name) && has(rendered, "<|message|>")) return CallSyntax::channels;
   const std::size_t tag = rendered.find("<tool_call>");
-  if (tag != rendered.npos) {
+  if (tag != std::string_view::npos) {
     const std::string_view inner = without_leading_space(rendered.substr(tag + kTagged[0].size()));
     if (inner.starts_with("<function=" + name + ">")) return CallSyntax::xml;
     if (inner.starts_with('{')) return CallSyntax::hermes;

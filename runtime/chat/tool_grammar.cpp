@@ -33,17 +33,17 @@ std::string gbnf_escaped(std::string_view text) {
 }
 
 std::string literal(std::string_view text) {
-  return fmt::format("\"{}\"", gbnf_escaped(text));
+  return fmt::format(R"("{}")", gbnf_escaped(text));
 }
 
 std::string json_name(const ToolRule& tool) {
-  return fmt::format("\"{}\"", json_escaped(tool.name));
+  return fmt::format(R"("{}")", json_escaped(tool.name));
 }
 
 // An object with the name and the arguments.
 std::string json_call(const ToolRule& tool, std::string_view arguments_key) {
   return fmt::format("{} {} {}",
-                     literal(fmt::format("{{\"name\": {}, \"{}\": ", json_name(tool), arguments_key)),
+                     literal(fmt::format(R"({{"name": {}, "{}": )", json_name(tool), arguments_key)),
                      tool.arguments_rule, literal("}"));
 }
 
@@ -53,7 +53,7 @@ std::string xml_call(const ToolRule& tool) {
     const std::string one =
         fmt::format("{} {} {}", literal(fmt::format("<parameter={}>\n", parameter.name)),
                     parameter.rule.empty() ? "tool-text-0" : parameter.rule, literal("\n</parameter>\n"));
-    rule += fmt::format(fmt::runtime(parameter.required ? " {}" : " ({})?"), one);
+    rule += parameter.required ? fmt::format(" {}", one) : fmt::format(" ({})?", one);
   }
   return rule.append(" ").append(literal("</function>"));
 }
@@ -65,8 +65,8 @@ std::string text_rules() {
   std::string rules;
   for (std::size_t i = 0; i < kEnd.size(); ++i) {
     const std::string next = gbnf_escaped(kEnd.substr(i, 1));
-    rules += fmt::format("tool-text-{} ::= \"\" | \"<\" tool-text-1", i);
-    if (i > 0 && i + 1 < kEnd.size()) rules += fmt::format(" | \"{}\" tool-text-{}", next, i + 1);
+    rules += fmt::format(R"(tool-text-{} ::= "" | "<" tool-text-1)", i);
+    if (i > 0 && i + 1 < kEnd.size()) rules += fmt::format(R"( | "{}" tool-text-{})", next, i + 1);
     rules += i == 0 ? " | [^<] tool-text-0\n" : fmt::format(" | [^<{}] tool-text-0\n", next);
   }
   return rules;

@@ -44,7 +44,7 @@ void collect_types(const SchemaJson& schema, Types& types, int depth) {
 }
 
 std::string quoted(std::string_view text) {
-  return fmt::format("\"{}\"", json_escaped(text));
+  return fmt::format(R"("{}")", json_escaped(text));
 }
 
 // The text as JSON that is fit for arguments; nothing where it is none.

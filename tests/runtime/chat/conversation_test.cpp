@@ -165,7 +165,12 @@ TEST_F(ConversationTest, SessionsComeBackAsTheyWere) {
   const ChatTemplate alpaca(*find_named_template("alpaca"));
   const SessionModel model = describe_for_session(model_, tokenizer_.vocab(), alpaca);
   test::TempFile file("");
-  const std::vector<Message> messages{{"system", "한글 \"quoted\"\n"}, {"user", "👍\\"}, {"assistant", ""}};
+  const std::vector<Message> messages{
+      {"system", "한글 \"quoted\"\n"},
+      {"user", "👍\\"},
+      {"assistant", "", "thought", {{"abcdefghi", "f", "{\"a\": 1}"}, {"abcdefghj", "g", ""}}},
+      {"tool", "7", "", {}, "abcdefghi", "f"},
+      {"assistant", ""}};
   save_session(file.path(), model, messages);
   EXPECT_EQ(load_session(file.path(), model), messages);
   save_session(file.path(), model, {{"assistant", "cut \xED\x95"}});
@@ -225,6 +230,13 @@ TEST_F(ConversationTest, SessionsOfTheRightHashMayStillBeWrong) {
             file.path() + ": content: expected string, found none");
   EXPECT_EQ(error_with(known + R"(, "messages": [{"role": null, "content": ""}]})"),
             file.path() + ": role: expected string, found null");
+  const std::string message = known + R"(, "messages": [{"role": "", "content": "", )";
+  EXPECT_EQ(error_with(message + R"("tool_calls": 1}]})"),
+            file.path() + ": tool_calls: expected array, found number");
+  EXPECT_EQ(error_with(message + R"("tool_calls": [1]}]})"),
+            file.path() + ": tool_calls: expected objects, found number");
+  EXPECT_EQ(error_with(message + R"("tool_calls": [{"id": ""}]}]})"),
+            file.path() + ": name: expected string, found none");
   EXPECT_EQ(error_with(known + R"(, "messages": []})"), "no error");
 }
 

@@ -18,6 +18,7 @@
 #include "runtime/chat/tool_text.h"
 #include "runtime/jinja/json_value.h"
 #include "tests/support/jinja2_rendering.h"
+#include "tokenizer/spm.h"
 
 namespace llamajit::test {
 namespace {
@@ -294,6 +295,28 @@ TEST(ToolForms, PromptsThatEndWithinAThought) {
   EXPECT_TRUE(begins_in_reasoning(think, "…<|im_start|>assistant\n<think>\n"));
   EXPECT_FALSE(begins_in_reasoning(think, "…<think>\n\n</think>\n\n"));
   EXPECT_FALSE(begins_in_reasoning({}, "<think>"));
+}
+
+TEST(ToolForms, MarkersAreSpelledThoughTheyAreControlPieces) {
+  std::vector<Piece> pieces{{"<unk>", 0, PieceKind::unknown},  {"<s>", 0, PieceKind::control},
+                            {"</s>", 0, PieceKind::control},   {"[TOOL_CALLS]", 0, PieceKind::control},
+                            {"[ARGS]", 0, PieceKind::control}, {"<think>", 0, PieceKind::user_defined},
+                            {" x", 0, PieceKind::normal},      {"</think>", 0, PieceKind::control}};
+  const SpmTokenizer tokenizer(Vocab(std::move(pieces), {.spelled_in_text = true}));
+  const ToolForm mistral{CallSyntax::mistral_args, ReasoningSyntax::none, true};
+  EXPECT_EQ(reply_bytes(tokenizer, 6, 3, mistral), "[TOOL_CALLS]");
+  EXPECT_EQ(reply_bytes(tokenizer, 6, 4, mistral), "[ARGS]");
+  EXPECT_EQ(reply_bytes(tokenizer, 6, 5, mistral), "<think>") << "as decode() does";
+  EXPECT_EQ(reply_bytes(tokenizer, 6, 7, mistral), "") << "no marker of this form";
+  for (const TokenId token : {-1, 0, 1, 2, 8})
+    EXPECT_EQ(reply_bytes(tokenizer, 6, token, mistral), "") << token;
+  EXPECT_EQ(reply_bytes(tokenizer, 6, 6, mistral), " x");
+  EXPECT_EQ(reply_bytes(tokenizer, 1, 6, mistral), tokenizer.decode(1, 6));
+  const ToolForm hermes{CallSyntax::hermes, ReasoningSyntax::think, true};
+  EXPECT_EQ(reply_bytes(tokenizer, 6, 3, hermes), "");
+  EXPECT_EQ(reply_bytes(tokenizer, 6, 7, hermes), "</think>");
+  EXPECT_EQ(find_tool_form(ChatTemplate("{{ messages }}", "t"), &tokenizer).reasoning, ReasoningSyntax::think)
+      << "by the vocabulary";
 }
 
 TEST(ToolText, DescribesToolsInPlainMessages) {
