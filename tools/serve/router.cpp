@@ -9,6 +9,7 @@
 
 #include "tools/serve/api_error.h"
 #include "tools/serve/error_reply.h"
+#include "tools/serve/page.h"
 
 namespace llamajit::serve {
 namespace {
@@ -50,6 +51,7 @@ struct Router::Route {
 // Paths stand without /v1, which any may have: clients whose base lacks it ask so.
 const Router::Route* Router::find(const HttpRequest& request) {
   static const Route kRoutes[] = {
+      {"GET", "/", [](Service&, const HttpRequest&) { return web_page(); }, nullptr, true},
       {"GET", "/health", health, nullptr, true},
       {"GET", "/models", [](Service& s, const HttpRequest&) { return list_models(s); }, nullptr},
       {"GET", kModels,
