@@ -48,10 +48,11 @@ class HttpServer::Impl {
     signals_.async_wait([&](boost::system::error_code error, int) {
       if (error) return;
       draining();
-      drain();
+      // Before drain(), which takes it back at once where no connection is open.
       signals_.async_wait([this](boost::system::error_code second, int) {
         if (!second) close_all();
       });
+      drain();
     });
     context_.run();
   }
