@@ -35,7 +35,7 @@ bool equal_in_constant_time(std::string_view known, std::string_view given) {
 std::optional<std::string> ApiKeys::share_of(std::string_view authorization) const {
   if (!wanted()) return "";
   constexpr std::string_view kScheme = "bearer ";
-  const auto same_letter = [](char a, char b) { return (a | 0x20) == b; };
+  const auto same_letter = [](char small, char any) { return small == (any | 0x20); };
   const bool is_bearer = authorization.size() > kScheme.size() &&
                          std::equal(kScheme.begin(), kScheme.end(), authorization.begin(), same_letter);
   const std::string_view given = is_bearer ? authorization.substr(kScheme.size()) : std::string_view();
