@@ -1,0 +1,47 @@
+#include "runtime/grammar/alike.h"
+
+#include <algorithm>
+#include <span>
+
+namespace llamajit {
+namespace {
+
+// SplitMix64's finaliser.
+std::uint64_t mixed(std::uint64_t hash, std::uint64_t value) {
+  hash += value + 0x9E3779B97F4A7C15;
+  hash = (hash ^ hash >> 30) * 0xBF58476D1CE4E5B9;
+  hash = (hash ^ hash >> 27) * 0x94D049BB133111EB;
+  return hash ^ hash >> 31;
+}
+
+}  // namespace
+
+std::vector<std::uint64_t> alike_for(const Grammar& grammar, int bytes) {
+  std::vector<std::uint64_t> now(grammar.nodes()), before(grammar.nodes());
+  for (std::size_t node = 0; node < now.size(); ++node) {
+    now[node] = grammar.ends(static_cast<Grammar::NodeId>(node)) ? 1 : 0;
+  }
+  std::vector<std::uint64_t> edges;
+  for (int i = 0; i < bytes; ++i) {
+    now.swap(before);
+    for (std::size_t n = 0; n < now.size(); ++n) {
+      const auto node = static_cast<Grammar::NodeId>(n);
+      edges.clear();
+      for (const Grammar::ByteEdge& edge : grammar.byte_edges(node)) {
+        edges.push_back(mixed(edge.classes, before[edge.target]));
+      }
+      // What follows a call or a jump is the same only if it is the same node, as neither may take any byte.
+      for (const Grammar::CallEdge& call : grammar.calls(node))
+        edges.push_back(mixed(~call.begin, call.target));
+      for (const Grammar::NodeId target : grammar.jumps(node))
+        edges.push_back(mixed(~std::uint64_t{0}, target));
+      std::ranges::sort(edges);
+      std::uint64_t hash = grammar.ends(node) ? 1 : 0;
+      for (const std::uint64_t edge : edges) hash = mixed(hash, edge);
+      now[n] = hash;
+    }
+  }
+  return now;
+}
+
+}  // namespace llamajit

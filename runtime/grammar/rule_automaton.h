@@ -1,0 +1,53 @@
+// One rule's automaton while a grammar is made ready.
+#pragma once
+
+#include <bitset>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "runtime/grammar/rules.h"
+
+namespace llamajit {
+
+using ByteSet = std::bitset<256>;
+
+struct RuleNode {
+  std::vector<std::pair<ByteSet, int>> bytes{};  // and where they lead
+  std::vector<std::pair<RuleId, int>> calls{};
+  std::vector<int> jumps{};
+  bool ends = false;
+};
+// The first node begins the rule.
+using RuleAutomaton = std::vector<RuleNode>;
+
+// Writes the automata of rules, of which small ones that end after few bytes are put where they are called.
+class AutomatonBuilder {
+ public:
+  static constexpr std::size_t kMaxNodes = 200'000;
+
+  // `rules` has passed check_rules(), and outlives this.
+  explicit AutomatonBuilder(const GrammarRules& rules);
+
+  // Throws std::runtime_error when there are more nodes than kMaxNodes, of all rules so far.
+  RuleAutomaton build(RuleId rule);
+
+ private:
+  int add_node();
+  void build_part(PartId id, int from, int to);
+  void build_characters(const Part& part, int from, int to);
+  void build_repeat(const Part& part, int from, int to);
+  int inlined_size(PartId id, int depth) const;
+
+  const GrammarRules& rules_;
+  std::vector<char> inlined_;
+  RuleAutomaton nodes_;
+  std::size_t nodes_before_ = 0;
+};
+
+// The same language with no jumps, at most one edge for a byte and one call of a rule from each node; or the automaton
+// as it is, where that would take far more nodes.
+RuleAutomaton determinized(RuleAutomaton automaton);
+
+}  // namespace llamajit

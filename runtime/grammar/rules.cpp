@@ -1,0 +1,77 @@
+#include "runtime/grammar/rules.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace llamajit {
+
+std::vector<CodePointRange> complement(std::vector<CodePointRange> ranges) {
+  constexpr char32_t kFirstSurrogate = 0xD800, kLastSurrogate = 0xDFFF, kLast = 0x10FFFF;
+  ranges.push_back({kFirstSurrogate, kLastSurrogate});
+  std::ranges::sort(ranges, {}, &CodePointRange::first);
+  std::vector<CodePointRange> rest;
+  char32_t next = 0;
+  for (const CodePointRange& range : ranges) {
+    if (range.first > next) rest.push_back({next, range.first - 1});
+    next = std::max<char32_t>(next, range.last + 1);
+  }
+  if (next <= kLast) rest.push_back({next, kLast});
+  return rest;
+}
+
+PartId GrammarRules::add(Part part) {
+  for (const PartId inner : part.parts) part.depth = std::max(part.depth, this->part(inner).depth + 1);
+  if (part.depth > kMaxDepth) {
+    throw std::runtime_error(
+        fmt::format("{}: expected at most {} parts within one another, found more", name_, kMaxDepth));
+  }
+  if (parts_.size() == kMaxParts) {
+    throw std::runtime_error(fmt::format("{}: expected at most {} parts, found more", name_, kMaxParts));
+  }
+  parts_.push_back(std::move(part));
+  return static_cast<PartId>(parts_.size()) - 1;
+}
+
+PartId GrammarRules::literal(std::string_view bytes) {
+  return add({.kind = PartKind::literal, .bytes = std::string(bytes)});
+}
+
+PartId GrammarRules::characters(std::vector<CodePointRange> ranges) {
+  return add({.kind = PartKind::characters, .ranges = std::move(ranges)});
+}
+
+PartId GrammarRules::sequence(std::vector<PartId> parts) {
+  if (parts.size() == 1) return parts.front();
+  return add({.kind = PartKind::sequence, .parts = std::move(parts)});
+}
+
+PartId GrammarRules::choice(std::vector<PartId> parts) {
+  if (parts.size() == 1) return parts.front();
+  return add({.kind = PartKind::choice, .parts = std::move(parts)});
+}
+
+PartId GrammarRules::repeat(PartId part, int min, int max) {
+  return add({.kind = PartKind::repeat, .parts = {part}, .min = min, .max = max});
+}
+
+PartId GrammarRules::call(RuleId rule) {
+  return add({.kind = PartKind::rule, .rule = rule});
+}
+
+RuleId GrammarRules::declare(std::string name) {
+  if (names_.size() == kMaxRules) {
+    throw std::runtime_error(fmt::format("{}: expected at most {} rules, found more", name_, kMaxRules));
+  }
+  names_.push_back(std::move(name));
+  bodies_.push_back(-1);
+  return size() - 1;
+}
+
+void GrammarRules::define(RuleId rule, PartId part) {
+  bodies_[static_cast<std::size_t>(rule)] = part;
+}
+
+}  // namespace llamajit

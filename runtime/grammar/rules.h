@@ -1,0 +1,85 @@
+// A grammar as it is written: rules, and the parts that they are made of. GBNF and JSON schemas are read into this.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace llamajit {
+
+using PartId = std::int32_t;
+using RuleId = std::int32_t;
+
+// Code points from `first` to `last`, both included.
+struct CodePointRange {
+  char32_t first;
+  char32_t last;
+};
+
+// What is not in the ranges, of all code points that UTF-8 can write (no surrogates among them).
+std::vector<CodePointRange> complement(std::vector<CodePointRange> ranges);
+
+enum class PartKind : std::uint8_t {
+  literal,     // these bytes
+  characters,  // one code point of these ranges
+  sequence,    // its parts, one behind the other
+  choice,      // one of its parts
+  repeat,      // its part, min to max times; max < 0: any number of times
+  rule,        // what the rule says
+};
+
+struct Part {
+  PartKind kind;
+  std::string bytes{};
+  std::vector<CodePointRange> ranges{};
+  std::vector<PartId> parts{};
+  int min = 0, max = 0;
+  RuleId rule = -1;
+  int depth = 1;  // parts inside parts
+};
+
+// Makers return the part's number. All throw std::runtime_error for a grammar that outgrows the limits below, as
+// "NAME: expected at most …"; the name is the grammar's.
+class GrammarRules {
+ public:
+  static constexpr int kMaxDepth = 1000;
+  static constexpr std::size_t kMaxParts = std::size_t{1} << 18;
+  static constexpr std::size_t kMaxRules = std::size_t{1} << 14;
+
+  explicit GrammarRules(std::string name) : name_(std::move(name)) {}
+
+  PartId literal(std::string_view bytes);
+  PartId characters(std::vector<CodePointRange> ranges);  // one range at least
+  PartId sequence(std::vector<PartId> parts);             // of none: the empty text
+  PartId choice(std::vector<PartId> parts);               // one at least
+  PartId repeat(PartId part, int min, int max);
+  PartId optional(PartId part) { return repeat(part, 0, 1); }
+  PartId call(RuleId rule);
+
+  // A rule that is named now and defined later.
+  RuleId declare(std::string name);
+  void define(RuleId rule, PartId part);
+  bool is_defined(RuleId rule) const { return bodies_[static_cast<std::size_t>(rule)] >= 0; }
+
+  const std::string& name() const { return name_; }
+  RuleId size() const { return static_cast<RuleId>(names_.size()); }
+  const std::string& rule_name(RuleId rule) const { return names_[static_cast<std::size_t>(rule)]; }
+  PartId body(RuleId rule) const { return bodies_[static_cast<std::size_t>(rule)]; }
+  const Part& part(PartId part) const { return parts_[static_cast<std::size_t>(part)]; }
+
+ private:
+  PartId add(Part part);
+
+  std::string name_;
+  std::vector<Part> parts_;
+  std::vector<std::string> names_;
+  std::vector<PartId> bodies_;  // -1: not defined yet
+};
+
+// Throws std::runtime_error that names a rule which is used and not defined, which begins with itself (left recursion,
+// directly or through others), or which no text ends.
+void check_rules(const GrammarRules& rules);
+
+}  // namespace llamajit
