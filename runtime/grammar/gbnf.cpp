@@ -205,7 +205,7 @@ class GbnfParser {
   char32_t character() {
     if (!is('\\')) {
       const std::string_view rest = text_.substr(at_);
-      if (utf8_well_formed(rest) == 0) fail("UTF-8");
+      if (utf8_well_formed(rest.substr(0, 4)) == 0) fail("UTF-8");
       at_ += utf8_length(rest);
       return utf8_code_point(rest);
     }

@@ -1,0 +1,28 @@
+// Numbers within bounds, digit by digit.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "runtime/grammar/json_rules.h"
+
+namespace llamajit {
+
+// Beyond it, digits are not counted.
+inline constexpr std::int64_t kMostInteger = 999'999'999'999'999'999;  // 18 digits
+inline constexpr std::int64_t kMostNumberBound = 999'999'999;
+
+// Whole numbers from `min` to `max`, both included, within ±kMostInteger; min <= max.
+PartId integers_between(JsonRules& json, std::int64_t min, std::int64_t max);
+
+struct NumberBound {
+  std::int64_t value;  // within ±kMostNumberBound
+  bool is_excluded;
+};
+
+// Numbers within bounds, with 6 digits behind the point at most and no exponent: so no double is rounded onto a bound that
+// is excluded. Nothing where there are none.
+std::optional<PartId> numbers_between(JsonRules& json, std::optional<NumberBound> min,
+                                      std::optional<NumberBound> max);
+
+}  // namespace llamajit

@@ -1,0 +1,52 @@
+// JSON's own grammar (RFC 8259), as rules that others are made with. A text is compact: behind a colon may stand one
+// space, behind a comma one space or newline, and there is no other white space; so it can't go on with nothing else.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/grammar/rules.h"
+
+namespace llamajit {
+
+class JsonRules {
+ public:
+  explicit JsonRules(GrammarRules& rules) : rules_(rules) {}
+
+  GrammarRules& rules() { return rules_; }
+
+  PartId value();   // any
+  PartId object();  // any
+  PartId array();   // any
+  PartId string();  // any
+  PartId number();  // of 16 digits, 16 behind the point and a two-digit exponent at most: no double overflows
+  PartId integer();  // of 18 digits at most
+  PartId boolean();
+  PartId null();
+
+  PartId colon();
+  PartId comma();
+  PartId between(char open, PartId inside, char close);
+  PartId literal(std::string_view bytes) { return rules_.literal(bytes); }
+  PartId digits(int min, int max);
+
+  // One code point within a string, as itself or by an escape; by \uXXXX only in character().
+  PartId character();
+  PartId short_character();
+  // Of the ranges alone: as itself, or by an escape where JSON wants one.
+  PartId character_of(const std::vector<CodePointRange>& ranges);
+  // A key that is written without escapes and is none of `names` (UTF-8), with its quotation marks.
+  PartId key_other_than(const std::vector<std::string>& names);
+
+ private:
+  template <class Make>
+  PartId rule(const std::string& name, const Make& make);
+  PartId raw_character();
+
+  GrammarRules& rules_;
+  std::map<std::string, RuleId> made_;
+};
+
+}  // namespace llamajit

@@ -1,0 +1,146 @@
+#include "runtime/grammar/json_scalars.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "runtime/grammar/json_numbers.h"
+#include "runtime/grammar/pattern.h"
+
+namespace llamajit {
+namespace {
+
+constexpr std::int64_t kMaxCount = 100'000;  // of items and characters
+
+constexpr std::string_view kDate =
+    "[1-9][0-9]{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|"
+    "02-(?:0[1-9]|1[0-9]|2[0-8]))";
+constexpr std::string_view kTime =
+    "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,6})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
+constexpr std::string_view kUuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
+
+std::optional<int> count_of(const SchemaJson& schema, const std::string& where, const std::string& keyword) {
+  if (!schema.contains(keyword)) return std::nullopt;
+  const SchemaJson& value = schema[keyword];
+  if (!value.is_number() || !has_type(value, "integer") || value < 0 || value > kMaxCount) {
+    refuse_schema(at_key(where, keyword), fmt::format("a whole number from 0 to {}", kMaxCount),
+                  dumped(value));
+  }
+  return value.get<int>();
+}
+
+// A rule of its own, so that its positions are those of one string wherever it stands.
+PartId in_quotes(JsonRules& json, PartId inside) {
+  GrammarRules& rules = json.rules();
+  const RuleId rule = rules.declare(fmt::format("string-{}", rules.size()));
+  rules.define(rule, json.between('"', inside, '"'));
+  return rules.call(rule);
+}
+
+PartId pattern(JsonRules& json, const SchemaJson& value, const std::string& where) {
+  if (!value.is_string()) refuse_schema(where, "a string", dumped(value));
+  try {
+    return in_quotes(json, json_pattern(json, value.get<std::string>()));
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(fmt::format("{}: {}", where, error.what()));
+  }
+}
+
+PartId format(JsonRules& json, const SchemaJson& value, const std::string& where) {
+  const auto text = [&](std::string_view middle) {
+    return in_quotes(json, json_pattern(json, fmt::format("^{}$", middle)));
+  };
+  if (value == "date") return text(kDate);
+  if (value == "time") return text(kTime);
+  if (value == "date-time") return text(fmt::format("{}T{}", kDate, kTime));
+  if (value == "uuid") return text(kUuid);
+  refuse_schema(where, "date, time, date-time or uuid", dumped(value));
+}
+
+// The value of a bound, rounded upwards or downwards to a whole number; just beyond what is counted, if it is beyond.
+std::optional<std::int64_t> whole_bound(const SchemaJson& schema, const std::string& where,
+                                        const std::string& keyword, bool upwards) {
+  if (!schema.contains(keyword)) return std::nullopt;
+  const SchemaJson& value = schema[keyword];
+  if (!value.is_number()) refuse_schema(at_key(where, keyword), "a number", dumped(value));
+  const auto number = value.get<double>();
+  if (number >= static_cast<double>(kMostInteger)) return kMostInteger + 1;
+  if (number <= -static_cast<double>(kMostInteger)) return -kMostInteger - 1;
+  if (value.is_number_integer()) return value.get<std::int64_t>();
+  return static_cast<std::int64_t>(upwards ? std::ceil(number) : std::floor(number));
+}
+
+std::optional<NumberBound> number_bound(const SchemaJson& schema, const std::string& where,
+                                        const std::string& keyword, bool is_excluded) {
+  if (!schema.contains(keyword)) return std::nullopt;
+  const SchemaJson& value = schema[keyword];
+  const bool fits = value.is_number() && has_type(value, "integer") &&
+                    std::abs(value.get<double>()) <= static_cast<double>(kMostNumberBound);
+  if (!fits) {
+    refuse_schema(at_key(where, keyword),
+                  fmt::format("a whole number within {}, as a bound of numbers", kMostNumberBound),
+                  dumped(value));
+  }
+  return NumberBound{value.get<std::int64_t>(), is_excluded};
+}
+
+}  // namespace
+
+std::pair<int, int> counts_of(const SchemaJson& schema, const std::string& where,
+                              const std::string& min_keyword, const std::string& max_keyword) {
+  const int min = count_of(schema, where, min_keyword).value_or(0);
+  const int max = count_of(schema, where, max_keyword).value_or(-1);
+  if (max >= 0 && max < min) {
+    refuse_schema(at_key(where, max_keyword), fmt::format("at least {}", min), fmt::to_string(max));
+  }
+  return {min, max};
+}
+
+PartId string_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where) {
+  const bool has_length = schema.contains("minLength") || schema.contains("maxLength");
+  const bool has_pattern = schema.contains("pattern"), has_format = schema.contains("format");
+  if (has_length + has_pattern + has_format > 1) {
+    refuse_schema(at_key(where, has_pattern ? "pattern" : "format"),
+                  "one of pattern, format and a length of a string", "more");
+  }
+  if (has_pattern) return pattern(json, schema["pattern"], at_key(where, "pattern"));
+  if (has_format) return format(json, schema["format"], at_key(where, "format"));
+  if (!has_length) return json.string();
+  const auto [min, max] = counts_of(schema, where, "minLength", "maxLength");
+  return in_quotes(json, json.rules().repeat(json.short_character(), min, max));
+}
+
+PartId integer_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where) {
+  const auto least = whole_bound(schema, where, "minimum", true);
+  const auto above = whole_bound(schema, where, "exclusiveMinimum", false);
+  const auto most = whole_bound(schema, where, "maximum", false);
+  const auto below = whole_bound(schema, where, "exclusiveMaximum", true);
+  if (!least && !above && !most && !below) return json.integer();
+  std::int64_t min = -kMostInteger, max = kMostInteger;
+  if (least) min = std::max(min, *least);
+  if (above) min = std::max(min, *above + 1);
+  if (most) max = std::min(max, *most);
+  if (below) max = std::min(max, *below - 1);
+  if (min > max) refuse_schema(where, "bounds with an integer of at most 18 digits between them", "none");
+  return integers_between(json, min, max);
+}
+
+PartId number_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where) {
+  auto min = number_bound(schema, where, "minimum", false);
+  auto max = number_bound(schema, where, "maximum", false);
+  const auto above = number_bound(schema, where, "exclusiveMinimum", true);
+  const auto below = number_bound(schema, where, "exclusiveMaximum", true);
+  if (above && (!min || min->value <= above->value)) min = above;
+  if (below && (!max || max->value >= below->value)) max = below;
+  if (!min && !max) return json.number();
+  const auto part = numbers_between(json, min, max);
+  if (!part) refuse_schema(where, "bounds with a number between them", "none");
+  return *part;
+}
+
+}  // namespace llamajit

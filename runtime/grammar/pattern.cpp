@@ -1,0 +1,271 @@
+#include "runtime/grammar/pattern.h"
+
+#include <algorithm>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "tokenizer/utf8.h"
+
+namespace llamajit {
+namespace {
+
+using Ranges = std::vector<CodePointRange>;
+
+constexpr int kMaxGroups = 100;
+constexpr int kMaxCount = 10'000;
+
+const Ranges kDigits{{'0', '9'}};
+const Ranges kWord{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
+const Ranges kSpace{{'\t', '\r'}, {' ', ' '}};
+const Ranges kLineEnds{{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}};
+constexpr char32_t kLastAscii = 0x7E;
+
+// Characters that are none of these, of printable ASCII alone: on others the engines' opinions differ.
+Ranges ascii_without(Ranges ranges) {
+  ranges.push_back({0, 0x1F});
+  ranges.push_back({kLastAscii + 1, 0x10FFFF});
+  return complement(std::move(ranges));
+}
+
+bool is_letter_or_digit(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+class PatternParser {
+ public:
+  PatternParser(JsonRules& json, std::string_view text) : json_(json), rules_(json.rules()), text_(text) {}
+
+  PartId parse() {
+    std::vector<PartId> ways;
+    do {
+      ways.push_back(anchored());
+    } while (take('|'));
+    if (!at_end()) fail("the pattern's end");
+    return rules_.choice(std::move(ways));
+  }
+
+ private:
+  [[noreturn]] void fail(std::string_view expected) const {
+    const std::string found =
+        at_end() ? "the end"
+                 : fmt::format("'{}'", escaped(text_.substr(at_, utf8_length(text_.substr(at_)))));
+    throw std::runtime_error(fmt::format("column {}: expected {}, found {}", at_ + 1, expected, found));
+  }
+  bool at_end() const { return at_ == text_.size(); }
+  bool is(char c) const { return !at_end() && text_[at_] == c; }
+  bool take(char c) {
+    if (!is(c)) return false;
+    ++at_;
+    return true;
+  }
+
+  // An alternative of the whole, with what may stand before and behind it.
+  PartId anchored() {
+    const PartId anything = rules_.repeat(json_.character(), 0, -1);
+    std::vector<PartId> parts;
+    if (!take('^')) parts.push_back(anything);
+    parts.push_back(sequence());
+    if (!take('$')) parts.push_back(anything);
+    return rules_.sequence(std::move(parts));
+  }
+
+  PartId alternatives() {
+    std::vector<PartId> ways;
+    do {
+      ways.push_back(sequence());
+    } while (take('|'));
+    return rules_.choice(std::move(ways));
+  }
+
+  PartId sequence() {
+    std::vector<PartId> parts;
+    while (!at_end() && !is('|') && !is(')') && !is('$')) parts.push_back(quantified(item()));
+    return rules_.sequence(std::move(parts));
+  }
+
+  PartId item() {
+    if (is('(')) return group();
+    if (is('[')) return json_.character_of(character_class());
+    if (take('.')) return json_.character_of(complement(kLineEnds));
+    if (is('\\')) return json_.character_of(escape());
+    if (is('^')) fail("'^' at the beginning alone");
+    if (is('*') || is('+') || is('?') || is('{') || is('}') || is(']'))
+      fail("a character, a class or a group");
+    return json_.character_of(one_plain());
+  }
+
+  PartId group() {
+    if (groups_ == kMaxGroups) fail(fmt::format("at most {} groups within one another", kMaxGroups));
+    ++groups_;
+    ++at_;
+    if (take('?') && !take(':')) fail("':', as there is no looking ahead or behind and there are no names");
+    const PartId part = alternatives();
+    if (!take(')')) fail(is('$') ? "'$' at the end alone" : "')'");
+    --groups_;
+    return part;
+  }
+
+  // A code point as it stands.
+  Ranges one_plain() {
+    const std::string_view rest = text_.substr(at_, 4);
+    if (utf8_well_formed(rest) == 0) fail("UTF-8");
+    at_ += utf8_length(rest);
+    const char32_t c = utf8_code_point(rest);
+    return {{c, c}};
+  }
+
+  Ranges escape() {
+    ++at_;
+    if (at_end()) fail("an escape's letter");
+    const char letter = text_[at_];
+    const auto one = [&](char32_t c) {
+      ++at_;
+      return Ranges{{c, c}};
+    };
+    const auto these = [&](Ranges ranges) {
+      ++at_;
+      return ranges;
+    };
+    switch (letter) {
+      case 'd':
+        return these(kDigits);
+      case 'w':
+        return these(kWord);
+      case 's':
+        return these(kSpace);
+      case 'D':
+        return these(ascii_without(kDigits));
+      case 'W':
+        return these(ascii_without(kWord));
+      case 'S':
+        return these(ascii_without(kSpace));
+      case 't':
+        return one('\t');
+      case 'n':
+        return one('\n');
+      case 'r':
+        return one('\r');
+      case 'f':
+        return one('\f');
+      case 'v':
+        return one('\v');
+      case '0':
+        return one(0);
+      case 'x':
+        return hex(2);
+      case 'u':
+        return hex(4);
+      default:
+        if (is_letter_or_digit(letter) || static_cast<unsigned char>(letter) >= 0x80) {
+          fail(R"(one of the escapes \d \w \s \t \n \r \f \v \0 \x \u, or of punctuation)");
+        }
+        return one(static_cast<char32_t>(letter));
+    }
+  }
+
+  Ranges hex(int digits) {
+    ++at_;
+    char32_t value = 0;
+    for (int i = 0; i < digits; ++i, ++at_) {
+      constexpr std::string_view kHex = "0123456789abcdef";
+      const char c =
+          at_end() ? ' ' : static_cast<char>(text_[at_] | (is_letter_or_digit(text_[at_]) ? 0x20 : 0));
+      const std::size_t digit = kHex.find(c);
+      if (digit == std::string_view::npos) fail(fmt::format("{} hexadecimal digits", digits));
+      value = value * 16 + static_cast<char32_t>(digit);
+    }
+    if (value >= 0xD800 && value <= 0xDFFF) fail("a code point that is no surrogate before here");
+    return {{value, value}};
+  }
+
+  Ranges character_class() {
+    ++at_;
+    const bool is_negated = take('^');
+    Ranges ranges;
+    while (!is(']')) {
+      if (at_end()) fail("']'");
+      Ranges first = class_item();
+      const bool is_range = is('-') && at_ + 1 < text_.size() && text_[at_ + 1] != ']';
+      if (is_range) {
+        ++at_;
+        const Ranges last = class_item();
+        const auto is_one = [](const Ranges& r) { return r.size() == 1 && r[0].first == r[0].last; };
+        if (!is_one(first) || !is_one(last) || last[0].last < first[0].first)
+          fail("a range that ascends before here");
+        first[0].last = last[0].last;
+      }
+      ranges.insert(ranges.end(), first.begin(), first.end());
+    }
+    ++at_;
+    if (is_negated) ranges = complement(std::move(ranges));
+    if (ranges.empty()) fail("a class of one character at least before here");
+    return ranges;
+  }
+
+  Ranges class_item() {
+    if (!is('\\')) return one_plain();
+    if (at_ + 1 < text_.size() && text_[at_ + 1] == 'b') {  // a backspace, in a class
+      at_ += 2;
+      return {{'\b', '\b'}};
+    }
+    return escape();
+  }
+
+  PartId quantified(PartId part) {
+    int min = 1, max = 1;
+    if (take('*')) {
+      min = 0, max = -1;
+    } else if (take('+')) {
+      max = -1;
+    } else if (take('?')) {
+      min = 0;
+    } else if (is('{')) {
+      std::tie(min, max) = braces();
+    } else {
+      return part;
+    }
+    take('?');  // lazy: the same texts
+    if (is('*') || is('+') || is('?') || is('{')) fail("one quantifier");
+    return rules_.repeat(part, min, max);
+  }
+
+  std::pair<int, int> braces() {
+    ++at_;
+    const int min = count();
+    int max = min;
+    if (take(',')) max = is('}') ? -1 : count();
+    if (!take('}')) fail("'}'");
+    if (max >= 0 && max < min) fail(fmt::format("at least {} before here", min));
+    return {min, max};
+  }
+
+  int count() {
+    int value = 0;
+    if (at_end() || text_[at_] < '0' || text_[at_] > '9') fail("a number");
+    for (; !at_end() && text_[at_] >= '0' && text_[at_] <= '9'; ++at_) {
+      value = value * 10 + (text_[at_] - '0');
+      if (value > kMaxCount) fail(fmt::format("at most {} repetitions", kMaxCount));
+    }
+    return value;
+  }
+
+  JsonRules& json_;
+  GrammarRules& rules_;
+  std::string_view text_;
+  std::size_t at_ = 0;
+  int groups_ = 0;
+};
+
+}  // namespace
+
+PartId json_pattern(JsonRules& json, std::string_view pattern) {
+  return PatternParser(json, pattern).parse();
+}
+
+}  // namespace llamajit

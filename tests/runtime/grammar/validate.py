@@ -1,0 +1,26 @@
+"""Lines of [schema, text] from standard input: each text must be JSON that python3-jsonschema finds valid."""
+import json
+import sys
+
+try:
+    import jsonschema
+except ImportError:
+    print("there is no python3-jsonschema")
+    sys.exit(77)
+
+bad = 0
+validators = {}
+for line in sys.stdin:
+    schema, text = json.loads(line)
+    key = json.dumps(schema)
+    if key not in validators:
+        validators[key] = jsonschema.Draft202012Validator(
+            schema, format_checker=jsonschema.draft202012_format_checker)
+    try:
+        error = jsonschema.exceptions.best_match(validators[key].iter_errors(json.loads(text)))
+    except ValueError as no_json:
+        error = no_json
+    if error:
+        bad += 1
+        print(f"{key}: {text}: {error}")
+sys.exit(1 if bad else 0)
