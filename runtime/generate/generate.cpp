@@ -16,6 +16,7 @@ namespace llamajit {
 namespace {
 
 TokenId choose(Engine& engine, Sampler& sampler, const GenerationOptions& options) {
+  if (options.constraint != nullptr) options.constraint->mask(engine.logits());
   if (options.ignore_eos) {
     const auto forbid = [&](TokenId token) {
       if (token >= 0 && token < engine.config().vocab_size) {
@@ -24,7 +25,7 @@ TokenId choose(Engine& engine, Sampler& sampler, const GenerationOptions& option
     };
     forbid(options.bos);
     std::ranges::for_each(options.ends, forbid);
-  } else if (sampler.is_argmax()) {
+  } else if (sampler.is_argmax() && options.constraint == nullptr) {
     const TokenId token = engine.argmax();
     return std::isfinite(engine.logits()[static_cast<std::size_t>(token)]) ? token : -1;
   }
@@ -47,6 +48,8 @@ std::string_view to_string(StopReason reason) {
       return "interrupted";
     case StopReason::complete:
       return "stop string (-r)";
+    case StopReason::grammar_end:
+      return "end of the grammar";
   }
   return "";
 }
@@ -98,6 +101,7 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
   };
   for (int pos = result.prompt_tokens;; ++pos) {
     if (cancelled()) return stop(StopReason::cancelled);
+    if (options.constraint != nullptr && options.constraint->must_end()) return stop(StopReason::grammar_end);
     if (result.generated_tokens == options.max_tokens) return stop(StopReason::max_tokens);
     if (pos > engine.context()) return stop(StopReason::context_end);
     // Feeds the token before only now: what would follow the last one, nobody wants to know.
@@ -107,6 +111,7 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
     if (!options.ignore_eos && last == options.bos) return stop(StopReason::bos);
     if (!options.ignore_eos && std::ranges::count(options.ends, last) > 0) return stop(StopReason::eos);
     sampler.accept(last);
+    if (options.constraint != nullptr) options.constraint->accept(last);
     ++result.generated_tokens;
     on_token(last);
     if (options.complete && options.complete()) return stop(StopReason::complete);

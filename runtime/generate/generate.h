@@ -10,6 +10,7 @@
 
 #include "runtime/forward/engine.h"
 #include "runtime/generate/sampler.h"
+#include "runtime/grammar/constraint.h"
 
 namespace llamajit {
 
@@ -20,13 +21,14 @@ struct GenerationOptions {
   std::vector<TokenId> ends{Vocab::kEos};     // any of these ends the text
   const std::atomic<bool>* cancel = nullptr;  // when set to true, stops after the token at hand
   std::function<bool()> complete{};           // asked after each token was reported; true: that was the text
+  Constraint* constraint = nullptr;  // what is generated is held to it, and ends where nothing can follow
   // Of a model whose layers have windows, for which the engine has room twice: the prompt's sequence, from which
   // the next one is taken up where it leaves out what was generated, as chats leave out reasoning.
   std::optional<Sequence>* kept = nullptr;
   int prompt_part = 512;  // prompts are fed this many tokens at a time; between them cancel is looked at
 };
 
-enum class StopReason { bos, eos, max_tokens, context_end, cancelled, complete };
+enum class StopReason { bos, eos, max_tokens, context_end, cancelled, complete, grammar_end };
 std::string_view to_string(StopReason reason);
 
 struct Generation {
@@ -49,8 +51,8 @@ void take_up(Engine& engine, const Sequence& kept, std::span<const TokenId> prom
 
 // Feeds what the engine's sequence does not hold of `prompt` (one token at least), after it has forgotten what differs,
 // and generates until a token is chosen that ends the text (it is not reported), max_tokens are out, the context is
-// full, or it is complete or cancelled. Throws what check_fits() throws, and what refuse_logits() throws where
-// no token can be chosen.
+// full, or it is complete or cancelled. Throws what check_fits() and Constraint::mask() throw, and what refuse_logits()
+// throws where no token can be chosen.
 Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt,
                     const GenerationOptions& options, const OnToken& on_token);
 

@@ -16,7 +16,7 @@ namespace llamajit {
 namespace {
 
 constexpr std::size_t kMaxText = std::size_t{1} << 20;
-constexpr int kMaxNesting = 200;
+constexpr int kMaxGroupNesting = 200;
 constexpr int kMaxRepetitions = 100'000;
 
 int hex_value(char c) {
@@ -157,7 +157,7 @@ class GbnfParser {
   }
 
   PartId group(int nesting) {
-    if (nesting == kMaxNesting) fail(fmt::format("at most {} groups within one another", kMaxNesting));
+    if (nesting == kMaxGroupNesting) fail(fmt::format("at most {} groups within one another", kMaxGroupNesting));
     ++at_;
     const PartId part = alternatives(nesting + 1);
     skip_blanks(true);
@@ -253,7 +253,7 @@ class GbnfParser {
 
   PartId repetitions(PartId part) {
     for (int nesting = 0;; ++nesting) {
-      if (nesting > kMaxNesting) fail(fmt::format("at most {} repetitions of one part", kMaxNesting));
+      if (nesting > kMaxGroupNesting) fail(fmt::format("at most {} repetitions of one part", kMaxGroupNesting));
       if (take("?")) {
         part = rules_.repeat(part, 0, 1);
       } else if (take("*")) {

@@ -20,12 +20,22 @@ namespace {
 constexpr int kMaxNesting = 100;    // of schemas in schemas
 constexpr int kMaxJsonDepth = 300;  // of a schema's JSON
 constexpr std::size_t kMaxOneOf = 256;
+constexpr std::size_t kMaxValues = 16'384;   // of JSON in a schema, each number and each list
+constexpr std::size_t kMaxWork = 2'000'000;  // values looked at, as schemas that hold together may multiply
 
 bool is_deeper_than(const SchemaJson& json, int depth) {
   if (!json.is_structured()) return false;
   if (depth == 0) return true;
   return std::ranges::any_of(json,
                              [depth](const SchemaJson& inner) { return is_deeper_than(inner, depth - 1); });
+}
+
+std::size_t values_in(const SchemaJson& json) {
+  std::size_t count = 1;
+  if (json.is_structured()) {
+    for (const SchemaJson& inner : json) count += values_in(inner);
+  }
+  return count;
 }
 
 class SchemaCompiler {
@@ -35,7 +45,10 @@ class SchemaCompiler {
 
   std::shared_ptr<const Grammar> compile() {
     if (is_deeper_than(root_, kMaxJsonDepth)) {
-      refuse_schema(rules_.name(), fmt::format("at most {} levels of JSON", kMaxJsonDepth), "more");
+      refuse_schema(rules_.name() + ":", fmt::format("at most {} levels of JSON", kMaxJsonDepth), "more");
+    }
+    if (values_in(root_) > kMaxValues) {
+      refuse_schema(rules_.name() + ":", fmt::format("a schema of at most {} values", kMaxValues), "more");
     }
     const RuleId root = rules_.declare("root");
     rules_.define(root, schema(root_, rules_.name() + ":", 0));
@@ -125,6 +138,8 @@ class SchemaCompiler {
     if (nesting > kMaxNesting) {
       refuse_schema(where, fmt::format("at most {} schemas that hold together", kMaxNesting), "more");
     }
+    work_ += values_in(s);
+    if (work_ > kMaxWork) refuse_schema(where, "schemas that hold together and don't multiply", "too many");
     if (!s.is_object() || !(s.contains("$ref") || s.contains("allOf"))) return s;
     check_keywords(s, where);
     SchemaJson all = without_keywords(s, {"$ref", "allOf"});
@@ -359,6 +374,7 @@ class SchemaCompiler {
   }
 
   const SchemaJson& root_;
+  std::size_t work_ = 0;
   GrammarRules rules_;
   JsonRules json_;
   std::map<std::string, RuleId> references_;

@@ -18,7 +18,7 @@ namespace {
 using Ranges = std::vector<CodePointRange>;
 
 constexpr int kMaxGroups = 100;
-constexpr int kMaxCount = 10'000;
+constexpr int kMaxQuantity = 10'000;
 
 const Ranges kDigits{{'0', '9'}};
 const Ranges kWord{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
@@ -250,7 +250,7 @@ class PatternParser {
     if (at_end() || text_[at_] < '0' || text_[at_] > '9') fail("a number");
     for (; !at_end() && text_[at_] >= '0' && text_[at_] <= '9'; ++at_) {
       value = value * 10 + (text_[at_] - '0');
-      if (value > kMaxCount) fail(fmt::format("at most {} repetitions", kMaxCount));
+      if (value > kMaxQuantity) fail(fmt::format("at most {} repetitions", kMaxQuantity));
     }
     return value;
   }

@@ -79,7 +79,7 @@ TEST_F(Habits, WhatWouldChangeTheTextIsRefused) {
   expect_error(run_program({"run", "-hf", "ggml-org/tiny"}), 2, {"-hf: models are not downloaded"});
   expect_error(run_program({"chat", "--hf-repo=ggml-org/tiny"}), 2, {"--hf-repo: models are not downloaded"});
   expect_error(run({"-p", "a", "--mirostat", "2"}), 2, {"--mirostat: draws are made by --temp"});
-  expect_error(run({"-p", "a", "--grammar", "root ::= x"}), 2, {"--grammar"});
+  expect_error(run({"-p", "a", "-j", "{}"}), 2, {"-j", "--json-schema FILE"});
   expect_error(run({"-p", "a", "--lora", "x.gguf"}), 2, {"--lora", "merge"});
 }
 

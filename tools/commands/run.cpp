@@ -66,7 +66,16 @@ void add_run(CLI::App& app, Command& command) {
   sub->add_option("-r,--reverse-prompt,--reverse_prompt", r.stops,
                   "Text that ends the generation and is not printed; may be given more than once")
       ->allow_extra_args(false);
-  sub->add_flag("-i,--interactive", o->interactive, "Chat instead: see llamajit chat");
+  auto* chats = sub->add_flag("-i,--interactive", o->interactive, "Chat instead: see llamajit chat");
+  auto* grammar = sub->add_option("--grammar", r.grammar,
+                                  "Hold the text to a grammar: a file in llama.cpp's notation, GBNF")
+                      ->type_name("FILE")
+                      ->excludes(chats);
+  sub->add_option("--json-schema", r.json_schema,
+                  "Hold the text to JSON that is valid by the schema in a file")
+      ->type_name("FILE")
+      ->excludes(chats)
+      ->excludes(grammar);
   sub->add_flag("--color", r.color, "Print the prompt in colour on a terminal");
   sub->add_flag("!--no-special,!--no-parse-special", r.special,
                 "Take the names of control tokens in the prompt for plain text");

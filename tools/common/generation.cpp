@@ -5,6 +5,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -15,6 +17,8 @@
 #include "runtime/base/numbers.h"
 #include "runtime/forward/engine.h"
 #include "runtime/generate/reply_stream.h"
+#include "runtime/grammar/gbnf.h"
+#include "runtime/grammar/json_schema.h"
 #include "tools/common/cli.h"
 #include "tools/common/layers_text.h"
 #include "tools/common/model_input.h"
@@ -63,6 +67,13 @@ std::vector<TokenId> encode_prompt(const TextRequest& request, const Tokenizer& 
         "prompt: expected text, as the tokenizer has no token that begins one; found none");
   }
   return ids;
+}
+
+// What the text is held to; nothing for any text.
+std::shared_ptr<const Grammar> requested_grammar(const TextRequest& request) {
+  if (request.grammar) return parse_gbnf(read_file(*request.grammar), *request.grammar);
+  if (request.json_schema) return parse_json_schema(read_file(*request.json_schema), *request.json_schema);
+  return nullptr;
 }
 
 void write_prompt(const TextRequest& request) {
@@ -127,6 +138,7 @@ int generate_text(const TextRequest& request) {
   Engine* engine_for_sampler = nullptr;
   Sampler sampler(request.sampler,
                   [&](std::span<float> x, float scale) { engine_for_sampler->softmax(x, scale); });
+  const std::shared_ptr<const Grammar> grammar = requested_grammar(request);
   const auto opened = open_model_and_tokenizer(request.model, request.tokenizer);
   const ModelFile& file = opened.model;
   const Tokenizer& tokenizer = *opened.tokenizer;
@@ -145,6 +157,11 @@ int generate_text(const TextRequest& request) {
   const SpecialTokens& special = tokenizer.vocab().special();
   options.bos = special.bos_ends ? special.bos : -1;
   options.ends = special.ends;
+  std::optional<Constraint> constraint;
+  if (grammar) {
+    constraint.emplace(grammar, std::make_shared<const TokenTrie>(tokenizer.vocab()));
+    options.constraint = &*constraint;
+  }
   if (request.echo) write_prompt(request);
   ReplyStream characters(request.stops);
   options.complete = [&] { return characters.stopped(); };

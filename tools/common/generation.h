@@ -30,6 +30,8 @@ struct TextRequest {
   InspectionFlags inspection;
   bool tune = false;
   bool mlock = false;
+  std::optional<std::string> grammar;      // files, one at most: what is generated is held to GBNF,
+  std::optional<std::string> json_schema;  // or to a JSON schema
   SamplerOptions sampler;
   GenerationOptions generation;
 };

@@ -47,6 +47,8 @@ constexpr ExampleNote kExamples[] = {
      "llamajit run story \"Once upon a time\" --temp 0.8"},
     {"run", "The same text again", "llamajit run story \"Once upon a time\" --temp 0.8 --seed 1234"},
     {"run", "The text alone, of a prompt in a file", "llamajit run model.gguf -f prompt.txt --no-echo -q"},
+    {"run", "JSON that is valid by a schema",
+     "llamajit run model.gguf -f prompt.txt --json-schema schema.json"},
     {"run", "A llama2.c checkpoint", "llamajit run stories260K.bin -z tok512.bin -p \"One day\" -n 40"},
     {"chat", "A talk with the bundled model", "llamajit chat"},
     {"chat", "One question, the reply alone",

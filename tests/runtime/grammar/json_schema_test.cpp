@@ -256,7 +256,12 @@ TEST(JsonSchema, HostileSchemasAreRefusedByTheLimit) {
   expect_refused(R"({"type":"string","minLength":99999})", "expected at most 200000 positions");
   std::string many = R"({"type":"object","properties":{"a":{})";
   for (int i = 0; i < 20'000; ++i) many += fmt::format(R"(,"p{}":{{"type":"string"}})", i);
-  expect_refused(many + "}}", "expected at most");
+  expect_refused(many + "}}", "s: expected a schema of at most 16384 values");
+  std::string doubling = R"({"$ref":"#/$defs/a0","$defs":{"a60":{"type":"null"})";
+  for (int i = 0; i < 60; ++i)
+    doubling +=
+        fmt::format(R"(,"a{0}":{{"allOf":[{{"$ref":"#/$defs/a{1}"}},{{"$ref":"#/$defs/a{1}"}}]}})", i, i + 1);
+  expect_refused(doubling + "}}", "expected schemas that hold together and don't multiply");
 }
 
 TEST(JsonSchema, AnyObject) {

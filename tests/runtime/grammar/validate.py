@@ -8,6 +8,8 @@ except ImportError:
     print("there is no python3-jsonschema")
     sys.exit(77)
 
+# Newer versions have it at the validator, and warn of the other place.
+checker = getattr(jsonschema.Draft202012Validator, "FORMAT_CHECKER", None) or jsonschema.draft202012_format_checker
 bad = 0
 validators = {}
 for line in sys.stdin:
@@ -15,7 +17,7 @@ for line in sys.stdin:
     key = json.dumps(schema)
     if key not in validators:
         validators[key] = jsonschema.Draft202012Validator(
-            schema, format_checker=jsonschema.draft202012_format_checker)
+            schema, format_checker=checker)
     try:
         error = jsonschema.exceptions.best_match(validators[key].iter_errors(json.loads(text)))
     except ValueError as no_json:
