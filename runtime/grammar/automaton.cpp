@@ -32,6 +32,10 @@ Automaton::Automaton(std::shared_ptr<const Grammar> grammar)
   states_ = {{0, 0, 0, false}, {0, 0, 0, false}};
   row_of_ = {kNoRow, kNoRow};
   state_ids_.insert(kDead);
+  add_begin();
+}
+
+void Automaton::add_begin() {
   begin_ = state_of(stack_of(grammar_->begin(), kEmpty));
 }
 
@@ -88,7 +92,8 @@ Automaton::StateId Automaton::taken_over(const Automaton& other, StateId state) 
     path.clear();
     for (StackId at = id; at != kEmpty; at = other.stack(at).below) path.push_back(other.stack(at).node);
     StackId copy = kEmpty;
-    for (auto node = path.rbegin(); node != path.rend(); ++node) copy = stack_of(*node, copy);
+    std::ranges::reverse(path);
+    for (const NodeId node : path) copy = stack_of(node, copy);
     found_.push_back(copy);
   }
   return state_of_found();

@@ -86,6 +86,7 @@ class Automaton {
     bool operator()(StateId a, StateId b) const;
   };
 
+  void add_begin();
   std::size_t row(StateId state) { return row_of_[state] != kNoRow ? row_of_[state] : add_row(state); }
   std::size_t add_row(StateId state);
   StateId find_step(StateId state, std::uint8_t byte_class, std::size_t at);

@@ -24,8 +24,8 @@ class Determinizer {
   // False where it is not worth it.
   bool run(RuleAutomaton& result) {
     number_of({0});
-    for (std::size_t i = 0; i < subsets_.size(); ++i) {
-      const Subset subset = subsets_[i];
+    while (result.size() < subsets_.size()) {
+      const Subset subset = subsets_[result.size()];
       RuleNode node = edges_of(subset);
       if (subsets_.size() > most_subsets(automaton_.size()) || members_ > kMostMembers) return false;
       result.push_back(std::move(node));

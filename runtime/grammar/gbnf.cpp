@@ -157,7 +157,8 @@ class GbnfParser {
   }
 
   PartId group(int nesting) {
-    if (nesting == kMaxGroupNesting) fail(fmt::format("at most {} groups within one another", kMaxGroupNesting));
+    if (nesting == kMaxGroupNesting)
+      fail(fmt::format("at most {} groups within one another", kMaxGroupNesting));
     ++at_;
     const PartId part = alternatives(nesting + 1);
     skip_blanks(true);
@@ -253,7 +254,8 @@ class GbnfParser {
 
   PartId repetitions(PartId part) {
     for (int nesting = 0;; ++nesting) {
-      if (nesting > kMaxGroupNesting) fail(fmt::format("at most {} repetitions of one part", kMaxGroupNesting));
+      if (nesting > kMaxGroupNesting)
+        fail(fmt::format("at most {} repetitions of one part", kMaxGroupNesting));
       if (take("?")) {
         part = rules_.repeat(part, 0, 1);
       } else if (take("*")) {

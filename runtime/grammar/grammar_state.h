@@ -1,6 +1,7 @@
 // Where one text stands in a grammar, byte by byte.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -24,10 +25,7 @@ class GrammarState {
     return state_ > Automaton::kBeyond;
   }
   bool accept(std::string_view bytes) {
-    for (const char byte : bytes) {
-      if (!accept(static_cast<std::uint8_t>(byte))) return false;
-    }
-    return true;
+    return std::ranges::all_of(bytes, [this](char byte) { return accept(static_cast<std::uint8_t>(byte)); });
   }
   // The text is one of the grammar's as it stands; it is, and no longer one is.
   bool may_end() const { return automaton_->may_end(state_); }

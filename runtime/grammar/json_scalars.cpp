@@ -104,7 +104,7 @@ std::pair<int, int> counts_of(const SchemaJson& schema, const std::string& where
 PartId string_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where) {
   const bool has_length = schema.contains("minLength") || schema.contains("maxLength");
   const bool has_pattern = schema.contains("pattern"), has_format = schema.contains("format");
-  if (has_length + has_pattern + has_format > 1) {
+  if ((has_length && has_pattern) || ((has_length || has_pattern) && has_format)) {
     refuse_schema(at_key(where, has_pattern ? "pattern" : "format"),
                   "one of pattern, format and a length of a string", "more");
   }

@@ -190,6 +190,7 @@ class SchemaCompiler {
     if (branches.size() > kMaxOneOf)
       refuse_schema(where, fmt::format("at most {} schemas", kMaxOneOf), "more");
     std::vector<SchemaJson> plain;
+    plain.reserve(branches.size());
     for (const SchemaJson& branch : branches) plain.push_back(flattened(branch, where, 0));
     for (std::size_t i = 0; i < plain.size(); ++i) {
       for (std::size_t j = 0; j < i; ++j) {

@@ -77,7 +77,7 @@ class Masks {
   using Index = std::unordered_map<std::uint64_t, Entries::iterator>;
 
   std::shared_ptr<const Local> local(Automaton::NodeId node, std::size_t tree);
-  void add_followers(Automaton::StackId stack, std::span<std::uint64_t> bits);
+  void add_followers(Automaton::StackId id, std::span<std::uint64_t> bits);
   template <class Visit>
   void walk(const PieceTree& tree, PieceTree::Node from, StateId state, const Visit& visit);
   void add_walked(const PieceTree& tree, PieceTree::Node from, StateId state, std::span<std::uint64_t> bits);

@@ -225,13 +225,16 @@ bool exclude_each_other(const SchemaJson& a, const SchemaJson& b, const std::str
     return types.empty() || std::ranges::count(types, type) > 0 ||
            (type == "integer" && std::ranges::count(types, "number") > 0);
   };
-  if (a.contains("type") + a.contains("const") + a.contains("enum") > 0 &&
-      b.contains("type") + b.contains("const") + b.contains("enum") > 0 &&
-      std::ranges::none_of(kTypes, [&](std::string_view type) {
+  const auto says_types = [](const SchemaJson& schema) {
+    return schema.contains("type") || schema.contains("const") || schema.contains("enum");
+  };
+  if (says_types(a) && says_types(b) && std::ranges::none_of(kTypes, [&](std::string_view type) {
         return may_have(a, first_values, type) && may_have(b, second_values, type);
       })) {
     return true;
   }
+  const std::vector<std::string> only_objects{"object"};
+  if (types_of(a, where) != only_objects || types_of(b, where) != only_objects) return false;
   if (!a.contains("required") || !b.contains("required") || !a.contains("properties") ||
       !b.contains("properties")) {
     return false;

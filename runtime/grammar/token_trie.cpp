@@ -63,6 +63,7 @@ TokenTrie::TokenTrie(const Vocab& vocab) : vocab_size_(vocab.size()), text_ends_
   for (std::vector<TokenId>& tokens : by_length) {
     std::ranges::sort(tokens, {}, [this](TokenId id) { return std::pair(piece(id), id); });
     std::vector<std::string_view> pieces;
+    pieces.reserve(tokens.size());
     for (const TokenId id : tokens) pieces.push_back(piece(id));
     trees_.emplace_back(pieces, std::move(tokens));
   }
