@@ -80,6 +80,7 @@ class SchemaCompiler {
     const std::vector<std::string> types = types_of(s, where);
     if (types.empty()) return json_.value();
     std::vector<PartId> ways;
+    ways.reserve(types.size());
     for (const std::string& type : types) ways.push_back(of_type(type, s, where, nesting));
     return rules_.choice(std::move(ways));
   }
@@ -111,10 +112,14 @@ class SchemaCompiler {
     }
   }
 
-  PartId call(const SchemaJson& reference, const std::string& where) {
-    if (!reference.is_string()) refuse_schema(where, "a string", dumped(reference));
-    const auto name = reference.get<std::string>();
-    referred(name, where);
+  static std::string reference_of(const SchemaJson& s, const std::string& where) {
+    if (!s["$ref"].is_string()) refuse_schema(at_key(where, "$ref"), "a string", dumped(s["$ref"]));
+    return s["$ref"].get<std::string>();
+  }
+
+  PartId call_referred(const SchemaJson& s, const std::string& where) {
+    const std::string name = reference_of(s, where);
+    referred(name, at_key(where, "$ref"));
     const auto [entry, is_new] = references_.try_emplace(name, -1);
     if (is_new) {
       entry->second = rules_.declare(name);
@@ -126,7 +131,7 @@ class SchemaCompiler {
   // $ref and allOf: alone, or with other keywords that hold, too.
   PartId joined(const SchemaJson& s, const std::string& where, int nesting) {
     const bool is_alone = !constrains(without_keywords(s, {"$ref", "allOf"}));
-    if (is_alone && !s.contains("allOf")) return call(s["$ref"], at_key(where, "$ref"));
+    if (is_alone && !s.contains("allOf")) return call_referred(s, where);
     if (is_alone && !s.contains("$ref") && s["allOf"].is_array() && s["allOf"].size() == 1) {
       return schema(s["allOf"][0], at_key(at_key(where, "allOf"), "0"), nesting + 1);
     }
@@ -144,8 +149,8 @@ class SchemaCompiler {
     check_keywords(s, where);
     SchemaJson all = without_keywords(s, {"$ref", "allOf"});
     if (s.contains("$ref")) {
-      call(s["$ref"], at_key(where, "$ref"));
-      const SchemaJson other = flattened(referred(s["$ref"], where), where, nesting + 1);
+      const SchemaJson& target = referred(reference_of(s, where), at_key(where, "$ref"));
+      const SchemaJson other = flattened(target, where, nesting + 1);
       all = merged_schemas(other, all, where);
     }
     if (s.contains("allOf")) {
