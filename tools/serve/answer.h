@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "runtime/serve/generation.h"
+#include "tools/serve/api_error.h"
+#include "tools/serve/error_reply.h"
 #include "tools/serve/http_exchange.h"
 #include "tools/serve/json_text.h"
 
@@ -57,6 +59,8 @@ class AnswerFormat {
   virtual ~AnswerFormat() = default;
   // All at once.
   virtual Json whole(std::span<const Choice> choices) = 0;
+  // In its place, where something went wrong.
+  virtual HttpReply failure(const std::string& message) const { return error_reply(ApiError(500, message)); }
   // As a stream: its type, what it begins with, what it says of a choice, and its end once all choices have ended.
   virtual std::string content_type() const { return "text/event-stream"; }
   virtual std::string begin() = 0;

@@ -20,6 +20,7 @@ using Exchange = std::shared_ptr<HttpExchange>;
 // OpenAI's.
 void chat_completions(Service& service, const ApiRequest& request, Exchange exchange);
 void completions(Service& service, const ApiRequest& request, Exchange exchange);
+void responses(Service& service, const ApiRequest& request, Exchange exchange);
 HttpReply list_models(const Service& service);
 HttpReply show_model(const Service& service, std::string_view name);
 
@@ -27,6 +28,16 @@ HttpReply show_model(const Service& service, std::string_view name);
 HttpReply tokenize_text(const Service& service, const HttpRequest& request);
 HttpReply detokenize_tokens(const Service& service, const HttpRequest& request);
 HttpReply apply_template(const Service& service, const HttpRequest& request);
+
+// Ollama's.
+void ollama_chat(Service& service, const ApiRequest& request, Exchange exchange);
+void ollama_generate(Service& service, const ApiRequest& request, Exchange exchange);
+HttpReply ollama_tags(const Service& service);
+HttpReply ollama_running(const Service& service);
+HttpReply ollama_version();
+HttpReply ollama_show(const Service& service, const HttpRequest& request);
+// What would change which models there are: always throws.
+HttpReply ollama_refusal(const Service& service, const HttpRequest& request);
 
 // For those who watch the server.
 HttpReply metrics(const Service& service);

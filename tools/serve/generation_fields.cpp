@@ -39,14 +39,6 @@ void read_logit_bias(const Fields& fields, const Service& service, SamplerOption
   }
 }
 
-// -1, as any number below 0, asks for one by chance.
-void read_seed(const Fields& fields, GenerationSettings& settings) {
-  const auto seed = fields.integer("seed", std::numeric_limits<std::int64_t>::min(),
-                                   std::numeric_limits<std::int64_t>::max());
-  settings.seed_given = seed && *seed >= 0;
-  settings.sampler.seed = settings.seed_given ? static_cast<std::uint64_t>(*seed) : random_seed();
-}
-
 void read_limits(const Fields& fields, GenerationSettings& settings) {
   for (const char* name : {"max_tokens", "max_completion_tokens"}) {
     const auto most = fields.integer(name, -1, kMostInt);
@@ -73,6 +65,13 @@ void read_sampling(const Fields& fields, const Service& service, SamplerOptions&
   set(sampler.repeat_penalty, fields.number("repeat_penalty", 1e-3, 1e3));
   set(sampler.repeat_last_n, fields.integer("repeat_last_n", -1, kMostInt));
   read_logit_bias(fields, service, sampler);
+}
+
+void read_seed(const Fields& fields, GenerationSettings& settings) {
+  const auto seed = fields.integer("seed", std::numeric_limits<std::int64_t>::min(),
+                                   std::numeric_limits<std::int64_t>::max());
+  settings.seed_given = seed && *seed >= 0;
+  settings.sampler.seed = settings.seed_given ? static_cast<std::uint64_t>(*seed) : random_seed();
 }
 
 std::vector<std::string> read_stops(const Fields& fields, const char* name) {

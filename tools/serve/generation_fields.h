@@ -30,6 +30,8 @@ struct GenerationSettings {
 // cache_prompt. Throws ApiError (400).
 GenerationSettings read_settings(const Fields& fields, const Service& service);
 void read_sampling(const Fields& fields, const Service& service, SamplerOptions& sampler);
+// -1, as any number below 0, asks for one by chance.
+void read_seed(const Fields& fields, GenerationSettings& settings);
 std::vector<std::string> read_stops(const Fields& fields, const char* name);
 
 // Requests for the choices of one prompt. The seeds of further choices follow from the first one's. Throws ApiError

@@ -6,7 +6,6 @@
 
 #include "tools/serve/api_error.h"
 #include "tools/serve/choice_writer.h"
-#include "tools/serve/error_reply.h"
 
 namespace llamajit::serve {
 namespace {
@@ -109,7 +108,7 @@ void GenerationJob::handle(ChoiceEvent event) {
 void GenerationJob::give_up(const std::string& message) {
   if (std::exchange(over_, true)) return;
   ticket_->cancel();
-  if (!streams_) return exchange_->send(error_reply(ApiError(500, message)));
+  if (!streams_) return exchange_->send(format_->failure(message));
   exchange_->write(unsent_ + format_->fault(message));
   exchange_->break_off();
 }

@@ -9,6 +9,7 @@
 #include "runtime/serve/scheduler.h"
 #include "tokenizer/tokenizer.h"
 #include "tools/serve/json_text.h"
+#include "tools/serve/responses_items.h"
 
 namespace llamajit::serve {
 
@@ -21,6 +22,7 @@ struct Service {
   const ChatTemplate& chat_template;
   Scheduler& scheduler;
   std::string fingerprint;  // of all that the bits of an answer depend on
+  ResponsesItems items{};
 
   // Throws ApiError (404) for a name that means another one; none at all, or nothing, means this one.
   void check_model(const Json& request) const;
