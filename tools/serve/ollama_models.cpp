@@ -169,9 +169,10 @@ HttpReply ollama_refusal(const Service& service, const HttpRequest& request) {
   if (request.path.starts_with("/api/blobs/")) {
     throw ApiError(404, fmt::format("{}: expected none: this server keeps no blobs", request.path));
   }
-  throw ApiError(400, fmt::format("{}: expected another request: this server has {}, which it was started "
-                                  "with, and takes, makes and removes none",
-                                  request.path, json_string(service.model)));
+  throw ApiError(400,
+                 fmt::format("{}: expected nothing that changes which models there are: this server has {}, "
+                             "with which it was started",
+                             request.path, json_string(service.model)));
 }
 
 }  // namespace llamajit::serve

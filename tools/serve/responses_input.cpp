@@ -114,7 +114,7 @@ Json read_input(const Fields& fields, const ResponsesItems& items, const std::st
     reader.add({{"role", "user"}, {"content", input}});
     return std::move(reader).messages();
   }
-  if (!input.is_array()) fields.fail("input", "a text or a list of items", input);
+  if (!input.is_array() || input.empty()) fields.fail("input", "a text or a list of items", input);
   for (std::size_t i = 0; i < input.size(); ++i) reader.read(Fields(input[i], fmt::format("input[{}]", i)));
   return std::move(reader).messages();
 }
