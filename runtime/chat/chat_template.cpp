@@ -156,8 +156,12 @@ bool is_blank_template(std::string_view source) {
 
 std::vector<TokenId> encode_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
                                  const Tokenizer& tokenizer, bool normalize, const jinja::Dict& variables) {
+  return encode_rendered_chat(render_chat(chat_template, messages, tokenizer, variables), tokenizer,
+                              normalize);
+}
+
+std::vector<TokenId> encode_rendered_chat(std::string_view text, const Tokenizer& tokenizer, bool normalize) {
   const std::string bos = spelled(tokenizer, tokenizer.vocab().special().bos);
-  const std::string text = render_chat(chat_template, messages, tokenizer, variables);
   const bool has_bos = !bos.empty() && text.starts_with(bos);
   return tokenizer.encode(text, {.bos = !has_bos, .eos = false, .special = true, .normalize = normalize});
 }

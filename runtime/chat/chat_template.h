@@ -70,5 +70,8 @@ bool is_blank_template(std::string_view source);
 std::vector<TokenId> encode_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
                                  const Tokenizer& tokenizer, bool normalize = true,
                                  const jinja::Dict& variables = {});
+// The same, of what render_chat() gave.
+std::vector<TokenId> encode_rendered_chat(std::string_view text, const Tokenizer& tokenizer,
+                                          bool normalize = true);
 
 }  // namespace llamajit

@@ -9,21 +9,10 @@
 #include <vector>
 
 #include "runtime/generate/sampler.h"
+#include "runtime/grammar/constraint.h"
 #include "tokenizer/vocab.h"
 
 namespace llamajit::serve {
-
-// What may follow in a text that has to keep to a form.
-class TokenFilter {
- public:
-  virtual ~TokenFilter() = default;
-  // Makes the logits of tokens that can't follow -infinity.
-  virtual void mask(std::span<float> logits) = 0;
-  // Goes on with a token that mask() left.
-  virtual void accept(TokenId token) = 0;
-  // Whether nothing but the end can follow.
-  virtual bool must_end() const = 0;
-};
 
 struct GenerationRequest {
   std::vector<TokenId> prompt;  // one token at least
@@ -33,7 +22,7 @@ struct GenerationRequest {
   int top_logprobs = -1;     // < 0: no logarithms of probabilities at all
   bool reuse_prefix = true;  // take what other texts began with alike from the cache
   std::string share;         // requests with the same one share what falls to it of the engine
-  std::unique_ptr<TokenFilter> filter{};
+  std::unique_ptr<Constraint> constraint{};  // what the text is held to
 };
 
 struct Likely {

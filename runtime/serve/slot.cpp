@@ -69,9 +69,9 @@ TokenId Slot::choose(const RowLogits& row) {
   const std::span<float> logits = row.logits;
   if (!have_a_largest(logits)) refuse_logits(logits, sequence_.length() - 1);
   if (logprobs_) logprobs_->read(logits);
-  if (request().filter) request().filter->mask(logits);
+  if (request().constraint) request().constraint->mask(logits);
   if (request().ignore_eos) forbid_ends(*special_, logits);
-  const bool untouched = !request().filter && !request().ignore_eos;
+  const bool untouched = !request().constraint && !request().ignore_eos;
   const TokenId token = untouched && sampler_.is_argmax() ? row.best : sampler_.sample(logits);
   if (token < 0) throw std::runtime_error("logits: expected a token that may follow, found none");
   return token;
@@ -80,14 +80,14 @@ TokenId Slot::choose(const RowLogits& row) {
 void Slot::write(TokenId token) {
   if (!request().ignore_eos && ends_text(token)) return end(Finish::stop);
   sampler_.accept(token);
-  if (request().filter) request().filter->accept(token);
+  if (request().constraint) request().constraint->accept(token);
   ++counts_.generated_tokens;
   Chosen chosen{token, std::exchange(last_, token)};
   if (logprobs_) {
     chosen.logprob = logprobs_->of(token);
     chosen.top = logprobs_->top();
   }
-  if (!waiting_.listener->take(chosen) || (request().filter && request().filter->must_end())) {
+  if (!waiting_.listener->take(chosen) || (request().constraint && request().constraint->must_end())) {
     return end(Finish::stop);
   }
   const bool full = prompt_tokens() + counts_.generated_tokens > engine_->context();

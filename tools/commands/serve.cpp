@@ -123,9 +123,16 @@ int serve_model(ServeOptions& options) {
   if (request.mlock) lock_memory();
   log_loaded(request, opened.model, scheduler.engine(), choice.why);
   const std::string name = options.alias.value_or(fs::path(request.model).stem().string());
-  serve::Service service{
-      name,          aliases(name), last_change(request.model),         opened.model, *opened.tokenizer,
-      chat_template, scheduler,     fingerprint(options, chat_template)};
+  serve::Service service{.model = name,
+                         .aliases = aliases(name),
+                         .created = last_change(request.model),
+                         .file = opened.model,
+                         .tokenizer = *opened.tokenizer,
+                         .chat_template = chat_template,
+                         .scheduler = scheduler,
+                         .fingerprint = fingerprint(options, chat_template),
+                         .tool_form = find_tool_form(chat_template, opened.tokenizer.get()),
+                         .grammars = serve::GrammarCache(opened.tokenizer->vocab())};
   boost::asio::thread_pool readers(1);
   router = std::make_unique<serve::Router>(service, std::move(for_router), [&](std::function<void()> read) {
     boost::asio::post(readers, std::move(read));
@@ -183,7 +190,8 @@ void add_scheduling(CLI::App& sub, ServeOptions& o) {
 void add_serve(CLI::App& app, Command& command) {
   auto o = std::make_shared<ServeOptions>();
   TextRequest& r = o->request;
-  CLI::App* sub = app.add_subcommand("serve", "Answer requests over HTTP, as OpenAI's and Ollama's APIs have them");
+  CLI::App* sub =
+      app.add_subcommand("serve", "Answer requests over HTTP, as OpenAI's and Ollama's APIs have them");
   add_model(*sub, r.model, kModelText);
   sub->add_option("--alias", o->alias,
                   "What clients call the model; default: its file's name without the ending")

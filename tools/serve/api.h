@@ -27,7 +27,7 @@ HttpReply show_model(const Service& service, std::string_view name);
 // llama.cpp's.
 HttpReply tokenize_text(const Service& service, const HttpRequest& request);
 HttpReply detokenize_tokens(const Service& service, const HttpRequest& request);
-HttpReply apply_template(const Service& service, const HttpRequest& request);
+HttpReply apply_template(Service& service, const HttpRequest& request);
 
 // Ollama's.
 void ollama_chat(Service& service, const ApiRequest& request, Exchange exchange);

@@ -7,6 +7,7 @@
 #include "tools/serve/api_error.h"
 #include "tools/serve/generation_fields.h"
 #include "tools/serve/openai_format.h"
+#include "tools/serve/reply_form.h"
 #include "tools/serve/token_lists.h"
 
 namespace llamajit::serve {
@@ -65,6 +66,7 @@ void completions(Service& service, const ApiRequest& request, Exchange exchange)
   GenerationSettings settings = read_settings(fields, service);
   settings.top_logprobs = static_cast<int>(fields.integer("logprobs", 0, kMostTopLogprobs).value_or(-1));
   refuse_what_is_not_there(fields, settings.choices);
+  settings.form = read_form(fields, service);
   const bool echo = fields.boolean("echo").value_or(false);
 
   GenerationAnswer answer;

@@ -124,6 +124,7 @@ void add_choices(std::vector<ChoiceRequest>& choices, const GenerationSettings& 
     generation.top_logprobs = settings.top_logprobs;
     generation.reuse_prefix = settings.reuse_prefix;
     generation.share = share;
+    if (settings.form) generation.constraint = std::make_unique<Constraint>(settings.form);
     choice.stops = settings.stops;
     choices.push_back(std::move(choice));
   }

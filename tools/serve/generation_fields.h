@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ struct GenerationSettings {
   bool reuse_prefix = true;
   int top_logprobs = -1;
   std::vector<std::string> stops;
+  std::shared_ptr<Masks> form;  // what texts are held to; nullptr: nothing
 };
 
 // As OpenAI's API has them, with llama.cpp's beside: top_k, min_p, repeat_penalty, repeat_last_n, ignore_eos,

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "tools/serve/api_error.h"
-#include "tools/serve/choice_writer.h"
 
 namespace llamajit::serve {
 namespace {
@@ -49,6 +48,7 @@ void GenerationJob::start(Service& service, GenerationAnswer answer, std::shared
     const bool logprobs = request.generation.top_logprobs >= 0;
     auto writer = std::make_shared<ChoiceWriter>(i, service.tokenizer, std::move(request.stops), logprobs,
                                                  [job](ChoiceEvent event) { job->put(std::move(event)); });
+    if (request.reading) writer->take_apart(*std::move(request.reading));
     waiting.push_back({std::move(request.generation), std::move(writer), job->ticket_, Clock::now()});
   }
   const Scheduler::Answer taken = service.scheduler.submit(std::move(waiting));

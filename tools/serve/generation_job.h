@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "tools/serve/answer.h"
+#include "tools/serve/choice_writer.h"
 #include "tools/serve/http_exchange.h"
 #include "tools/serve/outbox.h"
 #include "tools/serve/service.h"
@@ -16,7 +18,8 @@ namespace llamajit::serve {
 struct ChoiceRequest {
   GenerationRequest generation;
   std::vector<std::string> stops;
-  std::string echo;  // text that the choice begins with
+  std::string echo{};                     // text that the choice begins with
+  std::optional<ReplyReading> reading{};  // of a chat: how the reply is taken apart
 };
 
 struct GenerationAnswer {

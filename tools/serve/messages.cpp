@@ -22,6 +22,23 @@ std::string text_of_part(const Fields& message, const char* name, const Json& pa
   return fields.required_text("text");
 }
 
+std::vector<ToolCall> read_calls(const Fields& message) {
+  std::vector<ToolCall> calls;
+  const Json* const list = message.list("tool_calls");
+  for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    const Fields call((*list)[i], fmt::format("{}[{}]", message.path_of("tool_calls"), i));
+    call.at("function");
+    const Fields function = *call.object("function");
+    const Json* const arguments = function.find("arguments");
+    calls.push_back(
+        {.id = call.text("id").value_or(""), .name = function.required_text("name"), .arguments = ""});
+    if (arguments != nullptr) {
+      calls.back().arguments = arguments->is_string() ? arguments->get<std::string>() : text_of(*arguments);
+    }
+  }
+  return calls;
+}
+
 }  // namespace
 
 std::string read_content(const Fields& message, const char* name) {
@@ -48,20 +65,13 @@ std::vector<Message> read_messages(const Fields& fields, const char* name) {
     }
     if (read.role == "developer") read.role = "system";
     read.content = read_content(message, "content");
+    read.reasoning_content = message.text("reasoning_content").value_or("");
+    read.tool_call_id = message.text("tool_call_id").value_or("");
+    read.name = message.text("name").value_or("");
+    if (read.role == "assistant") read.tool_calls = read_calls(message);
     messages.push_back(std::move(read));
   }
   return messages;
-}
-
-std::vector<TokenId> chat_prompt(const Service& service, const std::vector<Message>& messages) {
-  std::vector<TokenId> prompt;
-  try {
-    prompt = encode_chat(service.chat_template, messages, service.tokenizer);
-  } catch (const std::exception& error) {
-    throw ApiError(400, error.what(), "messages");
-  }
-  if (prompt.empty()) throw ApiError(400, "messages: expected text, found none", "messages");
-  return prompt;
 }
 
 }  // namespace llamajit::serve

@@ -16,7 +16,4 @@ std::vector<Message> read_messages(const Fields& fields, const char* name);
 // A content alone.
 std::string read_content(const Fields& message, const char* name);
 
-// The conversation's tokens, with what makes the model answer. Throws ApiError (400) where the template refuses it.
-std::vector<TokenId> chat_prompt(const Service& service, const std::vector<Message>& messages);
-
 }  // namespace llamajit::serve

@@ -18,7 +18,7 @@ namespace {
 using AtOnce = HttpReply (*)(Service&, const HttpRequest&);
 using AsItCan = void (*)(Service&, const ApiRequest&, Exchange);
 
-template <HttpReply (*Answer)(const Service&, const HttpRequest&)>
+template <auto Answer>
 void answer_whole(Service& service, const ApiRequest& request, Exchange exchange) {
   exchange->post(
       [exchange, reply = Answer(service, request.http)]() mutable { exchange->send(std::move(reply)); });

@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "runtime/chat/chat_template.h"
+#include "runtime/chat/tool_form.h"
 #include "runtime/serve/scheduler.h"
 #include "tokenizer/tokenizer.h"
+#include "tools/serve/grammar_cache.h"
 #include "tools/serve/json_text.h"
 #include "tools/serve/responses_items.h"
 
@@ -22,6 +24,8 @@ struct Service {
   const ChatTemplate& chat_template;
   Scheduler& scheduler;
   std::string fingerprint;  // of all that the bits of an answer depend on
+  ToolForm tool_form;
+  GrammarCache grammars;
   ResponsesItems items{};
 
   // Throws ApiError (404) for a name that means another one; none at all, or nothing, means this one.

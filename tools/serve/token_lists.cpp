@@ -5,8 +5,8 @@
 
 #include "tools/serve/api.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/conversation_prompt.h"
 #include "tools/serve/fields.h"
-#include "tools/serve/messages.h"
 
 namespace llamajit::serve {
 
@@ -70,15 +70,10 @@ HttpReply detokenize_tokens(const Service& service, const HttpRequest& request) 
   return {200, "application/json", text_of({{"content", text}}), {}};
 }
 
-HttpReply apply_template(const Service& service, const HttpRequest& request) {
+HttpReply apply_template(Service& service, const HttpRequest& request) {
   const Json body = parse_object(request.body);
-  const std::vector<Message> messages = read_messages(Fields(body), "messages");
-  try {
-    const std::string prompt = render_chat(service.chat_template, messages, service.tokenizer);
-    return {200, "application/json", text_of({{"prompt", prompt}}), {}};
-  } catch (const std::runtime_error& error) {
-    throw ApiError(400, error.what(), "messages");
-  }
+  const ConversationPrompt prompt = read_conversation(Fields(body), service);
+  return {200, "application/json", text_of({{"prompt", prompt.text}}), {}};
 }
 
 }  // namespace llamajit::serve

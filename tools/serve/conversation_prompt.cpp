@@ -1,0 +1,110 @@
+#include "tools/serve/conversation_prompt.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "runtime/chat/tool_text.h"
+#include "runtime/jinja/json_value.h"
+#include "tools/serve/api_error.h"
+#include "tools/serve/messages.h"
+#include "tools/serve/reply_form.h"
+#include "tools/serve/tools.h"
+
+namespace llamajit::serve {
+namespace {
+
+// What the template is to see beside the messages.
+jinja::Dict read_variables(const Fields& fields) {
+  jinja::Dict variables;
+  const auto define = [&](const std::string& name, const Json& value) {
+    variables.set(name, jinja::parse_json(text_of(value), name));
+  };
+  if (const auto effort = fields.text("reasoning_effort")) define("reasoning_effort", *effort);
+  if (!fields.object("chat_template_kwargs")) return variables;
+  for (const auto& [name, value] : fields.at("chat_template_kwargs").items()) {
+    if (name == "messages" || name == "tools") {
+      fields.object("chat_template_kwargs")->fail(name, "other names", Json(name));
+    }
+    define(name, value);
+  }
+  return variables;
+}
+
+// A template that knows nothing of tools is given them as part of the system message.
+std::string rendered(const Service& service, std::vector<Message> messages, const OfferedTools& offered,
+                     jinja::Dict variables) {
+  if (service.tool_form.in_template) {
+    if (!offered.list.empty()) variables.set("tools", jinja::parse_json(text_of(offered.list), "tools"));
+  } else {
+    std::vector<std::string> described;
+    for (const Json& tool : offered.list) described.push_back(text_of(tool));
+    messages = with_described_tools(messages, described);
+  }
+  try {
+    return render_chat(service.chat_template, messages, service.tokenizer, variables);
+  } catch (const std::exception& error) {
+    throw ApiError(400, error.what(), "messages");
+  }
+}
+
+std::string_view words_before_call(CallSyntax calls) {
+  switch (calls) {
+    case CallSyntax::hermes:
+    case CallSyntax::xml:
+      return "<tool_call>\n";
+    case CallSyntax::mistral_list:
+    case CallSyntax::mistral_args:
+    case CallSyntax::mistral_name:
+      return "[TOOL_CALLS]";
+    case CallSyntax::llama:
+    case CallSyntax::channels:
+      return "";
+  }
+  return "";
+}
+
+// Whatever the model's own form is, JSON with name and arguments is what the grammar lets through.
+void demand_call(ConversationPrompt& prompt, const OfferedTools& offered, Service& service) {
+  prompt.form = schema_form(call_schema(offered), "tools", service);
+  prompt.text += words_before_call(service.tool_form.calls);
+  prompt.reading.parser.form = {.calls = CallSyntax::hermes};
+  prompt.reading.before = "<tool_call>\n";
+  prompt.reading.behind = "\n</tool_call>";
+}
+
+// FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/): the same on every machine.
+std::uint64_t hash_of(std::string_view text) {
+  std::uint64_t hash = 0xCBF29CE484222325;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3;
+  return hash;
+}
+
+}  // namespace
+
+ConversationPrompt read_conversation(const Fields& fields, Service& service) {
+  ConversationPrompt prompt;
+  const OfferedTools offered = read_offered_tools(fields);
+  prompt.form = read_form(fields, service);
+  if (prompt.form && offered.must_call) {
+    throw ApiError(400, "response_format: expected none beside a tool that must be called",
+                   "response_format");
+  }
+  prompt.text = rendered(service, read_messages(fields, "messages"), offered, read_variables(fields));
+  ReplyReading& reading = prompt.reading;
+  reading.form = service.tool_form;
+  reading.parser = {.form = service.tool_form,
+                    .tools = offered.tools,
+                    .in_reasoning = begins_in_reasoning(service.tool_form, prompt.text)};
+  reading.call_seed = hash_of(prompt.text);
+  const bool has_form = prompt.form != nullptr || offered.must_call;
+  if (has_form && std::exchange(reading.parser.in_reasoning, false)) {
+    prompt.text += fmt::format("\n{}\n\n", reasoning_markers(service.tool_form.reasoning).back());
+  }
+  if (offered.must_call) demand_call(prompt, offered, service);
+  prompt.tokens = encode_rendered_chat(prompt.text, service.tokenizer);
+  if (prompt.tokens.empty()) throw ApiError(400, "messages: expected text, found none", "messages");
+  return prompt;
+}
+
+}  // namespace llamajit::serve

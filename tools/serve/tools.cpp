@@ -1,0 +1,105 @@
+#include "tools/serve/tools.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "tools/serve/api_error.h"
+
+namespace llamajit::serve {
+namespace {
+
+constexpr std::size_t kMostTools = 256;
+constexpr std::size_t kLongestName = 128;
+
+Tool read_tool(const Fields& tool) {
+  const std::string type = tool.text("type").value_or("function");
+  if (type != "function") tool.fail("type", "\"function\"", tool.at("type"));
+  tool.at("function");
+  const Fields function = *tool.object("function");
+  Tool read{function.required_text("name"), ""};
+  if (read.name.empty() || read.name.size() > kLongestName) {
+    function.fail("name", fmt::format("1 to {} bytes", kLongestName), function.at("name"));
+  }
+  if (function.object("parameters")) read.parameters = text_of(function.at("parameters"));
+  return read;
+}
+
+// "auto", "none", "required", or {"type": "function", "function": {"name": …}}.
+void read_choice(const Fields& fields, OfferedTools& offered) {
+  const Json* const choice = fields.find("tool_choice");
+  if (choice == nullptr || *choice == "auto") return;
+  if (*choice == "none") {
+    offered = {};
+    return;
+  }
+  offered.must_call = true;
+  if (*choice != "required") {
+    if (!choice->is_object()) fields.fail("tool_choice", "auto, none, required or a function", *choice);
+    const auto function = Fields(*choice, "tool_choice").object("function");
+    if (!function) fields.fail("tool_choice", "a function with a name", *choice);
+    offered.only = function->required_text("name");
+  }
+  const bool known = offered.only ? std::ranges::count(offered.tools, *offered.only, &Tool::name) > 0
+                                  : !offered.tools.empty();
+  if (!known) fields.fail("tool_choice", "one of tools", *choice);
+}
+
+// Definitions that a schema refers to from its root stand at the root of the whole, under names of their own.
+void hoist_definitions(Json& schema, const std::string& prefix, Json& definitions) {
+  const auto rename = [&](auto& self, Json& value) -> void {
+    if (value.is_array() || value.is_object()) {
+      for (Json& member : value) self(self, member);
+    }
+    if (!value.is_object() || !value.contains("$ref") || !value["$ref"].is_string()) return;
+    std::string reference = value["$ref"].get<std::string>();
+    for (const std::string_view from : {"#/$defs/", "#/definitions/"}) {
+      if (reference.starts_with(from)) value["$ref"] = "#/$defs/" + prefix + reference.substr(from.size());
+    }
+  };
+  rename(rename, schema);
+  for (const char* name : {"$defs", "definitions"}) {
+    if (!schema.is_object() || !schema.contains(name) || !schema[name].is_object()) continue;
+    for (auto& [key, value] : schema[name].items()) definitions[prefix + key] = value;
+    schema.erase(name);
+  }
+  if (schema.is_object()) schema.erase("$schema");
+}
+
+}  // namespace
+
+OfferedTools read_offered_tools(const Fields& fields) {
+  OfferedTools offered;
+  const Json* const list = fields.list("tools");
+  if (list != nullptr) {
+    if (list->size() > kMostTools) {
+      fields.fail("tools", fmt::format("at most {}", kMostTools), Json(list->size()));
+    }
+    for (std::size_t i = 0; i < list->size(); ++i) {
+      offered.tools.push_back(
+          read_tool(Fields((*list)[i], fmt::format("{}[{}]", fields.path_of("tools"), i))));
+    }
+    offered.list = *list;
+  }
+  read_choice(fields, offered);
+  return offered;
+}
+
+Json call_schema(const OfferedTools& offered) {
+  Json calls = Json::array(), definitions = Json::object();
+  for (std::size_t i = 0; i < offered.tools.size(); ++i) {
+    const Tool& tool = offered.tools[i];
+    if (offered.only && tool.name != *offered.only) continue;
+    Json parameters = tool.parameters.empty() ? Json{{"type", "object"}} : Json::parse(tool.parameters);
+    hoist_definitions(parameters, fmt::format("tool{}-", i), definitions);
+    calls.push_back({{"type", "object"},
+                     {"properties", {{"name", {{"const", tool.name}}}, {"arguments", std::move(parameters)}}},
+                     {"required", {"name", "arguments"}},
+                     {"additionalProperties", false}});
+  }
+  Json schema = calls.size() == 1 ? calls.front() : Json{{"anyOf", std::move(calls)}};
+  if (!definitions.empty()) schema["$defs"] = std::move(definitions);
+  return schema;
+}
+
+}  // namespace llamajit::serve
