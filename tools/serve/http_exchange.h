@@ -41,7 +41,7 @@ class HttpExchange {
   virtual void write(std::string_view bytes) = 0;
   virtual void end() = 0;
   virtual void break_off() = 0;
-  // Calls `gone` when nobody reads the answer any more; not after its end.
+  // Calls `gone` when nobody reads the answer any more, or at once where that is so already; not after its end.
   virtual void on_gone(std::function<void()> gone) = 0;
   // Calls `tick` every so many seconds in which nothing was written, between begin() and the end.
   virtual void on_quiet(int seconds, std::function<void()> tick) = 0;

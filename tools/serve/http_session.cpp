@@ -195,7 +195,13 @@ void HttpSession::on_watched(Error error, std::size_t bytes) {
   if (!stopped && buffer_.size() < limits_.header_bytes) watch();
 }
 
+void HttpSession::on_gone(std::function<void()> gone) {
+  if (state_ == State::closed) return gone();  // before anybody asked
+  gone_ = std::move(gone);
+}
+
 void HttpSession::on_quiet(int seconds, std::function<void()> tick) {
+  if (state_ == State::closed) return;
   quiet_seconds_ = seconds;
   tick_ = std::move(tick);
   wait_quiet();

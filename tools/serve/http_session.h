@@ -39,7 +39,7 @@ class HttpSession : public HttpExchange, public std::enable_shared_from_this<Htt
   void write(std::string_view bytes) override;
   void end() override;
   void break_off() override;
-  void on_gone(std::function<void()> gone) override { gone_ = std::move(gone); }
+  void on_gone(std::function<void()> gone) override;
   void on_quiet(int seconds, std::function<void()> tick) override;
   void post(std::function<void()> run) override;
 
