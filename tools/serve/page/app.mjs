@@ -44,7 +44,7 @@ class App {
       show: (message) => this.showVersion(message),
       keepSeed: (seed) => this.keepSeed(seed),
       reply: () => this.reply(this.current, this.current.head),
-      retry: () => this.reply(this.current, this.current.head),
+      retry: () => this.retry(),
     });
     this.sidebar = new Sidebar(byId("conversations"), {
       open: (conversation) => this.open(conversation),
@@ -152,18 +152,32 @@ class App {
 
   send(text) {
     if (this.writings.has(this.current.id)) return false;
-    addMessage(this.current, this.current.head, "user", text);
-    this.reply(this.current, this.current.head);
+    this.askModel(this.current.head, text);
     this.scroll.toEnd();
     return true;
   }
 
   rewrite(message, text) {
     if (this.writings.has(this.current.id)) return false;
-    addMessage(this.current, message.parent, "user", text);
-    this.reply(this.current, this.current.head);
+    this.askModel(message.parent, text);
     byId("input").focus();
     return true;
+  }
+
+  askModel(parent, text) {
+    addMessage(this.current, parent, "user", text);
+    this.keep(this.current);
+    this.show();
+    this.reply(this.current, this.current.head);
+  }
+
+  // What went wrong last: a reply, half of one, or only to find out who answers.
+  retry() {
+    const { current } = this;
+    const last = find(current, current.head);
+    if (last?.role === "user") this.reply(current, last.id);
+    else if (last?.ended === "broken") this.reply(current, last.parent);
+    else this.findModel();
   }
 
   showVersion(message) {
@@ -249,10 +263,8 @@ class App {
   }
 
   async afterKey() {
-    const waiting = this.failures.get(this.current.id)?.kind === "key" && this.current.head !== null;
-    if (!(await this.findModel())) return;
-    const last = this.current.head === null ? undefined : find(this.current, this.current.head);
-    if (waiting && last?.role === "user") this.reply(this.current, last.id);
+    const waiting = this.failures.get(this.current.id)?.kind === "key";
+    if ((await this.findModel()) && waiting) this.retry();
   }
 
   // --- what is shown

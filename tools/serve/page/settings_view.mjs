@@ -29,6 +29,7 @@ export class SettingsView {
       autocomplete: "off",
       name: setting.name,
       placeholder: standard(setting),
+      title: `${setting.least} – ${setting.most}`,
     });
     input.addEventListener("input", () => {
       const good = readNumber(setting, input.value) !== undefined;
