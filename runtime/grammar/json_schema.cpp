@@ -85,22 +85,6 @@ class SchemaCompiler {
     return rules_.choice(std::move(ways));
   }
 
-  static void check_keywords(const SchemaJson& s, const std::string& where) {
-    static const std::vector<std::string_view> kOthers{"type",  "enum",  "const", "anyOf",
-                                                       "oneOf", "allOf", "$ref"};
-    const auto is_honoured = [&](std::string_view keyword) {
-      const auto has = [&](const auto& keywords) { return std::ranges::count(keywords, keyword) > 0; };
-      return has(kOthers) || has(keywords_of("object")) || has(keywords_of("array")) ||
-             has(keywords_of("string")) || has(keywords_of("number"));
-    };
-    for (const auto& [keyword, value] : s.items()) {
-      if (is_annotation(keyword)) continue;
-      const std::string path = at_key(where, keyword);
-      if (!is_honoured(keyword)) refuse_schema(path, "a keyword that is honoured", keyword);
-      if (keyword == "uniqueItems" && value != SchemaJson(false)) refuse_schema(path, "false", dumped(value));
-    }
-  }
-
   // What a reference within the root means.
   const SchemaJson& referred(const std::string& reference, const std::string& where) const {
     if (!reference.starts_with('#'))

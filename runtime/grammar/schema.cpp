@@ -192,6 +192,22 @@ bool has_type(const SchemaJson& value, std::string_view type) {
   return value.is_number_integer() || std::trunc(value.get<double>()) == value.get<double>();
 }
 
+void check_keywords(const SchemaJson& schema, const std::string& where) {
+  static const std::vector<std::string_view> kOthers{"type",  "enum",  "const", "anyOf",
+                                                     "oneOf", "allOf", "$ref"};
+  const auto is_honoured = [&](std::string_view keyword) {
+    const auto has = [&](const auto& keywords) { return std::ranges::count(keywords, keyword) > 0; };
+    return has(kOthers) || has(keywords_of("object")) || has(keywords_of("array")) ||
+           has(keywords_of("string")) || has(keywords_of("number"));
+  };
+  for (const auto& [keyword, value] : schema.items()) {
+    if (is_annotation(keyword)) continue;
+    const std::string path = at_key(where, keyword);
+    if (!is_honoured(keyword)) refuse_schema(path, "a keyword that is honoured", keyword);
+    if (keyword == "uniqueItems" && value != SchemaJson(false)) refuse_schema(path, "false", dumped(value));
+  }
+}
+
 SchemaJson merged_schemas(const SchemaJson& a, const SchemaJson& b, const std::string& where) {
   if (!a.is_object() || !b.is_object()) {
     if (!constrains(a) && !constrains(b)) return SchemaJson::object();

@@ -29,6 +29,8 @@ bool constrains(const SchemaJson& schema);
 // A schema without its annotations and these keywords.
 SchemaJson without_keywords(const SchemaJson& schema, const std::vector<std::string_view>& keywords);
 
+// Throws for a keyword that is not honoured.
+void check_keywords(const SchemaJson& schema, const std::string& where);
 // The types that a schema's values may have, as it says or, where it says nothing, as its keywords have it; empty: any.
 // Throws for what is no type.
 std::vector<std::string> types_of(const SchemaJson& schema, const std::string& where);
