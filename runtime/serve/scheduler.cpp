@@ -14,8 +14,8 @@ int common_length(std::span<const TokenId> a, std::span<const TokenId> b) {
   return static_cast<int>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
 
-void cancel_all(std::list<WaitingRequest> requests) {
-  for (WaitingRequest& waiting : requests) waiting.listener->finish(Finish::cancelled, {});
+void cancel_all(const std::list<WaitingRequest>& requests) {
+  for (const WaitingRequest& waiting : requests) waiting.listener->finish(Finish::cancelled, {});
 }
 
 }  // namespace
@@ -101,7 +101,7 @@ bool Scheduler::wait_for_work() {
     if (stopping_) return false;
     cancelled = waiting_.take_cancelled();
   }
-  cancel_all(std::move(cancelled));
+  cancel_all(cancelled);
   return true;
 }
 

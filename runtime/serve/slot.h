@@ -45,7 +45,7 @@ class Slot {
  private:
   int prompt_tokens() const { return static_cast<int>(prompt().size()); }
   bool ends_text(TokenId token) const;
-  TokenId choose(const RowLogits& logits);
+  TokenId choose(const RowLogits& row);
   void write(TokenId token);
 
   WaitingRequest waiting_;

@@ -23,7 +23,7 @@ namespace http = boost::beast::http;
 
 constexpr std::chrono::seconds kLinger{2};
 
-std::string text_of(const http::request<http::string_body>& request, http::field field) {
+std::string header_text(const http::request<http::string_body>& request, http::field field) {
   const auto value = request[field];
   return {value.data(), value.size()};
 }
@@ -35,10 +35,10 @@ HttpRequest plain(http::request<http::string_body>&& request) {
   return {.method = {method.data(), method.size()},
           .path = percent_decoded(whole.substr(0, mark)),
           .query = mark == std::string_view::npos ? "" : std::string(whole.substr(mark + 1)),
-          .authorization = text_of(request, http::field::authorization),
-          .content_type = text_of(request, http::field::content_type),
-          .origin = text_of(request, http::field::origin),
-          .host = text_of(request, http::field::host),
+          .authorization = header_text(request, http::field::authorization),
+          .content_type = header_text(request, http::field::content_type),
+          .origin = header_text(request, http::field::origin),
+          .host = header_text(request, http::field::host),
           .body = std::move(request.body())};
 }
 
@@ -230,7 +230,7 @@ void HttpSession::send(HttpReply reply) {
   std::string text = head_text(response);
   if (!head_only_) text += reply.body;
   state_ = State::flushing;
-  put(std::move(text));
+  put(text);
 }
 
 void HttpSession::begin(const HttpReply& head) {
@@ -272,7 +272,7 @@ void HttpSession::break_off() {
   flush();
 }
 
-void HttpSession::put(std::string bytes) {
+void HttpSession::put(std::string_view bytes) {
   unsent_ += bytes;
   flush();
 }

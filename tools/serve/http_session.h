@@ -58,7 +58,7 @@ class HttpSession : public HttpExchange, public std::enable_shared_from_this<Htt
   void linger();
   void watch();
   void on_watched(Error error, std::size_t bytes);
-  void put(std::string bytes);
+  void put(std::string_view bytes);
   void flush();
   void on_written(Error error);
   void finish_answer();

@@ -23,7 +23,7 @@ void answer_load(const OllamaFormat& format, const Exchange& exchange) {
   exchange->post([exchange, reply = std::move(reply)]() mutable { exchange->send(std::move(reply)); });
 }
 
-void refuse_what_is_not_there(const Fields& fields) {
+void refuse_what_ollama_has(const Fields& fields) {
   const auto refuse_text = [&](const char* name, const char* why) {
     if (!fields.text(name).value_or("").empty()) fields.fail(name, why, fields.at(name));
   };
@@ -38,8 +38,8 @@ void refuse_what_is_not_there(const Fields& fields) {
   refuse_list("context", "none: conversations are for /api/chat");
 }
 
-void generate_raw(Service& service, const ApiRequest& request, const Fields& fields, OllamaRequest asked,
-                  const std::string& prompt, Exchange exchange) {
+void generate_raw(Service& service, const ApiRequest& request, const Fields& fields,
+                  const OllamaRequest& asked, const std::string& prompt, Exchange exchange) {
   if (fields.text("system") && !fields.text("system")->empty()) {
     fields.fail("system", "none beside raw", fields.at("system"));
   }
@@ -75,12 +75,12 @@ void ollama_generate(Service& service, const ApiRequest& request, Exchange excha
   const Json body = parse_object(request.http.body);
   const Fields fields(body);
   OllamaRequest asked = read_ollama_request(fields, service);
-  refuse_what_is_not_there(fields);
+  refuse_what_ollama_has(fields);
   std::unique_ptr<OllamaFormat> format = format_of(asked, false);
   const std::string prompt = fields.text("prompt").value_or("");
   if (prompt.empty()) return answer_load(*format, exchange);
   if (fields.boolean("raw").value_or(false)) {
-    return generate_raw(service, request, fields, std::move(asked), prompt, std::move(exchange));
+    return generate_raw(service, request, fields, asked, prompt, std::move(exchange));
   }
   Json messages = Json::array();
   const std::string system = fields.text("system").value_or("");

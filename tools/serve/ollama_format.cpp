@@ -4,31 +4,13 @@
 
 #include <fmt/format.h>
 
+#include "tools/serve/logprobs_json.h"
+
 namespace llamajit::serve {
 namespace {
 
 std::int64_t to_nanoseconds(double seconds) {
   return static_cast<std::int64_t>(seconds * 1e9);
-}
-
-Json bytes_of(const std::string& text) {
-  Json bytes = Json::array();
-  for (const char c : text) bytes.push_back(static_cast<unsigned char>(c));
-  return bytes;
-}
-
-Json likely_json(const LikelyText& likely) {
-  return {{"token", likely.bytes}, {"logprob", likely.logprob}, {"bytes", bytes_of(likely.bytes)}};
-}
-
-Json logprobs_json(const Piece& piece) {
-  Json list = Json::array();
-  for (const TokenLogprob& token : piece.logprobs) {
-    Json entry = likely_json(token.chosen);
-    for (const LikelyText& likely : token.top) entry["top_logprobs"].push_back(likely_json(likely));
-    list.push_back(std::move(entry));
-  }
-  return list;
 }
 
 // An object; nothing where the text is none, as that of a call is which was cut off: nobody is to run it.
@@ -92,7 +74,7 @@ Json OllamaFormat::line(const Piece& piece, bool done) const {
     line.update(message);
   }
   line["done"] = done;
-  if (!piece.logprobs.empty()) line["logprobs"] = logprobs_json(piece);
+  if (!piece.logprobs.empty()) line["logprobs"] = logprobs_json(piece.logprobs);
   return line;
 }
 

@@ -12,7 +12,7 @@
 namespace llamajit::serve {
 namespace {
 
-constexpr int kMostInt = std::numeric_limits<int>::max();
+constexpr int kMostOfOption = std::numeric_limits<int>::max();
 constexpr std::array<std::string_view, 4> kEfforts{"low", "medium", "high", "max"};
 
 // api/types.go, DefaultOptions().
@@ -29,7 +29,7 @@ SamplerOptions ollama_sampler() {
 // A model can't be loaded once more with another context, and texts may always use all of it.
 void check_context(const Fields& options, const Service& service) {
   const int context = service.scheduler.engine().context();
-  const auto asked = options.integer("num_ctx", 0, kMostInt);
+  const auto asked = options.integer("num_ctx", 0, kMostOfOption);
   if (asked && *asked > context) {
     options.fail("num_ctx", fmt::format("at most {}, the context that the server was started with", context),
                  options.at("num_ctx"));
@@ -42,11 +42,11 @@ void read_options(const Fields& options, const Service& service, GenerationSetti
   settings.stops = read_stops(options, "stop");
   check_context(options, service);
   // 0, -1 and -2 ask for as much as there is room for.
-  const auto most = options.integer("num_predict", -2, kMostInt);
+  const auto most = options.integer("num_predict", -2, kMostOfOption);
   if (most && *most > 0) settings.max_tokens = static_cast<int>(*most);
 }
 
-void read_logprobs(const Fields& fields, GenerationSettings& settings) {
+void read_ollama_logprobs(const Fields& fields, GenerationSettings& settings) {
   const auto top = fields.integer("top_logprobs", 0, kMostTopLogprobs);
   if (fields.boolean("logprobs").value_or(false)) settings.top_logprobs = static_cast<int>(top.value_or(0));
 }
@@ -105,7 +105,7 @@ OllamaRequest read_ollama_request(const Fields& fields, const Service& service) 
   request.settings.streams = fields.boolean("stream").value_or(true);
   const Json none = Json::object();
   read_options(fields.object("options").value_or(Fields(none)), service, request.settings);
-  read_logprobs(fields, request.settings);
+  read_ollama_logprobs(fields, request.settings);
   check_keep_alive(fields);
   const Json* const think = fields.find("think");
   request.shows_thinking = think == nullptr || *think != Json(false);
@@ -131,7 +131,7 @@ void add_ollama_form(const Fields& fields, Json& conversation) {
     const auto effort = think->get<std::string>();
     conversation["reasoning_effort"] = effort == "max" ? "high" : effort;
   } else {
-    fields.fail("think", "true, false, \"low\", \"medium\", \"high\" or \"max\"", *think);
+    fields.fail("think", R"(true, false, "low", "medium", "high" or "max")", *think);
   }
 }
 

@@ -6,30 +6,14 @@
 
 #include "tools/serve/api_error.h"
 #include "tools/serve/error_reply.h"
+#include "tools/serve/logprobs_json.h"
 
 namespace llamajit::serve {
 namespace {
 
-Json bytes_of(const std::string& text) {
-  Json bytes = Json::array();
-  for (const char c : text) bytes.push_back(static_cast<unsigned char>(c));
-  return bytes;
-}
-
-Json likely_json(const LikelyText& likely) {
-  return {{"token", likely.bytes}, {"logprob", likely.logprob}, {"bytes", bytes_of(likely.bytes)}};
-}
-
 Json chat_logprobs(const Piece& piece) {
   if (piece.logprobs.empty()) return nullptr;
-  Json list = Json::array();
-  for (const TokenLogprob& token : piece.logprobs) {
-    Json entry = likely_json(token.chosen);
-    entry["top_logprobs"] = Json::array();
-    for (const LikelyText& likely : token.top) entry["top_logprobs"].push_back(likely_json(likely));
-    list.push_back(std::move(entry));
-  }
-  return {{"content", std::move(list)}};
+  return {{"content", logprobs_json(piece.logprobs)}};
 }
 
 // The older form: lists side by side.

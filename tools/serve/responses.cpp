@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kMostMetadata = 16;
 
-void refuse_what_is_not_there(const Fields& fields) {
+void refuse_what_is_stored(const Fields& fields) {
   const auto refuse = [&](const char* name, const char* why) {
     if (fields.has(name)) fields.fail(name, why, fields.at(name));
   };
@@ -54,9 +54,9 @@ Json read_metadata(const Fields& fields) {
   return metadata;
 }
 
-Json or_else(const Fields& fields, const char* name, Json missing) {
+Json or_else(const Fields& fields, const char* name, const Json& missing) {
   const Json* const found = fields.find(name);
-  return found == nullptr ? std::move(missing) : *found;
+  return found == nullptr ? missing : *found;
 }
 
 // What is said of the request in its answer.
@@ -107,7 +107,7 @@ void responses(Service& service, const ApiRequest& request, Exchange exchange) {
   const Json body = parse_object(request.http.body);
   service.check_model(body);
   const Fields fields(body);
-  refuse_what_is_not_there(fields);
+  refuse_what_is_stored(fields);
   GenerationSettings settings = read_responses_settings(fields, service);
   ResponsesFormat::Options options;
   options.response = response_json(service, fields, settings);

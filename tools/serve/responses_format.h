@@ -13,7 +13,8 @@ namespace llamajit::serve {
 // One answer is a list of items: what the model thought, what it says, and each call of a tool.
 class ResponsesFormat : public AnswerFormat {
  public:
-  struct Options {
+  // It is moved once, before anything is answered.
+  struct Options {  // NOLINT(bugprone-exception-escape)
     Json response;  // its members, but for status, output and usage
     std::function<int(std::string_view)> count_tokens;
     std::function<void(const Json&)> keep{};  // is told of each item, where they are to be kept

@@ -12,7 +12,7 @@
 namespace llamajit::serve {
 namespace {
 
-constexpr std::array<std::string_view, 4> kRoles{"system", "developer", "user", "assistant"};
+constexpr std::array<std::string_view, 4> kInputRoles{"system", "developer", "user", "assistant"};
 
 // Makes messages of items. What a model said is one message, whose thoughts come before it and whose calls behind it.
 class InputReader {
@@ -35,7 +35,7 @@ class InputReader {
  private:
   void read_message(const Fields& item) {
     const std::string role = item.required_text("role");
-    if (std::ranges::count(kRoles, std::string_view(role)) == 0) {
+    if (std::ranges::count(kInputRoles, std::string_view(role)) == 0) {
       item.fail("role", "system, developer, user or assistant", item.at("role"));
     }
     if (role == "assistant") return set(assistant(), "content", read_content(item, "content"));

@@ -60,7 +60,7 @@ void hoist_definitions(Json& schema, const std::string& prefix, Json& definition
   rename(rename, schema);
   for (const char* name : {"$defs", "definitions"}) {
     if (!schema.is_object() || !schema.contains(name) || !schema[name].is_object()) continue;
-    for (auto& [key, value] : schema[name].items()) definitions[prefix + key] = value;
+    for (const auto& [key, value] : schema[name].items()) definitions[prefix + key] = value;
     schema.erase(name);
   }
   if (schema.is_object()) schema.erase("$schema");

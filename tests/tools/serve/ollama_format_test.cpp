@@ -8,8 +8,6 @@
 namespace llamajit::serve {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 std::vector<Json> lines_of(const std::string& text) {
