@@ -49,10 +49,11 @@ PartId digits_between(JsonRules& json, std::string_view first, std::string_view 
 // Numbers without a sign, no zeros in front.
 PartId magnitudes(JsonRules& json, std::int64_t min, std::int64_t max) {
   std::vector<PartId> ways;
-  std::int64_t shortest = 0, longest = 9;
-  for (; shortest <= max; shortest = longest + 1, longest = longest * 10 + 9) {
+  // By how many digits they have.
+  for (std::int64_t shortest = 0, longest = 9;; shortest = longest + 1, longest = longest * 10 + 9) {
     const std::int64_t first = std::max(min, shortest), last = std::min(max, longest);
     if (first <= last) ways.push_back(digits_between(json, fmt::to_string(first), fmt::to_string(last)));
+    if (longest >= max) break;  // the next would be more than 64 bits hold
   }
   return json.rules().choice(std::move(ways));
 }
