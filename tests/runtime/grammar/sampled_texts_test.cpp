@@ -1,5 +1,7 @@
 // Texts that nobody meant, drawn from random logits: whatever the model says, they are valid by the schema.
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <random>
@@ -11,6 +13,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "runtime/grammar/constraint.h"
 #include "runtime/grammar/json_schema.h"
@@ -134,7 +137,7 @@ class Texts {
 
 TEST(SampledTexts, AreValidByTheirSchema) {
   constexpr int kTexts = 100;
-  const std::string lines_path = ::testing::TempDir() + "/llamajit-sampled-texts";
+  const std::string lines_path = fmt::format("{}/llamajit-sampled-texts-{}", ::testing::TempDir(), getpid());
   std::ofstream lines(lines_path);
   Texts texts(11);
   const auto trie = std::make_shared<const TokenTrie>(texts.words());
@@ -158,6 +161,7 @@ TEST(SampledTexts, AreValidByTheirSchema) {
 
   const std::string script = LLAMAJIT_SOURCE_DIR "/tests/runtime/grammar/validate.py";
   const int status = std::system(fmt::format("python3 -B '{}' < '{}' >&2", script, lines_path).c_str());
+  std::remove(lines_path.c_str());
   ASSERT_TRUE(WIFEXITED(status));
   if (WEXITSTATUS(status) == 77 || WEXITSTATUS(status) == 127) {
     GTEST_SKIP() << "no python3 with python3-jsonschema to check the texts by";
