@@ -39,6 +39,23 @@ void read_logit_bias(const Fields& fields, const Service& service, SamplerOption
   }
 }
 
+// What would change the text, and is not there: better refused than left out of account. Their neutral values mean
+// nothing.
+void refuse_other_samplers(const Fields& fields) {
+  constexpr std::pair<const char*, double> kOthers[] = {
+      {"mirostat", 0},        {"typical_p", 1},    {"tfs_z", 1},         {"dry_multiplier", 0},
+      {"xtc_probability", 0}, {"top_n_sigma", -1}, {"dynatemp_range", 0}};
+  for (const auto& [name, neutral] : kOthers) {
+    const Json* const value = fields.find(name);
+    if (value != nullptr && *value != neutral) {
+      fields.fail(name, fmt::format("{}: this sampler is not there", neutral), *value);
+    }
+  }
+  for (const char* name : {"functions", "function_call"}) {
+    if (fields.has(name)) fields.fail(name, "none: tools and tool_choice took their place", fields.at(name));
+  }
+}
+
 void read_limits(const Fields& fields, GenerationSettings& settings) {
   for (const char* name : {"max_tokens", "max_completion_tokens"}) {
     const auto most = fields.integer(name, -1, kMostInt);
@@ -51,6 +68,7 @@ void read_limits(const Fields& fields, GenerationSettings& settings) {
 }  // namespace
 
 void read_sampling(const Fields& fields, const Service& service, SamplerOptions& sampler) {
+  refuse_other_samplers(fields);
   set(sampler.temperature, fields.number("temperature", 0, 1e9));
   if (const auto top_p = fields.number("top_p", 0, 1)) {
     sampler.top_p = static_cast<float>(std::max(*top_p, kLeastTopP));

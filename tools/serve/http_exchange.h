@@ -17,6 +17,7 @@ struct HttpRequest {
   std::string content_type;   // likewise
   std::string origin;         // likewise
   std::string host;           // likewise
+  std::string asked_headers;  // Access-Control-Request-Headers
   std::string body;
 };
 

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/http/chunk_encode.hpp>
 #include <boost/beast/http/empty_body.hpp>
@@ -39,6 +38,7 @@ HttpRequest plain(http::request<http::string_body>&& request) {
           .content_type = header_text(request, http::field::content_type),
           .origin = header_text(request, http::field::origin),
           .host = header_text(request, http::field::host),
+          .asked_headers = header_text(request, http::field::access_control_request_headers),
           .body = std::move(request.body())};
 }
 
@@ -107,7 +107,18 @@ void HttpSession::read_request() {
   parser_.emplace();
   parser_->header_limit(static_cast<std::uint32_t>(limits_.header_bytes));
   parser_->body_limit(limits_.body_bytes);
-  stream_.expires_after(buffer_.size() > 0 ? limits_.header_time : limits_.idle_time);
+  if (buffer_.size() > 0) return read_header();
+  stream_.expires_after(limits_.idle_time);
+  stream_.async_read_some(buffer_.prepare(4096), [self = shared_from_this()](Error error, std::size_t bytes) {
+    if (self->state_ == State::closed) return;
+    if (error) return self->close();
+    self->buffer_.commit(bytes);
+    self->read_header();
+  });
+}
+
+void HttpSession::read_header() {
+  stream_.expires_after(limits_.header_time);
   http::async_read_header(stream_, buffer_, *parser_,
                           [self = shared_from_this()](Error error, std::size_t) { self->on_header(error); });
 }
@@ -284,15 +295,24 @@ void HttpSession::flush() {
     return;
   }
   std::swap(sending_, unsent_);
-  stream_.expires_after(limits_.stalled_time);
-  asio::async_write(stream_, asio::buffer(sending_),
-                    [self = shared_from_this()](Error error, std::size_t) { self->on_written(error); });
+  sent_ = 0;
+  send_more();
 }
 
-void HttpSession::on_written(Error error) {
-  sending_.clear();
+// A piece at a time: each that moves has its own time.
+void HttpSession::send_more() {
+  stream_.expires_after(limits_.stalled_time);
+  stream_.async_write_some(
+      asio::buffer(sending_) + sent_,
+      [self = shared_from_this()](Error error, std::size_t bytes) { self->on_written(error, bytes); });
+}
+
+void HttpSession::on_written(Error error, std::size_t bytes) {
   if (state_ == State::closed) return;
   if (error) return close();
+  sent_ += bytes;
+  if (sent_ < sending_.size()) return send_more();
+  sending_.clear();
   flush();
 }
 

@@ -50,6 +50,7 @@ class HttpSession : public HttpExchange, public std::enable_shared_from_this<Htt
   enum class State : std::uint8_t { reading, answering, streaming, flushing, closed };
 
   void read_request();
+  void read_header();
   void on_header(Error error);
   void read_body();
   void on_body(Error error);
@@ -60,7 +61,8 @@ class HttpSession : public HttpExchange, public std::enable_shared_from_this<Htt
   void on_watched(Error error, std::size_t bytes);
   void put(std::string_view bytes);
   void flush();
-  void on_written(Error error);
+  void send_more();
+  void on_written(Error error, std::size_t bytes);
   void finish_answer();
   void wait_quiet();
 
@@ -81,6 +83,7 @@ class HttpSession : public HttpExchange, public std::enable_shared_from_this<Htt
   std::vector<std::pair<std::string, std::string>> headers_;  // of the answer
   std::string unsent_;
   std::string sending_;
+  std::size_t sent_ = 0;  // of it
   std::function<void()> gone_;
   std::function<void()> tick_;
   int quiet_seconds_ = 0;

@@ -20,14 +20,24 @@ using AsItCan = void (*)(Service&, const ApiRequest&, Exchange);
 
 template <auto Answer>
 void answer_whole(Service& service, const ApiRequest& request, Exchange exchange) {
-  exchange->post(
-      [exchange, reply = Answer(service, request.http)]() mutable { exchange->send(std::move(reply)); });
+  HttpExchange& there = *exchange;
+  there.post([exchange = std::move(exchange), reply = Answer(service, request.http)]() mutable {
+    exchange->send(std::move(reply));
+  });
 }
 
 constexpr std::string_view kModels = "/models/";
 
 std::string_view without_version(std::string_view path) {
   return path.starts_with("/v1/") ? path.substr(3) : path;
+}
+
+// Whether a host is localhost or an address. Anybody may make a name of his own mean this machine (DNS rebinding), so
+// that his pages seem to be this server's.
+bool is_no_name(std::string_view host) {
+  if (host.starts_with('[')) return true;  // IPv6
+  const std::string_view name = host.substr(0, host.find(':'));
+  return name == "localhost" || name.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
 HttpReply error_for(const HttpRequest& request, const ApiError& error) {
@@ -140,8 +150,9 @@ bool Router::check_origin(const HttpRequest& request) const {
   const auto& origins = options_.origins;
   if (std::ranges::count(origins, "*") > 0 || std::ranges::count(origins, request.origin) > 0) return true;
   const std::size_t scheme = request.origin.find("://");
-  const bool own = scheme != std::string::npos && request.origin.substr(scheme + 3) == request.host;
-  if (!own) throw ApiError(403, "Origin: expected a page of this server, or one that --cors names");
+  const bool same = scheme != std::string::npos && request.origin.substr(scheme + 3) == request.host;
+  if (!same || !(options_.keys.wanted() || is_no_name(request.host)))
+    throw ApiError(403, "Origin: expected a page of this server, or one that --cors names");
   return false;
 }
 
@@ -151,7 +162,7 @@ void Router::allow_origin(const HttpRequest& request, HttpExchange& exchange) {
   exchange.add_header("Vary", "Origin");
   if (request.method != "OPTIONS") return;
   exchange.add_header("Access-Control-Allow-Methods", "GET, POST, DELETE");
-  exchange.add_header("Access-Control-Allow-Headers", "Authorization, Content-Type");
+  exchange.add_header("Access-Control-Allow-Headers", request.asked_headers);
   exchange.add_header("Access-Control-Max-Age", "86400");
 }
 
