@@ -27,12 +27,21 @@ std::string header_text(const http::request<http::string_body>& request, http::f
   return {value.data(), value.size()};
 }
 
+// A target may name the server, too: http://host/path (RFC 9112, 3.2.2).
+std::string_view path_of(std::string_view target) {
+  constexpr std::size_t kScheme = std::string_view("http://").size();
+  const std::string_view begin = target.substr(0, kScheme);
+  if (!beast::iequals(beast::string_view(begin.data(), begin.size()), "http://")) return target;
+  const std::size_t slash = target.find('/', kScheme);
+  return slash == std::string_view::npos ? "/" : target.substr(slash);
+}
+
 HttpRequest plain(http::request<http::string_body>&& request) {
   const auto method = request.method_string(), target = request.target();
   const std::string_view whole(target.data(), target.size());
   const std::size_t mark = whole.find('?');
   return {.method = {method.data(), method.size()},
-          .path = percent_decoded(whole.substr(0, mark)),
+          .path = percent_decoded(path_of(whole.substr(0, mark))),
           .query = mark == std::string_view::npos ? "" : std::string(whole.substr(mark + 1)),
           .authorization = header_text(request, http::field::authorization),
           .content_type = header_text(request, http::field::content_type),
@@ -55,7 +64,9 @@ std::string head_text(const http::response<http::empty_body>& response) {
   return text.str();
 }
 
-std::string fault(std::string_view message) {
+// As the API of the path has it.
+std::string fault(std::string_view message, std::string_view target = {}) {
+  if (target.starts_with("/api/")) return fmt::format(R"({{"error":"{}"}})", message);
   return fmt::format(
       R"({{"error":{{"message":"{}","type":"invalid_request_error","param":null,"code":null}}}})", message);
 }
@@ -71,10 +82,14 @@ HttpSession::HttpSession(asio::ip::tcp::socket socket, const HttpLimits& limits,
       buffer_(limits.header_bytes + limits.body_bytes) {}
 
 void HttpSession::refuse() {
+  refuse_with({503, "application/json", fault("server: too many connections"), {{"Retry-After", "1"}}});
+}
+
+void HttpSession::refuse_with(HttpReply reply) {
   keep_alive_ = false;
   refused_ = true;
   state_ = State::answering;
-  send({503, "application/json", fault("server: too many connections"), {{"Retry-After", "1"}}});
+  send(std::move(reply));
 }
 
 void HttpSession::drain() {
@@ -129,10 +144,35 @@ void HttpSession::on_header(Error error) {
   version_ = parser_->get().version();
   keep_alive_ = parser_->get().keep_alive();
   head_only_ = parser_->get().method() == http::verb::head;
-  if (beast::iequals(parser_->get()[http::field::expect], "100-continue")) {
+  if (refuse_encoded()) return;
+  if (version_ >= 11 && beast::iequals(parser_->get()[http::field::expect], "100-continue")) {
     put("HTTP/1.1 100 Continue\r\n\r\n");
   }
   read_body();
+}
+
+// Where a body that is coded in an unknown way ends can't be known: what follows would be taken for another request
+// (RFC 9112, 6.3).
+bool HttpSession::refuse_encoded() {
+  const auto refuse = [&](int status, const char* message) {
+    refuse_with({status, "application/json", fault(message, target())});
+    return true;
+  };
+  const auto& request = parser_->get();
+  const auto transfer = request[http::field::transfer_encoding];
+  if (!transfer.empty() && !beast::iequals(transfer, "chunked")) {
+    return refuse(400, "Transfer-Encoding: expected chunked or none");
+  }
+  const auto content = request[http::field::content_encoding];
+  if (!content.empty() && !beast::iequals(content, "identity")) {
+    return refuse(415, "Content-Encoding: expected none");
+  }
+  return false;
+}
+
+std::string_view HttpSession::target() const {
+  const auto target = parser_->get().target();
+  return {target.data(), target.size()};
 }
 
 void HttpSession::read_body() {
@@ -157,22 +197,18 @@ void HttpSession::hand_over() {
 
 // Says what is wrong with it where that can be said, and closes in any case.
 void HttpSession::refuse_request(Error error) {
-  keep_alive_ = false;
-  state_ = State::answering;
-  refused_ = true;
   if (error == http::error::header_limit) {
-    return send({431, "application/json", fault("header: expected a smaller one")});
+    return refuse_with({431, "application/json", fault("header: expected a smaller one")});
   }
   if (error == http::error::body_limit) {
-    return send(
-        {413, "application/json", fault(fmt::format("body: expected at most {} bytes", limits_.body_bytes))});
+    return refuse_with({413, "application/json",
+                        fault(fmt::format("body: expected at most {} bytes", limits_.body_bytes), target())});
   }
   const bool malformed = error.category() == http::make_error_code(http::error::bad_method).category();
   if (malformed && error != http::error::end_of_stream && error != http::error::partial_message) {
-    return send({400, "application/json", fault("request: expected HTTP/1.1")});
+    return refuse_with({400, "application/json", fault("request: expected HTTP/1.1")});
   }
-  state_ = State::reading;  // nobody is to be told
-  close();
+  close();  // nobody is to be told
 }
 
 // Reads what still comes and throws it away: closed at once, the system would take back the answer that says why.
@@ -199,7 +235,11 @@ void HttpSession::on_watched(Error error, std::size_t bytes) {
   if (state_ == State::closed) return;
   buffer_.commit(bytes);
   const bool stopped = error == asio::error::operation_aborted;
-  if (error && !stopped) return close();
+  if (error && !stopped) {
+    keep_alive_ = false;
+    if (state_ != State::flushing) close();  // an answer that is there already may still be read
+    return;
+  }
   if (state_ == State::reading) return read_request();
   // Requests may come before the answer to the one before them; beyond some, they wait in the system's buffers, and
   // then only writing tells that nobody is there.
