@@ -73,7 +73,7 @@ def main() -> int:
                    "LLAMAJIT_FULL_URL": ("--parallel", "1", "--max-waiting", "1")}
         environment = {**os.environ, "LLAMAJIT_KEY": KEY}
         for name, arguments in servers.items():
-            server = stack.enter_context(Server(MODEL, *arguments))
+            server = stack.enter_context(Server(MODEL, "-t", "1", *arguments))
             environment[name] = f"http://127.0.0.1:{server.port}"
         tests = sorted(folder.glob(sys.argv[1] if len(sys.argv) > 1 else "*.test.mjs"))
         # One at a time: some look at what the server does when it has nothing to do.

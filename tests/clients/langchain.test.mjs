@@ -27,7 +27,8 @@ for (const api of ['chat', 'responses']) {
   test(`${api}: tools`, async () => {
     const tools = [{ type: 'function', function: { name: 'weather', description: 'Tells it', parameters: city } }];
     const it = chat({ useResponsesApi: api === 'responses' });
-    for (const choice of ['any', 'weather']) {
+    // For /v1/responses it leaves out every choice but a name.
+    for (const choice of api === 'chat' ? ['any', 'weather'] : ['weather']) {
       const bound = it.bindTools(tools, { tool_choice: choice });
       const whole = await bound.invoke(ask);
       assert.deepEqual(whole.invalid_tool_calls ?? [], []);
@@ -54,13 +55,13 @@ for (const api of ['chat', 'responses']) {
 // Any object will do: which members it has is left to the model, and whether it ends in time.
 test('chat: a form in JSON mode', async () => {
   const { fetch, statuses } = recorded();
-  const it = chat({ configuration: { fetch }, maxTokens: 400, logitBias: undefined });
+  const it = chat({ configuration: { fetch }, maxTokens: 400 });
   const any = { title: 'any', type: 'object', properties: {} };
   const told = [new HumanMessage('Answer with {} as JSON.')];
   const answer = await it.withStructuredOutput(any, { method: 'jsonMode', name: 'any' }).invoke(told)
     .catch((error) => error);
   assert.deepEqual(statuses, [200]);
-  if (answer instanceof Error) assert.match(answer.message, /parse/i);
+  if (answer instanceof Error) assert.match(answer.message, /JSON|parse/i);
   else assert.equal(typeof answer, 'object');
 });
 

@@ -46,11 +46,9 @@ test('chat: the same answer in all forms of the messages and as a stream', async
 
 test('chat: the stream helper', async () => {
   const seen = [];
-  const stream = chat.stream({ model, messages, max_tokens: 12, temperature: 0, n: 2 })
+  const stream = chat.stream({ model, messages, max_tokens: 12, temperature: 0 })
     .on('content', (delta) => seen.push(delta));
   const answer = await stream.finalChatCompletion();
-  assert.equal(answer.choices.length, 2);
-  assert.equal(answer.choices[0].message.content, answer.choices[1].message.content);
   assert.equal(await stream.finalContent(), answer.choices[0].message.content);
   assert.equal(seen.join(''), answer.choices[0].message.content);
 });
@@ -151,7 +149,7 @@ test('models', async () => {
 });
 
 test('who leaves is written for no longer', async () => {
-  const long = { model, messages, ignore_eos: true, max_tokens: 480, n: 4, stream: true };
+  const long = { model, messages, ignore_eos: true, max_tokens: 480, n: 16, stream: true };
   for (const leave of ['abort', 'break']) {
     const before = await generated();
     const stream = await chat.create(long);
@@ -161,11 +159,15 @@ test('who leaves is written for no longer', async () => {
       stream.controller.abort();
     }
     await expectIdle();
-    assert.ok(await generated() - before < 4 * 480, leave);
+    assert.ok(await generated() - before < 16 * 480, leave);
   }
   const control = new AbortController();
+  const before = await generated();
   const plain = chat.create({ ...long, stream: false }, { signal: control.signal });
-  setTimeout(() => control.abort(), 300);
-  await assert.rejects(plain, OpenAI.APIUserAbortError);
+  const ended = assert.rejects(plain, OpenAI.APIUserAbortError);
+  while (await generated() === before) ;
+  control.abort();
+  await ended;
   await expectIdle();
+  assert.ok(await generated() - before < 16 * 480);
 });
