@@ -24,6 +24,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Threads that read requests: a grammar that takes long to compile holds up nobody else.
+constexpr std::size_t kReaders = 4;
+
 struct ServeOptions {
   TextRequest request;
   TemplateOptions how_written;
@@ -133,7 +136,7 @@ int serve_model(ServeOptions& options) {
                          .fingerprint = fingerprint(options, chat_template),
                          .tool_form = find_tool_form(chat_template, opened.tokenizer.get()),
                          .grammars = serve::GrammarCache(opened.tokenizer->vocab())};
-  boost::asio::thread_pool readers(1);
+  boost::asio::thread_pool readers(kReaders);
   router = std::make_unique<serve::Router>(service, std::move(for_router), [&](std::function<void()> read) {
     boost::asio::post(readers, std::move(read));
   });

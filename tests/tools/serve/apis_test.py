@@ -23,7 +23,7 @@ ASK = [{"role": "user", "content": "Tell me a story."}]
 
 def start() -> tuple[subprocess.Popen[str], int]:
     """Gives the server and its port."""
-    process = subprocess.Popen([PROGRAM, "serve", str(MODEL), "--port", "0"], stdout=subprocess.DEVNULL,
+    process = subprocess.Popen([PROGRAM, "serve", str(MODEL), "--port", "0", "-t", "1"], stdout=subprocess.DEVNULL,
                                stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
