@@ -38,6 +38,7 @@ std::string joined(std::initializer_list<std::string> texts) {
 
 std::vector<std::string> names(const std::vector<Event>& events) {
   std::vector<std::string> names;
+  names.reserve(events.size());
   for (const Event& event : events) names.push_back(event.name.substr(event.name.find('.') + 1));
   return names;
 }
