@@ -18,15 +18,15 @@ namespace {
                                        rules.rule_name(rule), expected, found));
 }
 
-// For each rule whether `holds` of its body; a rule's truth may make others' true, until none changes. Rules are walked
+// For each rule whether `is_true` of its body; a rule's truth may make others' true, until none changes. Rules are walked
 // to and fro, since they mostly name those behind them or those before.
-template <class Holds>
-std::vector<char> settle(const GrammarRules& rules, const Holds& holds) {
+template <class IsTrue>
+std::vector<char> settle(const GrammarRules& rules, const IsTrue& is_true) {
   std::vector<char> known(static_cast<std::size_t>(rules.size()), 0);
   bool changed = true;
   const auto look_at = [&](RuleId rule) {
     auto& is_known = known[static_cast<std::size_t>(rule)];
-    if (is_known != 0 || !holds(known, rules.body(rule))) return;
+    if (is_known != 0 || !is_true(known, rules.body(rule))) return;
     is_known = 1;
     changed = true;
   };
@@ -38,15 +38,16 @@ std::vector<char> settle(const GrammarRules& rules, const Holds& holds) {
   return known;
 }
 
-// Whether the part may be the empty text, as far as is known of the rules.
-bool may_be_empty(const GrammarRules& rules, const std::vector<char>& empty, PartId id) {
+// What is true of a sequence where it is of all its parts, of a choice where it is of one, and of what may be left out.
+// `of_text` says it of literals and classes; of rules it is known as far as it has come.
+template <class OfText>
+bool holds(const GrammarRules& rules, const std::vector<char>& known, PartId id, const OfText& of_text) {
   const Part& part = rules.part(id);
-  const auto inner = [&](PartId p) { return may_be_empty(rules, empty, p); };
+  const auto inner = [&](PartId p) { return holds(rules, known, p, of_text); };
   switch (part.kind) {
     case PartKind::literal:
-      return part.bytes.empty();
     case PartKind::characters:
-      return false;
+      return of_text(part);
     case PartKind::sequence:
       return std::ranges::all_of(part.parts, inner);
     case PartKind::choice:
@@ -54,29 +55,20 @@ bool may_be_empty(const GrammarRules& rules, const std::vector<char>& empty, Par
     case PartKind::repeat:
       return part.min == 0 || inner(part.parts[0]);
     case PartKind::rule:
-      return empty[static_cast<std::size_t>(part.rule)] != 0;
+      return known[static_cast<std::size_t>(part.rule)] != 0;
   }
   return false;
 }
 
-// Whether there is a text that the part ends with, as far as is known of the rules.
+// Whether the part may be the empty text.
+bool may_be_empty(const GrammarRules& rules, const std::vector<char>& empty, PartId id) {
+  const auto is_empty = [](const Part& part) { return part.kind == PartKind::literal && part.bytes.empty(); };
+  return holds(rules, empty, id, is_empty);
+}
+
+// Whether there is a text that the part ends with.
 bool can_end(const GrammarRules& rules, const std::vector<char>& ending, PartId id) {
-  const Part& part = rules.part(id);
-  const auto inner = [&](PartId p) { return can_end(rules, ending, p); };
-  switch (part.kind) {
-    case PartKind::literal:
-    case PartKind::characters:
-      return true;
-    case PartKind::sequence:
-      return std::ranges::all_of(part.parts, inner);
-    case PartKind::choice:
-      return std::ranges::any_of(part.parts, inner);
-    case PartKind::repeat:
-      return part.min == 0 || inner(part.parts[0]);
-    case PartKind::rule:
-      return ending[static_cast<std::size_t>(part.rule)] != 0;
-  }
-  return false;
+  return holds(rules, ending, id, [](const Part&) { return true; });
 }
 
 // A rule without an end that keeps a part from ending.

@@ -80,8 +80,9 @@ void Scheduler::work() {
   while (wait_for_work()) {
     admit();
     compose();
-    if (!batch_.rows().empty()) step();
+    const double seconds = batch_.rows().empty() ? 0 : step();
     end_slots();
+    publish(seconds);
   }
   for (Slot& slot : slots_) {
     slot.end(Finish::cancelled);
@@ -192,18 +193,19 @@ void Scheduler::make_pages() {
   }
 }
 
-void Scheduler::step() {
+// Gives the seconds that it took.
+double Scheduler::step() {
   const auto start = Clock::now();
   try {
     engine_->step(batch_, [&](std::size_t row, const RowLogits& logits) { row_slots_[row]->see(logits); });
   } catch (const std::exception& error) {
     for (Slot* slot : row_slots_) slot->fail(error.what());
-    return;
+    return seconds_since(start);
   }
   keep_prompts();
   const double seconds = seconds_since(start);
   budget_.learn(prompt_rows_, 1e3 * seconds);
-  publish(seconds);
+  return seconds;
 }
 
 // What a text has written may be left out of the one that goes on with it, as chats leave out reasoning: then windows
@@ -236,7 +238,6 @@ void Scheduler::end_slots() {
     if (here->request().reuse_prefix) kept_->keep(here->take_sequence(), windows_);
     slots_.erase(here);
   }
-  publish(0);
 }
 
 void Scheduler::publish(double seconds) {

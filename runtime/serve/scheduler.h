@@ -75,7 +75,7 @@ class Scheduler {
   void compose();
   void add_prompts(int left);
   void make_pages();
-  void step();
+  double step();
   void keep_prompts();
   void end_slots();
   void publish(double seconds);

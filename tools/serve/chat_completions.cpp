@@ -6,25 +6,15 @@
 #include "tools/serve/openai_format.h"
 
 namespace llamajit::serve {
-namespace {
-
-void read_logprobs(const Fields& fields, GenerationSettings& settings) {
-  const auto top = fields.integer("top_logprobs", 0, kMostTopLogprobs);
-  if (fields.boolean("logprobs").value_or(false)) {
-    settings.top_logprobs = static_cast<int>(top.value_or(0));
-  } else if (top) {
-    throw ApiError(400, "top_logprobs: expected logprobs to be true beside it", "top_logprobs");
-  }
-}
-
-}  // namespace
-
 void chat_completions(Service& service, const ApiRequest& request, Exchange exchange) {
   const Json body = parse_object(request.http.body);
   service.check_model(body);
   const Fields fields(body);
   GenerationSettings settings = read_settings(fields, service);
   read_logprobs(fields, settings);
+  if (fields.has("top_logprobs") && settings.top_logprobs < 0) {
+    throw ApiError(400, "top_logprobs: expected logprobs to be true beside it", "top_logprobs");
+  }
   const OpenAiOptions options{.include_usage = settings.include_usage,
                               .per_prompt = static_cast<std::size_t>(settings.choices)};
   auto format = std::make_unique<ChatFormat>(new_reply_header(service, "chatcmpl-", settings.sampler.seed),

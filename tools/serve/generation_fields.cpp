@@ -11,7 +11,6 @@
 namespace llamajit::serve {
 namespace {
 
-constexpr int kMostInt = std::numeric_limits<int>::max();
 constexpr std::size_t kMostStops = 32;
 constexpr std::size_t kLongestStop = 1024;  // bytes
 // 2^64 / golden ratio: seeds that lie side by side give draws that are alike at first.
@@ -90,6 +89,11 @@ void read_seed(const Fields& fields, GenerationSettings& settings) {
                                    std::numeric_limits<std::int64_t>::max());
   settings.seed_given = seed && *seed >= 0;
   settings.sampler.seed = settings.seed_given ? static_cast<std::uint64_t>(*seed) : random_seed();
+}
+
+void read_logprobs(const Fields& fields, GenerationSettings& settings) {
+  const auto top = fields.integer("top_logprobs", 0, kMostTopLogprobs);
+  if (fields.boolean("logprobs").value_or(false)) settings.top_logprobs = static_cast<int>(top.value_or(0));
 }
 
 std::vector<std::string> read_stops(const Fields& fields, const char* name) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +35,8 @@ GenerationSettings read_settings(const Fields& fields, const Service& service);
 void read_sampling(const Fields& fields, const Service& service, SamplerOptions& sampler);
 // -1, as any number below 0, asks for one by chance.
 void read_seed(const Fields& fields, GenerationSettings& settings);
+// logprobs (true or false) with top_logprobs.
+void read_logprobs(const Fields& fields, GenerationSettings& settings);
 std::vector<std::string> read_stops(const Fields& fields, const char* name);
 
 // Requests for the choices of one prompt. The seeds of further choices follow from the first one's. Throws ApiError
@@ -41,6 +44,7 @@ std::vector<std::string> read_stops(const Fields& fields, const char* name);
 void add_choices(std::vector<ChoiceRequest>& choices, const GenerationSettings& settings,
                  const std::vector<TokenId>& prompt, const Service& service, const std::string& share);
 
+inline constexpr int kMostInt = std::numeric_limits<int>::max();
 inline constexpr int kMostChoices = 128;
 inline constexpr int kMostTopLogprobs = 20;
 

@@ -21,11 +21,13 @@ struct HttpRequest {
   std::string body;
 };
 
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+
 struct HttpReply {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
-  std::vector<std::pair<std::string, std::string>> headers{};
+  HttpHeaders headers{};
 };
 
 // The network's thread calls all of it, but for post().

@@ -52,10 +52,11 @@ HttpRequest plain(http::request<http::string_body>&& request) {
 }
 
 template <class Response>
-void fill(Response& response, const HttpReply& reply) {
+void fill(Response& response, const HttpReply& reply, const HttpHeaders& more) {
   response.set(http::field::server, "llamajit");
   response.set(http::field::content_type, reply.content_type);
   for (const auto& [name, value] : reply.headers) response.set(name, value);
+  for (const auto& [name, value] : more) response.set(name, value);
 }
 
 std::string head_text(const http::response<http::empty_body>& response) {
@@ -274,8 +275,7 @@ void HttpSession::send(HttpReply reply) {
   if (state_ != State::answering) return;
   http::response<http::empty_body> response(http::int_to_status(static_cast<unsigned>(reply.status)),
                                             version_);
-  fill(response, reply);
-  for (const auto& [name, value] : headers_) response.set(name, value);
+  fill(response, reply, headers_);
   response.keep_alive(keep_alive_ && !draining_);
   response.content_length(reply.body.size());
   std::string text = head_text(response);
@@ -288,8 +288,7 @@ void HttpSession::begin(const HttpReply& head) {
   if (state_ != State::answering) return;
   http::response<http::empty_body> response(http::int_to_status(static_cast<unsigned>(head.status)),
                                             version_);
-  fill(response, head);
-  for (const auto& [name, value] : headers_) response.set(name, value);
+  fill(response, head, headers_);
   chunked_ = version_ >= 11;
   if (!chunked_) keep_alive_ = false;
   response.keep_alive(keep_alive_ && !draining_);

@@ -83,7 +83,7 @@ class HttpSession : public HttpExchange, public std::enable_shared_from_this<Htt
   bool watching_ = false;
   bool refused_ = false;
   unsigned version_ = 11;
-  std::vector<std::pair<std::string, std::string>> headers_;  // of the answer
+  HttpHeaders headers_;  // of the answer
   std::string unsent_;
   std::string sending_;
   std::size_t sent_ = 0;  // of it

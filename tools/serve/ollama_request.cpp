@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 
 #include <fmt/format.h>
 
@@ -12,7 +11,6 @@
 namespace llamajit::serve {
 namespace {
 
-constexpr int kMostOfOption = std::numeric_limits<int>::max();
 constexpr std::array<std::string_view, 4> kEfforts{"low", "medium", "high", "max"};
 
 // api/types.go, DefaultOptions().
@@ -29,7 +27,7 @@ SamplerOptions ollama_sampler() {
 // A model can't be loaded once more with another context, and texts may always use all of it.
 void check_context(const Fields& options, const Service& service) {
   const int context = service.scheduler.engine().context();
-  const auto asked = options.integer("num_ctx", 0, kMostOfOption);
+  const auto asked = options.integer("num_ctx", 0, kMostInt);
   if (asked && *asked > context) {
     options.fail("num_ctx", fmt::format("at most {}, the context that the server was started with", context),
                  options.at("num_ctx"));
@@ -42,13 +40,8 @@ void read_options(const Fields& options, const Service& service, GenerationSetti
   settings.stops = read_stops(options, "stop");
   check_context(options, service);
   // 0, -1 and -2 ask for as much as there is room for.
-  const auto most = options.integer("num_predict", -2, kMostOfOption);
+  const auto most = options.integer("num_predict", -2, kMostInt);
   if (most && *most > 0) settings.max_tokens = static_cast<int>(*most);
-}
-
-void read_ollama_logprobs(const Fields& fields, GenerationSettings& settings) {
-  const auto top = fields.integer("top_logprobs", 0, kMostTopLogprobs);
-  if (fields.boolean("logprobs").value_or(false)) settings.top_logprobs = static_cast<int>(top.value_or(0));
 }
 
 // The model stays for as long as the server runs.
@@ -105,7 +98,7 @@ OllamaRequest read_ollama_request(const Fields& fields, const Service& service) 
   request.settings.streams = fields.boolean("stream").value_or(true);
   const Json none = Json::object();
   read_options(fields.object("options").value_or(Fields(none)), service, request.settings);
-  read_ollama_logprobs(fields, request.settings);
+  read_logprobs(fields, request.settings);
   check_keep_alive(fields);
   const Json* const think = fields.find("think");
   request.shows_thinking = think == nullptr || *think != Json(false);

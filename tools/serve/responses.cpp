@@ -1,5 +1,4 @@
 // POST /v1/responses: https://platform.openai.com/docs/api-reference/responses/create
-#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -35,7 +34,7 @@ GenerationSettings read_responses_settings(const Fields& fields, const Service& 
   settings.sampler.temperature = 1;
   read_sampling(fields, service, settings.sampler);
   read_seed(fields, settings);
-  const auto most = fields.integer("max_output_tokens", 1, std::numeric_limits<int>::max());
+  const auto most = fields.integer("max_output_tokens", 1, kMostInt);
   if (most) settings.max_tokens = static_cast<int>(*most);
   settings.stops = read_stops(fields, "stop");
   settings.streams = fields.boolean("stream").value_or(false);

@@ -79,7 +79,7 @@ const std::vector<ForeignWord> kWords = {
     {{"-cb", "--cont-batching", "-nocb", "--no-cont-batching", "--swa-full", "-kvu", "--kv-unified"},
      unneeded,
      Value::none,
-     "one text is generated at a time"},
+     "texts of a server are always taken together, and share what they have in common"},
     {{"-dt", "--defrag-thold"}, unneeded, Value::one, "keys and values are never scattered"},
     {{"--check-tensors"}, unneeded, Value::none, "llamajit verify checks a model"},
 

@@ -4,12 +4,15 @@ LLAMAJIT_SCREENSHOTS names a folder in which pictures of the page are left, to b
 """
 import json
 import os
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 
 from browser import Browser
-from served import Server
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "serve"))
+from server import Server  # noqa: E402
 
 ATTACKS = [
     "<script>window.attacked = 1</script>",
@@ -99,7 +102,7 @@ class Page(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.server = Server()
-        cls.addClassCleanup(cls.server.close)
+        cls.addClassCleanup(cls.server.end)
         cls.browser = Browser()
         cls.addClassCleanup(cls.browser.close)
 
@@ -411,7 +414,7 @@ class PageWithKey(unittest.TestCase):
             keys = Path(folder) / "keys"
             keys.write_text("secret\n", encoding="utf-8")
             server = Server("--api-key-file", str(keys))
-        self.addCleanup(server.close)
+        self.addCleanup(server.end)
         browser = Browser("ko-KR")
         self.addCleanup(browser.close)
         browser.look(1200, 800)

@@ -2,13 +2,15 @@
 import base64
 import hashlib
 import re
+import sys
 import tempfile
 import unittest
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-from served import Server
+sys.path.insert(0, str(Path(__file__).parents[1] / "serve"))
+from server import Server  # noqa: E402
 
 
 class ServedPage(unittest.TestCase):
@@ -18,7 +20,7 @@ class ServedPage(unittest.TestCase):
             keys = Path(folder) / "keys"
             keys.write_text("secret\n", encoding="utf-8")
             cls.server = Server("--api-key-file", str(keys))
-        cls.addClassCleanup(cls.server.close)
+        cls.addClassCleanup(cls.server.end)
         with urllib.request.urlopen(cls.server.url + "/") as answer:
             cls.headers = answer.headers
             cls.html = answer.read().decode("utf-8")

@@ -4,61 +4,44 @@ What clients need is what counts here: which members lines and events have, thei
 are told. Texts are those of the bundled model, whose words are its own.
 """
 import json
-import os
 import re
-import signal
-import subprocess
+import sys
 import unittest
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
+from server import Server  # noqa: E402
+
 SOURCE = Path(__file__).resolve().parents[3]
 MODEL = SOURCE / "tools" / "story" / "models" / "story.gguf"
-PROGRAM = os.environ["LLAMAJIT_PROGRAM"]
 CONTEXT = 512
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")
 ASK = [{"role": "user", "content": "Tell me a story."}]
 
 
-def start() -> tuple[subprocess.Popen[str], int]:
-    """Gives the server and its port."""
-    process = subprocess.Popen([PROGRAM, "serve", str(MODEL), "--port", "0", "-t", "1"], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if match := re.search(r"serving \S+ at http://[^:]+:(\d+)", line):
-            return process, int(match[1])
-    raise AssertionError("the server did not say where it is")
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        status = process.wait(60)
-    finally:
-        process.kill()
-        assert process.stderr is not None
-        process.stderr.close()
-    assert status == 0, status
+def start() -> Server:
+    return Server(str(MODEL), "-t", "1")
 
 
 class Ending(unittest.TestCase):
     def test_without_connections(self) -> None:
-        end(start()[0])
+        start().end()
 
 
-class Server(unittest.TestCase):
-    process: subprocess.Popen[str]
+class Asking(unittest.TestCase):
+    server: Server
     port: int
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.process, cls.port = start()
+        cls.server = start()
+        cls.port = cls.server.port
 
     @classmethod
     def tearDownClass(cls) -> None:
-        end(cls.process)
+        cls.server.end()
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, str, str]:
         """Gives the status, the type and the text."""
@@ -82,7 +65,7 @@ class Server(unittest.TestCase):
         return json.loads(text)
 
 
-class Ollama(Server):
+class Ollama(Asking):
     def lines(self, path: str, body: Any) -> list[Any]:
         status, content_type, text = self.ask("POST", path, body)
         self.assertEqual((status, content_type), (200, "application/x-ndjson"), text)
@@ -260,7 +243,7 @@ class Ollama(Server):
         self.refused(404, "POST", "/api/nothing", {}, "expected a path")
 
 
-class Responses(Server):
+class Responses(Asking):
     def stream(self, body: Any) -> list[Any]:
         status, content_type, text = self.ask("POST", "/v1/responses", {**body, "stream": True})
         self.assertEqual((status, content_type), (200, "text/event-stream"), text)

@@ -294,7 +294,7 @@ class Framing(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls) -> None:
-        assert cls.server.end() == 0
+        cls.server.end()
 
 
 class Fuzz(unittest.TestCase):
@@ -318,7 +318,7 @@ class Fuzz(unittest.TestCase):
             self.assertIsNone(server.process.poll(), "".join(server.log))
             self.expect_idle()
             self.assertEqual(self.story(), before)
-            self.assertEqual(server.end(), 0)
+            server.end()
 
     def client(self, number: int) -> None:
         r = random.Random(SEED * 1000 + number)

@@ -22,7 +22,9 @@ class Server:
                 self.model, self.port = found[1], int(found[2])
                 break
         else:
-            raise RuntimeError("the server did not start: " + "".join(self.log))
+            raise RuntimeError("llamajit serve: expected its address, found: " + "".join(self.log))
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.lines_at_start = len(self.log)
         self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True)
         self.reader.start()
 
@@ -55,16 +57,23 @@ class Server:
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
-    def end(self) -> int:
+    def end(self) -> None:
+        """Tells it to end, which it has not done before, and does well."""
+        early = self.process.poll()
         self.process.terminate()
-        code = self.process.wait(timeout=60)
-        self.reader.join()
-        self.process.stderr.close()
-        return code
+        try:
+            self.process.wait(timeout=60)
+        finally:
+            self.process.kill()
+            self.reader.join()
+            self.process.stderr.close()
+        if early is not None or self.process.returncode != 0:
+            raise RuntimeError(f"llamajit serve: expected it to end well when told, found {early}, "
+                               f"{self.process.returncode}: {''.join(self.log)}")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
+        if not self.process.stderr.closed:
             self.end()
