@@ -9,7 +9,7 @@
 #include "tests/support/abi_call.h"
 #include "tests/support/kernel_check.h"
 
-namespace llamajit::test {
+namespace llamajit::test::harness_test {
 namespace {
 
 using jit::ExecutableMemory;
@@ -90,7 +90,7 @@ class WrongCopy : public Harness {
   static std::string report(Edge edge, const Code& wrong) {
     const MakeCall make = [](CallMemory& memory) {
       const float* x = memory.uniform("x", 4);
-      return bytes_of(NormArgs{x, nullptr, memory.allocate<float>("out", 4)});
+      return args_bytes(NormArgs{x, nullptr, memory.allocate<float>("out", 4)});
     };
     CallMemory twin(Edge::back, 1);
     make(twin);
@@ -142,7 +142,7 @@ TEST_F(WrongCopy, BothFaultsAreNamed) {
 TEST_F(Harness, AddressesMayDifferButMustBeKept) {
   const MakeCall make = [](CallMemory& memory) {
     const float* x = memory.uniform("x", 4);
-    return bytes_of(memory.addresses("table", std::vector{x, x + 1}));
+    return args_bytes(memory.addresses("table", std::vector{x, x + 1}));
   };
   CallMemory twin(Edge::back, 1);
   make(twin);
@@ -176,4 +176,4 @@ TEST(GuardedBuffer, MayBeEmpty) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::harness_test

@@ -91,7 +91,7 @@ class CallMemory {
 };
 
 template <class Args>
-std::vector<std::byte> bytes_of(const Args& args) {
+std::vector<std::byte> args_bytes(const Args& args) {
   const auto* bytes = reinterpret_cast<const std::byte*>(&args);
   return {bytes, bytes + sizeof args};
 }
@@ -133,7 +133,7 @@ class Kernels : public KernelUnderTest {
   // As check_bytes(), with make(memory) returning Key::Args.
   template <class Make>
   std::unique_ptr<CallMemory> check(std::uint64_t seed, const std::string& what, Make make) {
-    return check_bytes(seed, what, [&](CallMemory& memory) { return bytes_of(make(memory)); });
+    return check_bytes(seed, what, [&](CallMemory& memory) { return args_bytes(make(memory)); });
   }
 };
 

@@ -12,7 +12,7 @@
 #include "tests/support/small_stack.h"
 #include "tokenizer/byte_level.h"
 
-namespace llamajit {
+namespace llamajit::bpe_test {
 namespace {
 
 using Ids = std::vector<TokenId>;
@@ -328,4 +328,4 @@ TEST(Bpe, AMebibyteOfOneCharacterIsQuickAndNeedsLittleStack) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::bpe_test

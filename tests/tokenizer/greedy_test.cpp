@@ -10,7 +10,7 @@
 #include "tests/support/small_stack.h"
 #include "tests/support/test_data.h"
 
-namespace llamajit {
+namespace llamajit::greedy_test {
 namespace {
 
 using Ids = std::vector<TokenId>;
@@ -83,4 +83,4 @@ TEST(GreedyTokenizer, KnowsLlamasVocabulary) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::greedy_test

@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-namespace llamajit {
+namespace llamajit::key_queue_test {
 namespace {
 
 // Mixes pushes and pops, and orders from all rising to all random, so that runs and heap both take part.
@@ -35,4 +35,4 @@ TEST(KeyQueue, GivesTheKeysOfAPriorityQueue) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::key_queue_test

@@ -12,7 +12,7 @@
 #include "tokenizer/regex.h"
 #include "tokenizer/utf8.h"
 
-namespace llamajit {
+namespace llamajit::newer_unicode_test {
 namespace {
 
 std::string utf8(char32_t code_point) {
@@ -127,4 +127,4 @@ TEST(NewerUnicode, ThePreTokenizersKnowThem) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::newer_unicode_test

@@ -13,7 +13,7 @@
 #include "tests/support/small_stack.h"
 #include "tokenizer/utf8.h"
 
-namespace llamajit {
+namespace llamajit::nfc_test {
 namespace {
 
 std::string composed(std::string_view text) {
@@ -127,4 +127,4 @@ TEST(Nfc, AMebibyteOfAnythingIsQuick) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::nfc_test

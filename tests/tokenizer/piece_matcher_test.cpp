@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace llamajit {
+namespace llamajit::piece_matcher_test {
 namespace {
 
 Vocab vocab_of(const std::vector<std::string>& names) {
@@ -65,4 +65,4 @@ TEST(PieceMatcher, LooksForTheKindsThatAreWanted) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::piece_matcher_test

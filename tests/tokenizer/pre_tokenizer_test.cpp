@@ -12,7 +12,7 @@
 
 #include "tests/support/small_stack.h"
 
-namespace llamajit {
+namespace llamajit::pre_tokenizer_test {
 namespace {
 
 using Words = std::vector<std::string>;
@@ -187,4 +187,4 @@ TEST(PreTokenizer, BytesThatAreNoTextAreWordsOfTheirOwn) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::pre_tokenizer_test

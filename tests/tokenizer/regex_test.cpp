@@ -8,7 +8,7 @@
 
 #include "tests/support/small_stack.h"
 
-namespace llamajit {
+namespace llamajit::regex_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -90,4 +90,4 @@ TEST(Regex, AnExpressionThatRemembersEverythingIsStopped) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::regex_test

@@ -10,7 +10,7 @@
 #include "tests/support/test_data.h"
 #include "tokenizer/spm.h"
 
-namespace llamajit {
+namespace llamajit::spm_llama2_test {
 namespace {
 
 using Ids = std::vector<TokenId>;
@@ -100,4 +100,4 @@ TEST(SpmLlama2Files, TheSmallVocabularyRoundTrips) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::spm_llama2_test

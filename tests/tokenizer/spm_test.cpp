@@ -16,7 +16,7 @@
 #include "tests/support/small_stack.h"
 #include "tokenizer/utf8.h"
 
-namespace llamajit {
+namespace llamajit::spm_test {
 namespace {
 
 using namespace std::string_literals;
@@ -336,4 +336,4 @@ TEST(Spm, AMebibyteOfOneCharacterIsQuickAndNeedsLittleStack) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::spm_test

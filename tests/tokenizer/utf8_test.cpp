@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-namespace llamajit {
+namespace llamajit::utf8_test {
 namespace {
 
 using namespace std::string_literals;
@@ -150,4 +150,4 @@ TEST(Utf8, WhiteSpaceIsUnicodes) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::utf8_test

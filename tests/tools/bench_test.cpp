@@ -8,7 +8,7 @@
 #include "tests/support/program_fixture.h"
 #include "tests/support/sanitized.h"
 
-namespace llamajit::test {
+namespace llamajit::test::bench_test {
 namespace {
 
 using nlohmann::json;
@@ -211,4 +211,4 @@ TEST_F(BenchCommand, SaysWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::bench_test

@@ -12,7 +12,7 @@
 #include "tests/support/program_fixture.h"
 #include "tokenizer/utf8.h"
 
-namespace llamajit::test {
+namespace llamajit::test::bundled_models_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -225,4 +225,4 @@ INSTANTIATE_TEST_SUITE_P(All, BundledModel, ::testing::Values(kNormal, kTernary)
                          [](const auto& test) { return test.param == kNormal ? "Normal" : "Ternary"; });
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::bundled_models_test

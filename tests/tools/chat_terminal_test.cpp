@@ -10,7 +10,7 @@
 #include "tests/support/chat_fixture.h"
 #include "tests/support/pseudo_terminal.h"
 
-namespace llamajit::test {
+namespace llamajit::test::chat_terminal_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -283,4 +283,4 @@ TEST_F(ChatTerminal, ErrorsOfOneMessageDoNotEndTheChat) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::chat_terminal_test

@@ -5,7 +5,7 @@
 
 #include "tests/support/chat_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::chat_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -322,4 +322,4 @@ TEST_F(Chat, ColourIsForTerminalsOnly) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::chat_test

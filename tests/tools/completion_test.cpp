@@ -4,7 +4,7 @@
 
 #include "tests/support/program_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::completion_test {
 namespace {
 
 using ::testing::AllOf;
@@ -103,4 +103,4 @@ TEST_F(Completion, Zsh) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::completion_test

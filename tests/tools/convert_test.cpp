@@ -9,7 +9,7 @@
 #include "tests/support/program_fixture.h"
 #include "tests/support/test_data.h"
 
-namespace llamajit::test {
+namespace llamajit::test::convert_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -174,4 +174,4 @@ TEST_F(ConvertStories, TellsTheSameStoryAsALegacyFile) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::convert_test

@@ -4,7 +4,7 @@
 #include "jit/base/isa.h"
 #include "tests/support/program_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::errors_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -240,4 +240,4 @@ TEST_F(Errors, TheSystemRefusesThreads) {
 #endif
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::errors_test

@@ -13,7 +13,7 @@
 #include "tests/support/kernel_check.h"
 #include "tests/support/program_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::gdb_test {
 namespace {
 
 using ::testing::AllOf;
@@ -318,4 +318,4 @@ TEST_F(NoFlags, ListingsGoAwayWhenTheProgramIsInterrupted) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::gdb_test

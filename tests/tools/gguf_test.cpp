@@ -8,7 +8,7 @@
 #include "tests/support/gguf_writer.h"
 #include "tests/support/program_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::gguf_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -226,4 +226,4 @@ TEST_F(Gguf, ATokenizerThatDoesNotFitIsAnError) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::gguf_test

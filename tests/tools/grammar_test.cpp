@@ -9,7 +9,7 @@
 #include "tests/runtime/grammar/schemas.h"
 #include "tests/support/program_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::grammar_test {
 namespace {
 
 using ::testing::AnyOf;
@@ -86,4 +86,4 @@ TEST_F(GrammarOptions, ErrorsNameTheFileAndThePlace) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::grammar_test

@@ -11,7 +11,7 @@
 #include "tools/common/generation_options.h"
 #include "tools/common/printable.h"
 
-namespace llamajit::test {
+namespace llamajit::test::habits_test {
 namespace {
 
 using ::testing::AllOf;
@@ -301,4 +301,4 @@ TEST_F(QuantizeTokenizer, IsTheOneBesideTheModelOrMissedAloud) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::habits_test

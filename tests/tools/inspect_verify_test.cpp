@@ -4,7 +4,7 @@
 #include "jit/base/isa.h"
 #include "tests/support/program_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::inspect_verify_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -75,4 +75,4 @@ TEST(VerifyCommand, ItsExitCodeSaysWhatItsTableSays) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::inspect_verify_test

@@ -10,7 +10,7 @@
 #include "tests/support/find_program.h"
 #include "tests/support/program_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::kernels_test {
 namespace {
 
 using ::testing::AllOf;
@@ -125,4 +125,4 @@ TEST_F(KernelsCommand, SaysWhatIsWrong) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::kernels_test

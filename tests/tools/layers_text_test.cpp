@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace llamajit {
+namespace llamajit::layers_text_test {
 namespace {
 
 Config two_layers() {
@@ -44,4 +44,4 @@ TEST(LayersText, SaysWhichLayersDoNotSeeEverything) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::layers_text_test

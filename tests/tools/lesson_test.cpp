@@ -8,7 +8,7 @@
 #include "jit/base/isa.h"
 #include "tests/support/program_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::lesson_test {
 namespace {
 
 using ::testing::AllOf;
@@ -227,4 +227,4 @@ TEST(Lesson, SaysWhatIsWrong) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::lesson_test

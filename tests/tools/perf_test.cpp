@@ -7,7 +7,7 @@
 #include "tests/support/kernel_check.h"
 #include "tests/support/program_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::perf_test {
 namespace {
 
 using ::testing::AllOf;
@@ -86,4 +86,4 @@ TEST_F(PerfTest, CallChainsPassThroughKernels) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::perf_test

@@ -3,7 +3,7 @@
 
 #include "tests/support/program_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::perplexity_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -57,4 +57,4 @@ TEST_F(Perplexity, SaysWhatIsWrong) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::perplexity_test

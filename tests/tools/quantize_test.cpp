@@ -5,7 +5,7 @@
 #include "tests/support/gguf_writer.h"
 #include "tests/support/program_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::quantize_test {
 namespace {
 
 using ::testing::AllOf;
@@ -94,4 +94,4 @@ TEST_F(QuantizeTool, WhatCannotBeWrittenLeavesNothing) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::quantize_test

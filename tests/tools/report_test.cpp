@@ -12,7 +12,7 @@
 #include "tests/support/markup.h"
 #include "tests/support/program_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::report_test {
 namespace {
 
 using ::testing::ContainsRegex;
@@ -195,4 +195,4 @@ TEST_F(ReportCommand, PlacesThatCannotBeWritten) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::report_test

@@ -17,7 +17,7 @@
 #define PR_MDWE_REFUSE_EXEC_GAIN 1
 #endif
 
-namespace llamajit::test {
+namespace llamajit::test::run_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -285,4 +285,4 @@ TEST_F(Hangul, WhatIsCutOffAtTheEndIsNotLost) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::run_test

@@ -5,7 +5,7 @@
 
 #include "tests/support/program_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::seed_test {
 namespace {
 
 using ::testing::EndsWith;
@@ -130,4 +130,4 @@ TEST(SeedFiles, MoreThanTwoGibibytesAreReadAsTheyAre) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::seed_test

@@ -2,7 +2,7 @@
 #include "tests/support/program_fixture.h"
 #include "tests/support/test_data.h"
 
-namespace llamajit::test {
+namespace llamajit::test::tokenize_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -74,4 +74,4 @@ TEST_F(Tokenize, RealVocabulary) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::tokenize_test

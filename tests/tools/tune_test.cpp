@@ -9,7 +9,7 @@
 #include "jit/base/isa.h"
 #include "tests/support/program_fixture.h"
 
-namespace llamajit::test {
+namespace llamajit::test::tune_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -108,4 +108,4 @@ TEST_F(Tune, WhatCanNotBeKeptIsUsedAllTheSame) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::tune_test

@@ -17,7 +17,7 @@
 #include "tools/usage/notes.h"
 #include "tools/usage/suggestion.h"
 
-namespace llamajit::test {
+namespace llamajit::test::usage_test {
 namespace {
 
 using ::testing::AllOf;
@@ -197,4 +197,4 @@ TEST(Suggestion, IsNearOrNone) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::usage_test

@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace llamajit::test {
+namespace llamajit::test::isa_test {
 namespace {
 
 using jit::choose_isa;
@@ -97,4 +97,4 @@ TEST(Isa, TellsWhatTheEmitterMayUse) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::isa_test

@@ -10,7 +10,7 @@
 
 #include "tests/support/kernel_check.h"
 
-namespace llamajit::test {
+namespace llamajit::test::scalar_math_test {
 namespace {
 
 using jit::exp_f32;
@@ -195,4 +195,4 @@ TEST(MinMax, TheSecondWhereUnordered) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::scalar_math_test

@@ -34,7 +34,7 @@
 #define PR_MDWE_REFUSE_EXEC_GAIN 1
 #endif
 
-namespace llamajit::test {
+namespace llamajit::test::code_cache_test {
 namespace {
 
 using jit::CodeCache;
@@ -271,4 +271,4 @@ TEST(KernelName, IsAnIdentifierAndUnique) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::code_cache_test

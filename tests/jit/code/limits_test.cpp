@@ -11,7 +11,7 @@
 #include "tests/support/guarded_buffer.h"
 #include "tests/support/kernel_check.h"
 
-namespace llamajit::test {
+namespace llamajit::test::limits_test {
 namespace {
 
 using jit::Isa;
@@ -91,4 +91,4 @@ TEST(Limits, MoreTurnsTakeLonger) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::limits_test

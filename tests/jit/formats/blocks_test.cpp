@@ -15,7 +15,7 @@
 #include "tests/support/block_values.h"
 #include "tests/support/random_matrix.h"
 
-namespace llamajit::test {
+namespace llamajit::test::blocks_test {
 namespace {
 
 using jit::FormatKind;
@@ -280,4 +280,4 @@ TEST(HandMadeBlocks, OneAndTwoBits) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::blocks_test

@@ -12,7 +12,7 @@
 
 #include "tests/support/random_matrix.h"
 
-namespace llamajit::test {
+namespace llamajit::test::packing_test {
 namespace {
 
 using jit::Format;
@@ -227,4 +227,4 @@ INSTANTIATE_TEST_SUITE_P(Formats, Packing, testing::ValuesIn(every_format()),
                          [](const auto& shape) { return name_of(shape.param); });
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::packing_test

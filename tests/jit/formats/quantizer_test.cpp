@@ -12,7 +12,7 @@
 #include "jit/base/scalar_math.h"
 #include "tests/support/block_values.h"
 
-namespace llamajit::test {
+namespace llamajit::test::quantizer_test {
 namespace {
 
 using jit::FormatKind;
@@ -189,4 +189,4 @@ TEST(QuantizerOfTernaryWeights, IsExact) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::quantizer_test

@@ -16,7 +16,7 @@
 #include "jit/inspect/listing.h"
 #include "tests/support/some_keys.h"
 
-namespace llamajit::test {
+namespace llamajit::test::contract_test {
 namespace {
 
 using jit::KernelKey;
@@ -202,4 +202,4 @@ TEST(Contract, WordsOfFormulasAreNeededAndNoFields) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::contract_test

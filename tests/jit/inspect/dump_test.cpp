@@ -20,7 +20,7 @@
 #include "tests/support/subprocess.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit::test {
+namespace llamajit::test::dump_test {
 namespace {
 
 using jit::Isa;
@@ -167,4 +167,4 @@ TEST_F(Dump, AFolderWithFilesIsLeftAlone) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::dump_test

@@ -15,7 +15,7 @@
 #include "tests/support/subprocess.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit::test {
+namespace llamajit::test::listing_test {
 namespace {
 
 using jit::Isa;
@@ -138,4 +138,4 @@ TEST(Listing, IsTextLineByLine) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::listing_test

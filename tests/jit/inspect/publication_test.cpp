@@ -38,7 +38,7 @@ struct JitDescriptor {
 extern JitDescriptor __jit_debug_descriptor;
 }
 
-namespace llamajit::test {
+namespace llamajit::test::publication_test {
 namespace {
 
 using jit::CodeCache;
@@ -319,4 +319,4 @@ TEST(Publishing, AThousandKernelsInOneImage) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::publication_test

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace llamajit::test {
+namespace llamajit::test::sha256_test {
 namespace {
 
 std::string hash(std::string_view text) {
@@ -29,4 +29,4 @@ TEST(Sha256, LengthsAroundABlocksEnd) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::sha256_test

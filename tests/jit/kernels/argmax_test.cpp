@@ -8,7 +8,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 
-namespace llamajit::test {
+namespace llamajit::test::argmax_test {
 namespace {
 
 using jit::ArgmaxArgs;
@@ -138,4 +138,4 @@ TEST(Argmax, RealSizes) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::argmax_test

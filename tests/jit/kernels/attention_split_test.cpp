@@ -18,7 +18,7 @@
 #include "tests/support/kv_pages.h"
 #include "tests/support/kv_values.h"
 
-namespace llamajit::test {
+namespace llamajit::test::attention_split_test {
 namespace {
 
 using jit::AttentionArgs;
@@ -193,4 +193,4 @@ INSTANTIATE_TEST_SUITE_P(Grid, AttentionMerge,
                          testing::PrintToStringParamName());
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::attention_split_test

@@ -19,7 +19,7 @@
 #include "tests/support/kv_pages.h"
 #include "tests/support/kv_values.h"
 
-namespace llamajit::test {
+namespace llamajit::test::attention_test {
 namespace {
 
 using jit::AttentionArgs;
@@ -440,4 +440,4 @@ TEST(Attention, LaterTokensDoNotShowInAZerosSign) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::attention_test

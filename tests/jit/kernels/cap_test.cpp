@@ -8,7 +8,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 
-namespace llamajit::test {
+namespace llamajit::test::cap_test {
 namespace {
 
 using jit::CapArgs;
@@ -67,4 +67,4 @@ TEST(Cap, InfinitiesReachTheCap) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::cap_test

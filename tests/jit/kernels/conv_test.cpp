@@ -9,7 +9,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 
-namespace llamajit::test {
+namespace llamajit::test::conv_test {
 namespace {
 
 using jit::ConvArgs;
@@ -152,4 +152,4 @@ TEST_P(ConvOfTaps, TokensOneByOneGiveTheSameBits) {
 INSTANTIATE_TEST_SUITE_P(Grid, ConvOfTaps, testing::Values(1, 2, 3, 4, 5), testing::PrintToStringParamName());
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::conv_test

@@ -11,7 +11,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 
-namespace llamajit::test {
+namespace llamajit::test::delta_test {
 namespace {
 
 using jit::Cursor;
@@ -207,4 +207,4 @@ TEST(Delta, RecallsWhatItHasLearnt) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::delta_test

@@ -8,7 +8,7 @@
 #include "tests/support/kernel_check.h"
 #include "tests/support/random_matrix.h"
 
-namespace llamajit::test {
+namespace llamajit::test::embed_test {
 namespace {
 
 using jit::Cursor;
@@ -73,4 +73,4 @@ INSTANTIATE_TEST_SUITE_P(Formats, Embed, testing::ValuesIn(every_format()),
                          [](const auto& shape) { return name_of(shape.param); });
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::embed_test

@@ -11,7 +11,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 
-namespace llamajit::test {
+namespace llamajit::test::experts_test {
 namespace {
 
 using jit::CopyArgs;
@@ -229,4 +229,4 @@ TEST(Copy, EveryTail) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::experts_test

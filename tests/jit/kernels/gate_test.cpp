@@ -12,7 +12,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 
-namespace llamajit::test {
+namespace llamajit::test::gate_test {
 namespace {
 
 using jit::DecayArgs;
@@ -131,4 +131,4 @@ INSTANTIATE_TEST_SUITE_P(Kinds, Gate, testing::Values(GateKind::sigmoid, GateKin
                          [](const auto& kind) { return std::string(to_string(kind.param)); });
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::gate_test

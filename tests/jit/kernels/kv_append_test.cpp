@@ -14,7 +14,7 @@
 #include "tests/support/kv_pages.h"
 #include "tests/support/kv_values.h"
 
-namespace llamajit::test {
+namespace llamajit::test::kv_append_test {
 namespace {
 
 using jit::Cursor;
@@ -194,4 +194,4 @@ INSTANTIATE_TEST_SUITE_P(Grid, KvAppend,
                          case_name);
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::kv_append_test

@@ -12,7 +12,7 @@
 #include "tests/support/kernel_check.h"
 #include "tests/support/products.h"
 
-namespace llamajit::test {
+namespace llamajit::test::matmul_test {
 namespace {
 
 using jit::Epilogue;
@@ -265,4 +265,4 @@ INSTANTIATE_TEST_SUITE_P(Finishes, Matmul,
                          case_name);
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::matmul_test

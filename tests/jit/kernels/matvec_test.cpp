@@ -10,7 +10,7 @@
 #include "tests/support/kernel_check.h"
 #include "tests/support/products.h"
 
-namespace llamajit::test {
+namespace llamajit::test::matvec_test {
 namespace {
 
 using jit::Epilogue;
@@ -339,4 +339,4 @@ INSTANTIATE_TEST_SUITE_P(Finishes, MatvecTokens,
                          case_name);
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::matvec_test

@@ -7,7 +7,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 
-namespace llamajit::test {
+namespace llamajit::test::norm_test {
 namespace {
 
 using jit::NormArgs;
@@ -156,4 +156,4 @@ TEST(Norm, ZerosStayZeros) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::norm_test

@@ -10,7 +10,7 @@
 #include "tests/support/kernel_check.h"
 #include "tests/support/random_matrix.h"
 
-namespace llamajit::test {
+namespace llamajit::test::quantize_test {
 namespace {
 
 using jit::Format;
@@ -148,4 +148,4 @@ TEST(Quantize, EveryTailOfAGroup) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::quantize_test

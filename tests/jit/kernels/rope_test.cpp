@@ -7,7 +7,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 
-namespace llamajit::test {
+namespace llamajit::test::rope_test {
 namespace {
 
 using jit::Cursor;
@@ -130,4 +130,4 @@ INSTANTIATE_TEST_SUITE_P(Grid, Rope,
                          testing::PrintToStringParamName());
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::rope_test

@@ -10,7 +10,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 
-namespace llamajit::test {
+namespace llamajit::test::round_test {
 namespace {
 
 using jit::QuantizeArgs;
@@ -58,4 +58,4 @@ TEST(Round, TiesGoToEvenAndOddNumbersStayWhatTheyAre) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::round_test

@@ -9,7 +9,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 
-namespace llamajit::test {
+namespace llamajit::test::softmax_test {
 namespace {
 
 using jit::SoftmaxArgs;
@@ -77,4 +77,4 @@ TEST(Softmax, MinusInfinityGetsNothing) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::softmax_test

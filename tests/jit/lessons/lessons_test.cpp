@@ -9,7 +9,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 
-namespace llamajit::test {
+namespace llamajit::test::lessons_test {
 namespace {
 
 using Numbers = std::vector<float>;
@@ -272,4 +272,4 @@ TEST(Lessons, LargeScoresDoNotOverflow) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::lessons_test

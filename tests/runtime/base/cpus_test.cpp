@@ -10,7 +10,7 @@
 
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::cpus_test {
 namespace {
 
 TEST(Cpus, AreThoseOfTheAffinityMaskOnceEach) {
@@ -68,4 +68,4 @@ TEST_F(CgroupQuota, OfAContainerMayStandAtTheRoot) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::cpus_test

@@ -7,7 +7,7 @@
 
 #include "runtime/base/team.h"
 
-namespace llamajit {
+namespace llamajit::deal_test {
 namespace {
 
 using Taken = std::vector<int>;  // how often each unit was
@@ -61,4 +61,4 @@ TEST(Deal, WhoIsThroughTakesTheOthersShares) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::deal_test

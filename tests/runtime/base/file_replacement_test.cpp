@@ -18,7 +18,7 @@
 
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::file_replacement_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -106,4 +106,4 @@ TEST_F(FileReplacementTest, OfAKilledProgramNothingIsLeft) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::file_replacement_test

@@ -22,7 +22,7 @@
 
 #include "tests/support/temp_file.h"
 
-namespace llamajit {
+namespace llamajit::mapped_file_test {
 namespace {
 
 using test::TempFile;
@@ -245,4 +245,4 @@ TEST_F(MappedFileDeathTest, TheEarlierHandlerGetsWhatIsNotOurs) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::mapped_file_test

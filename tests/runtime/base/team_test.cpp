@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
-namespace llamajit {
+namespace llamajit::team_test {
 namespace {
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -125,4 +125,4 @@ TEST(Team, LeavesItsCallerTheCpusThatItHad) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::team_test

@@ -8,7 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace llamajit {
+namespace llamajit::chat_template_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -240,4 +240,4 @@ TEST(HostileTemplates, DamagedOnesAreTextsOrErrors) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::chat_template_test

@@ -17,7 +17,7 @@
 #include "tokenizer/bpe.h"
 #include "tokenizer/spm.h"
 
-namespace llamajit {
+namespace llamajit::conversation_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -259,4 +259,4 @@ TEST_F(ConversationTest, SessionsOfOtherModelsAreRefused) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::conversation_test

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-namespace llamajit {
+namespace llamajit::reply_parser_test {
 namespace {
 
 using Kind = ReplyEvent::Kind;
@@ -390,4 +390,4 @@ TEST(ReplyParser, LongRepliesTakeLinearTime) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::reply_parser_test

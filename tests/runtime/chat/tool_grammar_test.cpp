@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace llamajit {
+namespace llamajit::tool_grammar_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -60,4 +60,4 @@ TEST(ToolGrammar, WantsToolsWithNames) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::tool_grammar_test

@@ -20,7 +20,7 @@
 #include "tests/support/jinja2_rendering.h"
 #include "tokenizer/spm.h"
 
-namespace llamajit::test {
+namespace llamajit::test::tool_messages_test {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -356,4 +356,4 @@ TEST(CallIds, AreNineLettersAndDigits) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::tool_messages_test

@@ -24,7 +24,7 @@
 #include "tests/support/test_data.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit::test {
+namespace llamajit::test::conversion_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -207,4 +207,4 @@ TEST_F(Conversion, LegacyScoresAreThoseOfLlama) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::conversion_test

@@ -18,7 +18,7 @@
 #include "tests/support/gguf_writer.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit::test {
+namespace llamajit::test::quantization_test {
 namespace {
 
 using jit::FormatKind;
@@ -313,4 +313,4 @@ TEST_F(QuantizeModel, TellsHowFarItIs) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::quantization_test

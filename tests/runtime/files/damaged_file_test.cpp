@@ -12,7 +12,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::damaged_file_test {
 namespace {
 
 using test::fails_cleanly;
@@ -112,4 +112,4 @@ TEST(HugeContext, OfATinyModelIsSoonReady) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::damaged_file_test

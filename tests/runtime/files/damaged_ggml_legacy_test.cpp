@@ -15,7 +15,7 @@
 #include "tests/support/toy_model.h"
 #include "tokenizer/greedy.h"
 
-namespace llamajit {
+namespace llamajit::damaged_ggml_legacy_test {
 namespace {
 
 using test::fails_cleanly;
@@ -101,4 +101,4 @@ TEST(TruncatedGgmlLegacy, MeanwhileIsAnErrorThatNamesTheFile) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::damaged_ggml_legacy_test

@@ -15,7 +15,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::damaged_gguf_test {
 namespace {
 
 using test::fails_cleanly;
@@ -97,4 +97,4 @@ TEST(TruncatedGguf, MeanwhileIsAnErrorThatNamesTheFile) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::damaged_gguf_test

@@ -11,7 +11,7 @@
 #include "runtime/files/tokenizer_bin.h"
 #include "tests/support/temp_file.h"
 
-namespace llamajit {
+namespace llamajit::foreign_file_test {
 namespace {
 
 using std::string_literals::operator""s;
@@ -112,4 +112,4 @@ TEST(ForeignFile, IsNoCheckpoint) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::foreign_file_test

@@ -21,7 +21,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::ggml_legacy_test {
 namespace {
 
 using test::CheckpointWeights;
@@ -336,4 +336,4 @@ TEST_F(GgmlLegacyErrors, NameThePart) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::ggml_legacy_test

@@ -12,7 +12,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::gguf_file_test {
 namespace {
 
 using test::bytes_of;
@@ -103,4 +103,4 @@ TEST(GgufFileOf, IsToldByItsFirstBytes) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::gguf_file_test

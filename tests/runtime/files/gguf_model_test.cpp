@@ -25,7 +25,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::gguf_model_test {
 namespace {
 
 using test::CheckpointWeights;
@@ -330,4 +330,4 @@ TEST_F(RefusedModel, InFormatsWithoutKernels) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::gguf_model_test

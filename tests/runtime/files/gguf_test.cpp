@@ -15,7 +15,7 @@
 #include "tests/support/gguf_writer.h"
 #include "tests/support/temp_file.h"
 
-namespace llamajit {
+namespace llamajit::gguf_test {
 namespace {
 
 using test::bytes_of;
@@ -343,4 +343,4 @@ TEST(Gguf, DamageIsAnErrorOrAFile) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::gguf_test

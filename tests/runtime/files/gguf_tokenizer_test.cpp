@@ -19,7 +19,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/test_data.h"
 
-namespace llamajit {
+namespace llamajit::gguf_tokenizer_test {
 namespace {
 
 using test::GgufWriter;
@@ -361,4 +361,4 @@ TEST_F(RealVocabularies, AMebibyteOfOneCharacterIsQuickAndNeedsLittleStack) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::gguf_tokenizer_test

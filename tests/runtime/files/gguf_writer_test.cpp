@@ -11,7 +11,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit::test {
+namespace llamajit::test::gguf_writer_test {
 namespace {
 
 using FileWriter = llamajit::GgufWriter;
@@ -130,4 +130,4 @@ TEST(GgufFileWriter, RefusesWhatIsNoFile) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::gguf_writer_test

@@ -16,7 +16,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/test_data.h"
 
-namespace llamajit {
+namespace llamajit::llama2c_test {
 namespace {
 
 using test::CheckpointWeights;
@@ -305,4 +305,4 @@ TEST(Llama2c, ATruncationAfterLoadingIsNoticed) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::llama2c_test

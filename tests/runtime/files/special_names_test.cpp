@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace llamajit {
+namespace llamajit::special_names_test {
 namespace {
 
 using Ids = std::vector<TokenId>;
@@ -118,4 +118,4 @@ TEST(SpecialNames, MasksTakeTheSpaceBeforeThem) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::special_names_test

@@ -14,7 +14,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/test_data.h"
 
-namespace llamajit {
+namespace llamajit::tokenizer_bin_test {
 namespace {
 
 using test::TempFile;
@@ -212,4 +212,4 @@ TEST(TokenizerBin, RealFileTooSmallForTheModel) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::tokenizer_bin_test

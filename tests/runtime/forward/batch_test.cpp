@@ -21,7 +21,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::batch_test {
 namespace {
 
 using Text = std::vector<TokenId>;
@@ -260,4 +260,4 @@ INSTANTIATE_TEST_SUITE_P(KvTypes, Sequences,
                          ::testing::Values(jit::ElementType::f32, jit::ElementType::q8_0));
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::batch_test

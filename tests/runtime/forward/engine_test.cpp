@@ -18,7 +18,7 @@
 #include "tests/support/test_data.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::engine_test {
 namespace {
 
 using test::TempFile;
@@ -388,4 +388,4 @@ TEST(Engine, SaysWhatTheCacheWouldTake) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::engine_test

@@ -17,7 +17,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::prefill_test {
 namespace {
 
 using test::kSanitized;
@@ -278,4 +278,4 @@ TEST(Prefill, AWalkAloneSeesAllCalls) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::prefill_test

@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace llamajit {
+namespace llamajit::rope_table_test {
 namespace {
 
 constexpr int kHead = 64;
@@ -132,4 +132,4 @@ TEST(RopeTable, GrowsAsTheTextDoes) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::rope_table_test

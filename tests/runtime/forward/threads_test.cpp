@@ -15,7 +15,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::threads_test {
 namespace {
 
 using test::TempFile;
@@ -101,4 +101,4 @@ TEST(EngineThreads, SharedHeadsMeetBeforeTheyMerge) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::threads_test

@@ -9,7 +9,7 @@
 #include "tests/support/family_writer.h"
 #include "tests/support/temp_file.h"
 
-namespace llamajit {
+namespace llamajit::token_costs_test {
 namespace {
 
 constexpr jit::ElementType kType = jit::ElementType::f16;
@@ -87,4 +87,4 @@ TEST(TokenCosts, ManyTokensTouchNearlyAllExperts) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::token_costs_test

@@ -12,7 +12,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::tuning_test {
 namespace {
 
 using jit::Epilogue;
@@ -114,4 +114,4 @@ INSTANTIATE_TEST_SUITE_P(Formats, TuningOf, ::testing::Values(0, 32), [](const a
 });
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::tuning_test

@@ -13,7 +13,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit::test {
+namespace llamajit::test::weights_test {
 namespace {
 
 std::string refusal(const CheckpointWeights& weights, int threads, Bf16Products bf16) {
@@ -104,4 +104,4 @@ TEST(WeightsOfAFile, OneThatIsMissingIsRefusedByName) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::weights_test

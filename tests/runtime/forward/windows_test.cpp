@@ -16,7 +16,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::windows_test {
 namespace {
 
 using Text = std::vector<TokenId>;
@@ -290,4 +290,4 @@ TEST(WindowsMemory, IsLittleMoreThanTheWindowsNeed) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::windows_test

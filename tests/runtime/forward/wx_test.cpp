@@ -21,7 +21,7 @@
 #define PR_MDWE_REFUSE_EXEC_GAIN 1
 #endif
 
-namespace llamajit {
+namespace llamajit::wx_test {
 namespace {
 
 // Lines of the memory map that are both; `executable` counts those that are at least that.
@@ -107,4 +107,4 @@ TEST(WriteXorExecute, EnginesLiveUnderTheKernelsRefusal) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::wx_test

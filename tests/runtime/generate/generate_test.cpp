@@ -16,7 +16,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::generate_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -206,4 +206,4 @@ TEST_F(Scheduler, EveryReasonHasItsOwnName) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::generate_test

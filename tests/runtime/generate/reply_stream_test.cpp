@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace llamajit {
+namespace llamajit::reply_stream_test {
 namespace {
 
 // Returns what comes out of a text that is put in n bytes at a time.
@@ -71,4 +71,4 @@ TEST(ReplyStream, AfterAStopNothingComes) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::reply_stream_test

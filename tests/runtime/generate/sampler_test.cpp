@@ -10,7 +10,7 @@
 
 #include <gtest/gtest.h>
 
-namespace llamajit {
+namespace llamajit::sampler_test {
 namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
@@ -281,4 +281,4 @@ TEST(Sampler, RefusesValuesThatMakeNoSenseByName) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::sampler_test

@@ -15,7 +15,7 @@
 #include "runtime/grammar/gbnf.h"
 #include "tests/runtime/grammar/naive_grammar.h"
 
-namespace llamajit {
+namespace llamajit::constraint_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -295,4 +295,4 @@ TEST(Constraint, MasksAreThoseOfANaiveMatcher) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::constraint_test

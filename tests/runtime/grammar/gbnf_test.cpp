@@ -13,7 +13,7 @@
 #include "runtime/grammar/grammar_state.h"
 #include "tokenizer/utf8.h"
 
-namespace llamajit {
+namespace llamajit::gbnf_test {
 namespace {
 
 using ::testing::AllOf;
@@ -187,4 +187,4 @@ TEST(Gbnf, ClassesTakeTheirCodePointsAndNoOthers) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::gbnf_test

@@ -13,7 +13,7 @@
 
 #include "runtime/grammar/grammar_state.h"
 
-namespace llamajit {
+namespace llamajit::json_schema_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -276,4 +276,4 @@ TEST(JsonSchema, AnyObject) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::json_schema_test

@@ -19,7 +19,7 @@
 #include "runtime/grammar/json_schema.h"
 #include "tests/runtime/grammar/schemas.h"
 
-namespace llamajit {
+namespace llamajit::sampled_texts_test {
 namespace {
 
 // All bytes, JSON's structure as models have it, and some words.
@@ -170,4 +170,4 @@ TEST(SampledTexts, AreValidByTheirSchema) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::sampled_texts_test

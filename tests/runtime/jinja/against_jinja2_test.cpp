@@ -14,7 +14,7 @@
 #include "runtime/jinja/template.h"
 #include "tests/support/jinja2_rendering.h"
 
-namespace llamajit::test {
+namespace llamajit::test::against_jinja2_test {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -169,4 +169,4 @@ TEST(AgainstJinja2, BlanksAroundTags) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::against_jinja2_test

@@ -11,7 +11,7 @@
 #include "tests/support/checkpoint_writer.h"
 #include "tests/support/temp_file.h"
 
-namespace llamajit {
+namespace llamajit::bench_test {
 namespace {
 
 using test::TempFile;
@@ -162,4 +162,4 @@ TEST_F(Bench, FillsTheContextToItsEndAndNotBeyond) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::bench_test

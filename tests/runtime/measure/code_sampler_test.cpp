@@ -9,7 +9,7 @@
 #include "runtime/measure/limits.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit::test {
+namespace llamajit::test::code_sampler_test {
 namespace {
 
 class Sampler : public ::testing::Test {
@@ -80,4 +80,4 @@ TEST_F(Sampler, LimitsAreRates) {
 }
 
 }  // namespace
-}  // namespace llamajit::test
+}  // namespace llamajit::test::code_sampler_test

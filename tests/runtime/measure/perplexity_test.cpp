@@ -17,7 +17,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::perplexity_test {
 namespace {
 
 using test::CheckpointWeights;
@@ -210,4 +210,4 @@ TEST_F(Saved, OtherFilesAreRefused) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::perplexity_test

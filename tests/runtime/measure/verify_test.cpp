@@ -10,7 +10,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::verify_test {
 namespace {
 
 TEST(Verify, FindsNoDifferenceOnAnyTier) {
@@ -102,4 +102,4 @@ TEST(Verify, TakesTheShortestContext) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::verify_test

@@ -25,7 +25,7 @@
 #include "tests/support/test_data.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::cases_test {
 namespace {
 
 // As Debian installs it, with numpy.
@@ -184,4 +184,4 @@ INSTANTIATE_TEST_SUITE_P(All, FamilyCases, ::testing::ValuesIn(case_names()), []
 });
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::cases_test

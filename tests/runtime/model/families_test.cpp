@@ -25,7 +25,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit {
+namespace llamajit::families_test {
 namespace {
 
 using test::FamilyFile;
@@ -344,4 +344,4 @@ TEST(Families, ArraysOfEqualNumbersAreOneNumber) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::families_test

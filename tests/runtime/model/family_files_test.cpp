@@ -18,7 +18,7 @@
 #include "tests/support/refused_file.h"
 #include "tests/support/temp_file.h"
 
-namespace llamajit {
+namespace llamajit::family_files_test {
 namespace {
 
 using test::expect_refused;
@@ -181,4 +181,4 @@ TEST(FamilyTable, NumbersThatAreNoneAreRefused) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::family_files_test

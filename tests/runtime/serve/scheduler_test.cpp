@@ -20,7 +20,7 @@
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
-namespace llamajit::serve {
+namespace llamajit::serve::scheduler_test {
 namespace {
 
 using test::TempFile;
@@ -320,4 +320,4 @@ TEST(StepBudget, KeepsStepsWithinTheirTime) {
 }
 
 }  // namespace
-}  // namespace llamajit::serve
+}  // namespace llamajit::serve::scheduler_test

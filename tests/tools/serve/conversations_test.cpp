@@ -5,7 +5,7 @@
 #include "tools/serve/ollama_request.h"
 #include "tools/serve/responses_input.h"
 
-namespace llamajit::serve {
+namespace llamajit::serve::conversations_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -160,4 +160,4 @@ TEST(OllamaConversation, FaultsNameTheirField) {
 }
 
 }  // namespace
-}  // namespace llamajit::serve
+}  // namespace llamajit::serve::conversations_test

@@ -5,7 +5,7 @@
 
 #include <gmock/gmock.h>
 
-namespace llamajit::serve {
+namespace llamajit::serve::ollama_format_test {
 namespace {
 
 using ::testing::SizeIs;
@@ -173,4 +173,4 @@ TEST(OllamaFormat, TellsOfFaultsAsAText) {
 }
 
 }  // namespace
-}  // namespace llamajit::serve
+}  // namespace llamajit::serve::ollama_format_test

@@ -5,7 +5,7 @@
 
 #include <gmock/gmock.h>
 
-namespace llamajit::serve {
+namespace llamajit::serve::responses_format_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -179,4 +179,4 @@ TEST_F(ResponsesFormatTest, FaultsAreTold) {
 }
 
 }  // namespace
-}  // namespace llamajit::serve
+}  // namespace llamajit::serve::responses_format_test
