@@ -28,6 +28,7 @@ void build_program(CLI::App& app, Command& command, bool& version) {
   add_run(app, command);
   add_chat(app, command);
   add_serve(app, command);
+  add_embed(app, command);
   add_tokenize(app, command);
   add_perplexity(app, command);
   add_models(app, command);

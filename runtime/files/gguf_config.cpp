@@ -46,6 +46,7 @@ class ConfigReader : GgufLayerKeys {
     }
     read_layers();
     refuse_encoders();
+    read_pooling();
     refuse_other_keys();
     return std::move(c);
   }
@@ -268,6 +269,13 @@ class ConfigReader : GgufLayerKeys {
     if (file_.boolean(key("attention.causal")).value_or(true)) return;
     file_.fail(key("attention.causal"), "true", "false");
   }
+
+  // As llama.cpp numbers them: none, mean, the first token (cls), the last one. Rankings (4) have a head of their own.
+  void read_pooling() {
+    constexpr std::optional<Pooling> kPoolings[] = {{}, Pooling::mean, Pooling::first, Pooling::last};
+    config_.pooling = kPoolings[count("pooling_type", 0, 3).value_or(0)];
+  }
+
   Config config_;
 };
 

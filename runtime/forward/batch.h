@@ -17,10 +17,17 @@ class Batch {
     Sequence* sequence;
     TokenId token;
     bool wants_logits;
+    bool wants_hidden = false;
   };
 
   void add(Sequence& sequence, TokenId token, bool wants_logits) {
     rows_.push_back({&sequence, token, wants_logits});
+  }
+  // A piece of a text of whose tokens, from number `first_hidden` on, hidden states are wanted and no logits.
+  void add_hidden(Sequence& sequence, std::span<const TokenId> tokens, std::size_t first_hidden) {
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      rows_.push_back({&sequence, tokens[i], false, i >= first_hidden});
+    }
   }
   // A piece of a prompt; of its tokens, those from number `first_logits` on want logits.
   void add(Sequence& sequence, std::span<const TokenId> tokens, std::size_t first_logits) {

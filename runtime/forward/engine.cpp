@@ -57,6 +57,10 @@ int chosen_context(const ModelFile& file, const EngineOptions& options) {
   return context;
 }
 
+std::span<float> row_of(float* matrix, std::size_t row, int n) {
+  return {matrix + static_cast<std::int64_t>(row) * jit::row_stride(n), static_cast<std::size_t>(n)};
+}
+
 std::map<Sequence*, int> rows_of_each(std::span<const Batch::Row> rows) {
   std::map<Sequence*, int> numbers;
   for (const Batch::Row& row : rows) ++numbers[row.sequence];
@@ -71,7 +75,8 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
       context_(chosen_context(file, options)),
       team_(options.threads),
       weights_(pack(file, team_, options.precision.bf16, pack_ms_)),
-      kv_cache_(config_, context_, options.sequences, chosen_kv_type(file, options), rows_at_once(config_)),
+      kv_cache_(config_, context_, {options.sequences, options.cache_positions},
+                chosen_kv_type(file, options), rows_at_once(config_)),
       rope_(context_, config_),
       tuning_(options.tuning),
       publication_(options.publication),
@@ -102,24 +107,31 @@ RowsProgram& Engine::rows_program(std::int64_t n) {
 }
 
 void Engine::check_fits(const Batch& batch) const {
-  for (const auto& [sequence, n] : rows_of_each(batch.rows())) {
-    if (sequence->length() + n > context_) {
-      throw std::runtime_error(fmt::format("sequence: expected at most {} tokens (the context), found {}",
-                                           context_, sequence->length() + n));
-    }
-  }
-  for (std::size_t kind = 0; kind < kv_cache_.kinds(); ++kind) check_pages(batch, kind);
+  if (const std::string what = misfit(batch); !what.empty()) throw std::runtime_error(what);
 }
 
-void Engine::check_pages(const Batch& batch, std::size_t kind) const {
+std::string Engine::misfit(const Batch& batch) const {
+  for (const auto& [sequence, n] : rows_of_each(batch.rows())) {
+    if (sequence->length() + n > context_) {
+      return fmt::format("sequence: expected at most {} tokens (the context), found {}", context_,
+                         sequence->length() + n);
+    }
+  }
+  for (std::size_t kind = 0; kind < kv_cache_.kinds(); ++kind) {
+    if (std::string what = page_misfit(batch, kind); !what.empty()) return what;
+  }
+  return {};
+}
+
+std::string Engine::page_misfit(const Batch& batch, std::size_t kind) const {
   int pages = 0;
   for (const auto& [sequence, n] : rows_of_each(batch.rows())) pages += sequence->pages_needed(kind, n);
   const PagePool& pool = kv_cache_.pool(kind);
-  if (pages <= pool.free()) return;
+  if (pages <= pool.free()) return {};
   const int window = kv_cache_.window(kind);
   const std::string whose = window > 0 ? fmt::format(" of layers with a window of {}", window) : "";
-  throw std::runtime_error(fmt::format("KV cache: expected {} free pages{}, found {} of {}", pages, whose,
-                                       pool.free(), pool.size()));
+  return fmt::format("KV cache: expected {} free pages{}, found {} of {}", pages, whose, pool.free(),
+                     pool.size());
 }
 
 // Feeds what the sequence's pages and state do not stand for yet.
@@ -193,44 +205,54 @@ void Engine::step(const Batch& batch, const SeeRow& see) {
 }
 
 void Engine::step_rows(std::span<const Batch::Row> rows, std::size_t first, const SeeRow& see) {
-  if (rows.size() == 1) {
+  if (rows.size() == 1 && !rows.front().wants_hidden) {
     place(rows.front());
     run_token(rows.front().wants_logits);
     if (rows.front().wants_logits) see(first, {logits(), argmax()});
     return;
   }
   run(rows_program(std::ssize(rows)).feed, place(rows), team_);
-  std::vector<std::size_t> wanted;
+  RowNumbers with_logits, with_hidden;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].wants_logits) wanted.push_back(i);
+    if (rows[i].wants_logits) with_logits.push_back(i);
+    if (rows[i].wants_hidden) with_hidden.push_back(i);
   }
-  classify_rows(wanted, first, see);
+  classify_rows(with_logits, first, see);
+  show_hidden(with_hidden, std::ssize(rows), first, see);
 }
 
 // `wanted` are rows of the step at hand, which begins with row `first` of its batch.
-void Engine::classify_rows(const std::vector<std::size_t>& wanted, std::size_t first, const SeeRow& see) {
+void Engine::classify_rows(const RowNumbers& wanted, std::size_t first, const SeeRow& see) {
   RowState& state = program_->row_state;
-  const auto residual = [&](std::size_t row) {
-    return state.x + static_cast<std::int64_t>(row) * jit::row_stride(config_.dim);
-  };
   for (std::size_t begin = 0; begin < wanted.size(); begin += RowState::kClassified) {
     const std::size_t n = std::min(wanted.size() - begin, std::size_t{RowState::kClassified});
     if (n == 1) {
-      classify_token(residual(wanted[begin]));
+      classify_token(row_of(state.x, wanted[begin], config_.dim));
       see(first + wanted[begin], {logits(), argmax()});
       continue;
     }
     for (std::size_t i = 0; i < n; ++i) {
-      std::copy_n(residual(wanted[begin + i]), config_.dim,
-                  state.classified + static_cast<std::int64_t>(i) * jit::row_stride(config_.dim));
+      std::ranges::copy(row_of(state.x, wanted[begin + i], config_.dim),
+                        row_of(state.classified, i, config_.dim).begin());
     }
     run(rows_program(static_cast<std::int64_t>(n)).classify, {static_cast<std::int64_t>(n), {}}, team_);
     for (std::size_t i = 0; i < n; ++i) {
-      float* const row = state.logits + static_cast<std::int64_t>(i) * jit::row_stride(config_.vocab_size);
-      const std::span of_row(row, static_cast<std::size_t>(config_.vocab_size));
-      spoil_overflown({residual(wanted[begin + i]), static_cast<std::size_t>(config_.dim)}, of_row);
-      see(first + wanted[begin + i], {of_row, state.best[i].index});
+      const std::span<float> logits = row_of(state.logits, i, config_.vocab_size);
+      spoil_overflown(row_of(state.x, wanted[begin + i], config_.dim), logits);
+      see(first + wanted[begin + i], {logits, state.best[i].index});
     }
+  }
+}
+
+// Of so many rows of the step at hand.
+void Engine::show_hidden(const RowNumbers& wanted, std::int64_t rows, std::size_t first, const SeeRow& see) {
+  if (wanted.empty()) return;
+  RowState& state = program_->row_state;
+  run(rows_program(rows).final_norm, {rows, {}}, team_);
+  for (const std::size_t row : wanted) {
+    const std::span<float> hidden = row_of(state.norm, row, config_.dim);
+    spoil_overflown(row_of(state.x, row, config_.dim), hidden);
+    see(first + row, {.hidden = hidden});
   }
 }
 
@@ -252,8 +274,8 @@ void Engine::check_residual() {
   spoil_overflown({token.residual(), static_cast<std::size_t>(config_.dim)}, token.logits());
 }
 
-void Engine::classify_token(const float* residual) {
-  std::copy_n(residual, config_.dim, program_->token.residual());
+void Engine::classify_token(std::span<const float> residual) {
+  std::ranges::copy(residual, program_->token.residual());
   run(program_->token.classify, {}, team_);
   check_residual();
 }
@@ -271,7 +293,7 @@ void Engine::feed_each(std::span<const TokenId> tokens, int pos, std::size_t fir
   sequence_.cut(pos);
   Batch batch;
   batch.add(sequence_, tokens, first);
-  step(batch, [&](std::size_t row, const RowLogits& row_logits) { see(row, row_logits.logits); });
+  step(batch, [&](std::size_t row, const RowOutput& row_logits) { see(row, row_logits.logits); });
 }
 
 void Engine::feed_all(std::span<const TokenId> tokens, int pos) {

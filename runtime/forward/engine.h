@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -37,15 +38,18 @@ struct EngineOptions {
   Precision precision{};
   Tuning tuning{};
   jit::inspect::PublicationOptions publication{};  // whom to tell of the kernels: nobody
-  int sequences =
-      1;  // whose pages there is room for, of `context` positions each; the engine's own among them
+  // Whose pages there is room for, of `context` positions each; the engine's own among them.
+  int sequences = 1;
+  // Of all sequences together, at least `context`; 0: as many as they may have.
+  std::int64_t cache_positions = 0;
 };
 
-// Of a row of a step: its logits (vocab_size), which the receiver may overwrite, and the first of their
-// maxima.
-struct RowLogits {
-  std::span<float> logits;
-  TokenId best;
+// Of a row of a step, what it wants: its logits (vocab_size), which the receiver may overwrite, with the first of
+// their maxima, or its hidden state (dim), the residual stream behind the final norm.
+struct RowOutput {
+  std::span<float> logits{};
+  TokenId best = -1;
+  std::span<const float> hidden{};
 };
 
 class Engine {
@@ -58,13 +62,14 @@ class Engine {
   int threads() const { return team_.size(); }
 
   // Takes all rows of a batch through the layers, a chunk of at most chunk() rows at a time, and shows `see`
-  // the logits of those that want them, in their order. Every row's logits have the bits that it has alone,
-  // whatever else is in the step. Throws std::runtime_error, with nothing changed, if a sequence would
-  // outgrow the context or the cache has too few pages.
-  using SeeRow = std::function<void(std::size_t row, const RowLogits& logits)>;
+  // what its rows want, of each chunk logits in the rows' order, then hidden states likewise. Every row's output has
+  // the bits that it has alone, whatever else is in the step. Throws std::runtime_error, with nothing changed, if a
+  // sequence would outgrow the context or the cache has too few pages.
+  using SeeRow = std::function<void(std::size_t row, const RowOutput& output)>;
   void step(const Batch& batch, const SeeRow& see);
   // Throws if step() would.
   void check_fits(const Batch& batch) const;
+  bool fits(const Batch& batch) const { return misfit(batch).empty(); }
   // Tokens of a prompt, or of several sequences, that go through a matrix together: enough to hide reading it
   // from memory behind the arithmetic, more where each goes to some of many experts.
   int chunk() const { return program_->row_state.rows; }
@@ -117,15 +122,19 @@ class Engine {
   void place(const Batch::Row& row);
 
  private:
-  void check_pages(const Batch& batch, std::size_t kind) const;
+  // What keeps step() from it; nothing where nothing does.
+  std::string misfit(const Batch& batch) const;
+  std::string page_misfit(const Batch& batch, std::size_t kind) const;
   void catch_up(Sequence& sequence);
   void point_rows(std::size_t first, const Sequence& sequence, int pos, int n);
   void begin_step(Sequence& sequence, int tokens);
   void step_rows(std::span<const Batch::Row> rows, std::size_t first, const SeeRow& see);
-  void classify_rows(const std::vector<std::size_t>& wanted, std::size_t first, const SeeRow& see);
+  using RowNumbers = std::vector<std::size_t>;  // within the step at hand
+  void classify_rows(const RowNumbers& wanted, std::size_t first, const SeeRow& see);
+  void show_hidden(const RowNumbers& wanted, std::int64_t rows, std::size_t first, const SeeRow& see);
   void run_token(bool logits);
   void check_residual();
-  void classify_token(const float* residual);
+  void classify_token(std::span<const float> residual);
 
   // All kernels and what calls them.
   struct Kernels {

@@ -56,7 +56,7 @@ std::int64_t most_pages(int window, int context, int rows) {
 
 }  // namespace
 
-KvCache::KvCache(const Config& config, int context, int sequences, jit::ElementType type, int rows)
+KvCache::KvCache(const Config& config, int context, const Room& room, jit::ElementType type, int rows)
     : type_(type), context_(context), rows_(rows), states_(config), windows_(windows_of(config)) {
   std::vector<std::int64_t> at(windows_.size());  // of each kind, the bytes of a page that have an owner
   for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
@@ -83,7 +83,14 @@ KvCache::KvCache(const Config& config, int context, int sequences, jit::ElementT
     at[kind] += head_bytes(layout) * kv_heads(shape);
   }
   for (const int window : windows_) {
-    pools_.emplace_back(page_bytes_of(config, window, type), most_pages(window, context, rows) * sequences);
+    std::int64_t pages = most_pages(window, context, rows) * room.sequences;
+    if (window == 0 && room.positions > 0) {
+      // One more for each: two sequences that share their last page both ask for a copy of it.
+      const std::int64_t together =
+          jit::divide_up(room.positions, std::int64_t{jit::kKvPage}) + room.sequences;
+      if (together < pages) scarce_pages_ = static_cast<int>(pages = together);
+    }
+    pools_.emplace_back(page_bytes_of(config, window, type), pages);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "jit/kernels/attention.h"
@@ -19,9 +20,14 @@ namespace llamajit {
 // are its own, so that they can be given back as soon as no window of these layers reaches them.
 class KvCache {
  public:
-  // Room for `sequences` sequences of `context` positions each, to which a step appends at most `rows` tokens at
-  // once; zeros, and no memory used before it is. Throws std::runtime_error if it can't be reserved.
-  KvCache(const Config& config, int context, int sequences, jit::ElementType type, int rows);
+  // For whom there is room.
+  struct Room {
+    int sequences;
+    std::int64_t positions = 0;  // of all together, where layers have no window; 0: `context` of each
+  };
+  // Sequences of at most `context` positions each, to which a step appends at most `rows` tokens at once; zeros, and
+  // no memory used before it is. Throws std::runtime_error if it can't be reserved.
+  KvCache(const Config& config, int context, const Room& room, jit::ElementType type, int rows);
 
   jit::ElementType type() const { return type_; }
   int context() const { return context_; }  // positions of a sequence, at the most
@@ -55,6 +61,8 @@ class KvCache {
   std::size_t kinds() const { return pools_.size(); }
   std::size_t kind(std::size_t layer) const { return layers_[layer].kind; }
   int window(std::size_t kind) const { return windows_[kind]; }  // positions; 0: all
+  // Pages of layers without a window, where there are fewer than all sequences may want.
+  std::optional<int> scarce_pages() const { return scarce_pages_; }
   PagePool& pool(std::size_t kind) { return pools_[kind]; }
   const PagePool& pool(std::size_t kind) const { return pools_[kind]; }
   // The first `positions` of a kind's page.
@@ -88,6 +96,7 @@ class KvCache {
   std::vector<int> windows_;  // of each kind
   std::vector<Layer> layers_;
   std::vector<PagePool> pools_;
+  std::optional<int> scarce_pages_;
 };
 
 // What a cache and a table of angles for one sequence of `context` positions would take, in steps of `rows` tokens

@@ -35,6 +35,10 @@ void RowsProgram::Writer::write() {
   write_to(p_.classify);
   enter_layer(-1);
   classifier();
+  write_to(p_.final_norm);
+  const NormWeights& norm = m_.weights.final_norm;
+  norm_rows(Role::final_norm, {m_.config.dim, m_.config.norm_eps, m_.config.norm},
+            {s_.x, norm.weight, s_.norm, norm.bias});
 }
 
 void RowsProgram::Writer::norm(Role role, const LayerShape& shape, const NormWeights& weights,
@@ -202,7 +206,7 @@ void RowsProgram::Writer::deal(Step& step, const PackedMatrix& matrix, std::int6
 }
 
 RowsProgram::RowsProgram(const Model& model, RowState& state, int tokens) {
-  for (Program* program : {&feed, &classify})
+  for (Program* program : {&feed, &classify, &final_norm})
     program->threads.resize(static_cast<std::size_t>(model.threads));
   for (int t = 0; t < model.threads; ++t) Writer(*this, model, state, tokens, t).write();
 }
@@ -210,6 +214,7 @@ RowsProgram::RowsProgram(const Model& model, RowState& state, int tokens) {
 void RowsProgram::link() {
   feed.link();
   classify.link();
+  final_norm.link();
   step_memory_.link();
 }
 

@@ -26,8 +26,9 @@ class RowsProgram {
 
   void link();
 
-  Program feed;      // takes the rows at state.at through all layers
-  Program classify;  // logits and best of the first rows of state.classified
+  Program feed;        // takes the rows at state.at through all layers
+  Program classify;    // logits and best of the first rows of state.classified
+  Program final_norm;  // the first rows of state.x to state.norm
 
  private:
   class Writer;

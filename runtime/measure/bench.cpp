@@ -27,7 +27,7 @@ void decode_together(Engine& engine, const BenchTest& test, const std::vector<To
     for (std::size_t s = 0; s < sequences.size(); ++s) {
       batch.add(sequences[s], tokens[(static_cast<std::size_t>(i) + s) % tokens.size()], true);
     }
-    engine.step(batch, [](std::size_t, const RowLogits&) {});
+    engine.step(batch, [](std::size_t, const RowOutput&) {});
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "jit/kernels/attention.h"
@@ -142,6 +143,9 @@ struct LayerShape {
 
 // The model's numbers: its layers' shape, which most models have in common, and what stands around the
 // layers, whose norm is that of the common shape, too.
+// Which hidden states of a text make its embedding.
+enum class Pooling : std::uint8_t { mean, first, last };
+
 struct Config : LayerShape {
   int n_layers = 0;
   int vocab_size = 0;
@@ -151,6 +155,7 @@ struct Config : LayerShape {
   int layer_input_dim = 0;           // of what each layer gets from the token's embedding; 0: nothing
   float logit_scale = 1;             // of what the classifier gives
   float logit_cap = 0;               // then, by jit::CapKey; 0: none
+  std::optional<Pooling> pooling{};  // where the model was made for embeddings
   std::vector<LayerShape> layers{};  // (n_layers), where they differ; empty: all have the common shape
 
   const LayerShape& layer(std::size_t i) const { return layers.empty() ? *this : layers[i]; }

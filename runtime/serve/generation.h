@@ -4,12 +4,14 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "runtime/generate/sampler.h"
 #include "runtime/grammar/constraint.h"
+#include "runtime/model/config.h"
 #include "tokenizer/vocab.h"
 
 namespace llamajit::serve {
@@ -23,6 +25,7 @@ struct GenerationRequest {
   bool reuse_prefix = true;  // take what other texts began with alike from the cache
   std::string share;         // requests with the same one share what falls to it of the engine
   std::unique_ptr<Constraint> constraint{};  // what the text is held to
+  std::optional<Pooling> pooling{};          // wants the prompt's embedding; max_tokens is 0
 };
 
 struct Likely {
@@ -60,6 +63,8 @@ class Listener {
   virtual ~Listener() = default;
   // False: the text ends here; the token was its last.
   virtual bool take(const Chosen& chosen) = 0;
+  // Of a request for one: the embedding (dim), just before finish(). It is not normalized.
+  virtual void take_embedding(std::vector<float> /*embedding*/) {}
   virtual void finish(Finish reason, const GenerationCounts& counts) = 0;
   // The text could not be gone on with.
   virtual void fail(const std::string& what) = 0;

@@ -14,6 +14,13 @@ int common_length(std::span<const TokenId> a, std::span<const TokenId> b) {
   return static_cast<int>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
 
+// With a copy of a page that is shared.
+int pages_at_most(const GenerationRequest& request, int context) {
+  const auto prompt = static_cast<std::int64_t>(request.prompt.size());
+  const std::int64_t tokens = request.max_tokens < 0 ? context : prompt + request.max_tokens;
+  return static_cast<int>(jit::divide_up(std::min<std::int64_t>(tokens, context), jit::kKvPage)) + 1;
+}
+
 void cancel_all(const std::list<WaitingRequest>& requests) {
   for (const WaitingRequest& waiting : requests) waiting.listener->finish(Finish::cancelled, {});
 }
@@ -66,6 +73,15 @@ Scheduler::Answer Scheduler::submit(std::vector<WaitingRequest> requests) {
   return Answer::taken;
 }
 
+void Scheduler::submit_next(WaitingRequest request) {
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.add(std::move(request));
+    stats_.waiting = static_cast<int>(waiting_.size());
+  }
+  work_came_.notify_one();
+}
+
 void Scheduler::drain() {
   const std::lock_guard lock(mutex_);
   draining_ = true;
@@ -113,13 +129,21 @@ void Scheduler::admit() {
     std::optional<WaitingRequest> next;
     {
       const std::lock_guard lock(mutex_);
-      if (!waiting_.empty()) next = waiting_.take(at_work);
+      if (!waiting_.empty() && has_room_for(waiting_.next(at_work).request)) next = waiting_.take(at_work);
     }
     if (!next) return;
     ++at_work[next->request.share];
     slots_.emplace_back(std::move(*next), *engine_, special_);
     take_up_beginning(slots_.back());
   }
+}
+
+bool Scheduler::has_room_for(const GenerationRequest& request) const {
+  const std::optional<int> pages = engine_->kv_cache().scarce_pages();
+  if (!pages) return true;
+  int taken = pages_at_most(request, engine_->context());
+  for (const Slot& slot : slots_) taken += pages_at_most(slot.request(), engine_->context());
+  return taken <= *pages;
 }
 
 // From what is at work or was kept, as far as that spares something.
@@ -181,15 +205,7 @@ void Scheduler::add_prompts(int left) {
 
 // What was kept makes way for what is at work.
 void Scheduler::make_pages() {
-  const auto fits = [&] {
-    try {
-      engine_->check_fits(batch_);
-      return true;
-    } catch (const std::runtime_error&) {
-      return false;
-    }
-  };
-  while (!fits() && kept_->give_up_one()) {
+  while (!engine_->fits(batch_) && kept_->give_up_one()) {
   }
 }
 
@@ -197,7 +213,7 @@ void Scheduler::make_pages() {
 double Scheduler::step() {
   const auto start = Clock::now();
   try {
-    engine_->step(batch_, [&](std::size_t row, const RowLogits& logits) { row_slots_[row]->see(logits); });
+    engine_->step(batch_, [&](std::size_t row, const RowOutput& output) { row_slots_[row]->see(output); });
   } catch (const std::exception& error) {
     for (Slot* slot : row_slots_) slot->fail(error.what());
     return seconds_since(start);

@@ -44,6 +44,8 @@ struct SchedulerStats {
 // Its thread owns the engine, from loading it on. A step takes the last token of each text that is being written and,
 // beside them, pieces of prompts, of which none waits for another one's end: each gets an equal part of what the step
 // can take. A prompt that begins as another one does that is being read just now waits for it and takes that part over.
+// Where the cache is smaller than all contexts together, a text waits for its place until there is room for the longest
+// that it may become, so that none that was begun ends for want of pages.
 class Scheduler {
  public:
   // Throws what Engine throws. `file` and `special` must live as long as it is built, and as it is.
@@ -57,6 +59,9 @@ class Scheduler {
   enum class Answer : std::uint8_t { taken, full, draining };
   // All of them or none. Prompts must fit into the context, and their tokens into the vocabulary.
   Answer submit(std::vector<WaitingRequest> requests);
+  // One that belongs to those that were taken: for lists that are longer than the line may be, a part at a time. It is
+  // never refused. Any thread may call it, a listener within its calls, too.
+  void submit_next(WaitingRequest request);
   // Takes no more; what was taken is gone on with.
   void drain();
   SchedulerStats stats() const;
@@ -70,6 +75,7 @@ class Scheduler {
   void work();
   bool wait_for_work();
   void admit();
+  bool has_room_for(const GenerationRequest& request) const;
   void take_up_beginning(Slot& slot);
   int shared_with_reader(const Slots::iterator& slot) const;
   void compose();

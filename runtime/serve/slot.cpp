@@ -35,6 +35,7 @@ Slot::Slot(WaitingRequest waiting, Engine& engine, const SpecialTokens& special)
       last_(prompt().back()),
       start_(Clock::now()) {
   if (request().top_logprobs >= 0) logprobs_.emplace(request().top_logprobs, softmax_of(engine));
+  if (request().pooling) pooler_.emplace(*request().pooling, engine.config().dim);
   for (const TokenId token : prompt()) sampler_.read(token);
   counts_.prompt_tokens = prompt_tokens();
   counts_.waiting_seconds = std::chrono::duration<double>(start_ - waiting_.since).count();
@@ -53,6 +54,10 @@ void Slot::add_prompt(Batch& batch, int n) {
   began_ = true;
   const auto piece =
       prompt().subspan(static_cast<std::size_t>(sequence_.length()), static_cast<std::size_t>(n));
+  if (pooler_) {
+    const auto begin = static_cast<std::size_t>(sequence_.length());
+    return batch.add_hidden(sequence_, piece, pooler_->first_wanted(begin, piece.size(), prompt().size()));
+  }
   const bool last = n == prompt_left();
   batch.add(sequence_, piece, last && request().max_tokens != 0 ? piece.size() - 1 : piece.size());
 }
@@ -65,7 +70,7 @@ bool Slot::ends_text(TokenId token) const {
   return (special_->bos_ends && token == special_->bos) || std::ranges::count(special_->ends, token) > 0;
 }
 
-TokenId Slot::choose(const RowLogits& row) {
+TokenId Slot::choose(const RowOutput& row) {
   const std::span<float> logits = row.logits;
   if (!have_a_largest(logits)) refuse_logits(logits, sequence_.length() - 1);
   if (logprobs_) logprobs_->read(logits);
@@ -94,13 +99,13 @@ void Slot::write(TokenId token) {
   if (full || counts_.generated_tokens == request().max_tokens) end(Finish::length);
 }
 
-void Slot::see(const RowLogits& logits) {
+void Slot::see(const RowOutput& output) {
   if (counts_.generated_tokens == 0) {
     prompt_read_ = Clock::now();
     counts_.prompt_seconds = std::chrono::duration<double>(prompt_read_ - start_).count();
   }
   try {
-    write(choose(logits));
+    pooler_ ? pooler_->add(output.hidden) : write(choose(output));
   } catch (const std::exception& error) {  // of this text alone
     fail(error.what());
   }
@@ -109,6 +114,7 @@ void Slot::see(const RowLogits& logits) {
 void Slot::tell_end() {
   if (!fault_.empty()) return waiting_.listener->fail(fault_);
   if (counts_.prompt_seconds > 0) counts_.generation_seconds = seconds_since(prompt_read_);
+  if (pooler_ && *finish_ == Finish::length) waiting_.listener->take_embedding(pooler_->vector());
   waiting_.listener->finish(*finish_, counts_);
 }
 

@@ -6,6 +6,7 @@
 
 #include "runtime/forward/batch.h"
 #include "runtime/forward/engine.h"
+#include "runtime/generate/embedding.h"
 #include "runtime/serve/logprobs.h"
 #include "runtime/serve/waiting_line.h"
 
@@ -32,8 +33,8 @@ class Slot {
   // What it gives the next step: the next `n` tokens of its prompt, or the one that it has written last.
   void add_prompt(Batch& batch, int n);
   void add_written(Batch& batch);
-  // The logits behind what it has given.
-  void see(const RowLogits& logits);
+  // What it wanted behind what it has given.
+  void see(const RowOutput& output);
   // Its text is over, for the reason that the listener is to be told.
   bool over() const { return finish_.has_value() || !fault_.empty(); }
   void end(Finish reason) { finish_ = reason; }
@@ -45,7 +46,7 @@ class Slot {
  private:
   int prompt_tokens() const { return static_cast<int>(prompt().size()); }
   bool ends_text(TokenId token) const;
-  TokenId choose(const RowLogits& row);
+  TokenId choose(const RowOutput& row);
   void write(TokenId token);
 
   WaitingRequest waiting_;
@@ -54,6 +55,7 @@ class Slot {
   Sequence sequence_;
   Sampler sampler_;
   std::optional<Logprobs> logprobs_;
+  std::optional<Pooler> pooler_;
   bool began_ = false;
   TokenId last_;
   std::optional<Finish> finish_;

@@ -6,7 +6,8 @@
 
 namespace llamajit::serve {
 
-WaitingRequest WaitingLine::take(const std::map<std::string, int>& at_work) {
+std::list<WaitingRequest>::const_iterator WaitingLine::find_next(
+    const std::map<std::string, int>& at_work) const {
   assert(!line_.empty());
   const auto places = [&](const WaitingRequest& waiting) {
     const auto found = at_work.find(waiting.request.share);
@@ -16,9 +17,13 @@ WaitingRequest WaitingLine::take(const std::map<std::string, int>& at_work) {
   for (auto it = std::next(next); it != line_.end(); ++it) {
     if (places(*it) < places(*next)) next = it;
   }
-  WaitingRequest taken = std::move(*next);
-  line_.erase(next);
-  return taken;
+  return next;
+}
+
+WaitingRequest WaitingLine::take(const std::map<std::string, int>& at_work) {
+  std::list<WaitingRequest> taken;
+  taken.splice(taken.begin(), line_, find_next(at_work));
+  return std::move(taken.front());
 }
 
 std::list<WaitingRequest> WaitingLine::take_cancelled() {

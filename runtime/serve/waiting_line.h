@@ -28,12 +28,15 @@ class WaitingLine {
   bool empty() const { return line_.empty(); }
   void add(WaitingRequest request) { line_.push_back(std::move(request)); }
   // `at_work` counts the places of each share. There must be one that waits.
+  const WaitingRequest& next(const std::map<std::string, int>& at_work) const { return *find_next(at_work); }
   WaitingRequest take(const std::map<std::string, int>& at_work);
   // Takes out those that were cancelled.
   std::list<WaitingRequest> take_cancelled();
   std::list<WaitingRequest> take_all() { return std::exchange(line_, {}); }
 
  private:
+  std::list<WaitingRequest>::const_iterator find_next(const std::map<std::string, int>& at_work) const;
+
   std::list<WaitingRequest> line_;  // in the order that they came in
 };
 

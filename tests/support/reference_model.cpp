@@ -22,6 +22,17 @@ class Reference {
         mixed_(file.layers.size()),
         states_(file.layers.size()) {}
 
+  Vector logits(const Vector& hidden) const {
+    Vector logits = multiply(file_.classifier, {}, {}, hidden);
+    for (std::size_t i = 0; i < logits.size(); ++i) {
+      logits[i] *= c_.logit_scale;
+      if (file_.classifier_bias.exists()) logits[i] += value(file_.classifier_bias, 0, i) * c_.logit_scale;
+      logits[i] = capped(logits[i], c_.logit_cap);
+    }
+    return logits;
+  }
+
+  // The hidden state behind the next token.
   Vector feed(TokenId token) {
     Vector x;
     for (int i = 0; i < c_.dim; ++i) {
@@ -59,13 +70,7 @@ class Reference {
       }
     }
     ++position_;
-    Vector logits = multiply(file_.classifier, {}, {}, normed(x, file_.final_norm, file_.final_norm_bias));
-    for (std::size_t i = 0; i < logits.size(); ++i) {
-      logits[i] *= c_.logit_scale;
-      if (file_.classifier_bias.exists()) logits[i] += value(file_.classifier_bias, 0, i) * c_.logit_scale;
-      logits[i] = capped(logits[i], c_.logit_cap);
-    }
-    return logits;
+    return normed(x, file_.final_norm, file_.final_norm_bias);
   }
 
  private:
@@ -389,8 +394,15 @@ class Reference {
 std::vector<std::vector<double>> reference_logits(const ModelFile& file, const std::vector<TokenId>& tokens) {
   Reference reference(file);
   std::vector<std::vector<double>> logits;
-  for (const TokenId token : tokens) logits.push_back(reference.feed(token));
+  for (const TokenId token : tokens) logits.push_back(reference.logits(reference.feed(token)));
   return logits;
+}
+
+std::vector<std::vector<double>> reference_hidden(const ModelFile& file, const std::vector<TokenId>& tokens) {
+  Reference reference(file);
+  std::vector<std::vector<double>> hidden;
+  for (const TokenId token : tokens) hidden.push_back(reference.feed(token));
+  return hidden;
 }
 
 }  // namespace llamajit::test

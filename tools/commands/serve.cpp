@@ -1,6 +1,5 @@
 // llamajit serve: answers requests over HTTP.
 #include <filesystem>
-#include <fstream>
 #include <memory>
 
 #include <boost/asio/post.hpp>
@@ -9,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include "jit/inspect/sha256.h"
+#include "runtime/base/file_sample.h"
 #include "tools/commands/chat_template_options.h"
 #include "tools/common/bundled_models.h"
 #include "tools/common/checks.h"
@@ -33,6 +33,7 @@ struct ServeOptions {
   std::string host = "127.0.0.1";
   int port = 8080;
   int slots = 4;
+  int cache_tokens = 0;
   int max_step_ms = 250;
   int most_waiting = 256;
   int most_connections = 512;
@@ -40,6 +41,7 @@ struct ServeOptions {
   std::optional<std::string> key_file;
   std::optional<std::string> alias;
   std::vector<std::string> origins;
+  std::optional<Pooling> pooling;
   bool verbose = false;
 };
 
@@ -60,18 +62,25 @@ int context_that_fits(const ServeOptions& options, const Config& config) {
   return context;
 }
 
+void check_cache_holds(int cache_tokens, int context) {
+  if (cache_tokens >= context) return;
+  throw std::invalid_argument(fmt::format(
+      "--cache-tokens: expected {} at least, the context of one text (-c), found {}", context, cache_tokens));
+}
+
 std::int64_t last_change(const std::string& path) {
   const auto time = std::chrono::file_clock::to_sys(fs::last_write_time(path));
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
 
-// Of the model's file (its size, and its beginning, which names all in it), and of what else the bits depend on.
-std::string fingerprint(const ServeOptions& options, const ChatTemplate& chat_template) {
-  std::string of = fmt::format("{} {} ", LLAMAJIT_VERSION, fs::file_size(options.request.model));
-  std::ifstream file(options.request.model, std::ios::binary);
-  std::string beginning(std::size_t{1} << 16, '\0');
-  file.read(beginning.data(), static_cast<std::streamsize>(beginning.size()));
-  of += beginning + chat_template.source();
+// Of the model's file and of what else the bits depend on.
+std::string fingerprint(const ServeOptions& options, const ModelFile& file,
+                        const ChatTemplate& chat_template) {
+  std::string of = fmt::format("{} ", LLAMAJIT_VERSION);
+  for (const MappedFile& part : file.parts) of += file_sample(part.bytes());
+  if (options.request.tokenizer) of += file_sample(MappedFile(*options.request.tokenizer).bytes());
+  of += chat_template.source();
+  for (const std::string& argument : options.how_written.template_arguments) of += '\0' + argument;
   const Precision& precision = options.request.precision;
   of += fmt::format(" {} {}", precision.kv_type ? static_cast<int>(*precision.kv_type) : -1,
                     static_cast<int>(precision.bf16));
@@ -119,6 +128,10 @@ int serve_model(ServeOptions& options) {
   if (request.context == 0) request.context = context_that_fits(options, opened.model.config);
   EngineOptions for_engine = engine_options(request, choice);
   for_engine.sequences = sequences(options);
+  if (options.cache_tokens > 0) {
+    check_cache_holds(options.cache_tokens, request.context);
+    for_engine.cache_positions = options.cache_tokens;
+  }
   serve::Scheduler scheduler(opened.model, for_engine, opened.tokenizer->vocab().special(),
                              {.slots = options.slots,
                               .most_step_ms = static_cast<double>(options.max_step_ms),
@@ -126,16 +139,18 @@ int serve_model(ServeOptions& options) {
   if (request.mlock) lock_memory();
   log_loaded(request, opened.model, scheduler.engine(), choice.why);
   const std::string name = options.alias.value_or(fs::path(request.model).stem().string());
-  serve::Service service{.model = name,
-                         .aliases = aliases(name),
-                         .created = last_change(request.model),
-                         .file = opened.model,
-                         .tokenizer = *opened.tokenizer,
-                         .chat_template = chat_template,
-                         .scheduler = scheduler,
-                         .fingerprint = fingerprint(options, chat_template),
-                         .tool_form = find_tool_form(chat_template, opened.tokenizer.get()),
-                         .grammars = serve::GrammarCache(opened.tokenizer->vocab())};
+  serve::Service service{
+      .model = name,
+      .aliases = aliases(name),
+      .created = last_change(request.model),
+      .file = opened.model,
+      .tokenizer = *opened.tokenizer,
+      .chat_template = chat_template,
+      .scheduler = scheduler,
+      .fingerprint = fingerprint(options, opened.model, chat_template),
+      .tool_form = find_tool_form(chat_template, opened.tokenizer.get()),
+      .grammars = serve::GrammarCache(opened.tokenizer->vocab()),
+      .pooling = options.pooling.value_or(opened.model.config.pooling.value_or(Pooling::mean))};
   boost::asio::thread_pool readers(kReaders);
   router = std::make_unique<serve::Router>(service, std::move(for_router), [&](std::function<void()> read) {
     boost::asio::post(readers, std::move(read));
@@ -180,6 +195,12 @@ void add_scheduling(CLI::App& sub, ServeOptions& o) {
     sub.add_option(names, value, text)->transform(check)->capture_default_str()->group(kGroup);
   };
   add("--parallel", o.slots, "Texts at once; others wait", whole_number(1, 256));
+  sub.add_option(
+         "--cache-tokens", o.cache_tokens,
+         "Tokens that the KV cache holds for all texts together; one that may become too long (its prompt "
+         "and max_tokens) waits; default: enough for all")
+      ->transform(whole_number(1, 1 << 30))
+      ->group(kGroup);
   add("--max-step-ms", o.max_step_ms,
       "Milliseconds of a step: pieces of prompts beside texts that are being written are as long as that "
       "allows",
@@ -202,6 +223,7 @@ void add_serve(CLI::App& app, Command& command) {
   add_network(*sub, *o);
   add_scheduling(*sub, *o);
   add_template_options(*sub, o->how_written);
+  add_pooling(*sub, o->pooling);
   add_engine_options(*sub, r);
   sub->add_flag("-v,--verbose", o->verbose, "Tell more on standard error");
   sub->callback([o, &command] { command = [o] { return serve_model(*o); }; });

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "jit/base/isa.h"
+#include "runtime/generate/embedding.h"
 #include "tools/common/checks.h"
 #include "tools/common/generation.h"
 
@@ -59,6 +60,13 @@ std::string read_file(const std::string& path) {
 std::string without_last_newline(std::string text) {
   if (text.ends_with('\n')) text.pop_back();
   return text;
+}
+
+void add_pooling(CLI::App& sub, std::optional<Pooling>& pooling) {
+  auto* option = sub.add_option_function<std::string>(
+      "--pooling", [&pooling](const std::string& name) { pooling = pooling_from(name); },
+      "Which hidden states make a text's embedding; default: the model's, or mean");
+  choose_from(*option, {"mean", "last", "cls"});
 }
 
 void add_precision(CLI::App& sub, Precision& precision) {

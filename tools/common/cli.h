@@ -26,6 +26,7 @@ using Command = std::function<int()>;
 void add_run(CLI::App& app, Command& command);
 void add_chat(CLI::App& app, Command& command);
 void add_serve(CLI::App& app, Command& command);
+void add_embed(CLI::App& app, Command& command);
 void add_tokenize(CLI::App& app, Command& command);
 void add_inspect(CLI::App& app, Command& command);
 void add_models(CLI::App& app, Command& command);
@@ -84,6 +85,9 @@ CLI::Option* add_threads(CLI::App& sub, int& threads);
 
 // --kv-type f32|f16|bf16|q8_0, --bf16, --no-bf16.
 void add_precision(CLI::App& sub, Precision& precision);
+
+// --pooling mean|last|cls.
+void add_pooling(CLI::App& sub, std::optional<Pooling>& pooling);
 
 // --no-normalize.
 void add_no_normalize(CLI::App& sub, bool& normalize);

@@ -8,9 +8,9 @@
 
 #include "runtime/serve/generation.h"
 #include "tools/serve/api_error.h"
-#include "tools/serve/error_reply.h"
 #include "tools/serve/http_exchange.h"
 #include "tools/serve/json_text.h"
+#include "tools/serve/replies.h"
 
 namespace llamajit::serve {
 

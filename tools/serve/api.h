@@ -21,6 +21,7 @@ using Exchange = std::shared_ptr<HttpExchange>;
 void chat_completions(Service& service, const ApiRequest& request, Exchange exchange);
 void completions(Service& service, const ApiRequest& request, Exchange exchange);
 void responses(Service& service, const ApiRequest& request, Exchange exchange);
+void embeddings(Service& service, const ApiRequest& request, Exchange exchange);
 HttpReply list_models(const Service& service);
 HttpReply show_model(const Service& service, std::string_view name);
 
@@ -32,6 +33,8 @@ HttpReply apply_template(Service& service, const HttpRequest& request);
 // Ollama's.
 void ollama_chat(Service& service, const ApiRequest& request, Exchange exchange);
 void ollama_generate(Service& service, const ApiRequest& request, Exchange exchange);
+void ollama_embed(Service& service, const ApiRequest& request, Exchange exchange);
+void ollama_embeddings(Service& service, const ApiRequest& request, Exchange exchange);
 HttpReply ollama_tags(const Service& service);
 HttpReply ollama_running(const Service& service);
 HttpReply ollama_version();

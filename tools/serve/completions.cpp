@@ -15,37 +15,11 @@ namespace {
 
 constexpr std::size_t kMostPrompts = 128;
 
-struct Prompt {
-  std::vector<TokenId> tokens;
-  std::string text;  // to be echoed
-};
-
-Prompt text_prompt(const Service& service, const std::string& text) {
-  return {encode_text(service, text, true, true), text};
-}
-
-Prompt token_prompt(const Service& service, const Json& list) {
-  std::vector<TokenId> tokens = read_tokens(service, list, "prompt");
-  std::string text = decode_tokens(service, tokens);
-  return {std::move(tokens), std::move(text)};
-}
-
-// A text, a list of texts, a list of tokens, or a list of such lists.
-std::vector<Prompt> read_prompts(const Service& service, const Fields& fields) {
-  const Json& prompt = fields.at("prompt");
-  if (prompt.is_string()) return {text_prompt(service, prompt.get<std::string>())};
-  if (!prompt.is_array() || prompt.empty()) fields.fail("prompt", "a text or a list", prompt);
-  if (prompt.front().is_number()) return {token_prompt(service, prompt)};
-  if (prompt.size() > kMostPrompts) {
-    fields.fail("prompt", fmt::format("at most {} prompts", kMostPrompts), Json(prompt.size()));
-  }
-  std::vector<Prompt> prompts;
-  for (const Json& one : prompt) {
-    if (!one.is_string() && !one.is_array()) fields.fail("prompt", "texts or lists of tokens", one);
-    prompts.push_back(one.is_string() ? text_prompt(service, one.get<std::string>())
-                                      : token_prompt(service, one));
-  }
-  return prompts;
+// Of prompt number i, to be echoed: as it came, or what its tokens stand for.
+std::string prompt_text(const Service& service, const Json& prompts, std::size_t i,
+                        const std::vector<TokenId>& tokens) {
+  if (prompts.is_string()) return prompts.get<std::string>();
+  return prompts[i].is_string() ? prompts[i].get<std::string>() : decode_tokens(service, tokens);
 }
 
 void refuse_what_is_not_there(const Fields& fields, int choices) {
@@ -69,12 +43,15 @@ void completions(Service& service, const ApiRequest& request, Exchange exchange)
   settings.form = read_form(fields, service);
   const bool echo = fields.boolean("echo").value_or(false);
 
+  const auto encode = [&](const std::string& text) { return encode_text(service, text, true, true); };
+  const auto prompts = read_token_texts(service, fields, "prompt", kMostPrompts, encode);
   GenerationAnswer answer;
-  for (const Prompt& prompt : read_prompts(service, fields)) {
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
     const std::size_t first = answer.choices.size();
-    add_choices(answer.choices, settings, prompt.tokens, service, request.share);
+    add_choices(answer.choices, settings, prompts[i], service, request.share);
     if (!echo) continue;
-    for (std::size_t i = first; i < answer.choices.size(); ++i) answer.choices[i].echo = prompt.text;
+    const std::string text = prompt_text(service, fields.at("prompt"), i, prompts[i]);
+    for (std::size_t c = first; c < answer.choices.size(); ++c) answer.choices[c].echo = text;
   }
   answer.streams = settings.streams;
   const OpenAiOptions options{.include_usage = settings.include_usage,

@@ -7,6 +7,7 @@
 
 #include "tools/serve/api_error.h"
 #include "tools/serve/reply_header.h"
+#include "tools/serve/token_lists.h"
 
 namespace llamajit::serve {
 namespace {
@@ -128,13 +129,7 @@ GenerationSettings read_settings(const Fields& fields, const Service& service) {
 
 void add_choices(std::vector<ChoiceRequest>& choices, const GenerationSettings& settings,
                  const std::vector<TokenId>& prompt, const Service& service, const std::string& share) {
-  const int context = service.scheduler.engine().context();
-  if (prompt.size() > static_cast<std::size_t>(context)) {
-    throw ApiError(
-        400,
-        fmt::format("prompt: expected at most {} tokens (the context), found {}", context, prompt.size()), "",
-        "context_length_exceeded");
-  }
+  check_prompt_fits(service, prompt.size(), "prompt");
   for (int i = 0; i < settings.choices; ++i) {
     ChoiceRequest choice;
     GenerationRequest& generation = choice.generation;

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "tools/serve/api_error.h"
+#include "tools/serve/replies.h"
 
 namespace llamajit::serve {
 namespace {
@@ -20,14 +20,6 @@ void append(Piece& whole, Piece piece) {
     }
   }
   for (TokenLogprob& logprob : piece.logprobs) whole.logprobs.push_back(std::move(logprob));
-}
-
-[[noreturn]] void refuse(Scheduler::Answer answer) {
-  ApiError error = answer == Scheduler::Answer::full
-                       ? ApiError(429, "server: too many requests are waiting", "", "overloaded")
-                       : ApiError(503, "server: it is ending", "", "ending");
-  error.retry_after = 2;
-  throw ApiError(error);
 }
 
 }  // namespace
@@ -51,8 +43,7 @@ void GenerationJob::start(Service& service, GenerationAnswer answer, std::shared
     if (request.reading) writer->take_apart(*std::move(request.reading));
     waiting.push_back({std::move(request.generation), std::move(writer), job->ticket_, Clock::now()});
   }
-  const Scheduler::Answer taken = service.scheduler.submit(std::move(waiting));
-  if (taken != Scheduler::Answer::taken) refuse(taken);
+  service.submit(std::move(waiting));
   job->exchange_->post([job] { job->open(); });
 }
 
@@ -123,7 +114,7 @@ void GenerationJob::finish() {
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     choices_[i].whole.content.insert(0, requests_[i].echo);
   }
-  exchange_->send({200, "application/json", text_of(format_->whole(choices_)), {}});
+  exchange_->send(json_reply(format_->whole(choices_)));
 }
 
 }  // namespace llamajit::serve

@@ -6,6 +6,7 @@
 #include "tools/serve/api.h"
 #include "tools/serve/api_error.h"
 #include "tools/serve/fields.h"
+#include "tools/serve/replies.h"
 
 namespace llamajit::serve {
 namespace {
@@ -36,16 +37,23 @@ void Service::check_model(const Json& request) const {
                  "model_not_found");
 }
 
+void Service::submit(std::vector<WaitingRequest> requests) {
+  const Scheduler::Answer answer = scheduler.submit(std::move(requests));
+  if (answer == Scheduler::Answer::taken) return;
+  ApiError error = answer == Scheduler::Answer::full
+                       ? ApiError(429, "server: too many requests are waiting", "", "overloaded")
+                       : ApiError(503, "server: it is ending", "", "ending");
+  error.retry_after = 2;
+  throw ApiError(error);
+}
+
 HttpReply list_models(const Service& service) {
-  return {200,
-          "application/json",
-          text_of({{"object", "list"}, {"data", Json::array({model_json(service)})}}),
-          {}};
+  return json_reply({{"object", "list"}, {"data", Json::array({model_json(service)})}});
 }
 
 HttpReply show_model(const Service& service, std::string_view name) {
   service.check_model({{"model", std::string(name)}});
-  return {200, "application/json", text_of(model_json(service)), {}};
+  return json_reply(model_json(service));
 }
 
 }  // namespace llamajit::serve

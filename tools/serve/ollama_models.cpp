@@ -10,6 +10,7 @@
 #include "tools/serve/api_error.h"
 #include "tools/serve/ollama_format.h"
 #include "tools/serve/ollama_request.h"
+#include "tools/serve/replies.h"
 
 namespace llamajit::serve {
 namespace {
@@ -95,6 +96,7 @@ std::string modified_at(const Service& service) {
 }
 
 Json capabilities(const Service& service) {
+  if (service.file.config.pooling) return Json::array({"embedding"});
   Json list = Json::array({"completion"});
   if (service.chat_template.source().find("tools") != std::string::npos) list.push_back("tools");
   return list;
@@ -124,10 +126,6 @@ std::string parameters(const Service& service, std::string_view before) {
     text += fmt::format("{}{:<30} {}\n", before, "stop", json_string(stop));
   }
   return text;
-}
-
-HttpReply json_reply(const Json& json) {
-  return {200, "application/json", text_of(json), {}};
 }
 
 }  // namespace

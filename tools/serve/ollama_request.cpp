@@ -105,6 +105,11 @@ OllamaRequest read_ollama_request(const Fields& fields, const Service& service) 
   return request;
 }
 
+void check_ollama_options(const Fields& fields, const Service& service) {
+  if (const auto options = fields.object("options")) check_context(*options, service);
+  check_keep_alive(fields);
+}
+
 void add_ollama_form(const Fields& fields, Json& conversation) {
   if (const Json* const format = fields.find("format"); format != nullptr && *format != Json("")) {
     if (format->is_object()) {

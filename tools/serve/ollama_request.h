@@ -21,6 +21,9 @@ std::string read_ollama_model(const Fields& fields, const Service& service);
 // Throws ApiError (400, 404). Options that it does not know count as nothing, as with Ollama.
 OllamaRequest read_ollama_request(const Fields& fields, const Service& service);
 
+// The same of options that say nothing of how text is chosen: the context, and how long the model is to stay.
+void check_ollama_options(const Fields& fields, const Service& service);
+
 // Members of a conversation as answer_conversation() takes it: `format`, "json" or a schema, and `think`, true, false
 // or an effort. Throws ApiError (400).
 void add_ollama_form(const Fields& fields, Json& conversation);

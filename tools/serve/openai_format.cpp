@@ -5,8 +5,8 @@
 #include <fmt/format.h>
 
 #include "tools/serve/api_error.h"
-#include "tools/serve/error_reply.h"
 #include "tools/serve/logprobs_json.h"
+#include "tools/serve/replies.h"
 
 namespace llamajit::serve {
 namespace {

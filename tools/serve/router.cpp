@@ -8,8 +8,8 @@
 #include <spdlog/spdlog.h>
 
 #include "tools/serve/api_error.h"
-#include "tools/serve/error_reply.h"
 #include "tools/serve/page.h"
+#include "tools/serve/replies.h"
 
 namespace llamajit::serve {
 namespace {
@@ -73,8 +73,11 @@ const Router::Route* Router::find(const HttpRequest& request) {
       {"POST", "/chat/completions", nullptr, chat_completions},
       {"POST", "/completions", nullptr, completions},
       {"POST", "/responses", nullptr, responses},
+      {"POST", "/embeddings", nullptr, embeddings},
       {"POST", "/api/chat", nullptr, ollama_chat},
       {"POST", "/api/generate", nullptr, ollama_generate},
+      {"POST", "/api/embed", nullptr, ollama_embed},
+      {"POST", "/api/embeddings", nullptr, ollama_embeddings},
       {"GET", "/api/tags", [](Service& s, const HttpRequest&) { return ollama_tags(s); }, nullptr},
       {"GET", "/api/ps", [](Service& s, const HttpRequest&) { return ollama_running(s); }, nullptr},
       {"GET", "/api/version", [](Service&, const HttpRequest&) { return ollama_version(); }, nullptr},

@@ -26,11 +26,14 @@ struct Service {
   std::string fingerprint;  // of all that the bits of an answer depend on
   ToolForm tool_form;
   GrammarCache grammars;
+  Pooling pooling = Pooling::mean;  // of embeddings
   ResponsesItems items{};
 
   // Throws ApiError (404) for a name that means another one; none at all, or nothing, means this one.
   void check_model(const Json& request) const;
   bool is_named(std::string_view name) const;
+  // Throws ApiError where the line is full (429) or the server ends (503).
+  void submit(std::vector<WaitingRequest> requests);
 };
 
 }  // namespace llamajit::serve

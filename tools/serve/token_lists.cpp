@@ -7,6 +7,7 @@
 #include "tools/serve/api_error.h"
 #include "tools/serve/conversation_prompt.h"
 #include "tools/serve/fields.h"
+#include "tools/serve/replies.h"
 
 namespace llamajit::serve {
 
@@ -45,6 +46,30 @@ std::string decode_tokens(const Service& service, const std::vector<TokenId>& to
   return text;
 }
 
+std::vector<std::vector<TokenId>> read_token_texts(const Service& service, const Fields& fields,
+                                                   const char* name, std::size_t most,
+                                                   const EncodeOne& encode) {
+  const Json& found = fields.at(name);
+  if (found.is_string()) return {encode(found.get<std::string>())};
+  if (!found.is_array() || found.empty()) fields.fail(name, "a text or a list", found);
+  if (found.front().is_number()) return {read_tokens(service, found, name)};
+  if (found.size() > most) fields.fail(name, fmt::format("at most {} texts", most), Json(found.size()));
+  std::vector<std::vector<TokenId>> texts;
+  for (const Json& one : found) {
+    if (!one.is_string() && !one.is_array()) fields.fail(name, "texts or lists of tokens", one);
+    texts.push_back(one.is_string() ? encode(one.get<std::string>()) : read_tokens(service, one, name));
+  }
+  return texts;
+}
+
+void check_prompt_fits(const Service& service, std::size_t tokens, const char* name) {
+  const int context = service.scheduler.engine().context();
+  if (tokens <= static_cast<std::size_t>(context)) return;
+  throw ApiError(400,
+                 fmt::format("{}: expected at most {} tokens (the context), found {}", name, context, tokens),
+                 "", "context_length_exceeded");
+}
+
 HttpReply tokenize_text(const Service& service, const HttpRequest& request) {
   const Json body = parse_object(request.body);
   const Fields fields(body);
@@ -59,7 +84,7 @@ HttpReply tokenize_text(const Service& service, const HttpRequest& request) {
   for (const TokenId id : ids) {
     tokens.push_back(pieces ? Json{{"id", id}, {"piece", service.tokenizer.vocab()[id].bytes}} : Json(id));
   }
-  return {200, "application/json", text_of({{"tokens", tokens}}), {}};
+  return json_reply({{"tokens", tokens}});
 }
 
 HttpReply detokenize_tokens(const Service& service, const HttpRequest& request) {
@@ -67,13 +92,13 @@ HttpReply detokenize_tokens(const Service& service, const HttpRequest& request) 
   const Json& list = Fields(body).at("tokens");
   const bool none = list.is_array() && list.empty();
   const std::string text = none ? "" : decode_tokens(service, read_tokens(service, list, "tokens"));
-  return {200, "application/json", text_of({{"content", text}}), {}};
+  return json_reply({{"content", text}});
 }
 
 HttpReply apply_template(Service& service, const HttpRequest& request) {
   const Json body = parse_object(request.body);
   const ConversationPrompt prompt = read_conversation(Fields(body), service);
-  return {200, "application/json", text_of({{"prompt", prompt.text}}), {}};
+  return json_reply({{"prompt", prompt.text}});
 }
 
 }  // namespace llamajit::serve

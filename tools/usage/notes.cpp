@@ -13,10 +13,11 @@ struct CommandNote {
   std::string_view command;
   std::string_view section;
 };
-constexpr std::array<CommandNote, 16> kCommands{{
+constexpr std::array<CommandNote, 17> kCommands{{
     {"run", kText},
     {"chat", kText},
     {"serve", kText},
+    {"embed", kText},
     {"tokenize", kText},
     {"perplexity", kText},
     {"models", kModels},
@@ -57,6 +58,8 @@ constexpr ExampleNote kExamples[] = {
     {"serve", "For this machine alone", "llamajit serve model.gguf"},
     {"serve", "For others that have a key, eight texts at once",
      "llamajit serve model.gguf --host 0.0.0.0 --api-key-file keys.txt --parallel 8"},
+    {"embed", "A vector of a text", "llamajit embed model.gguf -p \"Once upon a time\""},
+    {"embed", "Of each line of a file", "llamajit embed model.gguf -f lines.txt > vectors.jsonl"},
     {"tokenize", "The tokens of a text, one a line", "llamajit tokenize model.gguf -p \"Once upon a time\""},
     {"tokenize", "Their numbers", "echo -n \"One day\" | llamajit tokenize -z tok512.bin --ids"},
     {"inspect", "Metadata and tensors of a file", "llamajit inspect model.gguf"},

@@ -12,7 +12,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <gmock/gmock-matchers.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "runtime/files/llama2c.h"
@@ -33,6 +33,8 @@ using test::expect_refused;
 using test::GgufWriter;
 using test::TempFile;
 using test::toy_config;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
 
 constexpr int kTokens = 19;  // one more than a group of sixteen positions, and some
 
@@ -175,6 +177,20 @@ TEST(GgufModel, HeadsNeedNotMakeUpTheDimension) {
   GgufWriter w = llama_gguf(wide, test::kF32);
   w.add("llama.rope.dimension_count", 16);
   expect_same_logits(w.content(), write_v1(weights));
+}
+
+TEST(GgufModel, SaysHowTextsAreEmbedded) {
+  const auto pooling_of = [](std::uint32_t number) {
+    GgufWriter w = llama_gguf(exact_weights(kConfig), test::kF32);
+    w.add("llama.pooling_type", number);
+    const TempFile temp(w.content());
+    return read_model(temp.path()).config.pooling;
+  };
+  EXPECT_EQ(pooling_of(0), std::nullopt);
+  EXPECT_EQ(pooling_of(1), Pooling::mean);
+  EXPECT_EQ(pooling_of(2), Pooling::first);
+  EXPECT_EQ(pooling_of(3), Pooling::last);
+  EXPECT_THAT([&] { pooling_of(4); }, ThrowsMessage<std::runtime_error>(HasSubstr("llama.pooling_type")));
 }
 
 TEST(GgufModel, ReadsWhatTheKeysSay) {

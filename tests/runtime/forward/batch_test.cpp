@@ -85,7 +85,7 @@ class Mix {
       }
     }
     std::size_t seen = 0;
-    engine_.step(batch, [&](std::size_t row, const RowLogits& logits) {
+    engine_.step(batch, [&](std::size_t row, const RowOutput& logits) {
       ++seen;
       const std::vector<float>& expected = alone_.logits(texts[row]);
       ASSERT_EQ(std::memcmp(logits.logits.data(), expected.data(), kVocab * sizeof(float)), 0)
@@ -225,7 +225,7 @@ TEST_P(Sequences, ShareTheirBeginningUntilTheyWrite) {
   EXPECT_EQ(other.pages_needed(0, 1), 1) << "a copy of the second";
   Batch batch;
   batch.add(other, 5, true);
-  engine.step(batch, [](std::size_t, const RowLogits&) {});
+  engine.step(batch, [](std::size_t, const RowOutput&) {});
   EXPECT_EQ(pages.size() - pages.free(), 3);
   EXPECT_EQ(other.cursor(0, 0).pages[0], engine.sequence().cursor(0, 0).pages[0]);
   EXPECT_NE(other.cursor(0, 0).pages[1], engine.sequence().cursor(0, 0).pages[1]);
@@ -239,7 +239,7 @@ TEST_P(Sequences, ThatDoNotFitAreRefusedWithNothingChanged) {
   Sequence other = engine.new_sequence();
   const auto message = [&](const Batch& batch) -> std::string {
     try {
-      engine.step(batch, [](std::size_t, const RowLogits&) {});
+      engine.step(batch, [](std::size_t, const RowOutput&) {});
     } catch (const std::runtime_error& error) {
       return error.what();
     }

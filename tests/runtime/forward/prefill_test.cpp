@@ -261,7 +261,7 @@ TEST(Prefill, AWalkAloneSeesAllCalls) {
              });
   const std::vector<float> observed = row();
   engine.sequence().cut(0);
-  engine.step(batch, [](std::size_t, const RowLogits&) { ADD_FAILURE() << "nobody wanted logits"; });
+  engine.step(batch, [](std::size_t, const RowOutput&) { ADD_FAILURE() << "nobody wanted logits"; });
   EXPECT_TRUE(same_bits(observed, row()));
   const auto count = [&](const std::string& prefix) {
     return std::ranges::count_if(names, [&](const auto& name) { return name.starts_with(prefix); });

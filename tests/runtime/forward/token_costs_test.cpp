@@ -71,7 +71,7 @@ TEST(TokenCosts, KeysAndValuesAreThoseOfTheCache) {
     const ModelFile file = family_file(name);
     const TokenCosts costs = token_costs(file, kType);
     const int last = file.config.seq_len - 1;
-    const KvCache cache(file.config, file.config.seq_len, 1, kType, 8);
+    const KvCache cache(file.config, file.config.seq_len, {.sequences = 1}, kType, 8);
     EXPECT_EQ(costs.per_position * (last + 1) + costs.windows, cache.bytes_read_at(last)) << name;
     EXPECT_EQ(costs.windows > 0, name == "gemma3") << name;
     EXPECT_EQ(costs.states, cache.states().bytes()) << name;

@@ -76,7 +76,7 @@ std::vector<float> step_alone(Engine& engine, Sequence& sequence, TokenId token)
   batch.add(sequence, token, true);
   std::vector<float> result;
   engine.step(
-      batch, [&](std::size_t, const RowLogits& row) { result.assign(row.logits.begin(), row.logits.end()); });
+      batch, [&](std::size_t, const RowOutput& row) { result.assign(row.logits.begin(), row.logits.end()); });
   return result;
 }
 
@@ -230,7 +230,7 @@ TEST_F(Windows, RowsOfAStepMayComeInSeveralRuns) {
   batch.add(other, 1, true);
   batch.add(engine.sequence(), std::span(text).subspan(350, 40), 39);
   std::vector<std::vector<float>> logits;
-  engine.step(batch, [&](std::size_t, const RowLogits& row) {
+  engine.step(batch, [&](std::size_t, const RowOutput& row) {
     logits.emplace_back(row.logits.begin(), row.logits.end());
   });
   ASSERT_EQ(logits.size(), 3U);
@@ -269,7 +269,7 @@ double use(const KvCache& cache, int length) {
 }
 
 TEST(WindowsMemory, IsLittleMoreThanTheWindowsNeed) {
-  KvCache cache(gemma3_4b(), 8192, 1, jit::ElementType::f16, 128);
+  KvCache cache(gemma3_4b(), 8192, {.sequences = 1}, jit::ElementType::f16, 128);
   EXPECT_EQ(cache.bytes_read_at(7999), (29 * 1024LL + 5 * 8000LL) * 4 * 256 * 2 * 2);
   const Text tokens(128, 1);
   Sequence prompt(cache);

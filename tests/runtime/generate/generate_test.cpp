@@ -106,7 +106,7 @@ TEST(Generate, AnEmbeddingThatOverflowsNormsIsAnErrorThatNamesThePosition) {
   }
   Batch batch;
   batch.add(engine.sequence(), std::vector<TokenId>{1, 3, 4}, 0);
-  engine.step(batch, [](std::size_t row, const RowLogits& logits) {
+  engine.step(batch, [](std::size_t row, const RowOutput& logits) {
     EXPECT_TRUE(std::isnan(logits.logits.front())) << row;
   });
 }

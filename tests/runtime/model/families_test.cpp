@@ -240,7 +240,7 @@ TEST(Families, LayersMayDiffer) {
   expect_logits_of_plain_mathematics(file);
   expect_the_same_bits_everywhere(file);
   // The windows' layers read less of a long text.
-  const KvCache cache(file.config, 300, 1, jit::ElementType::f32, 1);
+  const KvCache cache(file.config, 300, {.sequences = 1}, jit::ElementType::f32, 1);
   EXPECT_EQ(cache.bytes_read_at(299), 4 * (5 * 2 * 56 + 300 * 4 * 28 + 17 * 2 * 56));
 }
 

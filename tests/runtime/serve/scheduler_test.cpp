@@ -43,6 +43,7 @@ class Recorder : public Listener {
     changed_.notify_all();
     return std::ssize(tokens_) != most_;
   }
+  void take_embedding(std::vector<float> embedding) override { embedding_ = std::move(embedding); }
   void finish(Finish reason, const GenerationCounts& counts) override { end(reason, counts, ""); }
   void fail(const std::string& what) override { end(Finish::cancelled, {}, what); }
 
@@ -59,6 +60,7 @@ class Recorder : public Listener {
   const std::string& fault() const { return fault_; }
   const GenerationCounts& counts() const { return counts_; }
   const std::vector<float>& logprobs() const { return logprobs_; }
+  const std::vector<float>& embedding() const { return embedding_; }
 
  private:
   void end(Finish reason, const GenerationCounts& counts, const std::string& fault) {
@@ -76,6 +78,7 @@ class Recorder : public Listener {
   std::condition_variable changed_;
   Text tokens_;
   std::vector<float> logprobs_;
+  std::vector<float> embedding_;
   bool over_ = false;
   Finish reason_{};
   std::string fault_;
@@ -166,9 +169,12 @@ GenerationRequest copy_of(const GenerationRequest& r) {
   return copy;
 }
 
-void expect_the_tokens_of_texts_alone(const ModelFile& file, int threads, double most_step_ms) {
+void expect_the_tokens_of_texts_alone(const ModelFile& file, int threads, double most_step_ms,
+                                      std::int64_t cache_positions = 0) {
   Alone alone(file);
-  Scheduler scheduler(file, engine_options(threads, 8), kSpecial, {.slots = 5, .most_step_ms = most_step_ms});
+  EngineOptions options = engine_options(threads, 8);
+  options.cache_positions = cache_positions;
+  Scheduler scheduler(file, options, kSpecial, {.slots = 5, .most_step_ms = most_step_ms});
   const std::vector<GenerationRequest> requests = some_requests(60, 7);
   std::vector<Asked> asked;
   for (const GenerationRequest& request : requests) asked.push_back(ask(scheduler, copy_of(request)));
@@ -186,6 +192,31 @@ TEST_F(Serving, EachTextHasTheTokensThatItHasAlone) {
       expect_the_tokens_of_texts_alone(file_, threads, most_step_ms);
     }
   }
+}
+
+// The longest texts leave room for one other at the most.
+TEST_F(Serving, TextsWaitForRoomInASmallCache) {
+  for (const std::int64_t positions : {600, 700, 1000}) {
+    SCOPED_TRACE(fmt::format("{} positions", positions));
+    expect_the_tokens_of_texts_alone(file_, 2, 1000, positions);
+  }
+}
+
+TEST_F(Serving, ATextThatMayNotFitWaitsForTheOthersEnd) {
+  EngineOptions options = engine_options(1, 2);
+  options.cache_positions = 700;
+  Scheduler scheduler(file_, options, kSpecial, {.slots = 2, .most_step_ms = 1});
+  GenerationRequest endless = request_of({5, 6}, -1);  // may take 600
+  endless.ignore_eos = true;
+  const Asked first = ask(scheduler, std::move(endless));
+  first.recorder->wait_for_tokens(3);
+  const Asked second = ask(scheduler, request_of({8, 9}, 450));
+  first.recorder->wait_for_tokens(20);
+  EXPECT_EQ(scheduler.stats().at_work, 1);
+  EXPECT_EQ(scheduler.stats().waiting, 1);
+  first.ticket->cancel();
+  second.recorder->wait();
+  EXPECT_EQ(second.recorder->fault(), "");
 }
 
 TEST(ServingHybrids, EachTextHasTheTokensThatItHasAlone) {
@@ -286,6 +317,73 @@ TEST_F(Serving, LogprobsAreThoseOfTheModel) {
     EXPECT_NEAR(asked.recorder->logprobs()[i], expected, 1e-5);
     fed.push_back(text[i]);
   }
+}
+
+GenerationRequest embedding_of(const Text& text, Pooling pooling) {
+  GenerationRequest request = request_of(text, 0);
+  request.pooling = pooling;
+  request.reuse_prefix = false;
+  return request;
+}
+
+std::vector<float> embedded_alone(Engine& engine, const Text& text, Pooling pooling) {
+  Pooler pooler(pooling, engine.config().dim);
+  Sequence sequence = engine.new_sequence();
+  Batch batch;
+  batch.add_hidden(sequence, text, pooler.first_wanted(0, text.size(), text.size()));
+  engine.step(batch, [&](std::size_t, const RowOutput& output) { pooler.add(output.hidden); });
+  return pooler.vector();
+}
+
+TEST_F(Serving, EmbeddingsAreThoseOfTextsAloneWhateverIsWrittenBesideThem) {
+  Engine engine(file_, {.isa = {jit::host_tiers().back()}, .sequences = 2});
+  Alone alone(file_);
+  Scheduler scheduler(file_, engine_options(2, 8), kSpecial, {.slots = 5, .most_step_ms = 1});
+  const std::vector<GenerationRequest> requests = some_requests(40, 9);
+  constexpr Pooling kPoolings[] = {Pooling::mean, Pooling::last, Pooling::first};
+  std::vector<Asked> written, embedded;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    written.push_back(ask(scheduler, copy_of(requests[i])));
+    embedded.push_back(ask(scheduler, embedding_of(requests[i].prompt, kPoolings[i % 3])));
+  }
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    ASSERT_THAT(written[i].recorder->wait(), ElementsAreArray(alone.tokens(requests[i]))) << "request " << i;
+    embedded[i].recorder->wait();
+    ASSERT_EQ(embedded[i].recorder->reason(), Finish::length);
+    ASSERT_EQ(embedded[i].recorder->embedding(), embedded_alone(engine, requests[i].prompt, kPoolings[i % 3]))
+        << "request " << i;
+  }
+}
+
+// As a job does that has more texts than the line has places.
+TEST_F(Serving, AListenerAsksForTheNextOfItsTexts) {
+  Scheduler scheduler(file_, engine_options(1, 2), kSpecial,
+                      {.slots = 1, .most_step_ms = 1, .most_waiting = 1});
+  class Chain : public Listener {
+   public:
+    Chain(Scheduler& to, std::shared_ptr<Recorder> last, int left)
+        : scheduler_(to), last_(std::move(last)), left_(left) {}
+    bool take(const Chosen&) override { return true; }
+    void finish(Finish, const GenerationCounts&) override {
+      std::shared_ptr<Listener> next = last_;
+      if (left_ > 1) next = std::make_shared<Chain>(scheduler_, last_, left_ - 1);
+      scheduler_.submit_next({request_of({5, 6}, 1), next, std::make_shared<Ticket>(), Clock::now()});
+    }
+    void fail(const std::string& what) override { last_->fail(what); }
+
+   private:
+    Scheduler& scheduler_;
+    std::shared_ptr<Recorder> last_;
+    int left_;
+  };
+  const auto last = std::make_shared<Recorder>();
+  std::vector<WaitingRequest> first;
+  first.push_back({request_of({5, 6}, 1), std::make_shared<Chain>(scheduler, last, 20),
+                   std::make_shared<Ticket>(), Clock::now()});
+  ASSERT_EQ(scheduler.submit(std::move(first)), Scheduler::Answer::taken);
+  scheduler.drain();  // what belongs to it is gone on with
+  EXPECT_EQ(last->wait().size(), 1U);
+  EXPECT_GE(scheduler.stats().requests, 20U) << "the last one may not be counted yet";
 }
 
 TEST(WaitingLine, ServesSharesInTurn) {

@@ -1,8 +1,6 @@
-#include "tools/serve/error_reply.h"
+#include "tools/serve/replies.h"
 
 #include <fmt/format.h>
-
-#include "tools/serve/json_text.h"
 
 namespace llamajit::serve {
 namespace {
@@ -31,6 +29,10 @@ std::string error_type(int status) {
     default:
       return status < 500 ? "invalid_request_error" : "server_error";
   }
+}
+
+HttpReply json_reply(const Json& json) {
+  return {200, "application/json", text_of(json), {}};
 }
 
 HttpReply error_reply(const ApiError& error) {
