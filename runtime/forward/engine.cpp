@@ -30,9 +30,10 @@ jit::ElementType chosen_kv_type(const ModelFile& file, const EngineOptions& opti
   return options.precision.kv_type.value_or(exact ? jit::ElementType::f32 : jit::ElementType::f16);
 }
 
-Weights pack(const ModelFile& file, Team& team, Bf16Products bf16, double& ms) {
+Weights pack(const ModelFile& file, Team& team, const EngineOptions& options, double& ms) {
   const auto start = Clock::now();
-  Weights weights(file, team, bf16);
+  const Bf16Products bf16 = options.precision.bf16;
+  Weights weights = options.packed.empty() ? Weights(file, team, bf16) : Weights(file, options.packed, bf16);
   ms = 1e3 * seconds_since(start);
   return weights;
 }
@@ -74,7 +75,7 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
       isa_(options.isa),
       context_(chosen_context(file, options)),
       team_(options.threads),
-      weights_(pack(file, team_, options.precision.bf16, pack_ms_)),
+      weights_(pack(file, team_, options, pack_ms_)),
       kv_cache_(config_, context_, {options.sequences, options.cache_positions},
                 chosen_kv_type(file, options), rows_at_once(config_)),
       rope_(context_, config_),
@@ -196,6 +197,7 @@ Rows Engine::place(std::span<const Batch::Row> rows) {
 
 void Engine::step(const Batch& batch, const SeeRow& see) {
   check_fits(batch);
+  weights_.check_intact();
   const std::span<const Batch::Row> rows = batch.rows();
   for (const auto& [sequence, n] : rows_of_each(rows)) begin_step(*sequence, n);
   for (std::size_t first = 0; first < rows.size(); first += static_cast<std::size_t>(chunk())) {
@@ -283,6 +285,7 @@ void Engine::classify_token(std::span<const float> residual) {
 void Engine::feed(TokenId token, int pos, bool logits) {
   assert(pos >= 0 && pos <= sequence_.length() && pos < context_);
   sequence_.cut(pos);
+  weights_.check_intact();
   begin_step(sequence_, 1);
   place(Batch::Row{&sequence_, token, logits});
   run_token(logits);

@@ -42,6 +42,8 @@ struct EngineOptions {
   int sequences = 1;
   // Of all sequences together, at least `context`; 0: as many as they may have.
   std::int64_t cache_positions = 0;
+  // A packed file of the model (packed_file.h), to be mapped; empty: weights are packed.
+  std::string packed{};
 };
 
 // Of a row of a step, what it wants: its logits (vocab_size), which the receiver may overwrite, with the first of

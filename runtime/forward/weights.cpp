@@ -24,11 +24,12 @@ bool as_pairs(jit::Format format, Bf16Products which) {
   return false;
 }
 
-// Places weights one after the other. Without memory it learns the size; with it, vectors are filled at once.
+// Places weights one after the other. Without memory it learns the size; with memory that it fills, vectors are filled
+// at once.
 class Weights::Layout {
  public:
-  Layout(const ModelFile& file, Carver& carver, Bf16Products bf16)
-      : file_(file), carver_(carver), bf16_(bf16) {}
+  Layout(const ModelFile& file, Carver& carver, Bf16Products bf16, bool fills)
+      : file_(file), carver_(carver), bf16_(bf16), fills_(fills) {}
 
   // One whose rows are only copied.
   PackedMatrix table(const Tensor& tensor) { return place({&tensor}, nullptr, tensor.format); }
@@ -73,7 +74,7 @@ class Weights::Layout {
   const float* vector(const Tensor& tensor, const LayerShape* rotated = nullptr, float factor = 1) {
     if (!tensor.exists()) return nullptr;
     float* const to = carver_.take<float>(tensor.cols);
-    for (std::int64_t i = 0; to != nullptr && i < tensor.cols; ++i) {
+    for (std::int64_t i = 0; fills_ && i < tensor.cols; ++i) {
       to[i] = number(tensor, 0, rotated != nullptr ? rotated_row(*rotated, i) : i) * factor;
     }
     return to;
@@ -82,7 +83,7 @@ class Weights::Layout {
   const float* transposed(const Tensor& tensor) {
     const std::int64_t stride = jit::row_stride(tensor.rows);
     float* const to = carver_.take<float>(tensor.cols * stride);
-    for (std::int64_t i = 0; to != nullptr && i < tensor.rows * tensor.cols; ++i) {
+    for (std::int64_t i = 0; fills_ && i < tensor.rows * tensor.cols; ++i) {
       to[i % tensor.cols * stride + i / tensor.cols] = number(tensor, i / tensor.cols, i % tensor.cols);
     }
     return to;
@@ -90,12 +91,12 @@ class Weights::Layout {
   // A vector of equal numbers that no file has.
   const float* filled(std::int64_t n, float value) {
     float* const to = carver_.take<float>(n);
-    if (to != nullptr) std::fill_n(to, n, value);
+    if (fills_) std::fill_n(to, n, value);
     return to;
   }
   // The same of a number that the file has, if it has it.
   const float* filled(std::int64_t n, const Tensor& value) {
-    return value.exists() ? filled(n, number(value, 0, 0)) : nullptr;
+    return value.exists() ? filled(n, fills_ ? number(value, 0, 0) : 0) : nullptr;
   }
 
   std::vector<PackJob> jobs;
@@ -112,8 +113,8 @@ class Weights::Layout {
     const Tensor& first = **tensors.begin();
     const auto n = static_cast<std::int64_t>(tensors.size());
     float* to = carver_.take<float>(n * first.rows * first.cols);
-    if (to == nullptr) return nullptr;
     float* const begin = to;
+    if (!fills_) return begin;
     for (std::int64_t row = 0; row < first.rows; ++row) {
       for (const Tensor* tensor : tensors) {
         for (std::int64_t col = 0; col < tensor->cols; ++col) *to++ = number(*tensor, row, col);
@@ -143,7 +144,7 @@ class Weights::Layout {
     if (std::ranges::none_of(scales, &Tensor::exists)) return m;
     auto* const to = carver_.take<float>(m.tiles_per_unit);
     m.scales = to;
-    for (std::size_t i = 0; to != nullptr && i < scales.size(); ++i) {
+    for (std::size_t i = 0; fills_ && i < scales.size(); ++i) {
       const Tensor& scale = *scales.begin()[i];
       to[i] = scale.exists() ? number(scale, 0, 0) : 1.0F;
     }
@@ -155,7 +156,7 @@ class Weights::Layout {
     if (factor == 1) return m;
     float* const scale = carver_.take<float>(1);
     float* const scaled_bias = m.bias != nullptr ? carver_.take<float>(m.rows) : nullptr;
-    if (scale != nullptr) {
+    if (fills_) {
       *scale = (m.scales != nullptr ? *m.scales : 1) * factor;
       for (int i = 0; scaled_bias != nullptr && i < m.rows; ++i) scaled_bias[i] = m.bias[i] * factor;
     }
@@ -168,11 +169,13 @@ class Weights::Layout {
   const ModelFile& file_;
   Carver& carver_;
   Bf16Products bf16_;
+  bool fills_;
 };
 
-// Places everything: called once without memory to learn the size, and once with it.
-std::vector<PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16) {
-  Layout layout(file, carver, bf16);
+// Places everything: called once without memory to learn the size, and once with it. What it places where is the packed
+// file's layout (packed_file.cpp has its version).
+std::vector<PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16, bool fills) {
+  Layout layout(file, carver, bf16, fills);
   const Config& config = file.config;
   const bool shared = config.shared_classifier;
   embedding = shared ? layout.matrix(file.embedding, {}, {}) : layout.table(file.embedding);
@@ -307,11 +310,22 @@ void check_complete(const ModelFile& file) {
 Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16) {
   check_complete(file);
   Carver sizing(nullptr);
-  lay_out(file, sizing, bf16);
+  lay_out(file, sizing, bf16, false);
   memory_ = PagedMemory(sizing.size(), "weights");
   Carver carver(memory_.data());
-  const std::vector<PackJob> jobs = lay_out(file, carver, bf16);
+  const std::vector<PackJob> jobs = lay_out(file, carver, bf16, true);
   pack(file, jobs, team);
+}
+
+Weights::Weights(const ModelFile& file, const std::string& packed, Bf16Products bf16) {
+  check_complete(file);
+  Carver sizing(nullptr);
+  lay_out(file, sizing, bf16, false);
+  packed_.emplace(packed, packed_key(file, bf16));
+  packed_->expect_bytes(sizing.size());
+  Carver carver(const_cast<std::byte*>(packed_->weights().data()));  // of which nothing is written
+  lay_out(file, carver, bf16, false);
+  file.drop_pages();
 }
 
 std::int64_t Weights::bytes_per_token() const {

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "jit/formats/packing.h"
 #include "jit/kernels/kernels.h"
 #include "runtime/base/memory.h"
 #include "runtime/base/team.h"
+#include "runtime/forward/packed_file.h"
 #include "runtime/model/model_file.h"
 
 namespace llamajit {
@@ -110,6 +113,9 @@ class Weights {
   // Throws std::runtime_error if the file was cut short meanwhile, and where a weight is no finite number: it
   // names the tensor and the place.
   Weights(const ModelFile& file, Team& team, Bf16Products bf16);
+  // Maps what write_packed() wrote of such ones. Throws std::runtime_error where `packed` is not of this model and
+  // `bf16`.
+  Weights(const ModelFile& file, const std::string& packed, Bf16Products bf16);
 
   PackedMatrix embedding;                   // (vocab_size, dim)
   PackedMatrix positions;                   // (seq_len, dim), or none
@@ -120,8 +126,13 @@ class Weights {
   std::vector<LayerWeights> layers;
   NormWeights final_norm;
 
-  std::size_t bytes() const { return memory_.size(); }
-  const std::byte* data() const { return memory_.data(); }
+  std::size_t bytes() const { return packed_ ? packed_->weights().size() : memory_.size(); }
+  const std::byte* data() const { return packed_ ? packed_->weights().data() : memory_.data(); }
+  bool is_mapped() const { return packed_.has_value(); }
+  // Throws std::runtime_error if the packed file was cut short meanwhile.
+  void check_intact() const {
+    if (packed_) packed_->check_intact();
+  }
   // Bytes of weights that the feed of one token reads, with the classifier.
   std::int64_t bytes_per_token() const;
 
@@ -135,9 +146,10 @@ class Weights {
                             LayerWeights& to);
   static void lay_out_experts(Layout& layout, const LayerTensors& from, const LayerShape& shape,
                               LayerWeights& to);
-  std::vector<PackJob> lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16);
+  std::vector<PackJob> lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16, bool fills);
 
   PagedMemory memory_;
+  std::optional<PackedFile> packed_;
 };
 
 }  // namespace llamajit

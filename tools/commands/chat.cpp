@@ -178,9 +178,10 @@ int chat(ChatOptions& options) {
   if (options.show_prompt) return show_prompt(options, chat_template, *opened.tokenizer);
   warn_of_template(options, chat_template, *opened.tokenizer);
   const SessionModel model = describe_for_session(opened.model, opened.tokenizer->vocab(), chat_template);
-  EngineOptions for_engine = engine_options(request, choice);
+  EngineOptions for_engine = engine_options(request, opened.model, choice);
   if (keeps_prompts(opened.model)) for_engine.sequences = 2;
   Engine engine(opened.model, for_engine);
+  keep_packed(request.packed, opened.model, request.precision, engine);
   engine_for_sampler = &engine;
   if (request.mlock) lock_memory();
   if (request.tune) tune_and_remember(engine);

@@ -126,7 +126,7 @@ int serve_model(ServeOptions& options) {
   const auto opened = open_model_and_tokenizer(request.model, request.tokenizer);
   const ChatTemplate chat_template = chosen_template(options.how_written, request.model, opened);
   if (request.context == 0) request.context = context_that_fits(options, opened.model.config);
-  EngineOptions for_engine = engine_options(request, choice);
+  EngineOptions for_engine = engine_options(request, opened.model, choice);
   for_engine.sequences = sequences(options);
   if (options.cache_tokens > 0) {
     check_cache_holds(options.cache_tokens, request.context);
@@ -136,6 +136,7 @@ int serve_model(ServeOptions& options) {
                              {.slots = options.slots,
                               .most_step_ms = static_cast<double>(options.max_step_ms),
                               .most_waiting = static_cast<std::size_t>(options.most_waiting)});
+  keep_packed(request.packed, opened.model, request.precision, scheduler.engine());
   if (request.mlock) lock_memory();
   log_loaded(request, opened.model, scheduler.engine(), choice.why);
   const std::string name = options.alias.value_or(fs::path(request.model).stem().string());

@@ -83,13 +83,15 @@ void write_prompt(const TextRequest& request) {
 
 }  // namespace
 
-EngineOptions engine_options(const TextRequest& request, const jit::IsaChoice& choice) {
-  return {choice.isa,
-          request.threads,
-          request.context,
-          request.precision,
-          remembered_tuning(choice.isa, request.threads),
-          publication_options(request.inspection)};
+EngineOptions engine_options(const TextRequest& request, const ModelFile& file,
+                             const jit::IsaChoice& choice) {
+  return {.isa = choice.isa,
+          .threads = request.threads,
+          .context = request.context,
+          .precision = request.precision,
+          .tuning = remembered_tuning(choice.isa, request.threads),
+          .publication = publication_options(request.inspection),
+          .packed = find_packed(request.packed, file, request.precision)};
 }
 
 void log_loaded(const TextRequest& request, const ModelFile& file, const Engine& engine,
@@ -104,9 +106,10 @@ void log_loaded(const TextRequest& request, const ModelFile& file, const Engine&
                kinds.empty() ? "" : fmt::format(" ({})", kinds), numbers(&LayerShape::n_heads),
                numbers(&LayerShape::n_kv_heads), experts.empty() ? "" : fmt::format(", experts {}", experts),
                c.vocab_size, engine.context());
-  spdlog::info("tier {} ({}), {} threads; {:.1f} MiB of weights packed in {:.1f} ms",
+  spdlog::info("tier {} ({}), {} threads; {:.1f} MiB of weights {} in {:.1f} ms",
                to_string(engine.code().isa().tier), why, engine.threads(),
-               static_cast<double>(engine.weights().bytes()) / (1 << 20), engine.pack_ms());
+               static_cast<double>(engine.weights().bytes()) / (1 << 20),
+               engine.weights().is_mapped() ? "mapped" : "packed", engine.pack_ms());
   warn_of_crowding(engine.threads());
   if (request.sampler.temperature > 0) spdlog::info("seed {}", request.sampler.seed);
   log_publication(engine.publication());
@@ -144,7 +147,8 @@ int generate_text(const TextRequest& request) {
   const Tokenizer& tokenizer = *opened.tokenizer;
   const std::vector<TokenId> prompt = encode_prompt(request, tokenizer);
 
-  Engine engine(file, engine_options(request, choice));
+  Engine engine(file, engine_options(request, file, choice));
+  keep_packed(request.packed, file, request.precision, engine);
   engine_for_sampler = &engine;
   check_fits(prompt, engine);  // before anything is printed
   if (request.mlock) lock_memory();

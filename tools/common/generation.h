@@ -10,6 +10,7 @@
 #include "runtime/generate/generate.h"
 #include "runtime/generate/sampler.h"
 #include "tools/common/inspection.h"
+#include "tools/common/packed_model.h"
 
 namespace llamajit::cli {
 
@@ -27,6 +28,7 @@ struct TextRequest {
   int context = 0;  // 0: the model's
   std::optional<std::string> isa;
   Precision precision;
+  PackedOptions packed;
   InspectionFlags inspection;
   bool tune = false;
   bool mlock = false;
@@ -41,7 +43,7 @@ struct TextRequest {
 int generate_text(const TextRequest& request);
 
 // Returns the part of a request that is the engine's.
-EngineOptions engine_options(const TextRequest& request, const jit::IsaChoice& choice);
+EngineOptions engine_options(const TextRequest& request, const ModelFile& file, const jit::IsaChoice& choice);
 // Says what was loaded, `why` the tier was chosen, and the seed that gives the same draws again.
 void log_loaded(const TextRequest& request, const ModelFile& file, const Engine& engine,
                 const std::string& why);

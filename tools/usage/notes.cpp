@@ -13,7 +13,7 @@ struct CommandNote {
   std::string_view command;
   std::string_view section;
 };
-constexpr std::array<CommandNote, 17> kCommands{{
+constexpr std::array<CommandNote, 18> kCommands{{
     {"run", kText},
     {"chat", kText},
     {"serve", kText},
@@ -24,6 +24,7 @@ constexpr std::array<CommandNote, 17> kCommands{{
     {"inspect", kModels},
     {"convert", kModels},
     {"quantize", kModels},
+    {"pack", kModels},
     {"kernels", kCode},
     {"report", kCode},
     {"bench", kCode},
@@ -77,6 +78,7 @@ constexpr ExampleNote kExamples[] = {
      "llamajit perplexity model.gguf -f text.txt --save-logits logits && "
      "llamajit perplexity q4.gguf -f text.txt --kl-base logits"},
     {"quantize", "Weights of about 4.5 bits", "llamajit quantize model.gguf q4.gguf Q4_K_M"},
+    {"pack", "So that later starts need not pack", "llamajit pack model.gguf"},
     {"convert", "A llama2.c checkpoint with its tokenizer",
      "llamajit convert stories260K.bin stories260K.gguf -z tok512.bin"},
     {"lesson", "The list of lessons", "llamajit lesson"},
