@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -13,7 +14,9 @@
 #include "tokenizer/bpe.h"
 #include "tokenizer/byte_level.h"
 #include "tokenizer/spm.h"
+#include "tokenizer/unigram.h"
 #include "tokenizer/utf8.h"
+#include "tokenizer/word_piece.h"
 
 namespace llamajit {
 namespace {
@@ -63,13 +66,13 @@ class TokenizerReader {
 
   std::unique_ptr<Tokenizer> read() {
     const auto model = file_.string("tokenizer.ggml.model");
-    constexpr std::string_view kExpected = "llama or gpt2, the tokenizers that are supported";
+    constexpr std::string_view kExpected = "llama, gpt2, bert or t5, the tokenizers that are supported";
     if (!model) file_.fail("tokenizer.ggml.model", kExpected, "none (the file has no tokenizer)");
-    const bool is_bpe = *model == "gpt2";
-    if (!is_bpe && *model != "llama") {
-      file_.fail("tokenizer.ggml.model", kExpected, fmt::format("'{}'", escaped(*model)));
-    }
-    return is_bpe ? read_bpe() : read_spm();
+    if (*model == "llama") return read_spm();
+    if (*model == "gpt2") return read_bpe();
+    if (*model == "bert") return read_word_piece();
+    if (*model == "t5") return read_unigram();
+    file_.fail("tokenizer.ggml.model", kExpected, fmt::format("'{}'", escaped(*model)));
   }
 
  private:
@@ -77,12 +80,7 @@ class TokenizerReader {
     const SpmRules rules{.space_prefix = file_.boolean("tokenizer.ggml.add_space_prefix").value_or(true),
                          .llama2c = false};
     SpecialTokens special = read_special({.unknown = 0, .bos = 1, .ends = {2}, .add_bos = true});
-    std::vector<Piece> pieces = read_pieces(special);
-    for (Piece& piece : pieces) {
-      if (piece.kind == PieceKind::normal) piece.bytes = with_spaces(piece.bytes);
-    }
-    apply_names(pieces, special);
-    return finish(std::make_unique<SpmTokenizer>(Vocab(std::move(pieces), std::move(special)), rules));
+    return finish(std::make_unique<SpmTokenizer>(read_spaced_vocab(std::move(special)), rules));
   }
 
   std::unique_ptr<Tokenizer> read_bpe() {
@@ -102,6 +100,74 @@ class TokenizerReader {
     const GgufArray& merges = read_merges();
     return finish(
         std::make_unique<BpeTokenizer>(Vocab(std::move(pieces), std::move(special)), merges.strings, rule));
+  }
+
+  // llama.cpp ends a text with [SEP] whatever the file says; the flags are obeyed here, where there are any.
+  std::unique_ptr<Tokenizer> read_word_piece() {
+    const TokenId begin = read_id("tokenizer.ggml.cls_token_id", 101);
+    const TokenId separator =
+        read_id("tokenizer.ggml.seperator_token_id", read_id("tokenizer.ggml.sep_token_id", 102));
+    SpecialTokens special =
+        read_special({.unknown = 100, .bos = begin, .ends = {separator}, .add_bos = true, .add_eos = true});
+    std::erase(special.ends, separator);
+    if (separator >= 0) special.ends.insert(special.ends.begin(), separator);
+    special.add_eos = file_.boolean("tokenizer.ggml.add_sep_token").value_or(special.add_eos);
+    Vocab vocab = read_spaced_vocab(std::move(special));
+    check_lengths(vocab);
+    BertRules rules;
+    rules.lowercase = file_.boolean("tokenizer.ggml.normalizer.lowercase").value_or(!has_capitals(vocab));
+    rules.strip_accents = file_.boolean("tokenizer.ggml.normalizer.strip_accents").value_or(rules.lowercase);
+    return finish(std::make_unique<WordPieceTokenizer>(std::move(vocab), rules));
+  }
+
+  std::unique_ptr<Tokenizer> read_unigram() {
+    SpecialTokens special =
+        read_special({.unknown = 2, .bos = -1, .ends = {1}, .add_bos = false, .add_eos = true});
+    UnigramRules rules{
+        .space_prefix = file_.boolean("tokenizer.ggml.add_space_prefix").value_or(false),
+        .merge_spaces = file_.boolean("tokenizer.ggml.remove_extra_whitespaces").value_or(false),
+        .charsmap = read_charsmap()};
+    Vocab vocab = read_spaced_vocab(std::move(special));
+    check_lengths(vocab);
+    return finish(std::make_unique<UnigramTokenizer>(std::move(vocab), std::move(rules)));
+  }
+
+  void check_lengths(const Vocab& vocab) const {
+    for (TokenId id = 0; id < vocab.size(); ++id) {
+      const std::size_t length = vocab[id].bytes.size();
+      if (vocab[id].kind != PieceKind::normal || length <= PieceTrie::kLongest) continue;
+      file_.fail(fmt::format("tokenizer.ggml.tokens[{}]", id),
+                 fmt::format("at most {} bytes", PieceTrie::kLongest), fmt::to_string(length));
+    }
+  }
+
+  Charsmap read_charsmap() const {
+    constexpr std::string_view kKey = "tokenizer.ggml.precompiled_charsmap";
+    const GgufEntry* const entry = file_.find(kKey);
+    if (entry == nullptr) return {};
+    const auto* array = std::get_if<GgufArray>(&entry->value);
+    if (array == nullptr || array->type != GgufType::i8) array = file_.array(kKey, GgufType::u8);
+    try {
+      return Charsmap({reinterpret_cast<const char*>(array->numbers.data()), array->numbers.size()});
+    } catch (const std::invalid_argument& error) {
+      file_.fail(kKey, "SentencePiece's normalisation", error.what());
+    }
+  }
+
+  // The vocabularies of SentencePiece and BERT, whose spaces are visible.
+  Vocab read_spaced_vocab(SpecialTokens special) const {
+    std::vector<Piece> pieces = read_pieces(special);
+    for (Piece& piece : pieces) {
+      if (piece.kind == PieceKind::normal) piece.bytes = with_spaces(piece.bytes);
+    }
+    // BERT's [UNK] is called a control token, as all that its tokenizer's configuration calls special are.
+    const TokenId id = special.unknown;
+    if (id >= 0 && id != special.bos && std::ranges::count(special.ends, id) == 0) {
+      Piece& unknown = pieces[static_cast<std::size_t>(id)];
+      if (unknown.kind == PieceKind::control) unknown.kind = PieceKind::unknown;
+    }
+    apply_names(pieces, special);
+    return Vocab(std::move(pieces), std::move(special));
   }
 
   // Everything was read from the mapped file, perhaps from pages that are gone.
@@ -176,22 +242,24 @@ class TokenizerReader {
     return *byte;
   }
 
-  SpecialTokens read_special(SpecialTokens special) const {
+  // -1 where the file has neither the key nor so many tokens.
+  TokenId read_id(std::string_view key, TokenId otherwise) const {
     const auto n = static_cast<std::int64_t>(n_tokens());
-    const auto id = [&](std::string_view key, TokenId otherwise) {
-      const auto value = file_.integer(key, 0, n - 1);
-      return value ? static_cast<TokenId>(*value) : otherwise < n ? otherwise : -1;
-    };
-    special.unknown = id("tokenizer.ggml.unknown_token_id", special.unknown);
-    special.bos = id("tokenizer.ggml.bos_token_id", special.bos);
-    const TokenId eos = id("tokenizer.ggml.eos_token_id", special.eos());
+    const auto value = file_.integer(key, 0, n - 1);
+    return value ? static_cast<TokenId>(*value) : otherwise < n ? otherwise : -1;
+  }
+
+  SpecialTokens read_special(SpecialTokens special) const {
+    special.unknown = read_id("tokenizer.ggml.unknown_token_id", special.unknown);
+    special.bos = read_id("tokenizer.ggml.bos_token_id", special.bos);
+    const TokenId eos = read_id("tokenizer.ggml.eos_token_id", special.eos());
     special.ends.clear();
     add_end(special, eos);
     for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
-      add_end(special, id(key, -1));
+      add_end(special, read_id(key, -1));
     }
     special.add_bos = file_.boolean("tokenizer.ggml.add_bos_token").value_or(special.add_bos);
-    special.add_eos = eos >= 0 && file_.boolean("tokenizer.ggml.add_eos_token").value_or(false);
+    special.add_eos = eos >= 0 && file_.boolean("tokenizer.ggml.add_eos_token").value_or(special.add_eos);
     special.bos_ends = false;
     special.spelled_in_text = true;
     return special;
