@@ -42,8 +42,8 @@ class PieceTrie {
   std::uint32_t child(std::uint32_t node, char byte) const {
     const std::uint32_t first = first_children_[node];
     const std::uint32_t count = first_children_[node + 1] - first;
-    if (count == 0) return 0;
     const char* const bytes = bytes_.data() + first;
+    if (count <= 1) return count == 1 && *bytes == byte ? first : 0;
     const void* const found = std::memchr(bytes, static_cast<std::uint8_t>(byte), count);
     return found == nullptr ? 0 : first + static_cast<std::uint32_t>(static_cast<const char*>(found) - bytes);
   }

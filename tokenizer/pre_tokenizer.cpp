@@ -10,26 +10,34 @@
 namespace llamajit {
 namespace {
 
-// use(part) for each `length` characters of a run, and what is left of it.
+int characters_of(std::string_view text) {
+  int count = 0;
+  for (; !text.empty(); text.remove_prefix(utf8_length(text))) ++count;
+  return count;
+}
+
+// use(part) for each `length` characters of a run, and what is left of it; from_end: that comes first.
 template <class Use>
-void cut_evenly(std::string_view run, int length, const Use& use) {
+void cut_evenly(std::string_view run, int length, bool from_end, const Use& use) {
+  int wanted = from_end ? characters_of(run) % length : 0;
   while (!run.empty()) {
+    if (wanted == 0) wanted = length;
     std::size_t end = 0;
-    for (int i = 0; i < length && end < run.size(); ++i) end += utf8_length(run.substr(end));
+    for (; wanted > 0 && end < run.size(); --wanted) end += utf8_length(run.substr(end));
     use(run.substr(0, end));
     run.remove_prefix(end);
   }
 }
 
 // use(part) for each part that a step cuts a word into.
-template <class Use>
-void cut(const Regex& regex, int length, std::string_view word, RegexScratch& scratch, const Use& use) {
+template <class Step, class Use>
+void cut(const Step& step, std::string_view word, RegexScratch& scratch, const Use& use) {
   std::size_t at = 0;
-  while (const auto match = regex.find(word, at, scratch)) {
+  while (const auto match = step.regex.find(word, at, scratch)) {
     if (match->begin > at) use(word.substr(at, match->begin - at));
     const std::string_view matched = word.substr(match->begin, match->end - match->begin);
     if (match->group) {
-      cut_evenly(matched, length, use);
+      cut_evenly(matched, step.cut, step.from_end, use);
     } else {
       use(matched);
     }
@@ -47,7 +55,7 @@ PreTokenizer::PreTokenizer(const PreTokenizerRule& rule) {
     for (std::size_t at; (at = pattern.find('@')) != std::string::npos && !step.characters.empty();) {
       pattern.replace(at, 1, step.characters);
     }
-    steps_.push_back({Regex(pattern), step.cut});
+    steps_.push_back({Regex(pattern), step.cut, step.from_end});
   }
 }
 
@@ -77,8 +85,7 @@ void PreTokenizer::cut_from(std::size_t step, std::string_view word, RegexScratc
                             const UseWord& use) const {
   const bool one_character = utf8_length(word) == word.size();  // nothing to cut
   if (step == steps_.size() || one_character) return use(word);
-  cut(steps_[step].regex, steps_[step].cut, word, scratch,
-      [&](std::string_view part) { cut_from(step + 1, part, scratch, use); });
+  cut(steps_[step], word, scratch, [&](std::string_view part) { cut_from(step + 1, part, scratch, use); });
 }
 
 const PreTokenizerRule* find_pre_tokenizer_rule(std::string_view name) {

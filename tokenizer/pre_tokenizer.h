@@ -16,6 +16,7 @@ struct CutStep {
   std::string_view pattern;
   int cut = 0;  // what the pattern's first group matches is cut further, into this many characters each
   std::string_view characters{};  // what "@" stands for in the pattern
+  bool from_end = false;          // the characters are counted from the end: the first part may be shorter
 };
 
 // How a family of vocabularies wants its text cut: each step cuts the words that the one before made.
@@ -45,6 +46,7 @@ class PreTokenizer {
   struct Step {
     Regex regex;
     int cut;
+    bool from_end;
   };
   void split_well_formed(std::string_view text, RegexScratch& scratch, const UseWord& use) const;
   void cut_from(std::size_t step, std::string_view word, RegexScratch& scratch, const UseWord& use) const;

@@ -35,6 +35,21 @@ constexpr std::array kSeedCoder{
     CutStep{R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|(\p{N}+)| ?[^\s\p{L}\p{N}\r\n]+)"
             R"(|\s*[\r\n]+|\s+(?!\S)|\s+)",
             1}};
+constexpr std::array kUfakzeka{
+    CutStep{R"([^\r\n\p{L}\p{N}]?\p{L}+|(\p{N}+)| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)", 1}};
+constexpr std::array kLaguna{CutStep{R"([^\n]+|\n+)"}, CutStep{kLlama3Pattern, 1}};
+constexpr std::array kMiniCpm5{CutStep{R"((\p{N}+)|\P{N}+)", 3}, CutStep{kLlama3Pattern, 3}};
+// Words with one space between them are one.
+constexpr std::array kExaoneMoe{
+    CutStep{R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}(?:[\p{L}\p{M}]++| \p{L})*+|(\p{N}+))"
+            R"(| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)",
+            1}};
+// White space is cut into powers of two. Where a part of a run was cut off, there is no new line to come in it.
+constexpr std::array kJais2{
+    CutStep{R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|(\p{N}+)| ?[^\s\p{L}\p{N}]+[\r\n]*)"
+            R"(|(?<![^\S\r\n])\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S))"
+            R"(|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s)",
+            3}};
 constexpr std::array kBailing{
     CutStep{R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|(\p{N}+)| ?[^\s\p{L}\p{N}]++[\r\n]*)"
             R"(|\s*[\r\n]|\s+(?!\S)|\s+)",
@@ -46,13 +61,33 @@ constexpr std::array kTekken{
             R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
             R"(|(\p{N}+)| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
             1}};
-constexpr std::array kGpt4o{
-    CutStep{R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
-            R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
-            R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
-            R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
-            R"(|(\p{N}+)| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-            3}};
+constexpr std::string_view kGpt4oPattern =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|(\p{N}+)| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::array kGpt4o{CutStep{kGpt4oPattern, 3}};
+constexpr std::array kYoutu{
+    CutStep{
+        R"([\x{AC00}-\x{D7A3}\x{3131}-\x{318E}]+)"
+        R"(|[\x{FF01}\x{2026}\x{201C}\x{201D}\x{2018}\x{2019}\x{2014}\x{FF1A}\x{FF1B}\x{FF0C}\x{3001}-\x{303F})"
+        R"(\x{FE30}-\x{FE4F}]+|[\x{3105}-\x{312F}]+|[\x{4E00}-\x{9FA5}\x{3040}-\x{30FF}]+)"},
+    CutStep{kGpt4oPattern, 1}};
+// Digits are cut as commas would group them, \d{1,3}(?=(?:\d{3})*\b), unless a letter or mark comes right behind.
+// llama.cpp cuts those so, too.
+constexpr std::array kTinyAya{CutStep{R"((?<!\d)(\d++)(?![\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}]))", 3, {}, true},
+                              CutStep{kGpt4oPattern, 3}};
+// Ideographs are words apart from other letters: "and not Han", written as what else a character may be.
+// llama.cpp does not cut before capitals, nor keep marks with their letters.
+constexpr std::array kKimiK2{CutStep{
+    R"(\p{sc:Han}+)"
+    R"(|[^\r\n\p{L}\p{N}]?[^\p{Ll}\p{N}\p{P}\p{S}\p{Z}\p{C}\p{sc:Han}]*[^\p{Lu}\p{Lt}\p{N}\p{P}\p{S}\p{Z}\p{C}\p{sc:Han}]+)"
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|[^\r\n\p{L}\p{N}]?[^\p{Ll}\p{N}\p{P}\p{S}\p{Z}\p{C}\p{sc:Han}]+[^\p{Lu}\p{Lt}\p{N}\p{P}\p{S}\p{Z}\p{C}\p{sc:Han}]*)"
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+    R"(|(\p{N}+)| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+    3}};
 
 constexpr CutStep kBloomStep{R"( ?[^(\s|.,!?\x{2026}\x{3002}\x{FF0C}\x{3001}\x{964}\x{6D4}\x{60C})]+)"};
 constexpr std::array kBloom{kBloomStep};
@@ -94,10 +129,27 @@ constexpr std::array kDeepseekLlm{
     CutStep{R"(\s++\z|(?:\S++|\s++(?!\z))++)"},  // white space at the end: \s+$
     kDeepseekCjk,
     CutStep{R"(\p{N}+|\P{N}+)"}};
-constexpr std::array kDeepseekV3{
-    CutStep{R"((\p{N}+)|\P{N}+)", 3}, CutStep{R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)"},
+constexpr CutStep kDeepseekV3Cjk{R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)"};
+constexpr CutStep kDeepseekV3Step{
+    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
+    R"(| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"};
+constexpr std::array kDeepseekV3{CutStep{R"((\p{N}+)|\P{N}+)", 3}, kDeepseekV3Cjk, kDeepseekV3Step};
+constexpr std::array kSpark25{
+    kSingleDigits, kDeepseekV3Cjk,
     CutStep{R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
-            R"(| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}};
+            R"(| ?[\p{P}\p{S}]+|[\r\n]|\s+(?!\S)|\s+)"}};
+// Digits as commas would group them, and scripts without spaces between words.
+constexpr CutStep kGroupedDigits{R"((\p{N}+)|\P{N}+)", 3, {}, true};
+constexpr std::array kAfmoe{
+    kGroupedDigits,
+    CutStep{R"([\x{4E00}-\x{9FFF}\x{3400}-\x{4DBF}\x{F900}-\x{FAFF}\x{3040}-\x{30FF}\x{FF65}-\x{FF9F})"
+            R"(\x{2F00}-\x{2FDF}\x{E40}-\x{EFF}\x{1780}-\x{17FF}\x{1000}-\x{109F}\x{AA60}-\x{AA7F})"
+            R"(\x{A9E0}-\x{A9FF}\x{AC00}-\x{D7AF}\x{1100}-\x{11FF}]+)"},
+    kDeepseekV3Step};
+constexpr std::array kSuperBpe{kGroupedDigits};
+// Its two steps for images' and sentinels' names are left out: those are special tokens.
+constexpr std::array kChameleon{CutStep{R"([\t\n]|    |  )"}, kSingleDigits,
+                                CutStep{R"([\p{P}!-/:-@\[-`{-~])"}, kGpt2Step};
 
 // Those with form C are the ones whose own tokenizers are known to have it: Qwen's, those of GPT-NeoX-20B's
 // family (Pythia, MPT, OLMo), Cohere's, Stable LM 2's (Arcade100kTokenizer) and Hunyuan-A13B's (HYTokenizer). DeepSeek's distillations have Qwen's vocabulary, but not its form C.
@@ -141,6 +193,7 @@ constexpr PreTokenizerRule kRules[] = {
     {"pixtral", kLlama3, true, true},
     {"midm-2.0", kLlama3, true, true},
     {"lfm2", kLlama3, true, true},
+    {"jina-v5-nano", kLlama3, true, true},
     {"dbrx", kLlama3},
     {"smaug-bpe", kLlama3},
     {"glm4", kLlama3},
@@ -148,12 +201,18 @@ constexpr PreTokenizerRule kRules[] = {
     {.name = "qwen2", .steps = kQwen2, .nfc = true},
     {"deepseek-r1-qwen", kQwen2},
     {.name = "stablelm2", .steps = kQwen2, .nfc = true},
+    {"f2llmv2", kQwen2},
     {"megrez", kQwen2},
     {"kormo", kQwen2},
     {.name = "hunyuan", .steps = kQwen2, .nfc = true},
     {"grok-2", kQwen2},
     {"solar-open", kQwen2},
     {.name = "qwen35", .steps = kQwen35, .nfc = true},
+    {"laguna", kLaguna},
+    {"ufakzeka", kUfakzeka},
+    {"minicpm5", kMiniCpm5, true},
+    {"exaone-moe", kExaoneMoe},
+    {"jais-2", kJais2},
     {"seed-coder", kSeedCoder},
     {"bailingmoe", kBailing},
     {"bailingmoe2", kBailing},
@@ -163,6 +222,12 @@ constexpr PreTokenizerRule kRules[] = {
     {"llama4", kGpt4o},
     {"kanana2", kGpt4o},
     {"minimax-m2", kGpt4o},
+    {"talkie", kGpt4o},
+    {"granite-embed-multi-97m", kGpt4o, true},
+    {"youtu", kYoutu, true},
+    {"tiny_aya", kTinyAya},
+    {"cohere2moe", kTinyAya},
+    {"kimi-k2", kKimiK2},
     {"bloom", kBloom},
     {"poro-chat", kBloom},
     {"gpt3-finnish", kBloom},
@@ -172,6 +237,11 @@ constexpr PreTokenizerRule kRules[] = {
     {"deepseek-v3", kDeepseekV3},
     {"hunyuan-dense", kDeepseekV3},
     {"joyai-llm", kDeepseekV3},
+    {"hy_v4", kDeepseekV3},
+    {"spark2_5", kSpark25},
+    {"afmoe", kAfmoe},
+    {"superbpe", kSuperBpe},
+    {.name = "chameleon", .steps = kChameleon, .add_bos = true},
 };
 
 }  // namespace

@@ -58,12 +58,13 @@ class UnigramTokenizer::Run {
 
   // Finds and appends the pieces of the part that `text` begins with; returns its length.
   Position append(std::string_view text) {
-    best_.assign(1, {});
     Position at = 0;
+    reached_ = 0;
     do {
       at += relax(text, at);
-    } while (at + 1 < best_.size());
+    } while (at < reached_);
     trace_back(text, at);
+    std::fill_n(best_.begin(), reached_ + 1, Best{});
     return at;
   }
 
@@ -85,8 +86,10 @@ class UnigramTokenizer::Run {
 
   void offer(Position at, std::size_t length, Best way) {
     const std::size_t end = at + length;
-    if (end >= best_.size()) best_.resize(end + 1);
-    if (best_[end].begin == Best::kNowhere || way.score > best_[end].score) best_[end] = way;
+    reached_ = std::max(reached_, end);
+    if (end >= best_.size()) best_.resize(2 * end);
+    Best& best = best_[end];
+    if (best.begin == Best::kNowhere || way.score > best.score) best = way;
   }
 
   void trace_back(std::string_view text, Position end) {
@@ -113,7 +116,8 @@ class UnigramTokenizer::Run {
   const UnigramTokenizer& t_;
   std::vector<TokenId>& ids_;
   bool after_unknown_ = false;
-  std::vector<Best> best_;      // [0]: the part's beginning
+  std::vector<Best> best_{1};   // [0]: the part's beginning; between parts, all are as new
+  std::size_t reached_ = 0;     // where the piece ends that ends last
   std::vector<Position> ends_;  // of the best way's pieces, the last one's first
 };
 

@@ -42,6 +42,17 @@ TEST(PreTokenizer, CutsAsTheModelsDo) {
   EXPECT_EQ(split("gpt-4o", "don't STOP"), (Words{"don't", " STOP"}));
   EXPECT_EQ(split("deepseek-llm", "a1b\n한글  "), (Words{"a", "1", "b", "\n", "한글", "  "}));
   EXPECT_EQ(split("deepseek-coder", "f(x)  1"), (Words{"f", "(", "x", ")", "  ", "1"}));
+  EXPECT_EQ(split("afmoe", "1234567 ก"), (Words{"1", "234", "567", " ก"}));
+  EXPECT_EQ(split("superbpe", "as it was 12345"), (Words{"as it was ", "12", "345"}));
+  EXPECT_EQ(split("tiny_aya", "12345 12345th"), (Words{"12", "345", " ", "123", "45", "th"}));
+  EXPECT_EQ(split("exaone-moe", "as it  was, 12"), (Words{"as it", " ", " was", ",", " ", "1", "2"}));
+  EXPECT_EQ(split("kimi-k2", "camelCase 漢字kana 1234"),
+            (Words{"camel", "Case", " ", "漢字", "kana", " ", "123", "4"}));
+  EXPECT_EQ(split("jais-2", "a" + std::string(40, ' ') + "b"),
+            (Words{"a", std::string(32, ' '), std::string(4, ' '), "  ", " ", " b"}));
+  EXPECT_EQ(split("youtu", "한글 x：y"), (Words{"한글", " x", "：", "y"}));
+  EXPECT_EQ(split("laguna", "a\n\n b"), (Words{"a", "\n\n", " b"}));
+  EXPECT_EQ(split("chameleon", "a  b1!?"), (Words{"a", "  ", "b", "1", "!", "?"}));
   EXPECT_EQ(split("bloom", "a b."), (Words{"a", " b", "."}));
   EXPECT_EQ(find_pre_tokenizer_rule("gpt-3"), nullptr);
   EXPECT_EQ(find_pre_tokenizer_rule(""), nullptr);
@@ -64,6 +75,35 @@ const std::map<std::string, std::vector<const char*>> kOriginals = {
     {"qwen2",
      {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|)"
       R"(\s+(?!\S)|\s+)"}},
+    {"exaone-moe",
+     {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N})"
+      R"(| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)"}},
+    {"jais-2",
+     {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+)"
+      R"(|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S))"
+      R"(|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1})"}},
+    {"kimi-k2",
+     {R"(\p{sc:Han}+)"
+      R"(|[^\r\n\p{L}\p{N}]?(?:(?!\p{sc:Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])*)"
+      R"((?:(?!\p{sc:Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])+(?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+      R"(|[^\r\n\p{L}\p{N}]?(?:(?!\p{sc:Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])+)"
+      R"((?:(?!\p{sc:Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}])*(?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
+      R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+    {"tiny_aya",
+     {R"(\d{1,3}(?=(?:\d{3})*(?![\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}])))",
+      R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
+      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+)"
+      R"([\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*)"
+      R"(|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+    {"superbpe", {R"(\p{N}+)", R"(\p{N}{1,3}(?=(?:\p{N}{3})*+(?!\p{N})))"}},
+    {"spark2_5",
+     {R"(\p{N}{1,3})", "[一-龥぀-ゟ゠-ヿ]+",
+      R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+)"
+      R"(|[\r\n]|\s+(?!\S)|\s+)",
+      R"(\p{N})"}},
+    {"chameleon",
+     {"<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z", R"([\t\n]|    |  )", R"(\p{N})", R"([\p{P}!-/:-@\[-`{-~])",
+      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)"}},
     {"deepseek-coder", {"[\r\n]", R"(\s?\p{L}+)", R"(\s?\p{P}+)", "[一-龥ࠀ-一가-퟿]+", R"(\p{N})"}},
     {"deepseek-llm",
      {"[\r\n]",
