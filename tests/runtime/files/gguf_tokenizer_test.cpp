@@ -160,8 +160,8 @@ TEST(GgufTokenizer, Phi3sTokensTakeTheSpaceAfterThem) {
 // CVE-2025-49847 and -52566 (sizes of vocabularies), and `<0x-1>` as an index, among others.
 TEST(GgufTokenizer, SaysWhatIsWrong) {
   expect_error(GgufWriter(),
-               "tokenizer.ggml.model: expected llama or gpt2, the tokenizers that are supported, "
-               "found none (the file has no tokenizer)");
+               "tokenizer.ggml.model: expected llama, gpt2, bert or t5, the tokenizers that are "
+               "supported, found none (the file has no tokenizer)");
   const auto with = [](GgufWriter writer, std::string_view key, auto value) {
     writer.remove(key);
     writer.add(key, value);
