@@ -95,9 +95,10 @@ class UnigramTokenizer::Run {
   void trace_back(std::string_view text, Position end) {
     ends_.clear();
     for (Position at = end; at > 0; at = best_[at].begin) ends_.push_back(at);
-    for (auto at = ends_.rbegin(); at != ends_.rend(); ++at) {
-      const Best& way = best_[*at];
-      append_piece(way.id, text.substr(way.begin, *at - way.begin));
+    std::ranges::reverse(ends_);
+    for (const Position at : ends_) {
+      const Best& way = best_[at];
+      append_piece(way.id, text.substr(way.begin, at - way.begin));
     }
   }
 
@@ -118,7 +119,7 @@ class UnigramTokenizer::Run {
   bool after_unknown_ = false;
   std::vector<Best> best_{1};   // [0]: the part's beginning; between parts, all are as new
   std::size_t reached_ = 0;     // where the piece ends that ends last
-  std::vector<Position> ends_;  // of the best way's pieces, the last one's first
+  std::vector<Position> ends_;  // of the best way's pieces
 };
 
 UnigramTokenizer::UnigramTokenizer(Vocab vocab, UnigramRules rules)

@@ -28,8 +28,8 @@ class WordPieceTokenizer final : public Tokenizer {
 };
 
 // Whether a vocabulary's words have capitals, so that texts must not be put into small letters: files from before
-// the key that says so do not tell otherwise. One piece in a hundred has a capital of ASCII's; in those of BERT's
-// cased models it is one in four, in those of its uncased ones none.
+// the key that says so do not tell otherwise. True if more than one normal piece in a hundred has a capital of
+// ASCII's: in the vocabulary of BERT's uncased models, none has.
 bool has_capitals(const Vocab& vocab);
 
 }  // namespace llamajit
