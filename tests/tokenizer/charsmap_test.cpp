@@ -9,7 +9,7 @@
 
 #include "tests/support/charsmap_writer.h"
 
-namespace llamajit {
+namespace llamajit::charsmap_test {
 namespace {
 
 using namespace std::string_literals;
@@ -102,4 +102,4 @@ TEST(Charsmap, DamageLeadsNowhereOrIsRefused) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::charsmap_test

@@ -15,7 +15,7 @@
 #include "tests/support/small_stack.h"
 #include "tokenizer/utf8.h"
 
-namespace llamajit {
+namespace llamajit::unigram_test {
 namespace {
 
 using Ids = std::vector<TokenId>;
@@ -207,4 +207,4 @@ TEST(Unigram, AMebibyteOfOneCharacterIsQuickAndNeedsLittleStack) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::unigram_test

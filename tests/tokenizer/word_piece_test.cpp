@@ -9,7 +9,7 @@
 
 #include "tests/support/small_stack.h"
 
-namespace llamajit {
+namespace llamajit::word_piece_test {
 namespace {
 
 using Ids = std::vector<TokenId>;
@@ -132,4 +132,4 @@ TEST(WordPiece, AMebibyteOfOneCharacterIsQuickAndNeedsLittleStack) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::word_piece_test

@@ -14,7 +14,7 @@
 #include "tests/support/gguf_writer.h"
 #include "tests/support/temp_file.h"
 
-namespace llamajit {
+namespace llamajit::gguf_encoder_tokenizer_test {
 namespace {
 
 using test::bytes_of;
@@ -162,4 +162,4 @@ TEST(GgufEncoderTokenizer, SaysWhatIsWrong) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::gguf_encoder_tokenizer_test
