@@ -1,7 +1,6 @@
 #include "runtime/grammar/alike.h"
 
 #include <algorithm>
-#include <span>
 
 namespace llamajit {
 namespace {
@@ -16,13 +15,15 @@ std::uint64_t mixed(std::uint64_t hash, std::uint64_t value) {
 
 }  // namespace
 
-std::vector<std::uint64_t> alike_for(const Grammar& grammar, int bytes) {
+std::vector<std::vector<std::uint64_t>> alike_for(const Grammar& grammar,
+                                                  std::span<const std::size_t> lengths) {
+  std::vector<std::vector<std::uint64_t>> found;
   std::vector<std::uint64_t> now(grammar.nodes()), before(grammar.nodes());
   for (std::size_t node = 0; node < now.size(); ++node) {
     now[node] = grammar.ends(static_cast<Grammar::NodeId>(node)) ? 1 : 0;
   }
   std::vector<std::uint64_t> edges;
-  for (int i = 0; i < bytes; ++i) {
+  for (std::size_t bytes = 1; found.size() < lengths.size(); ++bytes) {
     now.swap(before);
     for (std::size_t n = 0; n < now.size(); ++n) {
       const auto node = static_cast<Grammar::NodeId>(n);
@@ -40,8 +41,9 @@ std::vector<std::uint64_t> alike_for(const Grammar& grammar, int bytes) {
       for (const std::uint64_t edge : edges) hash = mixed(hash, edge);
       now[n] = hash;
     }
+    if (bytes == lengths[found.size()]) found.push_back(now);
   }
-  return now;
+  return found;
 }
 
 }  // namespace llamajit

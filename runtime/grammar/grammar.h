@@ -60,7 +60,8 @@ class Grammar {
   std::size_t byte_classes() const { return byte_classes_; }
   NodeId begin() const { return begin_; }
   std::size_t nodes() const { return nodes_.size() - 1; }
-  const std::string& name() const { return name_; }  // for errors
+  const std::string& name() const { return name_; }             // for errors
+  std::size_t compile_steps() const { return compile_steps_; }  // of CompileWork
 
  private:
   friend class GrammarWriter;  // grammar_compiler.cpp
@@ -75,10 +76,11 @@ class Grammar {
   std::array<std::uint8_t, 256> byte_class_{};
   std::size_t byte_classes_ = 0;
   NodeId begin_ = 0;
+  std::size_t compile_steps_ = 0;
 };
 
 // Throws what check_rules() throws, and std::runtime_error for a grammar that would take more than some 200,000 nodes
-// ({n} and {n,m} are written out, so that they multiply).
-std::shared_ptr<const Grammar> compile_grammar(const GrammarRules& rules, RuleId root);
+// ({n} and {n,m} are written out, so that they multiply) or more than CompileWork allows.
+std::shared_ptr<const Grammar> compile_grammar(GrammarRules& rules, RuleId root);
 
 }  // namespace llamajit

@@ -1,19 +1,24 @@
-#include <algorithm>
+#include <array>
 #include <map>
-#include <stdexcept>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
-#include <fmt/format.h>
-
+#include "runtime/grammar/alike.h"
 #include "runtime/grammar/grammar.h"
 #include "runtime/grammar/rule_automaton.h"
 
 namespace llamajit {
+namespace {
+
+constexpr std::string_view kEdges = "its edges";
+
+}  // namespace
 
 // Puts the automata of rules into one Grammar.
 class GrammarWriter {
  public:
-  GrammarWriter(const GrammarRules& rules, RuleId root) : rules_(rules), root_(root) {}
+  GrammarWriter(GrammarRules& rules, RuleId root) : rules_(rules), root_(root) {}
 
   std::shared_ptr<const Grammar> write() {
     build_reachable();
@@ -22,6 +27,8 @@ class GrammarWriter {
     for (const RuleAutomaton& automaton : automata_) add(automaton);
     add_node(false);  // where the last one's edges end
     number_classes();
+    count_masks();
+    grammar_.compile_steps_ = rules_.work().steps();
     return std::make_shared<const Grammar>(std::move(grammar_));
   }
 
@@ -33,7 +40,7 @@ class GrammarWriter {
     begins_[root_] = 0;
     std::size_t nodes = 0;
     for (std::size_t i = 0; i < order.size(); ++i) {
-      automata_.push_back(determinized(builder.build(order[i])));
+      automata_.push_back(determinized(builder.build(order[i]), rules_.work()));
       begins_[order[i]] = static_cast<Grammar::NodeId>(nodes);
       nodes += automata_.back().size();
       for (const RuleNode& node : automata_.back()) {
@@ -54,10 +61,14 @@ class GrammarWriter {
     const auto first = static_cast<Grammar::NodeId>(grammar_.nodes_.size());
     const auto number = [&](int node) { return first + static_cast<Grammar::NodeId>(node); };
     for (const RuleNode& node : automaton) {
+      rules_.work().charge(4 + 4 * (node.bytes.size() + node.calls.size() + node.jumps.size()), kEdges);
+      rules_.work().hold(
+          sizeof(Grammar::Node) + 2 * sizeof(Grammar::CallEdge) * (node.bytes.size() + node.calls.size()),
+          kEdges);
       add_node(node.ends);
       for (const auto& [set, target] : node.bytes) {
         const auto index = static_cast<std::uint32_t>(
-            sets_.try_emplace(set.to_string(), static_cast<std::uint32_t>(sets_.size())).first->second);
+            sets_.try_emplace(set, static_cast<std::uint32_t>(sets_.size())).first->second);
         grammar_.byte_edges_.push_back({index, number(target)});
         if (index == byte_sets_.size()) byte_sets_.push_back(set);
       }
@@ -69,15 +80,19 @@ class GrammarWriter {
 
   // Two bytes are of one class where each set has both or neither.
   void number_classes() {
+    rules_.work().charge(byte_sets_.size() * 32, kEdges);
+    rules_.work().hold(byte_sets_.size() * 3 * sizeof(ByteSet), kEdges);
     std::array<int, 256> classes{};
     int count = 1;
     for (const ByteSet& set : byte_sets_) {
-      std::map<std::pair<int, bool>, int> split;
+      std::array<int, 512>
+          split{};  // by a class and whether the set has the byte: one more than the new class
+      count = 0;
       for (std::size_t byte = 0; byte < classes.size(); ++byte) {
-        const std::pair key{classes.at(byte), set.test(byte)};
-        classes.at(byte) = split.try_emplace(key, static_cast<int>(split.size())).first->second;
+        int& number = split.at(static_cast<std::size_t>(classes.at(byte)) * 2 + (set.test(byte) ? 1 : 0));
+        if (number == 0) number = ++count;
+        classes.at(byte) = number - 1;
       }
-      count = static_cast<int>(split.size());
     }
     grammar_.byte_classes_ = static_cast<std::size_t>(count);
     for (std::size_t byte = 0; byte < classes.size(); ++byte) {
@@ -92,16 +107,22 @@ class GrammarWriter {
     }
   }
 
-  const GrammarRules& rules_;
+  // Masks look at each node and edge once for each byte of long pieces (alike.h), which is part of what the grammar costs.
+  void count_masks() {
+    const std::size_t edges = grammar_.byte_edges_.size() + grammar_.calls_.size() + grammar_.jumps_.size();
+    rules_.work().charge((grammar_.nodes() + edges) * kAlikeBytes, "positions that go on alike");
+  }
+
+  GrammarRules& rules_;
   RuleId root_;
   Grammar grammar_;
   std::map<RuleId, Grammar::NodeId> begins_;
   std::vector<RuleAutomaton> automata_;
-  std::map<std::string, std::uint32_t> sets_;
+  std::unordered_map<ByteSet, std::uint32_t> sets_;
   std::vector<ByteSet> byte_sets_;
 };
 
-std::shared_ptr<const Grammar> compile_grammar(const GrammarRules& rules, RuleId root) {
+std::shared_ptr<const Grammar> compile_grammar(GrammarRules& rules, RuleId root) {
   check_rules(rules);
   return GrammarWriter(rules, root).write();
 }

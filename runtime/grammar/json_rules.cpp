@@ -129,6 +129,7 @@ PartId JsonRules::character() {
 }
 
 PartId JsonRules::character_of(const std::vector<CodePointRange>& ranges) {
+  rules_.work().charge(32 + ranges.size() * 4, "characters that JSON escapes");
   std::vector<PartId> ways;
   std::vector<CodePointRange> raw = without(ranges, kEscaped);
   if (!raw.empty()) ways.push_back(rules_.characters(std::move(raw)));
@@ -144,6 +145,10 @@ PartId JsonRules::character_of(const std::vector<CodePointRange>& ranges) {
 
 PartId JsonRules::string() {
   return rule("string", [&] { return between('"', rules_.repeat(character(), 0, -1), '"'); });
+}
+
+PartId JsonRules::string_of(const std::string& name, const std::function<PartId()>& make) {
+  return rule("string of " + name, [&] { return between('"', make(), '"'); });
 }
 
 PartId JsonRules::value() {
@@ -172,19 +177,22 @@ PartId JsonRules::object() {
 PartId JsonRules::key_other_than(const std::vector<std::string>& names) {
   struct Node {
     RuleId rule;
-    std::vector<std::u32string> rests;  // of the names that led here
+    std::vector<std::u32string_view> rests;  // of the names that led here
   };
   const auto declare = [&] { return rules_.declare(fmt::format("other-key-{}", rules_.size())); };
   const PartId anything = rules_.repeat(raw_character(), 0, -1);
-  std::vector<Node> open{{declare(), {}}};
-  for (const std::string& name : names) open[0].rests.push_back(code_points(name));
+  std::vector<std::u32string> points;
+  points.reserve(names.size());
+  for (const std::string& name : names) points.push_back(code_points(name));
+  std::vector<Node> open{{declare(), {points.begin(), points.end()}}};
   const PartId key = between('"', rules_.call(open[0].rule), '"');
   while (!open.empty()) {
     const Node node = std::move(open.back());
     open.pop_back();
-    std::map<char32_t, std::vector<std::u32string>> next;
+    rules_.work().charge(16 + node.rests.size() * 4, "keys that are none of the declared");
+    std::map<char32_t, std::vector<std::u32string_view>> next;
     bool is_name = false;
-    for (const std::u32string& rest : node.rests) {
+    for (const std::u32string_view rest : node.rests) {
       is_name = is_name || rest.empty();
       if (!rest.empty()) next[rest[0]].push_back(rest.substr(1));
     }

@@ -2,6 +2,7 @@
 // space, behind a comma one space or newline, and there is no other white space; so it can't go on with nothing else.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -21,6 +22,9 @@ class JsonRules {
   PartId object();  // any
   PartId array();   // any
   PartId string();  // any
+  // What `make` makes, in quotation marks: a rule for each name, so that its positions are those of one string wherever
+  // it stands.
+  PartId string_of(const std::string& name, const std::function<PartId()>& make);
   PartId number();  // of 16 digits, 16 behind the point and a two-digit exponent at most: no double overflows
   PartId integer();  // of 18 digits at most
   PartId boolean();

@@ -34,18 +34,11 @@ std::optional<int> count_of(const SchemaJson& schema, const std::string& where, 
   return value.get<int>();
 }
 
-// A rule of its own, so that its positions are those of one string wherever it stands.
-PartId in_quotes(JsonRules& json, PartId inside) {
-  GrammarRules& rules = json.rules();
-  const RuleId rule = rules.declare(fmt::format("string-{}", rules.size()));
-  rules.define(rule, json.between('"', inside, '"'));
-  return rules.call(rule);
-}
-
 PartId pattern(JsonRules& json, const SchemaJson& value, const std::string& where) {
   if (!value.is_string()) refuse_schema(where, "a string", dumped(value));
   try {
-    return in_quotes(json, json_pattern(json, value.get<std::string>()));
+    const std::string text = value.get<std::string>();
+    return json.string_of("pattern " + text, [&] { return json_pattern(json, text); });
   } catch (const std::runtime_error& error) {
     throw std::runtime_error(fmt::format("{}: {}", where, error.what()));
   }
@@ -53,7 +46,8 @@ PartId pattern(JsonRules& json, const SchemaJson& value, const std::string& wher
 
 PartId format(JsonRules& json, const SchemaJson& value, const std::string& where) {
   const auto text = [&](std::string_view middle) {
-    return in_quotes(json, json_pattern(json, fmt::format("^{}$", middle)));
+    return json.string_of(fmt::format("format {}", middle),
+                          [&] { return json_pattern(json, fmt::format("^{}$", middle)); });
   };
   if (value == "date") return text(kDate);
   if (value == "time") return text(kTime);
@@ -112,7 +106,8 @@ PartId string_by_schema(JsonRules& json, const SchemaJson& schema, const std::st
   if (has_format) return format(json, schema["format"], at_key(where, "format"));
   if (!has_length) return json.string();
   const auto [min, max] = counts_of(schema, where, "minLength", "maxLength");
-  return in_quotes(json, json.rules().repeat(json.short_character(), min, max));
+  return json.string_of(fmt::format("length {} {}", min, max),
+                        [&] { return json.rules().repeat(json.short_character(), min, max); });
 }
 
 PartId integer_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where) {

@@ -13,30 +13,17 @@
 #include "runtime/grammar/json_rules.h"
 #include "runtime/grammar/json_scalars.h"
 #include "runtime/grammar/schema.h"
+#include "runtime/grammar/schema_text.h"
 
 namespace llamajit {
 namespace {
 
-constexpr int kMaxNesting = 100;    // of schemas in schemas
-constexpr int kMaxJsonDepth = 300;  // of a schema's JSON
+constexpr int kMaxNesting = 100;  // of schemas in schemas
 constexpr std::size_t kMaxOneOf = 256;
-constexpr std::size_t kMaxValues = 16'384;   // of JSON in a schema, each number and each list
-constexpr std::size_t kMaxWork = 2'000'000;  // values looked at, as schemas that hold together may multiply
+constexpr std::size_t kMaxTogether =
+    2'000'000;  // weight_of() all, as schemas that hold together may multiply
 
-bool is_deeper_than(const SchemaJson& json, int depth) {
-  if (!json.is_structured()) return false;
-  if (depth == 0) return true;
-  return std::ranges::any_of(json,
-                             [depth](const SchemaJson& inner) { return is_deeper_than(inner, depth - 1); });
-}
-
-std::size_t values_in(const SchemaJson& json) {
-  std::size_t count = 1;
-  if (json.is_structured()) {
-    for (const SchemaJson& inner : json) count += values_in(inner);
-  }
-  return count;
-}
+constexpr std::string_view kSchemas = "schemas that are read";
 
 class SchemaCompiler {
  public:
@@ -44,12 +31,7 @@ class SchemaCompiler {
       : root_(root), rules_(name), json_(rules_) {}
 
   std::shared_ptr<const Grammar> compile() {
-    if (is_deeper_than(root_, kMaxJsonDepth)) {
-      refuse_schema(rules_.name() + ":", fmt::format("at most {} levels of JSON", kMaxJsonDepth), "more");
-    }
-    if (values_in(root_) > kMaxValues) {
-      refuse_schema(rules_.name() + ":", fmt::format("a schema of at most {} values", kMaxValues), "more");
-    }
+    values_ = check_schema_size(root_, rules_.name());
     const RuleId root = rules_.declare("root");
     rules_.define(root, schema(root_, rules_.name() + ":", 0));
     // Schemas that others refer to, which refer to others.
@@ -73,6 +55,7 @@ class SchemaCompiler {
     if (s.is_boolean() && s.get<bool>()) return json_.value();
     if (s.is_boolean()) refuse_schema(where, "a schema that something is valid by", "false");
     if (!s.is_object()) refuse_schema(where, "a schema, which is an object, true or false", s.type_name());
+    rules_.work().charge(32 + where.size() / 16, kSchemas);
     check_keywords(s, where);
     if (s.contains("$ref") || s.contains("allOf")) return joined(s, where, nesting);
     if (s.contains("anyOf") || s.contains("oneOf")) return alternatives(s, where, nesting);
@@ -86,7 +69,9 @@ class SchemaCompiler {
   }
 
   // What a reference within the root means.
-  const SchemaJson& referred(const std::string& reference, const std::string& where) const {
+  const SchemaJson& referred(const std::string& reference, const std::string& where) {
+    // Names are looked for one by one.
+    rules_.work().charge(16 + reference.size() / 4 + values_ / 8, "references");
     if (!reference.starts_with('#'))
       refuse_schema(where, "a reference within the schema, as #/$defs/name", reference);
     try {
@@ -103,9 +88,9 @@ class SchemaCompiler {
 
   PartId call_referred(const SchemaJson& s, const std::string& where) {
     const std::string name = reference_of(s, where);
-    referred(name, at_key(where, "$ref"));
     const auto [entry, is_new] = references_.try_emplace(name, -1);
     if (is_new) {
+      referred(name, at_key(where, "$ref"));
       entry->second = rules_.declare(name);
       pending_.emplace_back(name, entry->second);
     }
@@ -127,21 +112,24 @@ class SchemaCompiler {
     if (nesting > kMaxNesting) {
       refuse_schema(where, fmt::format("at most {} schemas that hold together", kMaxNesting), "more");
     }
-    work_ += values_in(s);
-    if (work_ > kMaxWork) refuse_schema(where, "schemas that hold together and don't multiply", "too many");
+    const std::size_t weight = weight_of(s);
+    rules_.work().charge(weight * 4, kSchemas);
+    together_ += weight;
+    if (together_ > kMaxTogether)
+      refuse_schema(where, "schemas that hold together and don't multiply", "too many");
     if (!s.is_object() || !(s.contains("$ref") || s.contains("allOf"))) return s;
     check_keywords(s, where);
     SchemaJson all = without_keywords(s, {"$ref", "allOf"});
     if (s.contains("$ref")) {
       const SchemaJson& target = referred(reference_of(s, where), at_key(where, "$ref"));
       const SchemaJson other = flattened(target, where, nesting + 1);
-      all = merged_schemas(other, all, where);
+      all = merged_schemas(other, all, where, rules_.work());
     }
     if (s.contains("allOf")) {
       const std::string path = at_key(where, "allOf");
       for (std::size_t i = 0; i < list(s["allOf"], path).size(); ++i) {
         const SchemaJson other = flattened(s["allOf"][i], at_key(path, fmt::to_string(i)), nesting + 1);
-        all = merged_schemas(all, other, at_key(path, fmt::to_string(i)));
+        all = merged_schemas(all, other, at_key(path, fmt::to_string(i)), rules_.work());
       }
     }
     return all;
@@ -161,6 +149,7 @@ class SchemaCompiler {
     const std::string path = at_key(where, keyword);
     const SchemaJson& branches = list(s[keyword], path);
     if (keyword == "oneOf") check_exclusive(branches, path);
+    rules_.work().charge(weight_of(s) * 4, kSchemas);
     const SchemaJson beside = without_keywords(s, {keyword});
     std::vector<PartId> ways;
     for (std::size_t i = 0; i < branches.size(); ++i) {
@@ -169,7 +158,8 @@ class SchemaCompiler {
         ways.push_back(schema(branches[i], branch_path, nesting + 1));
       } else {
         const SchemaJson branch = flattened(branches[i], branch_path, nesting + 1);
-        ways.push_back(schema(merged_schemas(beside, branch, branch_path), branch_path, nesting + 1));
+        ways.push_back(
+            schema(merged_schemas(beside, branch, branch_path, rules_.work()), branch_path, nesting + 1));
       }
     }
     return rules_.choice(std::move(ways));
@@ -183,7 +173,7 @@ class SchemaCompiler {
     for (const SchemaJson& branch : branches) plain.push_back(flattened(branch, where, 0));
     for (std::size_t i = 0; i < plain.size(); ++i) {
       for (std::size_t j = 0; j < i; ++j) {
-        if (exclude_each_other(plain[i], plain[j], where)) continue;
+        if (exclude_each_other(plain[i], plain[j], where, rules_.work())) continue;
         refuse_schema(where,
                       "schemas that exclude each other by their types, by const or enum, or by those of a "
                       "property that "
@@ -200,6 +190,7 @@ class SchemaCompiler {
       refuse_schema(at_key(where, keyword), "no keyword beside enum and const but type", keyword);
     }
     const std::vector<std::string> types = types_of(s, where);
+    rules_.work().charge(weight_of(s) * 4, kSchemas);
     const SchemaJson values =
         s.contains("enum") ? list(s["enum"], at_key(where, "enum")) : SchemaJson::array({s["const"]});
     std::vector<PartId> ways;
@@ -240,7 +231,8 @@ class SchemaCompiler {
         first.push_back(item(schemas[i], at_key(path, fmt::to_string(i)), nesting));
     }
     const auto prefix = static_cast<int>(first.size());
-    const SchemaJson others = s.contains("items") ? s["items"] : SchemaJson(true);
+    const SchemaJson any(true);
+    const SchemaJson& others = s.contains("items") ? s["items"] : any;
     if (others.is_array())
       refuse_schema(at_key(where, "items"), "a schema, as prefixItems has the list", "a list");
     if (others == SchemaJson(false)) max = max < 0 ? prefix : std::min(max, prefix);
@@ -281,8 +273,10 @@ class SchemaCompiler {
       refuse_schema(at_key(where, "properties"), "an object of schemas", dumped(properties));
     const std::vector<std::string> required = required_names(s, where);
     const bool are_open = !s.contains("properties") && required.empty();
-    const SchemaJson additional =
-        s.contains("additionalProperties") ? s["additionalProperties"] : SchemaJson(are_open);
+    const SchemaJson default_additional(are_open);
+    const SchemaJson& additional =
+        s.contains("additionalProperties") ? s["additionalProperties"] : default_additional;
+    rules_.work().charge(required.size() * properties.size() / 2, kSchemas);
 
     std::vector<Property> members;
     std::vector<std::string> names;
@@ -313,10 +307,11 @@ class SchemaCompiler {
     return json_.between('{', inside_object(members, other), '}');
   }
 
-  static std::vector<std::string> required_names(const SchemaJson& s, const std::string& where) {
+  std::vector<std::string> required_names(const SchemaJson& s, const std::string& where) {
     std::vector<std::string> names;
     if (!s.contains("required")) return names;
     const SchemaJson& required = s["required"];
+    rules_.work().charge(required.size() * required.size() / 4, kSchemas);
     for (const SchemaJson& name : required.is_array() ? required : SchemaJson::array({required})) {
       if (!required.is_array() || !name.is_string()) {
         refuse_schema(at_key(where, "required"), "a list of names", dumped(required));
@@ -364,7 +359,8 @@ class SchemaCompiler {
   }
 
   const SchemaJson& root_;
-  std::size_t work_ = 0;
+  std::size_t values_ = 0;    // of root_
+  std::size_t together_ = 0;  // looked at as schemas that hold together
   GrammarRules rules_;
   JsonRules json_;
   std::map<std::string, RuleId> references_;
@@ -379,13 +375,7 @@ std::shared_ptr<const Grammar> compile_json_schema(const nlohmann::ordered_json&
 }
 
 std::shared_ptr<const Grammar> parse_json_schema(std::string_view text, const std::string& name) {
-  SchemaJson schema;
-  try {
-    schema = SchemaJson::parse(text);
-  } catch (const SchemaJson::exception& error) {
-    throw std::runtime_error(fmt::format("{}: expected JSON, found {}", name, error.what()));
-  }
-  return compile_json_schema(schema, name);
+  return compile_json_schema(parse_schema_text(text, name), name);
 }
 
 std::shared_ptr<const Grammar> json_object_grammar() {

@@ -80,9 +80,8 @@ Masks::Masks(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const Token
       trie_(std::move(trie)),
       bounds_(bounds),
       automaton_(std::make_shared<Automaton>(grammar_)) {
-  for (const std::size_t length : TokenTrie::kLengths) {
-    alike_.push_back(alike_for(*grammar_, static_cast<int>(length)));
-  }
+  static_assert(TokenTrie::kLengths.back() <= kAlikeBytes);
+  alike_ = alike_for(*grammar_, TokenTrie::kLengths);
   // Among long pieces each node is like itself alone.
   alike_.emplace_back(grammar_->nodes());
   std::iota(alike_.back().begin(), alike_.back().end(), std::uint64_t{0});

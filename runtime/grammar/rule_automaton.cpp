@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <stdexcept>
+#include <string_view>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -16,29 +17,31 @@ namespace {
 constexpr int kMostInlined = 24;
 constexpr int kNotInlined = kMostInlined + 1;
 constexpr int kMaxInlinedDepth = 8;
+constexpr std::string_view kWrittenOut = "its repetitions and classes, written out";
 
 }  // namespace
 
-AutomatonBuilder::AutomatonBuilder(const GrammarRules& rules) : rules_(rules) {
+AutomatonBuilder::AutomatonBuilder(GrammarRules& rules) : rules_(rules) {
   for (RuleId rule = 0; rule < rules.size(); ++rule) {
     inlined_.push_back(inlined_size(rules.body(rule), 0) <= kMostInlined ? 1 : 0);
   }
 }
 
-// How many steps a part takes, or kNotInlined for many, for loops and for what may be recursive.
+// How many steps a part takes, or kNotInlined for many, for loops and for what may be recursive. Nothing is free, not even
+// the empty text: so no more than some 200 parts are looked at.
 int AutomatonBuilder::inlined_size(PartId id, int depth) const {
   const Part& part = rules_.part(id);
   if (depth > kMaxInlinedDepth) return kNotInlined;
   switch (part.kind) {
     case PartKind::literal:
-      return std::min(static_cast<int>(part.bytes.size()), kNotInlined);
+      return static_cast<int>(std::clamp<std::size_t>(part.bytes.size(), 1, kNotInlined));
     case PartKind::characters:
       return 1;
     case PartKind::rule:
       return inlined_size(rules_.body(part.rule), depth + 1);
     case PartKind::repeat: {
       if (part.max < 0 || part.max > kMostInlined) return kNotInlined;
-      return std::min(inlined_size(part.parts[0], depth + 1) * part.max, kNotInlined);
+      return std::clamp(inlined_size(part.parts[0], depth + 1) * part.max, 1, kNotInlined);
     }
     case PartKind::sequence:
     case PartKind::choice:
@@ -49,7 +52,7 @@ int AutomatonBuilder::inlined_size(PartId id, int depth) const {
     size += inlined_size(inner, depth + 1);
     if (size > kMostInlined) return kNotInlined;
   }
-  return size;
+  return std::max(size, 1);
 }
 
 RuleAutomaton AutomatonBuilder::build(RuleId rule) {
@@ -67,17 +70,26 @@ int AutomatonBuilder::add_node() {
         fmt::format("{}: expected at most {} positions with its repetitions written out, found more",
                     rules_.name(), kMaxNodes));
   }
+  rules_.work().charge(6, kWrittenOut);
+  rules_.work().hold(sizeof(RuleNode), kWrittenOut);
   nodes_.emplace_back();
   return static_cast<int>(nodes_.size()) - 1;
 }
 
+void AutomatonBuilder::count_edge() {
+  rules_.work().charge(4, kWrittenOut);
+  rules_.work().hold(sizeof(std::pair<ByteSet, int>), kWrittenOut);
+}
+
 // Never adds an edge to `from` or one that leaves `to`, so that parts can be put side by side and in a row.
 void AutomatonBuilder::build_part(PartId id, int from, int to) {
+  count_edge();  // most parts add one at least
   const Part& part = rules_.part(id);
   const auto node = [&](int n) -> RuleNode& { return nodes_[static_cast<std::size_t>(n)]; };
   switch (part.kind) {
     case PartKind::literal:
       for (std::size_t i = 0; i < part.bytes.size(); ++i) {
+        count_edge();
         const int next = i + 1 == part.bytes.size() ? to : add_node();
         node(from).bytes.emplace_back(ByteSet().set(static_cast<std::uint8_t>(part.bytes[i])), next);
         from = next;
@@ -113,13 +125,16 @@ void AutomatonBuilder::build_characters(const Part& part, int from, int to) {
   std::map<std::tuple<int, int, int>, int> nodes;  // by a byte's range and where it leads
   std::map<std::pair<int, int>, ByteSet> firsts;   // of `from`, by where they lead
   for (const CodePointRange& range : part.ranges) {
+    rules_.work().charge(8, kWrittenOut);
     for (const Utf8Sequence& sequence : utf8_sequences(range)) {
+      rules_.work().charge(8, kWrittenOut);
       int target = to;
       for (int i = sequence.length - 1; i > 0; --i) {
         const ByteRange bytes = sequence.bytes.at(static_cast<std::size_t>(i));
         const auto [at, is_new] = nodes.try_emplace({bytes.first, bytes.last, target}, 0);
         if (is_new) {
           const int node = add_node();
+          count_edge();
           at->second = node;
           ByteSet set;
           for (unsigned b = bytes.first; b <= bytes.last; ++b) set.set(b);
@@ -131,12 +146,15 @@ void AutomatonBuilder::build_characters(const Part& part, int from, int to) {
       for (unsigned b = sequence.bytes[0].first; b <= sequence.bytes[0].last; ++b) set.set(b);
     }
   }
-  for (const auto& [key, set] : firsts)
+  for (const auto& [key, set] : firsts) {
+    count_edge();
     nodes_[static_cast<std::size_t>(from)].bytes.emplace_back(set, key.second);
+  }
 }
 
 void AutomatonBuilder::build_repeat(const Part& part, int from, int to) {
   const auto jump = [&](int source, int target) {
+    count_edge();
     nodes_[static_cast<std::size_t>(source)].jumps.push_back(target);
   };
   const auto once_more = [&] {

@@ -28,19 +28,21 @@ class AutomatonBuilder {
   static constexpr std::size_t kMaxNodes = 200'000;
 
   // `rules` has passed check_rules(), and outlives this.
-  explicit AutomatonBuilder(const GrammarRules& rules);
+  explicit AutomatonBuilder(GrammarRules& rules);
 
-  // Throws std::runtime_error when there are more nodes than kMaxNodes, of all rules so far.
+  // Throws std::runtime_error when there are more nodes than kMaxNodes, of all rules so far, or beyond CompileWork's
+  // bounds.
   RuleAutomaton build(RuleId rule);
 
  private:
   int add_node();
+  void count_edge();
   void build_part(PartId id, int from, int to);
   void build_characters(const Part& part, int from, int to);
   void build_repeat(const Part& part, int from, int to);
   int inlined_size(PartId id, int depth) const;
 
-  const GrammarRules& rules_;
+  GrammarRules& rules_;
   std::vector<char> inlined_;
   RuleAutomaton nodes_;
   std::size_t nodes_before_ = 0;
@@ -48,6 +50,6 @@ class AutomatonBuilder {
 
 // The same language with no jumps, at most one edge for a byte and one call of a rule from each node; or the automaton
 // as it is, where that would take far more nodes.
-RuleAutomaton determinized(RuleAutomaton automaton);
+RuleAutomaton determinized(RuleAutomaton automaton, CompileWork& work);
 
 }  // namespace llamajit

@@ -12,6 +12,8 @@
 namespace llamajit {
 namespace {
 
+constexpr std::string_view kChecking = "rules that begin with themselves or never end";
+
 [[noreturn]] void refuse(const GrammarRules& rules, RuleId rule, std::string_view expected,
                          std::string_view found) {
   throw std::runtime_error(fmt::format("{}: rule '{}': expected {}, found {}", rules.name(),
@@ -21,10 +23,11 @@ namespace {
 // For each rule whether `is_true` of its body; a rule's truth may make others' true, until none changes. Rules are walked
 // to and fro, since they mostly name those behind them or those before.
 template <class IsTrue>
-std::vector<char> settle(const GrammarRules& rules, const IsTrue& is_true) {
+std::vector<char> settle(GrammarRules& rules, const IsTrue& is_true) {
   std::vector<char> known(static_cast<std::size_t>(rules.size()), 0);
   bool changed = true;
   const auto look_at = [&](RuleId rule) {
+    rules.work().charge(1, kChecking);
     auto& is_known = known[static_cast<std::size_t>(rule)];
     if (is_known != 0 || !is_true(known, rules.body(rule))) return;
     is_known = 1;
@@ -41,7 +44,8 @@ std::vector<char> settle(const GrammarRules& rules, const IsTrue& is_true) {
 // What is true of a sequence where it is of all its parts, of a choice where it is of one, and of what may be left out.
 // `of_text` says it of literals and classes; of rules it is known as far as it has come.
 template <class OfText>
-bool holds(const GrammarRules& rules, const std::vector<char>& known, PartId id, const OfText& of_text) {
+bool holds(GrammarRules& rules, const std::vector<char>& known, PartId id, const OfText& of_text) {
+  rules.work().charge(1, kChecking);
   const Part& part = rules.part(id);
   const auto inner = [&](PartId p) { return holds(rules, known, p, of_text); };
   switch (part.kind) {
@@ -61,18 +65,18 @@ bool holds(const GrammarRules& rules, const std::vector<char>& known, PartId id,
 }
 
 // Whether the part may be the empty text.
-bool may_be_empty(const GrammarRules& rules, const std::vector<char>& empty, PartId id) {
+bool may_be_empty(GrammarRules& rules, const std::vector<char>& empty, PartId id) {
   const auto is_empty = [](const Part& part) { return part.kind == PartKind::literal && part.bytes.empty(); };
   return holds(rules, empty, id, is_empty);
 }
 
 // Whether there is a text that the part ends with.
-bool can_end(const GrammarRules& rules, const std::vector<char>& ending, PartId id) {
+bool can_end(GrammarRules& rules, const std::vector<char>& ending, PartId id) {
   return holds(rules, ending, id, [](const Part&) { return true; });
 }
 
 // A rule without an end that keeps a part from ending.
-RuleId rule_without_end(const GrammarRules& rules, const std::vector<char>& ending, PartId id) {
+RuleId rule_without_end(GrammarRules& rules, const std::vector<char>& ending, PartId id) {
   const Part& part = rules.part(id);
   if (part.kind == PartKind::rule) return part.rule;
   const auto inner = std::ranges::find_if(part.parts, [&](PartId p) { return !can_end(rules, ending, p); });
@@ -80,8 +84,9 @@ RuleId rule_without_end(const GrammarRules& rules, const std::vector<char>& endi
 }
 
 // The rules with which a part may begin.
-void collect_first(const GrammarRules& rules, const std::vector<char>& empty, PartId id,
+void collect_first(GrammarRules& rules, const std::vector<char>& empty, PartId id,
                    std::vector<RuleId>& first) {
+  rules.work().charge(1, kChecking);
   const Part& part = rules.part(id);
   if (part.kind == PartKind::rule) first.push_back(part.rule);
   for (const PartId inner : part.parts) {
@@ -96,7 +101,7 @@ void check_defined(const GrammarRules& rules) {
   }
 }
 
-void check_left_recursion(const GrammarRules& rules) {
+void check_left_recursion(GrammarRules& rules) {
   const auto empty = settle(
       rules, [&](const std::vector<char>& known, PartId body) { return may_be_empty(rules, known, body); });
   const auto size = static_cast<std::size_t>(rules.size());
@@ -133,7 +138,7 @@ void check_left_recursion(const GrammarRules& rules) {
   }
 }
 
-void check_ends(const GrammarRules& rules) {
+void check_ends(GrammarRules& rules) {
   const auto ending =
       settle(rules, [&](const std::vector<char>& known, PartId body) { return can_end(rules, known, body); });
   const auto first = std::ranges::find(ending, char{0});
@@ -149,7 +154,7 @@ void check_ends(const GrammarRules& rules) {
 
 }  // namespace
 
-void check_rules(const GrammarRules& rules) {
+void check_rules(GrammarRules& rules) {
   check_defined(rules);
   check_left_recursion(rules);
   check_ends(rules);

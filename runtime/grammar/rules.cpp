@@ -23,6 +23,11 @@ std::vector<CodePointRange> complement(std::vector<CodePointRange> ranges) {
 }
 
 PartId GrammarRules::add(Part part) {
+  constexpr std::string_view kReason = "its parts";
+  work_.charge(8 + part.parts.size() + part.ranges.size() + part.bytes.size() / 16, kReason);
+  work_.hold(sizeof(Part) + part.bytes.size() + part.ranges.size() * sizeof(CodePointRange) +
+                 part.parts.size() * sizeof(PartId),
+             kReason);
   for (const PartId inner : part.parts) part.depth = std::max(part.depth, this->part(inner).depth + 1);
   if (part.depth > kMaxDepth) {
     throw std::runtime_error(
@@ -54,6 +59,21 @@ PartId GrammarRules::choice(std::vector<PartId> parts) {
 }
 
 PartId GrammarRules::repeat(PartId part, int min, int max) {
+  const Part& inner = this->part(part);
+  if (inner.kind == PartKind::repeat) {
+    const auto product = [](int a, int b) { return std::int64_t{a} * b; };
+    const std::int64_t least = product(inner.min, min);
+    const bool has_end = inner.max >= 0 && max >= 0;
+    const std::int64_t most = has_end ? product(inner.max, max) : -1;
+    // Counts of the inner part by how often the outer one comes: those of one more follow without a gap, or are the same.
+    const bool is_whole = inner.max < 0
+                              ? min > 0 || inner.min <= 1
+                              : min == max || product(inner.min, min + 1) <= product(inner.max, min) + 1;
+    const bool is_none = inner.max == 0 || max == 0;
+    if (is_whole && !is_none && least <= kMaxRepetitions && most <= kMaxRepetitions) {
+      return repeat(inner.parts[0], static_cast<int>(least), static_cast<int>(most));
+    }
+  }
   return add({.kind = PartKind::repeat, .parts = {part}, .min = min, .max = max});
 }
 
@@ -65,6 +85,7 @@ RuleId GrammarRules::declare(std::string name) {
   if (names_.size() == kMaxRules) {
     throw std::runtime_error(fmt::format("{}: expected at most {} rules, found more", name_, kMaxRules));
   }
+  work_.hold(sizeof(std::string) + name.size(), "names of its rules");
   names_.push_back(std::move(name));
   bodies_.push_back(-1);
   return size() - 1;

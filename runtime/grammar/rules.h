@@ -5,7 +5,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "runtime/grammar/compile_work.h"
 
 namespace llamajit {
 
@@ -41,19 +44,21 @@ struct Part {
 };
 
 // Makers return the part's number. All throw std::runtime_error for a grammar that outgrows the limits below, as
-// "NAME: expected at most …"; the name is the grammar's.
+// "NAME: expected at most …", or that takes more than CompileWork allows; the name is the grammar's.
 class GrammarRules {
  public:
   static constexpr int kMaxDepth = 1000;
   static constexpr std::size_t kMaxParts = std::size_t{1} << 18;
   static constexpr std::size_t kMaxRules = std::size_t{1} << 14;
+  static constexpr int kMaxRepetitions = 100'000;  // of one part, as repeat() makes them of several
 
-  explicit GrammarRules(std::string name) : name_(std::move(name)) {}
+  explicit GrammarRules(std::string name) : name_(std::move(name)), work_(name_) {}
 
   PartId literal(std::string_view bytes);
   PartId characters(std::vector<CodePointRange> ranges);  // one range at least
   PartId sequence(std::vector<PartId> parts);             // of none: the empty text
   PartId choice(std::vector<PartId> parts);               // one at least
+  // Of a repetition that comes to the same as one alone, that one: x{1,3}{2} is x{2,6}.
   PartId repeat(PartId part, int min, int max);
   PartId optional(PartId part) { return repeat(part, 0, 1); }
   PartId call(RuleId rule);
@@ -64,6 +69,8 @@ class GrammarRules {
   bool is_defined(RuleId rule) const { return bodies_[static_cast<std::size_t>(rule)] >= 0; }
 
   const std::string& name() const { return name_; }
+  // What has been done for this grammar; whoever goes on with it counts here, too.
+  CompileWork& work() { return work_; }
   RuleId size() const { return static_cast<RuleId>(names_.size()); }
   const std::string& rule_name(RuleId rule) const { return names_[static_cast<std::size_t>(rule)]; }
   PartId body(RuleId rule) const { return bodies_[static_cast<std::size_t>(rule)]; }
@@ -73,6 +80,7 @@ class GrammarRules {
   PartId add(Part part);
 
   std::string name_;
+  CompileWork work_;
   std::vector<Part> parts_;
   std::vector<std::string> names_;
   std::vector<PartId> bodies_;  // -1: not defined yet
@@ -80,6 +88,6 @@ class GrammarRules {
 
 // Throws std::runtime_error that names a rule which is used and not defined, which begins with itself (left recursion,
 // directly or through others), or which no text ends.
-void check_rules(const GrammarRules& rules);
+void check_rules(GrammarRules& rules);
 
 }  // namespace llamajit

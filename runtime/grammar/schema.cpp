@@ -20,6 +20,13 @@ constexpr std::array<std::string_view, 15> kAnnotations{
     "$schema", "$id",      "$comment", "$anchor",  "$defs",     "definitions", "title", "description",
     "default", "examples", "example",  "readOnly", "writeOnly", "deprecated",  "strict"};
 
+constexpr std::string_view kTogether = "schemas that hold together, or must exclude each other";
+
+// Each of one list is held against each of the other.
+void charge_pairs(std::size_t a, std::size_t b, CompileWork& work) {
+  work.charge(8 + a * b, kTogether);
+}
+
 // The values of enum and const, where the schema has either.
 std::optional<std::vector<SchemaJson>> listed_values(const SchemaJson& schema) {
   if (!schema.is_object()) return std::nullopt;
@@ -45,7 +52,8 @@ SchemaJson merged_types(const SchemaJson& a, const SchemaJson& b, const std::str
   return both;
 }
 
-SchemaJson merged_lists(const SchemaJson& a, const SchemaJson& b) {
+SchemaJson merged_lists(const SchemaJson& a, const SchemaJson& b, CompileWork& work) {
+  charge_pairs(a.size() + b.size(), b.size(), work);
   SchemaJson all = a;
   for (const SchemaJson& item : b) {
     if (std::ranges::find(all, item) == all.end()) all.push_back(item);
@@ -53,7 +61,8 @@ SchemaJson merged_lists(const SchemaJson& a, const SchemaJson& b) {
   return all;
 }
 
-SchemaJson merged_properties(const SchemaJson& a, const SchemaJson& b) {
+SchemaJson merged_properties(const SchemaJson& a, const SchemaJson& b, CompileWork& work) {
+  charge_pairs(a.size() + b.size(), b.size(), work);
   SchemaJson all = a;
   for (const auto& [name, schema] : b.items()) {
     if (!all.contains(name)) {
@@ -66,16 +75,17 @@ SchemaJson merged_properties(const SchemaJson& a, const SchemaJson& b) {
 }
 
 SchemaJson merged_values(const std::string& keyword, const SchemaJson& a, const SchemaJson& b,
-                         const std::string& where) {
+                         const std::string& where, CompileWork& work) {
   static const std::vector<std::string_view> kLargest{"minimum", "exclusiveMinimum", "minLength", "minItems"};
   static const std::vector<std::string_view> kSmallest{"maximum", "exclusiveMaximum", "maxLength",
                                                        "maxItems"};
   if (a == b) return a;
   if (keyword == "type") return merged_types(a, b, at_key(where, keyword));
-  if (keyword == "required" && a.is_array() && b.is_array()) return merged_lists(a, b);
-  if (keyword == "properties" && a.is_object() && b.is_object()) return merged_properties(a, b);
+  if (keyword == "required" && a.is_array() && b.is_array()) return merged_lists(a, b, work);
+  if (keyword == "properties" && a.is_object() && b.is_object()) return merged_properties(a, b, work);
   if (keyword == "items") return {{"allOf", SchemaJson::array({a, b})}};
   if (keyword == "enum" && a.is_array() && b.is_array()) {
+    charge_pairs(a.size(), b.size(), work);
     SchemaJson both = SchemaJson::array();
     std::ranges::copy_if(a, std::back_inserter(both),
                          [&](const SchemaJson& value) { return std::ranges::find(b, value) != b.end(); });
@@ -88,10 +98,12 @@ SchemaJson merged_values(const std::string& keyword, const SchemaJson& a, const 
 
 // additionalProperties and items speak of what stands beside properties and prefixItems of the same schema; so these
 // must not come from the other.
-void check_alone(const SchemaJson& a, const SchemaJson& b, const std::string& where) {
+void check_alone(const SchemaJson& a, const SchemaJson& b, const std::string& where, CompileWork& work) {
   if (a.contains("additionalProperties") && a["additionalProperties"] != SchemaJson(true) &&
       b.contains("properties")) {
-    const SchemaJson& own = a.contains("properties") ? a["properties"] : SchemaJson::object();
+    const SchemaJson none = SchemaJson::object();
+    const SchemaJson& own = a.contains("properties") ? a["properties"] : none;
+    charge_pairs(own.size(), b["properties"].size(), work);
     for (const auto& [name, schema] : b["properties"].items()) {
       if (!own.contains(name)) {
         refuse_schema(at_key(where, "additionalProperties"),
@@ -126,6 +138,17 @@ void refuse_schema(const std::string& where, std::string_view expected, std::str
 
 std::string dumped(const SchemaJson& value) {
   return value.dump(-1, ' ', false, SchemaJson::error_handler_t::replace);
+}
+
+std::size_t weight_of(const SchemaJson& json) {
+  if (json.is_string()) return 1 + json.get_ref<const std::string&>().size() / kWeightBytes;
+  std::size_t weight = 1;
+  if (json.is_object()) {
+    for (const auto& [key, value] : json.items()) weight += key.size() / kWeightBytes + weight_of(value);
+  } else if (json.is_array()) {
+    for (const SchemaJson& value : json) weight += weight_of(value);
+  }
+  return weight;
 }
 
 bool is_annotation(std::string_view keyword) {
@@ -202,33 +225,38 @@ void check_keywords(const SchemaJson& schema, const std::string& where) {
   };
   for (const auto& [keyword, value] : schema.items()) {
     if (is_annotation(keyword)) continue;
-    const std::string path = at_key(where, keyword);
-    if (!is_honoured(keyword)) refuse_schema(path, "a keyword that is honoured", keyword);
-    if (keyword == "uniqueItems" && value != SchemaJson(false)) refuse_schema(path, "false", dumped(value));
+    if (!is_honoured(keyword)) refuse_schema(at_key(where, keyword), "a keyword that is honoured", keyword);
+    if (keyword == "uniqueItems" && value != SchemaJson(false))
+      refuse_schema(at_key(where, keyword), "false", dumped(value));
   }
 }
 
-SchemaJson merged_schemas(const SchemaJson& a, const SchemaJson& b, const std::string& where) {
+SchemaJson merged_schemas(const SchemaJson& a, const SchemaJson& b, const std::string& where,
+                          CompileWork& work) {
+  work.charge(4 * (weight_of(a) + weight_of(b)), kTogether);
   if (!a.is_object() || !b.is_object()) {
     if (!constrains(a) && !constrains(b)) return SchemaJson::object();
     if (!constrains(a) || !constrains(b)) return constrains(a) ? a : b;
     return SchemaJson(false);
   }
-  check_alone(a, b, where);
-  check_alone(b, a, where);
+  check_alone(a, b, where, work);
+  check_alone(b, a, where, work);
   SchemaJson all = without_keywords(a, {});
   for (const auto& [keyword, value] : b.items()) {
     if (is_annotation(keyword)) continue;
-    all[keyword] = all.contains(keyword) ? merged_values(keyword, all[keyword], value, where) : value;
+    all[keyword] = all.contains(keyword) ? merged_values(keyword, all[keyword], value, where, work) : value;
   }
   return all;
 }
 
-bool exclude_each_other(const SchemaJson& a, const SchemaJson& b, const std::string& where, int depth) {
+bool exclude_each_other(const SchemaJson& a, const SchemaJson& b, const std::string& where, CompileWork& work,
+                        int depth) {
   constexpr int kMaxDepth = 4;
   if (!a.is_object() || !b.is_object() || depth > kMaxDepth) return false;
+  work.charge(2 * (weight_of(a) + weight_of(b)), kTogether);
   const auto first_values = listed_values(a), second_values = listed_values(b);
   if (first_values && second_values) {
+    charge_pairs(first_values->size(), second_values->size(), work);
     return std::ranges::none_of(*first_values, [&](const SchemaJson& value) {
       return std::ranges::find(*second_values, value) != second_values->end();
     });
@@ -255,11 +283,13 @@ bool exclude_each_other(const SchemaJson& a, const SchemaJson& b, const std::str
       !b.contains("properties")) {
     return false;
   }
+  charge_pairs(a["required"].size(), b["required"].size() + a["properties"].size() + b["properties"].size(),
+               work);
   return std::ranges::any_of(a["required"], [&](const SchemaJson& name) {
     if (!name.is_string() || std::ranges::find(b["required"], name) == b["required"].end()) return false;
     const auto& key = name.get_ref<const std::string&>();
     return a["properties"].contains(key) && b["properties"].contains(key) &&
-           exclude_each_other(a["properties"][key], b["properties"][key], where, depth + 1);
+           exclude_each_other(a["properties"][key], b["properties"][key], where, work, depth + 1);
   });
 }
 

@@ -1,11 +1,14 @@
 // What is known of JSON schemas without a grammar: their keywords, and two of them as one.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
+
+#include "runtime/grammar/compile_work.h"
 
 namespace llamajit {
 
@@ -19,6 +22,10 @@ std::string at_key(const std::string& where, std::string_view key);
 
 // JSON as one line.
 std::string dumped(const SchemaJson& value);
+
+// How much there is to copy or to compare: values, and so many bytes of texts and names as one more.
+inline constexpr std::size_t kWeightBytes = 16;
+std::size_t weight_of(const SchemaJson& json);
 
 // A keyword that constrains nothing, or keeps schemas for others to refer to.
 bool is_annotation(std::string_view keyword);
@@ -36,11 +43,14 @@ void check_keywords(const SchemaJson& schema, const std::string& where);
 std::vector<std::string> types_of(const SchemaJson& schema, const std::string& where);
 bool has_type(const SchemaJson& value, std::string_view type);
 
-// A schema that a value is valid by if it is so by both. Throws where that can't be said in one.
-SchemaJson merged_schemas(const SchemaJson& a, const SchemaJson& b, const std::string& where);
+// A schema that a value is valid by if it is so by both. Throws where that can't be said in one. This and what follows
+// take time by the product of what the two list, and count it.
+SchemaJson merged_schemas(const SchemaJson& a, const SchemaJson& b, const std::string& where,
+                          CompileWork& work);
 
 // No value is valid by both, as far as it shows: by their types, by values that they list, or by a property that both
 // require with such schemas.
-bool exclude_each_other(const SchemaJson& a, const SchemaJson& b, const std::string& where, int depth = 0);
+bool exclude_each_other(const SchemaJson& a, const SchemaJson& b, const std::string& where, CompileWork& work,
+                        int depth = 0);
 
 }  // namespace llamajit
