@@ -17,7 +17,7 @@
 #include "runtime/grammar/json_schema.h"
 #include "tests/runtime/grammar/schemas.h"
 
-namespace llamajit {
+namespace llamajit::compile_work_test {
 namespace {
 
 using ::testing::AllOf;
@@ -223,4 +223,4 @@ TEST(CompileWork, LargeSchemasThatAreMeantTakeAFractionOfIt) {
 }
 
 }  // namespace
-}  // namespace llamajit
+}  // namespace llamajit::compile_work_test
