@@ -105,9 +105,10 @@ PartId string_by_schema(JsonRules& json, const SchemaJson& schema, const std::st
   if (has_pattern) return pattern(json, schema["pattern"], at_key(where, "pattern"));
   if (has_format) return format(json, schema["format"], at_key(where, "format"));
   if (!has_length) return json.string();
-  const auto [min, max] = counts_of(schema, where, "minLength", "maxLength");
-  return json.string_of(fmt::format("length {} {}", min, max),
-                        [&] { return json.rules().repeat(json.short_character(), min, max); });
+  const auto counts = counts_of(schema, where, "minLength", "maxLength");
+  return json.string_of(fmt::format("length {} {}", counts.first, counts.second), [&] {
+    return json.rules().repeat(json.short_character(), counts.first, counts.second);
+  });
 }
 
 PartId integer_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where) {

@@ -64,7 +64,7 @@ class Listener {
   // False: the text ends here; the token was its last.
   virtual bool take(const Chosen& chosen) = 0;
   // Of a request for one: the embedding (dim), just before finish(). It is not normalized.
-  virtual void take_embedding(std::vector<float> /*embedding*/) {}
+  virtual void take_embedding(std::span<const float> /*embedding*/) {}
   virtual void finish(Finish reason, const GenerationCounts& counts) = 0;
   // The text could not be gone on with.
   virtual void fail(const std::string& what) = 0;

@@ -38,7 +38,7 @@ std::string packed_beside(const std::string& model) {
 std::string find_packed(const PackedOptions& options, const ModelFile& file, const Precision& precision) {
   if (options.file) return *options.file == "none" ? "" : *options.file;
   const std::string key = packed_key(file, precision.bf16);
-  const std::string path = options.cache ? path_in_cache(*options.cache, key) : packed_beside(file.path());
+  std::string path = options.cache ? path_in_cache(*options.cache, key) : packed_beside(file.path());
   std::error_code none;
   if (!fs::exists(path, none)) return {};
   try {

@@ -21,7 +21,9 @@ class EmbeddingJob::TextListener : public Listener {
   TextListener(std::shared_ptr<EmbeddingJob> job, std::size_t text) : job_(std::move(job)), text_(text) {}
 
   bool take(const Chosen& /*chosen*/) override { return false; }
-  void take_embedding(std::vector<float> embedding) override { embedding_ = std::move(embedding); }
+  void take_embedding(std::span<const float> embedding) override {
+    embedding_.assign(embedding.begin(), embedding.end());
+  }
   void finish(Finish reason, const GenerationCounts& counts) override {
     if (reason == Finish::cancelled) return job_->failed("the request was cancelled");
     job_->ended(text_, std::move(embedding_), counts);

@@ -43,7 +43,9 @@ class Recorder : public Listener {
     changed_.notify_all();
     return std::ssize(tokens_) != most_;
   }
-  void take_embedding(std::vector<float> embedding) override { embedding_ = std::move(embedding); }
+  void take_embedding(std::span<const float> embedding) override {
+    embedding_.assign(embedding.begin(), embedding.end());
+  }
   void finish(Finish reason, const GenerationCounts& counts) override { end(reason, counts, ""); }
   void fail(const std::string& what) override { end(Finish::cancelled, {}, what); }
 
