@@ -14,6 +14,7 @@
 #include <spdlog/spdlog.h>
 
 #include "jit/base/isa.h"
+#include "jit/code/isa_choice.h"
 #include "tools/common/cli.h"
 #include "tools/common/log.h"
 #include "tools/program.h"

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -46,20 +45,14 @@ std::vector<std::string_view> names(const std::vector<Tier>& tiers) {
   return out;
 }
 
-IsaChoice choose_named(std::string_view name, std::string_view asked_by) {
-  const Tier tier = tier_named(name, asked_by);
-  const std::vector<Tier> host = host_tiers();
-  if (std::ranges::find(host, tier) == host.end()) {
-    throw std::runtime_error(fmt::format("{}: {} needs {}, which this CPU lacks; it has {}", asked_by, name,
-                                         row(tier).features, fmt::join(names(host), ", ")));
-  }
-  return {{tier}, fmt::format("asked for by {}", asked_by)};
-}
-
 }  // namespace
 
 std::string_view to_string(Tier tier) {
   return row(tier).name;
+}
+
+std::string_view features_of(Tier tier) {
+  return row(tier).features;
 }
 
 Tier tier_named(std::string_view name, std::string_view asked_by) {
@@ -68,6 +61,14 @@ Tier tier_named(std::string_view name, std::string_view asked_by) {
   throw std::invalid_argument(
       fmt::format("{}: expected one of {}, found '{}'", asked_by,
                   fmt::join(names({std::begin(kAllTiers), std::end(kAllTiers)}), ", "), name));
+}
+
+Tier host_tier_named(std::string_view name, std::string_view asked_by) {
+  const Tier tier = tier_named(name, asked_by);
+  const std::vector<Tier> host = host_tiers();
+  if (std::ranges::find(host, tier) != host.end()) return tier;
+  throw std::runtime_error(fmt::format("{}: {} needs {}, which this CPU lacks; it has {}", asked_by, name,
+                                       features_of(tier), fmt::join(names(host), ", ")));
 }
 
 std::vector<Tier> host_tiers() {
@@ -93,15 +94,6 @@ std::string cpu_name() {
   while (brand.ends_with(' ')) brand.pop_back();
   Cpu::getCpuid(1, regs.data());
   return fmt::format("{} ({:08x})", brand, regs[0]);
-}
-
-IsaChoice choose_isa(const std::optional<std::string>& name) {
-  if (name) return choose_named(*name, "--isa");
-  if (const char* variable = std::getenv("LLAMAJIT_ISA"); variable != nullptr && *variable != '\0') {
-    return choose_named(variable, "LLAMAJIT_ISA");
-  }
-  const Tier best = host_tiers().back();
-  return {{best}, fmt::format("the best of this CPU, which has {}", row(best).features)};
 }
 
 }  // namespace llamajit::jit

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +21,7 @@ inline constexpr Tier kAllTiers[] = {Tier::scalar, Tier::avx2,       Tier::avxvn
                                      Tier::avx512, Tier::avx512vnni, Tier::avx512bf16};
 
 std::string_view to_string(Tier tier);
+std::string_view features_of(Tier tier);  // for messages: "AVX2, FMA, F16C"
 
 // A tier as the emitter asks about it.
 struct Isa {
@@ -35,20 +35,13 @@ struct Isa {
 
 // The tier of that name, whether the host has it or not. Throws std::invalid_argument that says who asked.
 Tier tier_named(std::string_view name, std::string_view asked_by);
+// The same of one that the host has; else throws std::runtime_error as well.
+Tier host_tier_named(std::string_view name, std::string_view asked_by);
 
 // Every tier that this CPU and operating system can run, lowest first; the last one is the best.
 std::vector<Tier> host_tiers();
 
 // This CPU, as precisely as it tells: brand, family, model and stepping.
 std::string cpu_name();
-
-struct IsaChoice {
-  Isa isa;
-  std::string why;  // "best of this CPU: ..." or "asked for by ..."
-};
-
-// The tier to use: the one named, else the one in LLAMAJIT_ISA, else the host's best. Throws
-// std::invalid_argument for a name that is no tier, std::runtime_error for a tier that the host lacks.
-IsaChoice choose_isa(const std::optional<std::string>& name);
 
 }  // namespace llamajit::jit

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "jit/base/isa.h"
+#include "jit/code/isa_choice.h"
 #include "tests/support/markup.h"
 #include "tests/support/program_fixture.h"
 

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "jit/code/isa_choice.h"
 #include "runtime/base/clock.h"
 #include "runtime/files/model_reader.h"
 #include "runtime/measure/kernel_bench.h"
@@ -291,7 +292,7 @@ void add_bench(CLI::App& app, Command& command) {
   sub->add_option("-r,--repetitions", o->repeats, "Runs that count")
       ->transform(whole_number(1, 1000))
       ->capture_default_str();
-  add_isa(*sub, o->isa, "Instruction tier; default: the best that this CPU has");
+  add_isa(*sub, o->isa, "Instruction tier; default: the fastest of this CPU");
   add_precision(*sub, o->precision);
   add_inspection(*sub, o->inspection);
   add_tune(*sub, o->tune);

@@ -12,6 +12,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include "jit/code/isa_choice.h"
 #include "runtime/chat/conversation.h"
 #include "tools/commands/chat_loop.h"
 #include "tools/common/bundled_models.h"

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "jit/code/isa_choice.h"
 #include "runtime/generate/embedding.h"
 #include "tools/common/bundled_models.h"
 #include "tools/common/checks.h"
@@ -94,7 +95,7 @@ void add_embed(CLI::App& app, Command& command) {
   sub->add_flag("!--any-length", o->normalizes,
                 "Leave vectors as long as they are; by default all have length 1");
   add_threads(*sub, o->threads);
-  add_isa(*sub, o->isa, "Instruction tier; default: the best that this CPU has");
+  add_isa(*sub, o->isa, "Instruction tier; default: the fastest of this CPU");
   add_precision(*sub, o->precision);
   sub->callback([o, &command] {
     command = [o] {

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "jit/code/isa_choice.h"
 #include "runtime/base/file_replacement.h"
 #include "runtime/measure/saved_logits.h"
 #include "tools/common/bundled_models.h"
@@ -139,7 +140,7 @@ void add_perplexity(CLI::App& app, Command& command) {
       ->type_name("FILE")
       ->excludes(save);
   add_threads(*sub, o->threads);
-  add_isa(*sub, o->isa, "Instruction tier; default: the best that this CPU has");
+  add_isa(*sub, o->isa, "Instruction tier; default: the fastest of this CPU");
   add_no_normalize(*sub, o->normalize);
   add_precision(*sub, o->precision);
   sub->callback([o, &command] {

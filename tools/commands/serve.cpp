@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "jit/code/isa_choice.h"
 #include "jit/inspect/sha256.h"
 #include "runtime/base/file_sample.h"
 #include "tools/commands/chat_template_options.h"

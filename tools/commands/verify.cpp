@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "jit/code/isa_choice.h"
 #include "runtime/files/model_reader.h"
 #include "tools/common/bundled_models.h"
 #include "tools/common/cli.h"

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "jit/code/isa_choice.h"
 #include "runtime/base/cpus.h"
 #include "runtime/base/numbers.h"
 #include "runtime/forward/engine.h"

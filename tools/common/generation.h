@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "jit/base/isa.h"
+#include "jit/code/isa_choice.h"
 #include "runtime/forward/engine.h"
 #include "runtime/generate/generate.h"
 #include "runtime/generate/sampler.h"

@@ -95,7 +95,7 @@ void add_generation_options(CLI::App& sub, TextRequest& r, SeedOption& seed) {
 void add_engine_options(CLI::App& sub, TextRequest& r) {
   add_model_options(sub, r);
   add_threads(sub, r.threads);
-  add_isa(sub, r.isa, "Instruction tier; default: the best that this CPU has");
+  add_isa(sub, r.isa, "Instruction tier; default: the fastest of this CPU");
   add_precision(sub, r.precision);
   add_packed(sub, r.packed);
   add_inspection(sub, r.inspection);

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <fnmatch.h>
 
+#include "jit/code/isa_choice.h"
+
 namespace llamajit::cli {
 
 jit::Isa isa_to_show(const std::optional<std::string>& name) {

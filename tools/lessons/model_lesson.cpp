@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "jit/code/isa_choice.h"
 #include "jit/inspect/contract.h"
 #include "runtime/base/numbers.h"
 #include "runtime/measure/profile.h"

@@ -1,0 +1,37 @@
+// Which tier is to run: the one that was asked for, or the fastest of this CPU.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "jit/base/isa.h"
+
+namespace llamajit::jit {
+
+struct IsaChoice {
+  Isa isa;
+  std::string why;  // "the best of this CPU, …", "asked for by …"
+};
+
+// The tier to use: the one named, else the one in LLAMAJIT_ISA, else the fastest. All give the same bits. Throws
+// std::invalid_argument for a name that is no tier, std::runtime_error for a tier that the host lacks.
+IsaChoice choose_isa(const std::optional<std::string>& name);
+
+// How fast pairs of bf16 are multiplied and added up, in operations a second. CPUID says which instructions exist, not
+// which pay: VDPBF16PS does two to four times the work of f32's multiplications on some CPUs, and less than half of it on
+// others.
+struct PairRates {
+  double by_instruction = 0;
+  double by_f32 = 0;
+
+  // Pairs that f32 multiplies must be taken apart, which costs a third of its rate.
+  bool instruction_pays() const { return by_instruction > by_f32 * 2 / 3; }
+};
+// Measures both in less than a millisecond. `tier` has the instruction.
+PairRates measure_pairs(Tier tier);
+
+// The fastest of some tiers, lowest first; `pairs` are the rates where the last of them has the instruction.
+IsaChoice fastest_of(std::span<const Tier> tiers, const std::optional<PairRates>& pairs);
+
+}  // namespace llamajit::jit
