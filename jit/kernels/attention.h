@@ -114,13 +114,14 @@ struct AttentionKey {
   // Returns how many tokens at once suit a group best: as many as make no more rows than have their sums in
   // registers side by side.
   static constexpr int best_tokens(int group) {
+    constexpr int kRowsOfTile = 16;
     int n = 1;
-    while (2 * n * group <= kRows) n *= 2;
+    while (2 * n * group <= kRowsOfTile) n *= 2;
     return n;
   }
 
  private:
-  static constexpr int kRows = 8;
+  static constexpr int kRows = 8;  // of heads side by side
 };
 
 // A part of the ranges of one K/V head's attention, where several threads share it: those that lie part,

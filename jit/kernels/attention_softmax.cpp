@@ -1,5 +1,7 @@
 // Attention's softmax of one range, and how ranges come together.
+#include <algorithm>
 #include <bit>
+#include <vector>
 
 #include "jit/base/scalar_math.h"
 #include "jit/emit/vector_math.h"
@@ -10,51 +12,67 @@ namespace {
 
 class Softmax {
  public:
-  explicit Softmax(const AttentionFrame& frame) : f(frame), e(frame.e) {}
+  // Takes `n_rows` side by side, which hides the latency of one's sums behind another's.
+  Softmax(const AttentionFrame& frame, int n_rows) : f(frame), e(frame.e) {
+    for (int i = 0; i < n_rows; ++i) rows.emplace_back(e, i);
+  }
 
-  // Emits the softmax of the row at `row`, which moves on.
-  void emit_row() {
-    Emitter::VectorScope scope(e);
+  // Emits the softmax of the rows from the one at `row` on, which moves past them.
+  void emit_rows() {
     if (f.key.scores.cap > 0) cap_scores();
-    find_maximum();
+    find_maxima();
     exponentials();
     switch (f.result) {
       case RangeResult::whole:
-        store_scale();
+        for (const Row& r : rows) store_scale(r);
         break;
       case RangeResult::merged:
         merge_and_scale();
         break;
       case RangeResult::record:
-        store_maximum_and_sum();
+        for (const Row& r : rows) store_maximum_and_sum(r);
         break;
     }
-    if (f.key.sinks) e.add(f.slot(Slot::sink), 4);
-    e.add(f.row, kScoreRowBytes);
-  }
-
-  // The next row is the first one of a token.
-  void begin_token() {
-    if (!f.key.sinks) return;
-    e.mov(e.scratch(), f.slot(Slot::first_sink));
-    e.mov(f.slot(Slot::sink), e.scratch());
+    if (f.key.sinks) e.add(f.slot(Slot::sink), 4 * static_cast<int>(rows.size()));
+    e.add(f.row, static_cast<int>(rows.size()) * kScoreRowBytes);
   }
 
  private:
+  struct Row {
+    Row(Emitter& e, int index)
+        : i(index),
+          acc(e.v16("acc")),
+          value(e.v16("value")),
+          t0(e.v16("t0")),
+          t1(e.v16("t1")),
+          maximum(e.uniform16("maximum")),
+          sum(e.uniform16("sum")) {}
+    int i;
+    V16 acc, value, t0, t1, maximum, sum;
+  };
+
+  // Return where scores of a row stand: those at hand, which `at` walks over, and its RowValues.
+  RegExp scores_of(const Row& r) const { return f.at + score_row_at(r.i); }
+  RegExp value_of(const Row& r, RowValue value) const {
+    return f.row + (score_row_at(r.i) + row_value_at(value));
+  }
+
   void cap_scores() {
     f.count_positions(kLanes);
     e.mov(f.at, f.row);
     e.repeat(f.count, [&] {
-      e.load(value, f.at);
-      emit_cap(e, value, f.key.scores.cap, t0, t1);
-      e.store(f.at, value);
+      for (const Row& r : rows) {
+        e.load(r.value, scores_of(r));
+        emit_cap(e, r.value, f.key.scores.cap, r.t0, r.t1);
+        e.store(scores_of(r), r.value);
+      }
       e.add(f.at, kLanes * 4);
     });
   }
 
   // In the last group of sixteen, places behind the last position take part as -infinity, then as a weight of
   // zero. That group is changed as a whole: a store of its tail alone would keep what reads it next waiting.
-  void find_maximum() {
+  void find_maxima() {
     const Reg64& lanes = f.inner;  // of the last group
     if (f.key.window > 0) fill_unseen(f32(-kInfinity));
     e.note("the maximum of a row's scores; -inf behind the last position");
@@ -64,44 +82,52 @@ class Softmax {
     e.inc(lanes);
     e.shr(f.count, 4);
     e.mov(f.at, f.row);
-    e.broadcast(acc, f32(-kInfinity));
+    for (const Row& r : rows) e.broadcast(r.acc, f32(-kInfinity));
     e.while_at_least(f.count, 1, [&] {
-      e.max(acc, acc, f.at);
+      for (const Row& r : rows) e.max(r.acc, r.acc, scores_of(r));
       e.add(f.at, kLanes * 4);
     });
-    e.load(value, f.at);
-    e.fill_tail(value, lanes, f32(-kInfinity));
-    e.store(f.at, value);
-    e.max(acc, acc, value);
-    e.broadcast_lane0(maximum, e.fold_max(acc, t0));
+    for (const Row& r : rows) {
+      e.load(r.value, scores_of(r));
+      e.fill_tail(r.value, lanes, f32(-kInfinity));
+      e.store(scores_of(r), r.value);
+      e.max(r.acc, r.acc, r.value);
+      e.broadcast_lane0(r.maximum, e.fold_max(r.acc, r.t0));
+    }
   }
 
   // The same for places of the first group that lie before the window.
   void fill_unseen(Const fill) {
     e.note("{} before the window", fill.bits == 0 ? "0" : "-inf");
-    e.load(value, f.row);
     e.mov(e.scratch(), f.slot(Slot::unseen));
-    e.fill_head(value, e.scratch(), fill);
-    e.store(f.row, value);
+    for (const Row& r : rows) {
+      e.load(r.value, f.row + score_row_at(r.i));
+      e.fill_head(r.value, e.scratch(), fill);
+      e.store(f.row + score_row_at(r.i), r.value);
+    }
   }
 
   void exponentials() {
     e.note("weight = exp(score - maximum), and their sum");
-    e.zero(acc);
+    for (const Row& r : rows) e.zero(r.acc);
     f.count_positions(kLanes);
     e.mov(f.at, f.row);
     e.repeat(f.count, [&] {
-      e.load(value, f.at);
-      e.sub(value, value, maximum);
-      emit_exp(e, value, t0, t1);
-      e.store(f.at, value);
-      e.add(acc, acc, value);
+      for (const Row& r : rows) {
+        e.load(r.value, scores_of(r));
+        e.sub(r.value, r.value, r.maximum);
+        emit_exp(e, r.value, r.t0, r.t1);
+        e.store(scores_of(r), r.value);
+        e.add(r.acc, r.acc, r.value);
+      }
       e.add(f.at, kLanes * 4);
     });
-    e.fill_tail(value, f.inner, f32(0.0F));
-    e.store(f.at - kLanes * 4, value);
+    for (const Row& r : rows) {
+      e.fill_tail(r.value, f.inner, f32(0.0F));
+      e.store(scores_of(r) - kLanes * 4, r.value);
+    }
     if (f.key.window > 0) fill_unseen(f32(0.0F));
-    e.broadcast_lane0(sum, e.fold_add(acc, t0));
+    for (const Row& r : rows) e.broadcast_lane0(r.sum, e.fold_add(r.acc, r.t0));
   }
 
   void merge_and_scale() {
@@ -109,80 +135,99 @@ class Softmax {
     e.note("maximum and sum of all ranges so far");
     e.cmp(f.slot(Slot::later), 0);
     e.je(first, Emitter::T_NEAR);
-    merge();
+    for (const Row& r : rows) merge(r);
     e.L(first, "first_range");
-    store_maximum_and_sum();
+    for (const Row& r : rows) store_maximum_and_sum(r);
     e.cmp(f.slot(Slot::left), kAttentionRange);
     e.jg(more, Emitter::T_NEAR);
-    store_scale();
+    for (const Row& r : rows) store_scale(r);
     e.jmp(done, Emitter::T_NEAR);
     e.L(more, "more_ranges");
-    e.mov(e.dword[f.row + row_value_at(RowValue::scale)], std::bit_cast<std::uint32_t>(1.0F));
-    e.L(done, "row_done");
+    for (const Row& r : rows) {
+      e.mov(e.dword[value_of(r, RowValue::scale)], std::bit_cast<std::uint32_t>(1.0F));
+    }
+    e.L(done, "rows_done");
   }
 
   // maximum and sum = those of all ranges so far
-  void merge() {
+  void merge(const Row& r) {
     Emitter::VectorScope scope(e);
     const V16 m = e.uniform16("m"), l = e.uniform16("l");
-    e.broadcast(m, f.row + row_value_at(RowValue::maximum));
-    e.broadcast(l, f.row + row_value_at(RowValue::sum));
-    emit_merge(e, m, l, maximum, sum);
-    e.vmovss(e.ptr[f.row + row_value_at(RowValue::before)], xmm_of(maximum.part[0]));
-    e.vmovss(e.ptr[f.row + row_value_at(RowValue::range)], xmm_of(sum.part[0]));
-    e.copy(maximum, m);
-    e.copy(sum, l);
+    e.broadcast(m, value_of(r, RowValue::maximum));
+    e.broadcast(l, value_of(r, RowValue::sum));
+    emit_merge(e, m, l, r.maximum, r.sum);
+    e.vmovss(e.ptr[value_of(r, RowValue::before)], xmm_of(r.maximum.part[0]));
+    e.vmovss(e.ptr[value_of(r, RowValue::range)], xmm_of(r.sum.part[0]));
+    e.copy(r.maximum, m);
+    e.copy(r.sum, l);
   }
 
-  void store_maximum_and_sum() {
-    e.vmovss(e.ptr[f.row + row_value_at(RowValue::maximum)], xmm_of(maximum.part[0]));
-    e.vmovss(e.ptr[f.row + row_value_at(RowValue::sum)], xmm_of(sum.part[0]));
+  void store_maximum_and_sum(const Row& r) {
+    e.vmovss(e.ptr[value_of(r, RowValue::maximum)], xmm_of(r.maximum.part[0]));
+    e.vmovss(e.ptr[value_of(r, RowValue::sum)], xmm_of(r.sum.part[0]));
   }
 
-  void store_scale() {
+  void store_scale(const Row& r) {
     Emitter::VectorScope scope(e);
     const V16 scale = e.uniform16("scale");
     const Xbyak::Xmm one = xmm_of(scale.part[0]);
     if (f.key.sinks) {
       e.mov(e.scratch(), f.slot(Slot::sink));
-      emit_sink(e, scale, maximum, sum, e.scratch());
+      emit_sink(e, scale, r.maximum, r.sum, e.scratch() + r.i * 4);
     } else {
       e.vmovss(one, e.constant(f32(1.0F)));
     }
     e.note("{} / sum", f.key.sinks ? "a" : "1");
-    e.vdivss(one, one, xmm_of(sum.part[0]));
-    e.vmovss(e.ptr[f.row + row_value_at(RowValue::scale)], one);
+    e.vdivss(one, one, xmm_of(r.sum.part[0]));
+    e.vmovss(e.ptr[value_of(r, RowValue::scale)], one);
   }
 
   const AttentionFrame& f;
   Emitter& e;
-  const V16 acc = e.v16("acc"), value = e.v16("value"), t0 = e.v16("t0"), t1 = e.v16("t1");
-  const V16 maximum = e.uniform16("maximum"), sum = e.uniform16("sum");
+  std::vector<Row> rows;
 };
+
+// The softmax of as many rows as `rows` counts, which see the same positions; `at_most` of them, where that is known.
+void emit_rows(const AttentionFrame& f, const Reg64& rows, int n_rows, bool counted) {
+  constexpr int kSideBySide = 4;  // in the registers of 512-bit tiers
+  const int at_once = f.e.isa().wide() ? std::min(kSideBySide, n_rows) : 1;
+  for (const int n : {at_once, 1}) {
+    f.e.while_at_least(rows, n, [&] {
+      Emitter::VectorScope scope(f.e);
+      Softmax(f, n).emit_rows();
+    });
+    if (n == 1 || (counted && n_rows % at_once == 0)) return;
+  }
+}
 
 }  // namespace
 
 void emit_softmax(const AttentionFrame& f) {
   Emitter& e = f.e;
-  Emitter::VectorScope scope(e);
-  Softmax softmax(f);
   const Reg64& rows = f.at_q;
+  const auto first_sink = [&] {  // of the first row of a token
+    if (!f.key.sinks) return;
+    e.mov(e.scratch(), f.slot(Slot::first_sink));
+    e.mov(f.slot(Slot::sink), e.scratch());
+  };
   if (f.key.tokens == 1) {
-    softmax.begin_token();
-    if (f.heads_at_once() > 1) {
+    first_sink();
+    const int heads = f.heads_at_once();
+    if (heads > 1) {
       e.imul(rows, f.slot(Slot::heads_now), f.rows());
     } else {
       e.mov(rows, f.rows());
     }
-    return e.repeat(rows, [&] { softmax.emit_row(); });
+    return emit_rows(f, rows, heads * f.rows(), heads == 1);
   }
   // Each token sees one position more, but for whole ranges.
   e.mov(f.slot(Slot::first_token), f.positions);
   const Reg64& tokens = f.heads;
   e.name(tokens, "tokens");
   e.repeat(tokens, f.key.tokens, [&] {
-    softmax.begin_token();
-    e.repeat(rows, f.key.group, [&] { softmax.emit_row(); });
+    first_sink();
+    e.mov(rows, f.key.group);
+    emit_rows(f, rows, f.key.group, true);
     e.lea(e.scratch(), e.ptr[f.positions + 1]);
     e.cmp(f.positions, kAttentionRange);
     e.cmovl(f.positions, e.scratch());

@@ -47,7 +47,8 @@ class Values {
   int ways_at_once() const { return f.key.tokens > 1 ? 1 : f.key.value_ways(); }
   // 256-bit tiers want four registers for other things in the end.
   int sums_at_most() const { return e.isa().wide() ? kMostSums : 6; }
-  int rows_at_most() const { return std::min(8, sums_at_most() / ways_at_once()); }
+  // The more rows read a vector of values, the less it costs to make it floats.
+  int rows_at_most() const { return std::min(f.key.tokens > 1 ? 16 : 8, sums_at_most() / ways_at_once()); }
   // Returns how many vectors of n_rows rows can have their sums in registers, beside a vector of values and the rows'
   // weights. With a single vector a weight is used just once and needs no register of its own.
   int vectors_at_most(int n_rows) const {
