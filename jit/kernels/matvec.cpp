@@ -34,7 +34,7 @@ class FloatMatvec : public MatvecFrame {
     product.begin();
     e.repeat(count, steps / unroll, [&] {
       for (int k = 0; k < unroll; ++k) {
-        if (!one_token()) prefetch_next(k, unroll, share_of_pass(n, unroll * bytes));
+        prefetch(n, k, unroll, unroll * bytes);
         add_step(step, k);
       }
       advance_next(n, unroll * bytes);
@@ -72,6 +72,12 @@ class FloatMatvec : public MatvecFrame {
   std::vector<V16> more_ways(const Sums& sums) {
     if (one_token()) return e.v16s({kMatvecWays - 1, sums.tiles()}, "more[way][tile]");
     return e.part16s({kMatvecWays - 1, sums.tiles(), sums.tokens}, "more[way][tile][token]");
+  }
+
+  void prefetch(int n_tiles, int step, int steps, int bytes) {
+    if (!one_token()) return prefetch_next(step, steps, share_of_pass(n_tiles, bytes));
+    if (!is_large()) return;
+    for (int i = 0; i < n_tiles; ++i) prefetch_ahead(w + i * tile, step, steps, bytes);
   }
 
   void add_step(const Step& step, int k) {

@@ -126,16 +126,11 @@ class CodedMatvec : public MatvecFrame {
   }
 
   // Taking codes apart fills the processor's window with instructions before it sees the loads that it will
-  // have to wait for (docs/performance.md). Asks for its share of `bytes` at step `step` of `steps`.
+  // have to wait for (docs/performance.md); bytes need no unpacking, and only memory is worth asking early for them.
+  // Asks for its share of `bytes` at step `step` of `steps`.
   void prefetch(const Codes& c, int half, int step, int steps, int bytes) {
     if (!one_token()) return prefetch_next(step, steps, share_of_pass(c.sums.tiles(), bytes));
-    if (layout.bits == 8 || half > 0) return;
-    over_lines(step, steps, bytes, [&](int at) { e.prefetcht0(e.ptr[w + (ahead() + at)]); });
-  }
-  // That is far enough for memory; in a small matrix, not so far that most of it is behind the end.
-  int ahead() const {
-    const std::int64_t matrix = packed_bytes(key.format, key.rows, key.cols) * tiles_per_unit();
-    return static_cast<int>(std::clamp<std::int64_t>(round_up(matrix / 32, kCacheLine), 4096, 32768));
+    if (half == 0 && (layout.bits < 8 || is_large())) prefetch_ahead(w, step, steps, bytes);
   }
 
   static V16 half_of(const V16& v, int half) { return {{v.part[static_cast<std::size_t>(half)], Vec()}, 1}; }

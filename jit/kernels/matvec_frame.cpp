@@ -1,5 +1,7 @@
 #include "jit/kernels/matvec_frame.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "jit/kernels/epilogue_emitter.h"
@@ -110,8 +112,22 @@ void MatvecFrame::input_pointer(const Reg64& to, std::size_t offset, int stride)
   e.add(to, e.ptr[e.args() + offset]);
 }
 
+// A matrix beyond the caches is fetched to the second level: the first would give up what it has for it, and has fewer places
+// for lines that are on their way. One that may be in the second level already has nothing to gain there.
+void MatvecFrame::prefetch_line(const RegExp& at) {
+  is_large() ? e.prefetcht1(e.ptr[at]) : e.prefetcht0(e.ptr[at]);
+}
+
 void MatvecFrame::prefetch_next(int step, int steps, int bytes) {
-  over_lines(step, steps, bytes, [&](int at) { e.prefetcht0(e.ptr[next_tiles + at]); });
+  over_lines(step, steps, bytes, [&](int line) { prefetch_line(next_tiles + line); });
+}
+
+void MatvecFrame::prefetch_ahead(const RegExp& at, int step, int steps, int bytes) {
+  constexpr std::int64_t kLeast = 4096, kMost = 16384;
+  // In a small matrix, not so far that most of it is behind the end.
+  const int ahead =
+      static_cast<int>(is_large() ? kMost : std::max(kLeast, round_up(matrix_bytes() / 32, kCacheLine)));
+  over_lines(step, steps, bytes, [&](int line) { prefetch_line(at + (ahead + line)); });
 }
 
 void MatvecFrame::advance_next(int n_tiles, int bytes) {

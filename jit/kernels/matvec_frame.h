@@ -49,6 +49,11 @@ class MatvecFrame {
   virtual int most_tokens(int n_tiles) const = 0;
 
   int tiles_per_unit() const { return is_gated(key.epilogue) ? 2 : 1; }
+  std::int64_t matrix_bytes() const {
+    return packed_bytes(key.format, key.rows, key.cols) * tiles_per_unit();
+  }
+  // Whether it is likely to be read from memory, as it fills a good part of any second-level cache.
+  bool is_large() const { return matrix_bytes() >= std::int64_t{1} << 20; }
   bool one_token() const { return key.tokens == 1; }
   // to = the argument at `offset`, of the first token that is being summed
   void input_pointer(const Reg64& to, std::size_t offset, int stride);
@@ -57,6 +62,8 @@ class MatvecFrame {
   int share_of_pass(int n_tiles, int bytes) const { return n_tiles * bytes / (passes() * e.parts()); }
   // Asks for the lines of `bytes` at next_tiles that fall to step `step` of `steps`.
   void prefetch_next(int step, int steps, int bytes);
+  // One token: asks for those that lie so far ahead of `at` that memory has answered by then.
+  void prefetch_ahead(const RegExp& at, int step, int steps, int bytes);
   // Moves next_tiles on when `bytes` of each tile are done.
   void advance_next(int n_tiles, int bytes);
   // Calls fetch(offset) for the lines of `bytes` that do: all at once would fill the queue of misses.
@@ -84,6 +91,7 @@ class MatvecFrame {
   int units_at_once() const { return std::max(1, streams() / tiles_per_unit()); }
   void emit_units(int n_units, int rows);
   void finish(const V16* sums, int offset, int rows);
+  void prefetch_line(const RegExp& at);
 
   int passes() const {
     return one_token() ? 1 : static_cast<int>(divide_up(key.tokens, most_tokens(streams())));
