@@ -39,6 +39,7 @@ enum class FormatKind : std::uint8_t {
   q1_0,
   q2_0,
   mxfp4,
+  iq2_xxs,
   i2_s,  // BitNet's: its one scale stands behind the tensor
   // Blocks of ggml's files from before GGUF: q4_0 and q4_1 with floats of 32 bits.
   q4_0_f32,
@@ -67,6 +68,8 @@ using Codebook = std::array<std::uint8_t, 16>;
 extern const Codebook kIq4Codebook;
 // Twice the values of MXFP4's codes, plus 16.
 extern const Codebook kFp4Codebook;
+// The values of IQ2_XXS's codes, plus 64.
+extern const Codebook kIq2Codebook;
 inline int looked_up(const Codebook* codebook, int code) {
   return codebook == nullptr ? code : (*codebook)[static_cast<std::size_t>(code)];
 }
@@ -90,6 +93,7 @@ struct FormatTraits {
   int shift = 0;  // codes are multiples of 1 << shift, and packed without the bits below
   FormatKind floats = FormatKind::f16;  // f16, bf16 or f32: the group's are packed so, and exact in it
   bool nibbles = false;                 // subscales and submins are below 16
+  bool read_only = false;               // nothing is quantised to it; see join_block()
 
   bool has_subscales() const { return subgroup < group; }
 };
@@ -112,7 +116,8 @@ struct Group {
   float scale;
   float min;
 };
-// From a file's block, and to it: exact inverses. For i2_s `scale` is left alone.
+// From a file's block, and to it: exact inverses. For i2_s `scale` is left alone. Of formats that are read
+// only, a block can't have every group's codes: join_block() stores the scale and leaves the rest as it is.
 void split_block(FormatKind kind, const std::byte* block, Group& to);
 void join_block(FormatKind kind, const Group& from, std::byte* block);
 

@@ -278,7 +278,7 @@ void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* bl
     return;
   }
   const FormatTraits& traits = *format_traits(kind);
-  assert(n % traits.group == 0);
+  assert(n % traits.group == 0 && !traits.read_only);
   for (std::int64_t i = 0; i < n / traits.group; ++i) {
     Group group = {};
     GroupQuantizer(traits, x + i * traits.group, group).quantize(tensor_scale);

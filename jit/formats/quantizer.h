@@ -9,7 +9,7 @@
 namespace llamajit::jit {
 
 // n weights that stand in one row, whole groups of them, to the row's blocks. i2_s needs the scale of its
-// tensor. Weights must be finite. The same on every machine.
+// tensor. Weights must be finite, and the format none that is read only. The same on every machine.
 void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* blocks, float tensor_scale = 0);
 // And back.
 void dequantize_row(FormatKind kind, const std::byte* blocks, std::int64_t n, float* x,

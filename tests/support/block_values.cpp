@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "jit/formats/grids.h"
+
 namespace llamajit::test {
 namespace {
 
@@ -32,6 +34,12 @@ class Block {
   int nibble(int at, int n, int i) const { return bits(at + i / (2 * n) * n + i % n, i / n % 2 * 4, 4); }
   // Two bits of weight i where the four quarters of each 4 n weights share n bytes.
   int pair(int at, int n, int i) const { return bits(at + i / (4 * n) * n + i % n, i / n % 4 * 2, 2); }
+  // `count` bits from bit `first` of the numbers from byte `at` on.
+  int run(int at, int first, int count) const {
+    int value = 0;
+    for (int i = 0; i < count; ++i) value |= bits(at + (first + i) / 8, (first + i) % 8, 1) << i;
+    return value;
+  }
   // The bit of weight i where each eighth of 256 weights has its own bit of 32 bytes.
   int eighth(int at, int i) const { return bits(at + i % 32, i / 32, 1); }
 
@@ -77,6 +85,24 @@ int tq1_0_digit(const Block& block, int i) {
   return number % 3;
 }
 
+// The value of weight i of eight whose magnitudes are an entry of a grid: 2 bits of each are in use.
+int iq2_magnitude(std::uint64_t entry, int i) {
+  constexpr int kValues[] = {8, 25, 43};
+  return kValues[entry >> 8 * i & 3];
+}
+// -1 where the sign of weight i of eight is set; the eighth one's is that which makes the product of all eight 1.
+int sign_of_seven(int signs, int i) {
+  int product = 1;
+  for (int k = 0; k < 7; ++k) product *= (signs >> k & 1) != 0 ? -1 : 1;
+  return i == 7 ? product : (signs >> i & 1) != 0 ? -1 : 1;
+}
+double iq2_xxs_value(const Block& block, int i) {
+  const int at = 2 + i / 32 * 8, eighth = i / 8 % 4;
+  const int sign = sign_of_seven(block.run(at + 4, 7 * eighth, 7), i % 8);
+  const std::uint64_t entry = jit::kIq2XxsGrid[static_cast<std::size_t>(block.byte(at + eighth))];
+  return block.half(0) * (0.5 + block.bits(at + 7, 4, 4)) * 0.25 * sign * iq2_magnitude(entry, i % 8);
+}
+
 }  // namespace
 
 double block_value(FormatKind kind, const std::byte* block, int i) {
@@ -116,6 +142,8 @@ double block_value(FormatKind kind, const std::byte* block, int i) {
       return b.half(0) * (b.bits(2 + i / 4, i % 4 * 2, 2) - 1);
     case FormatKind::mxfp4:
       return std::ldexp(fp4_value(b.nibble(1, 16, i)), b.byte(0) - 127);
+    case FormatKind::iq2_xxs:
+      return iq2_xxs_value(b, i);
     case FormatKind::i2_s:
       return b.bits(i % 32, 6 - i / 32 * 2, 2) - 1;
     case FormatKind::q4_0_f32:

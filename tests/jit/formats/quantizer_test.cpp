@@ -157,15 +157,20 @@ std::string name_of(const testing::TestParamInfo<FormatTraits>& format) {
   return std::string(format.param.name);
 }
 
-std::vector<FormatTraits> without_subscales() {
+std::vector<FormatTraits> quantized_formats() {
   std::vector<FormatTraits> formats;
   for (const FormatTraits& traits : jit::all_format_traits()) {
-    if (!traits.has_subscales()) formats.push_back(traits);
+    if (!traits.read_only) formats.push_back(traits);
   }
   return formats;
 }
+std::vector<FormatTraits> without_subscales() {
+  std::vector<FormatTraits> formats = quantized_formats();
+  std::erase_if(formats, [](const FormatTraits& traits) { return traits.has_subscales(); });
+  return formats;
+}
 
-INSTANTIATE_TEST_SUITE_P(Formats, Quantizer, testing::ValuesIn(jit::all_format_traits()), name_of);
+INSTANTIATE_TEST_SUITE_P(Formats, Quantizer, testing::ValuesIn(quantized_formats()), name_of);
 INSTANTIATE_TEST_SUITE_P(Formats, QuantizerWithoutSubscales, testing::ValuesIn(without_subscales()), name_of);
 
 TEST(QuantizerOfFloats, RoundsToTheNearest) {

@@ -1,0 +1,42 @@
+// A grid's groups of codes are numbers, whose digits the codes are, the first the lowest one. They ascend from 0, and
+// so a grid is the distances between them, each a character: '#' is 1. '~' adds 91 to the one that follows. All else
+// that these texts have is line breaks.
+#include "jit/formats/grids.h"
+
+#include <string_view>
+
+namespace llamajit::jit {
+namespace {
+
+template <typename Entry, std::size_t Size>
+constexpr std::array<Entry, Size> grid(unsigned base, std::string_view distances) {
+  constexpr unsigned kMost = 91;
+  std::array<Entry, Size> entries{};
+  unsigned number = 0;
+  std::size_t n = 1;
+  for (const char c : distances) {
+    if (c <= '"') continue;
+    if (c == '~') {
+      number += kMost;
+      continue;
+    }
+    number += static_cast<unsigned>(c - '"');
+    unsigned digits = number;
+    Entry entry = 0;
+    for (unsigned at = 0; digits > 0; at += 8, digits /= base) entry |= Entry{digits % base} << at;
+    entries.at(n++) = entry;
+  }
+  return entries;
+}
+
+constexpr std::string_view kIq2XxsDistances = R"(
+$$$$$$($&$$$((&$($(.*$(&0@..$4F<$(,$($&.,$(.($&.06$,:$4@4(&$(.&$($8::Z,h$(,*4.(&0(.4*,R,T(.&.6LBD0f$
+(4><&fPN$(82*$T*R$r$(40J>6~':.R~EV$((&$((*&,$(44>*&:*:*,@(.F28,^t$(4&TL&,ZB4(&($F(:<Phr$:lHL,(B^^p(4
+:@JZ@F&x$P~M~~B$(6>>..bj$(&04FBD864Htzl(.(P8J\T6,z~{N~YD8@l~'~~tR
+)";
+
+}  // namespace
+
+constexpr std::array<std::uint64_t, 256> kIq2XxsGrid = grid<std::uint64_t, 256>(3, kIq2XxsDistances);
+
+}  // namespace llamajit::jit
