@@ -29,6 +29,8 @@ constexpr FormatTraits kTraits[] = {
     {FormatKind::mxfp4, "MXFP4", 17, 32, 32, 4, 16, Mins::none, &kFp4Codebook, 0, FormatKind::bf16},
     {FormatKind::iq2_xxs, "IQ2_XXS", 66, 256, 32, 3, 64, Mins::none, &kIq2Codebook, 0, FormatKind::f32, false,
      true},
+    {FormatKind::iq2_xs, "IQ2_XS", 74, 256, 16, 3, 64, Mins::none, &kIq2Codebook, 0, FormatKind::f32, false,
+     true},
     {FormatKind::i2_s, "I2_S", 32, 128, 128, 2, 1, Mins::none, nullptr, 0, FormatKind::f32},
     // The formats from here on are of other files; all_format_traits() says which.
     {FormatKind::q4_0_f32, "Q4_0/f32", 20, 32, 32, 4, 8, Mins::none, nullptr, 0, FormatKind::f32},

@@ -40,6 +40,7 @@ enum class FormatKind : std::uint8_t {
   q2_0,
   mxfp4,
   iq2_xxs,
+  iq2_xs,
   i2_s,  // BitNet's: its one scale stands behind the tensor
   // Blocks of ggml's files from before GGUF: q4_0 and q4_1 with floats of 32 bits.
   q4_0_f32,
@@ -68,7 +69,7 @@ using Codebook = std::array<std::uint8_t, 16>;
 extern const Codebook kIq4Codebook;
 // Twice the values of MXFP4's codes, plus 16.
 extern const Codebook kFp4Codebook;
-// The values of IQ2_XXS's codes, plus 64.
+// The values of IQ2_XXS's, IQ2_XS's and IQ2_S's codes, plus 64.
 extern const Codebook kIq2Codebook;
 inline int looked_up(const Codebook* codebook, int code) {
   return codebook == nullptr ? code : (*codebook)[static_cast<std::size_t>(code)];

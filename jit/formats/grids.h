@@ -13,10 +13,21 @@ namespace llamajit::jit {
 
 // An entry has a byte for each weight, the first in the lowest.
 extern const std::array<std::uint64_t, 256> kIq2XxsGrid;
+extern const std::array<std::uint64_t, 512> kIq2XsGrid;
 
 // The odd integers that subscales are, of their bits in the file.
 inline std::int8_t odd(unsigned bits) {
   return static_cast<std::int8_t>(2 * bits + 1);
+}
+
+// Subscales in nibbles of N bytes, low ones first.
+template <std::size_t N>
+void split_odd_nibbles(const std::byte* from, std::int8_t* to) {
+  const auto bytes = Bytes<N>::load(from);
+  for (std::size_t i = 0; i < N; ++i) {
+    to[2 * i] = odd(bytes.at[i] & 0xFU);
+    to[2 * i + 1] = odd(bytes.at[i] >> 4U);
+  }
 }
 
 // Signs of eight weights, of which the file has seven: negative ones are even in number.

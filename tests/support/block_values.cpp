@@ -102,6 +102,13 @@ double iq2_xxs_value(const Block& block, int i) {
   const std::uint64_t entry = jit::kIq2XxsGrid[static_cast<std::size_t>(block.byte(at + eighth))];
   return block.half(0) * (0.5 + block.bits(at + 7, 4, 4)) * 0.25 * sign * iq2_magnitude(entry, i % 8);
 }
+double iq2_xs_value(const Block& block, int i) {
+  const int at = 2 + i / 8 * 2;
+  const std::uint64_t entry = jit::kIq2XsGrid[static_cast<std::size_t>(block.run(at, 0, 9))];
+  const int sign = sign_of_seven(block.run(at, 9, 7), i % 8);
+  const double scale = block.half(0) * (0.5 + block.bits(66 + i / 32, i / 16 % 2 * 4, 4)) * 0.25;
+  return scale * sign * iq2_magnitude(entry, i % 8);
+}
 
 }  // namespace
 
@@ -144,6 +151,8 @@ double block_value(FormatKind kind, const std::byte* block, int i) {
       return std::ldexp(fp4_value(b.nibble(1, 16, i)), b.byte(0) - 127);
     case FormatKind::iq2_xxs:
       return iq2_xxs_value(b, i);
+    case FormatKind::iq2_xs:
+      return iq2_xs_value(b, i);
     case FormatKind::i2_s:
       return b.bits(i % 32, 6 - i / 32 * 2, 2) - 1;
     case FormatKind::q4_0_f32:

@@ -217,6 +217,7 @@ std::vector<int> extreme_subscales(FormatKind kind) {
     case FormatKind::q6_k:
       return {-128, 127};
     case FormatKind::iq2_xxs:
+    case FormatKind::iq2_xs:
       return {1, 31};
     default:
       return {1};
