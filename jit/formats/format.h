@@ -41,6 +41,7 @@ enum class FormatKind : std::uint8_t {
   mxfp4,
   iq2_xxs,
   iq2_xs,
+  iq2_s,
   i2_s,  // BitNet's: its one scale stands behind the tensor
   // Blocks of ggml's files from before GGUF: q4_0 and q4_1 with floats of 32 bits.
   q4_0_f32,

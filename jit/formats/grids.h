@@ -14,6 +14,7 @@ namespace llamajit::jit {
 // An entry has a byte for each weight, the first in the lowest.
 extern const std::array<std::uint64_t, 256> kIq2XxsGrid;
 extern const std::array<std::uint64_t, 512> kIq2XsGrid;
+extern const std::array<std::uint64_t, 1024> kIq2SGrid;
 
 // The odd integers that subscales are, of their bits in the file.
 inline std::int8_t odd(unsigned bits) {

@@ -109,6 +109,13 @@ double iq2_xs_value(const Block& block, int i) {
   const double scale = block.half(0) * (0.5 + block.bits(66 + i / 32, i / 16 % 2 * 4, 4)) * 0.25;
   return scale * sign * iq2_magnitude(entry, i % 8);
 }
+double iq2_s_value(const Block& block, int i) {
+  const int eighth = i / 8;
+  const int index = block.byte(2 + eighth) + 256 * block.bits(66 + eighth / 4, eighth % 4 * 2, 2);
+  const int magnitude = iq2_magnitude(jit::kIq2SGrid[static_cast<std::size_t>(index)], i % 8);
+  const double scale = block.half(0) * (0.5 + block.bits(74 + i / 32, i / 16 % 2 * 4, 4)) * 0.25;
+  return block.bits(34 + eighth, i % 8, 1) != 0 ? -scale * magnitude : scale * magnitude;
+}
 
 }  // namespace
 
@@ -153,6 +160,8 @@ double block_value(FormatKind kind, const std::byte* block, int i) {
       return iq2_xxs_value(b, i);
     case FormatKind::iq2_xs:
       return iq2_xs_value(b, i);
+    case FormatKind::iq2_s:
+      return iq2_s_value(b, i);
     case FormatKind::i2_s:
       return b.bits(i % 32, 6 - i / 32 * 2, 2) - 1;
     case FormatKind::q4_0_f32:

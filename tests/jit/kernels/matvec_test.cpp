@@ -218,6 +218,7 @@ std::vector<int> extreme_subscales(FormatKind kind) {
       return {-128, 127};
     case FormatKind::iq2_xxs:
     case FormatKind::iq2_xs:
+    case FormatKind::iq2_s:
       return {1, 31};
     default:
       return {1};
