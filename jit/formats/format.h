@@ -42,6 +42,7 @@ enum class FormatKind : std::uint8_t {
   iq2_xxs,
   iq2_xs,
   iq2_s,
+  iq3_xxs,
   i2_s,  // BitNet's: its one scale stands behind the tensor
   // Blocks of ggml's files from before GGUF: q4_0 and q4_1 with floats of 32 bits.
   q4_0_f32,
@@ -72,6 +73,8 @@ extern const Codebook kIq4Codebook;
 extern const Codebook kFp4Codebook;
 // The values of IQ2_XXS's, IQ2_XS's and IQ2_S's codes, plus 64.
 extern const Codebook kIq2Codebook;
+// Half the values of IQ3_XXS's codes, plus 32.
+extern const Codebook kIq3XxsCodebook;
 inline int looked_up(const Codebook* codebook, int code) {
   return codebook == nullptr ? code : (*codebook)[static_cast<std::size_t>(code)];
 }

@@ -58,10 +58,17 @@ $X&($2$(H*$:8V8$.4*$&$$$$(($$$&$(,$(4&($2$(*H$(4T&$$$&$(,$(400$(4L&*B2D$(0&V$D&~
 &$2&$(4D0(2~-V2TP6>$,$&F6
 )";
 
+constexpr std::string_view kIq3XxsDistances = R"(
+$$'$&#$)+;$&$'$)&%$)-.*$$')$)$&,(0&(#$-E56'-.$&(52U96&$702$'$)$'$$-#:$))$Q$'$))D($0+/2-&EJ&45.o0B$)$
+'$&%+A$$%$))=&#*$)(#$/#/6)&N&C0:6,=g$-9>)$)$7/'($0+-$=$'/7214_15((.=A47J76-0$.&o61#2(3@AG-C07o%$0T99
+*(29A0B*K?-&E*9qN0T2$0?B@GF(hCGSJ0T$$#42N,L='8/07C2A$4f
+)";
+
 }  // namespace
 
 constexpr std::array<std::uint64_t, 256> kIq2XxsGrid = grid<std::uint64_t, 256>(3, kIq2XxsDistances);
 constexpr std::array<std::uint64_t, 512> kIq2XsGrid = grid<std::uint64_t, 512>(3, kIq2XsDistances);
 constexpr std::array<std::uint64_t, 1024> kIq2SGrid = grid<std::uint64_t, 1024>(3, kIq2SDistances);
+constexpr std::array<std::uint32_t, 256> kIq3XxsGrid = grid<std::uint32_t, 256>(8, kIq3XxsDistances);
 
 }  // namespace llamajit::jit

@@ -116,6 +116,13 @@ double iq2_s_value(const Block& block, int i) {
   const double scale = block.half(0) * (0.5 + block.bits(74 + i / 32, i / 16 % 2 * 4, 4)) * 0.25;
   return block.bits(34 + eighth, i % 8, 1) != 0 ? -scale * magnitude : scale * magnitude;
 }
+double iq3_xxs_value(const Block& block, int i) {
+  constexpr int kValues[] = {4, 12, 20, 28, 36, 44, 52, 62};
+  const int at = 66 + i / 32 * 4;
+  const int sign = sign_of_seven(block.run(at, 7 * (i / 8 % 4), 7), i % 8);
+  const std::uint32_t entry = jit::kIq3XxsGrid[static_cast<std::size_t>(block.byte(2 + i / 4))];
+  return block.half(0) * (0.5 + block.bits(at + 3, 4, 4)) * 0.5 * sign * kValues[entry >> i % 4 * 8 & 0xFF];
+}
 
 }  // namespace
 
@@ -162,6 +169,8 @@ double block_value(FormatKind kind, const std::byte* block, int i) {
       return iq2_xs_value(b, i);
     case FormatKind::iq2_s:
       return iq2_s_value(b, i);
+    case FormatKind::iq3_xxs:
+      return iq3_xxs_value(b, i);
     case FormatKind::i2_s:
       return b.bits(i % 32, 6 - i / 32 * 2, 2) - 1;
     case FormatKind::q4_0_f32:
