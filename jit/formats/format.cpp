@@ -35,6 +35,8 @@ constexpr FormatTraits kTraits[] = {
      true},
     {FormatKind::iq3_xxs, "IQ3_XXS", 98, 256, 32, 4, 32, Mins::none, &kIq3XxsCodebook, 0, FormatKind::f32,
      false, true},
+    {FormatKind::iq3_s, "IQ3_S", 110, 256, 32, 4, 16, Mins::none, &kIq3SCodebook, 0, FormatKind::f16, false,
+     true},
     {FormatKind::i2_s, "I2_S", 32, 128, 128, 2, 1, Mins::none, nullptr, 0, FormatKind::f32},
     // The formats from here on are of other files; all_format_traits() says which.
     {FormatKind::q4_0_f32, "Q4_0/f32", 20, 32, 32, 4, 8, Mins::none, nullptr, 0, FormatKind::f32},

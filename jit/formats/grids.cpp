@@ -64,11 +64,21 @@ $$'$&#$)+;$&$'$)&%$)-.*$$')$)$&,(0&(#$-E56'-.$&(52U96&$702$'$)$'$$-#:$))$Q$'$))D
 *(29A0B*K?-&E*9qN0T2$0?B@GF(hCGSJ0T$$#42N,L='8/07C2A$4f
 )";
 
+constexpr std::string_view kIq3SDistances = R"(
+##%$###$$$#&('$%$$$'$)%%###$&#&%%&$&)/&'(#&$#%%%&%&(%$$$/%*(&%$)$%(&$/$&%-&$%((%(1,$.$&'(&$1'-%$031)
+$$.$&'/&6##$&#$$$#$)%$0$%+(#$%$&')%()$0($,%$#&((%,%,)%%#%((#&'3(-$'$/$)&$&7)%()$1I&%/$=$'$).&3(*#$$$
+#$$$%$&#$)$$%$/#%$%$(%&%%&%():%%,$')$,&,%&$%&+$'$)(0-(+%)%&;%)'+/#-/*$',>&6&/$-'<)$$$%)$$'$%$,(*$$)'
+$/2,&$,(,$.;)&'$&#+$&(0*('&)3(&/)$-',,/55B$/$-E&((&%%))2,'$$)('((&6$''&,'1%(.'$'$)&E$4-#;.$,C;36:'--
+(;(&(0&%%.('$$')+B(+,'(/9'#1/'.((%.,.F.5$YB$0Y$$.$722)?84(-'(*.'1W010%;67=K$W&%+$.$.(2)-1$>%&(%)3;:%
+08&(':L2B9I
+)";
+
 }  // namespace
 
 constexpr std::array<std::uint64_t, 256> kIq2XxsGrid = grid<std::uint64_t, 256>(3, kIq2XxsDistances);
 constexpr std::array<std::uint64_t, 512> kIq2XsGrid = grid<std::uint64_t, 512>(3, kIq2XsDistances);
 constexpr std::array<std::uint64_t, 1024> kIq2SGrid = grid<std::uint64_t, 1024>(3, kIq2SDistances);
 constexpr std::array<std::uint32_t, 256> kIq3XxsGrid = grid<std::uint32_t, 256>(8, kIq3XxsDistances);
+constexpr std::array<std::uint32_t, 512> kIq3SGrid = grid<std::uint32_t, 512>(8, kIq3SDistances);
 
 }  // namespace llamajit::jit

@@ -123,6 +123,13 @@ double iq3_xxs_value(const Block& block, int i) {
   const std::uint32_t entry = jit::kIq3XxsGrid[static_cast<std::size_t>(block.byte(2 + i / 4))];
   return block.half(0) * (0.5 + block.bits(at + 3, 4, 4)) * 0.5 * sign * kValues[entry >> i % 4 * 8 & 0xFF];
 }
+double iq3_s_value(const Block& block, int i) {
+  const int fourth = i / 4;
+  const int index = block.byte(2 + fourth) + 256 * block.bits(66 + fourth / 8, fourth % 8, 1);
+  const auto magnitude = 2.0 * (jit::kIq3SGrid[static_cast<std::size_t>(index)] >> i % 4 * 8 & 0xFF) + 1;
+  const double scale = block.half(0) * (1 + 2 * block.bits(106 + i / 64, i / 32 % 2 * 4, 4));
+  return block.bits(74 + i / 8, i % 8, 1) != 0 ? -scale * magnitude : scale * magnitude;
+}
 
 }  // namespace
 
@@ -171,6 +178,8 @@ double block_value(FormatKind kind, const std::byte* block, int i) {
       return iq2_s_value(b, i);
     case FormatKind::iq3_xxs:
       return iq3_xxs_value(b, i);
+    case FormatKind::iq3_s:
+      return iq3_s_value(b, i);
     case FormatKind::i2_s:
       return b.bits(i % 32, 6 - i / 32 * 2, 2) - 1;
     case FormatKind::q4_0_f32:

@@ -220,6 +220,7 @@ std::vector<int> extreme_subscales(FormatKind kind) {
     case FormatKind::iq2_xs:
     case FormatKind::iq2_s:
     case FormatKind::iq3_xxs:
+    case FormatKind::iq3_s:
       return {1, 31};
     default:
       return {1};
