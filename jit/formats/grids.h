@@ -17,6 +17,7 @@ extern const std::array<std::uint64_t, 512> kIq2XsGrid;
 extern const std::array<std::uint64_t, 1024> kIq2SGrid;
 extern const std::array<std::uint32_t, 256> kIq3XxsGrid;
 extern const std::array<std::uint32_t, 512> kIq3SGrid;
+extern const std::array<std::uint64_t, 2048> kIq1Grid;
 
 // The odd integers that subscales are, of their bits in the file.
 inline std::int8_t odd(unsigned bits) {

@@ -130,6 +130,16 @@ double iq3_s_value(const Block& block, int i) {
   const double scale = block.half(0) * (1 + 2 * block.bits(106 + i / 64, i / 32 % 2 * 4, 4));
   return block.bits(74 + i / 8, i % 8, 1) != 0 ? -scale * magnitude : scale * magnitude;
 }
+// Weight i of eight, -1, 0 or 1.
+int iq1_trit(int index, int i) {
+  return static_cast<int>(jit::kIq1Grid[static_cast<std::size_t>(index)] >> 8 * i & 0xFF) - 1;
+}
+double iq1_s_value(const Block& block, int i) {
+  const int at = 34 + i / 32 * 2;
+  const int trit = iq1_trit(block.byte(2 + i / 8) + 256 * block.run(at, 3 * (i / 8 % 4), 3), i % 8);
+  const double shift = block.bits(at + 1, 7, 1) != 0 ? -0.125 : 0.125;
+  return block.half(0) * (2 * block.bits(at + 1, 4, 3) + 1) * (trit + shift);
+}
 
 }  // namespace
 
@@ -180,6 +190,8 @@ double block_value(FormatKind kind, const std::byte* block, int i) {
       return iq3_xxs_value(b, i);
     case FormatKind::iq3_s:
       return iq3_s_value(b, i);
+    case FormatKind::iq1_s:
+      return iq1_s_value(b, i);
     case FormatKind::i2_s:
       return b.bits(i % 32, 6 - i / 32 * 2, 2) - 1;
     case FormatKind::q4_0_f32:

@@ -222,6 +222,8 @@ std::vector<int> extreme_subscales(FormatKind kind) {
     case FormatKind::iq3_xxs:
     case FormatKind::iq3_s:
       return {1, 31};
+    case FormatKind::iq1_s:
+      return {1, 15};
     default:
       return {1};
   }
