@@ -22,8 +22,9 @@ constexpr Row kLayouts[] = {
     {FormatKind::mxfp4, &kMxfp4Layout},      {FormatKind::iq2_xxs, &kIq2XxsLayout},
     {FormatKind::iq2_xs, &kIq2XsLayout},     {FormatKind::iq2_s, &kIq2SLayout},
     {FormatKind::iq3_xxs, &kIq3XxsLayout},   {FormatKind::iq3_s, &kIq3SLayout},
-    {FormatKind::iq1_s, &kIq1SLayout},       {FormatKind::i2_s, &kI2SLayout},
-    {FormatKind::q4_0_f32, &kQ4_0F32Layout}, {FormatKind::q4_1_f32, &kQ4_1F32Layout},
+    {FormatKind::iq1_s, &kIq1SLayout},       {FormatKind::iq1_m, &kIq1MLayout},
+    {FormatKind::i2_s, &kI2SLayout},         {FormatKind::q4_0_f32, &kQ4_0F32Layout},
+    {FormatKind::q4_1_f32, &kQ4_1F32Layout},
 };
 
 // By index: a look-up happens for every block.

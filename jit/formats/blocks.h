@@ -21,7 +21,8 @@ extern const BlockLayout kQ8_0Layout, kQ4_0Layout, kQ4_1Layout, kQ5_0Layout, kQ5
 extern const BlockLayout kQ2KLayout, kQ3KLayout, kQ4KLayout, kQ5KLayout, kQ6KLayout;
 extern const BlockLayout kIq4NlLayout, kIq4XsLayout;
 extern const BlockLayout kTq1_0Layout, kTq2_0Layout, kQ1_0Layout, kQ2_0Layout, kMxfp4Layout, kI2SLayout;
-extern const BlockLayout kIq2XxsLayout, kIq2XsLayout, kIq2SLayout, kIq3XxsLayout, kIq3SLayout, kIq1SLayout;
+extern const BlockLayout kIq2XxsLayout, kIq2XsLayout, kIq2SLayout, kIq3XxsLayout, kIq3SLayout, kIq1SLayout,
+    kIq1MLayout;
 extern const BlockLayout kQ4_0F32Layout, kQ4_1F32Layout;
 
 // N bytes apart from the block, which the compiler then knows not to overlap with the codes.

@@ -39,6 +39,8 @@ constexpr FormatTraits kTraits[] = {
      true},
     {FormatKind::iq1_s, "IQ1_S", 50, 256, 32, 3, 16, Mins::none, &kIq1Codebook, 0, FormatKind::f32, false,
      true},
+    {FormatKind::iq1_m, "IQ1_M", 56, 256, 16, 3, 16, Mins::none, &kIq1Codebook, 0, FormatKind::f32, false,
+     true},
     {FormatKind::i2_s, "I2_S", 32, 128, 128, 2, 1, Mins::none, nullptr, 0, FormatKind::f32},
     // The formats from here on are of other files; all_format_traits() says which.
     {FormatKind::q4_0_f32, "Q4_0/f32", 20, 32, 32, 4, 8, Mins::none, nullptr, 0, FormatKind::f32},

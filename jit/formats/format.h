@@ -45,6 +45,7 @@ enum class FormatKind : std::uint8_t {
   iq3_xxs,
   iq3_s,
   iq1_s,
+  iq1_m,
   i2_s,  // BitNet's: its one scale stands behind the tensor
   // Blocks of ggml's files from before GGUF: q4_0 and q4_1 with floats of 32 bits.
   q4_0_f32,
@@ -79,7 +80,7 @@ extern const Codebook kIq2Codebook;
 extern const Codebook kIq3XxsCodebook;
 // The values of IQ3_S's codes, plus 16.
 extern const Codebook kIq3SCodebook;
-// Eight times the values of IQ1_S's codes, plus 16.
+// Eight times the values of IQ1_S's and IQ1_M's codes, plus 16.
 extern const Codebook kIq1Codebook;
 inline int looked_up(const Codebook* codebook, int code) {
   return codebook == nullptr ? code : (*codebook)[static_cast<std::size_t>(code)];

@@ -19,8 +19,9 @@ class Block {
   int int8(int at) const { return byte(at) < 128 ? byte(at) : byte(at) - 256; }
   // `count` bits from bit `first` of a byte on.
   int bits(int at, int first, int count) const { return byte(at) >> first & ((1 << count) - 1); }
-  double half(int at) const {
-    const int bits = byte(at) | byte(at + 1) << 8, exponent = bits >> 10 & 31, fraction = bits & 1023;
+  double half(int at) const { return half_of(byte(at) | byte(at + 1) << 8); }
+  static double half_of(int bits) {
+    const int exponent = bits >> 10 & 31, fraction = bits & 1023;
     const double magnitude =
         exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
     return bits >= 0x8000 ? -magnitude : magnitude;
@@ -140,6 +141,15 @@ double iq1_s_value(const Block& block, int i) {
   const double shift = block.bits(at + 1, 7, 1) != 0 ? -0.125 : 0.125;
   return block.half(0) * (2 * block.bits(at + 1, 4, 3) + 1) * (trit + shift);
 }
+double iq1_m_value(const Block& block, int i) {
+  const int eighth = i / 8, at = 32 + eighth / 2, low = eighth % 2 * 4;
+  const int trit = iq1_trit(block.byte(eighth) + 256 * block.bits(at, low, 3), i % 8);
+  const double shift = block.bits(at, low + 3, 1) != 0 ? -0.125 : 0.125;
+  int scale = 0;
+  for (int n = 0; n < 4; ++n) scale += block.bits(49 + 2 * n, 4, 4) << 4 * n;
+  const int subscale = 2 * block.run(48 + i / 64 * 2, i / 16 % 4 * 3, 3) + 1;
+  return Block::half_of(scale) * subscale * (trit + shift);
+}
 
 }  // namespace
 
@@ -192,6 +202,8 @@ double block_value(FormatKind kind, const std::byte* block, int i) {
       return iq3_s_value(b, i);
     case FormatKind::iq1_s:
       return iq1_s_value(b, i);
+    case FormatKind::iq1_m:
+      return iq1_m_value(b, i);
     case FormatKind::i2_s:
       return b.bits(i % 32, 6 - i / 32 * 2, 2) - 1;
     case FormatKind::q4_0_f32:

@@ -43,6 +43,8 @@ std::vector<int> upper_bytes_of(FormatKind kind) {
       return {65};
     case FormatKind::mxfp4:
       return {0};
+    case FormatKind::iq1_m:
+      return {55};
     case FormatKind::i2_s:
       return {};
     case FormatKind::q4_0_f32:

@@ -223,6 +223,7 @@ std::vector<int> extreme_subscales(FormatKind kind) {
     case FormatKind::iq3_s:
       return {1, 31};
     case FormatKind::iq1_s:
+    case FormatKind::iq1_m:
       return {1, 15};
     default:
       return {1};
