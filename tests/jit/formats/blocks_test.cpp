@@ -1,9 +1,11 @@
 // ggml's blocks apart into groups and together again.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -286,6 +288,31 @@ TEST(HandMadeBlocks, OneAndTwoBits) {
   std::vector<std::byte> i2_s(32);
   i2_s[1] = std::byte{0x86};  // 2 0 1 2
   EXPECT_EQ(values(FormatKind::i2_s, i2_s, {0, 1, 33, 65, 97}), (Values{-1, 1, -1, 0, 1}));
+}
+
+// Blocks of random bits have every entry of a grid; the hashes are of ggml's values of the same blocks.
+TEST(GridFormats, ValuesAreThoseOfGgml) {
+  const std::pair<FormatKind, std::uint64_t> cases[] = {
+      {FormatKind::iq2_xxs, 0x384AA7B23E6275B9}, {FormatKind::iq2_xs, 0x1BB93F83E00351E5},
+      {FormatKind::iq2_s, 0x88BB54FF13889FFD},   {FormatKind::iq3_xxs, 0x6CD032129751B08D},
+      {FormatKind::iq3_s, 0x38A3CE9453BC3B75},   {FormatKind::iq1_s, 0x0B9FF513190A58C5},
+      {FormatKind::iq1_m, 0x1C14F48F9E395265},
+  };
+  for (const auto& [kind, expected] : cases) {
+    const FormatTraits& traits = *jit::format_traits(kind);
+    std::mt19937_64 random(7);
+    std::uint64_t hash = 0xCBF29CE484222325;  // FNV-1a, of words
+    std::vector<std::byte> block(static_cast<std::size_t>(traits.block_bytes));
+    for (int round = 0; round < 1000; ++round) {
+      for (std::byte& byte : block) byte = static_cast<std::byte>(random());
+      for (const int at : upper_bytes_of(kind)) block[static_cast<std::size_t>(at)] &= std::byte{0xBF};
+      const jit::SourceMatrix row{{kind, traits.group}, 1, traits.group, block, {}};
+      for (int i = 0; i < traits.group; ++i) {
+        hash = (hash ^ std::bit_cast<std::uint32_t>(source_value(row, 0, i))) * 0x100000001B3;
+      }
+    }
+    EXPECT_EQ(hash, expected) << fmt::format("{}: {:#x}", traits.name, hash);
+  }
 }
 
 }  // namespace

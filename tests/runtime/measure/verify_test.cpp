@@ -1,12 +1,20 @@
 #include "runtime/measure/verify.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <random>
 #include <set>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include <gtest/gtest.h>
 
+#include "runtime/files/ggml_type.h"
+#include "runtime/files/gguf_model.h"
 #include "runtime/files/llama2c.h"
+#include "tests/support/gguf_writer.h"
+#include "tests/support/random_matrix.h"
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
@@ -90,6 +98,39 @@ TEST(Verify, CoversSharedHeads) {
       EXPECT_EQ(has("attention_ranges"), seq_len > jit::kAttentionRange);
       EXPECT_EQ(has("attention_merge"), seq_len > jit::kAttentionRange);
     }
+  }
+}
+
+// A file as mixes of few bits are, and one that nothing here can write.
+TEST(Verify, CoversFormatsThatAreReadOnly) {
+  const auto weights = test::random_weights(test::toy_config(256, 512, 1, 4, 2, 96, 64, false), 4);
+  test::GgufWriter w = llama_gguf(weights, test::kF32);
+  std::mt19937_64 random(5);
+  const auto replace = [&](const std::string& name, std::string_view type, int rows, int cols) {
+    const test::RandomMatrix matrix(*jit::find_ggml_format(type), rows, cols, random);
+    const std::span<const std::byte> data = matrix.source().data;
+    w.remove_tensor(name);
+    w.add_tensor(name, {static_cast<std::uint64_t>(cols), static_cast<std::uint64_t>(rows)},
+                 find_ggml_type(type)->number, {reinterpret_cast<const char*>(data.data()), data.size()});
+  };
+  replace("token_embd.weight", "IQ3_S", 96, 256);
+  replace("blk.0.attn_q.weight", "IQ2_XXS", 256, 256);
+  replace("blk.0.attn_k.weight", "IQ2_XS", 128, 256);
+  replace("blk.0.attn_v.weight", "IQ3_XXS", 128, 256);
+  replace("blk.0.attn_output.weight", "IQ2_S", 256, 256);
+  replace("blk.0.ffn_gate.weight", "IQ1_S", 512, 256);
+  replace("blk.0.ffn_up.weight", "IQ1_S", 512, 256);
+  replace("blk.0.ffn_down.weight", "IQ1_M", 256, 512);
+  const test::TempFile temp(w.content());
+  const ModelFile file = read_gguf_model(GgufFile(temp.path()));
+  EXPECT_EQ(verify_packing(file), 0);
+  for (const jit::Tier tier : jit::host_tiers()) {
+    std::set<std::string> products;
+    for (const VerifyRow& row : verify_kernels(file, {tier})) {
+      EXPECT_EQ(row.different, 0) << row.kernel << " " << to_string(tier);
+      if (row.kernel.find("_iq") != std::string::npos) products.insert(row.kernel);
+    }
+    EXPECT_GE(products.size(), 14U) << to_string(tier);  // by vectors and by chunks
   }
 }
 
