@@ -21,10 +21,17 @@ class EmbedGenerator {
  private:
   // tile = table + row / 16 * tile_bytes; lane = row % 16
   void find_row() {
-    const char* const row = key.of_position ? "pos" : "token";
+    if (key.row == EmbedRow::first) {
+      e.note("tile = table; lane = 0");
+      e.xor_(lane, lane);
+      e.mov(tile, e.ptr[e.args() + offsetof(EmbedArgs, table)]);
+      return;
+    }
+    const bool of_position = key.row == EmbedRow::position;
+    const char* const row = of_position ? "pos" : "token";
     e.note("tile = table + {} / 16 * tile_bytes; lane = {} % 16", row, row);
     e.mov(lane, e.ptr[e.args() + offsetof(EmbedArgs, at)]);
-    e.mov(lane.cvt32(), e.ptr[lane + (key.of_position ? offsetof(Cursor, pos) : offsetof(Cursor, token))]);
+    e.mov(lane.cvt32(), e.ptr[lane + (of_position ? offsetof(Cursor, pos) : offsetof(Cursor, token))]);
     e.mov(tile, lane);
     e.shr(tile, 4);
     e.mov(out, static_cast<std::uint64_t>(tile_bytes(key.format, key.dim)));
@@ -56,10 +63,10 @@ class EmbedGenerator {
   void copy_float(const RegExp& from, const RegExp& to) {
     const Xbyak::Reg32 bits = e.scratch().cvt32();
     copy_bits(from, bits);
-    if (key.of_position || key.scale != 1) {
+    if (key.adds() || key.scale != 1) {
       e.vmovd(value, bits);
       if (key.scale != 1) e.vmulss(value, value, e.constant(f32(key.scale)));
-      if (key.of_position) e.vaddss(value, value, e.ptr[to]);
+      if (key.adds()) e.vaddss(value, value, e.ptr[to]);
       e.vmovd(bits, value);
     }
     e.mov(e.ptr[to], bits);

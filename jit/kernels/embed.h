@@ -3,6 +3,8 @@
 
 #include <compare>
 #include <cstddef>
+#include <cstdint>
+#include <string_view>
 
 #include "jit/base/fields.h"
 #include "jit/formats/format.h"
@@ -10,8 +12,16 @@
 
 namespace llamajit::jit {
 
+// Which row of a table; all but the token's are added to what is there.
+enum class EmbedRow : std::uint8_t {
+  token,     // at->token
+  position,  // at->pos
+  first,     // 0, whatever is at hand: of BERT's token types that of a text which stands alone
+};
+std::string_view to_string(EmbedRow row);  // "token"
+
 // out = row `at->token` of a packed (rows, dim) matrix, as f32, times `scale`, rounded. Of a table of
-// positions, out += row `at->pos`.
+// positions, out += row `at->pos`; out += row 0 where the key says so.
 struct EmbedArgs {
   const std::byte* table;
   float* out;
@@ -30,11 +40,13 @@ struct EmbedKey {
   Format format;
   int dim;
   float scale = 1;
-  bool of_position = false;                           // only floats, with scale 1
-  auto operator<=>(const EmbedKey&) const = default;  // NOLINT: clang-tidy 14 compares bools as ints
+  EmbedRow row = EmbedRow::token;  // another one: only floats, with scale 1
+  auto operator<=>(const EmbedKey&) const = default;
+
+  bool adds() const { return row != EmbedRow::token; }
 
   static constexpr auto fields() {
-    return fields_of<&EmbedKey::format, &EmbedKey::dim, &EmbedKey::scale, &EmbedKey::of_position>();
+    return fields_of<&EmbedKey::format, &EmbedKey::dim, &EmbedKey::scale, &EmbedKey::row>();
   }
 };
 

@@ -37,7 +37,7 @@ std::string identifier(Format format) {
 struct Name {
   std::string operator()(const EmbedKey& k) const {
     return fmt::format("embed_{}_{}{}{}", identifier(k.format), k.dim, k.scale == 1 ? "" : "_scaled",
-                       k.of_position ? "_of_position" : "");
+                       k.adds() ? fmt::format("_of_{}", to_string(k.row)) : "");
   }
   std::string operator()(const NormKey& k) const {
     return fmt::format("{}_{}{}{}", k.kind == NormKind::layer ? "layernorm" : "rmsnorm", k.n,
@@ -192,6 +192,18 @@ std::string_view to_string(SharedExpert shared) {
       return "plain";
     case SharedExpert::gated:
       return "gated";
+  }
+  return "";
+}
+
+std::string_view to_string(EmbedRow row) {
+  switch (row) {
+    case EmbedRow::token:
+      return "token";
+    case EmbedRow::position:
+      return "position";
+    case EmbedRow::first:
+      return "first";
   }
   return "";
 }

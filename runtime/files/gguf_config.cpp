@@ -45,7 +45,7 @@ class ConfigReader : GgufLayerKeys {
       c.layer_input_dim = count("embedding_length_per_layer_input", 0, kMaxCount / c.n_layers).value_or(0);
     }
     read_layers();
-    refuse_encoders();
+    read_causal();
     read_pooling();
     refuse_other_keys();
     return std::move(c);
@@ -264,10 +264,23 @@ class ConfigReader : GgufLayerKeys {
     c.logit_scale = family_.logit_scale == LogitScale::divides ? 1 / logits : logits;
   }
 
-  // Their tokens see later ones.
-  void refuse_encoders() const {
-    if (file_.boolean(key("attention.causal")).value_or(true)) return;
-    file_.fail(key("attention.causal"), "true", "false");
+  // Encoders' tokens see later ones, which neither windows nor what is recurrent can do here. A family of encoders
+  // lacks what would predict a token.
+  void read_causal() {
+    Config& c = config_;
+    c.causal = file_.boolean(key("attention.causal")).value_or(family_.causal);
+    const auto looks_back = [](const LayerShape& layer) {
+      return layer.window > 0 || layer.is_linear() ? 1 : 0;
+    };
+    if (c.causal ? !family_.causal : c.most(looks_back) > 0) {
+      file_.fail(key("attention.causal"), fmt::to_string(!c.causal), fmt::to_string(c.causal));
+    }
+    // Their texts go through a layer as a whole: there is room for a row of each position.
+    constexpr int kLongest = 1 << 17;
+    if (!c.causal && c.seq_len > kLongest) {
+      file_.fail(key("context_length"), fmt::format("at most {} of an encoder", kLongest),
+                 fmt::to_string(c.seq_len));
+    }
   }
 
   // As llama.cpp numbers them: none, mean, the first token (cls), the last one. Rankings (4) have a head of their own.

@@ -78,13 +78,26 @@ class GgufModelReader : GgufTensors {
     if (has("position_embd.weight", family_.positions)) {
       model.positions = floats("position_embd.weight", c.seq_len, c.dim);
     }
+    if (family_.token_types) bind_token_types(model);
+    norm(family_.embedding_norm, "", model.embedding_norm, model.embedding_norm_bias);
     bind_layer_inputs(model);
     for (int i = 0; i < c.n_layers; ++i) model.layers.push_back(bind_layer(i));
-    model.final_norm = vector("output_norm.weight", c.dim);
-    if (layer_norm()) model.final_norm_bias = vector("output_norm.bias", c.dim, family_.norm_bias);
+    norm(family_.final_norm, "", model.final_norm, model.final_norm_bias);
     model.classifier_bias = vector("output.bias", c.vocab_size, family_.classifier_bias);
     c.shared_classifier = !has("output.weight", family_.classifier);
     model.classifier = c.shared_classifier ? model.embedding : matrix("output.weight", c.vocab_size, c.dim);
+  }
+
+  // As many as the tokenizer tells apart, where the file says how many these are.
+  void bind_token_types(ModelFile& model) {
+    constexpr std::string_view kKey = "tokenizer.ggml.token_type_count";
+    const GgufTensor& found = find("token_types.weight");
+    const std::int64_t types = found.n_dims == 1 ? 1 : found.dims[1];
+    model.token_types = floats("token_types.weight", types, config_.dim);
+    const auto said = file_.integer(kKey, 1, kMaxVocabulary);
+    if (said && *said != types) {
+      file_.fail(kKey, fmt::format("the rows of token_types.weight, {}", types), fmt::to_string(*said));
+    }
   }
 
   void bind_layer_inputs(ModelFile& model) {
@@ -111,7 +124,7 @@ class GgufModelReader : GgufTensors {
   }
 
   void bind_attention(const LayerShape& c, LayerTensors& to, const LayerNames& name) {
-    bind_norms(c, to, name);
+    bind_norms(to, name);
     if (c.is_linear()) return bind_delta(c, to, name);
     if (c.is_latent()) return bind_latent(c, to, name);
     if (c.gated_attention) {
@@ -231,21 +244,26 @@ class GgufModelReader : GgufTensors {
                                 [n](std::int64_t row) { return row / n * 2 * n + n + row % n; });
   }
 
+  // Of the stream, if the family has it; `of` is the layer's prefix.
+  void norm(std::string_view part, std::string_view of, Tensor& weight, Tensor& bias,
+            Presence presence = Presence::needed) {
+    if (part.empty() || !has(fmt::format("{}{}.weight", of, part), presence)) return;
+    weight = vector(fmt::format("{}{}.weight", of, part), config_.dim);
+    if (layer_norm()) bias = vector(fmt::format("{}{}.bias", of, part), config_.dim, family_.norm_bias);
+  }
   // Of the stream, before and behind attention and feed-forward.
-  void bind_norms(const LayerShape& c, LayerTensors& to, const LayerNames& name) {
-    const auto norm = [&](std::string_view part, Presence presence, Tensor& weight, Tensor& bias) {
-      if (part.empty() || !has(name(fmt::format("{}.weight", part)), presence)) return;
-      weight = vector(name(fmt::format("{}.weight", part)), c.dim);
-      if (layer_norm()) bias = vector(name(fmt::format("{}.bias", part)), c.dim, family_.norm_bias);
-    };
+  void bind_norms(LayerTensors& to, const LayerNames& name) {
+    const std::string of = name("");
     Tensor no_bias;
-    norm(family_.att_norm, Presence::needed, to.att_norm, to.att_norm_bias);
-    norm(family_.ffn_norm, family_.has_ffn_norm, to.ffn_norm, to.ffn_norm_bias);
-    norm(family_.att_post_norm, Presence::needed, to.att_post_norm, no_bias);
-    norm(family_.ffn_post_norm, Presence::needed, to.ffn_post_norm, no_bias);
+    norm(family_.att_norm, of, to.att_norm, to.att_norm_bias);
+    norm(family_.ffn_norm, of, to.ffn_norm, to.ffn_norm_bias, family_.has_ffn_norm);
+    norm(family_.att_post_norm, of, to.att_post_norm, no_bias);
+    norm(family_.ffn_post_norm, of, to.ffn_post_norm, no_bias);
+    norm(family_.att_output_norm, of, to.att_output_norm, to.att_output_norm_bias);
+    norm(family_.layer_output_norm, of, to.layer_output_norm, to.layer_output_norm_bias);
     if (family_.other_att_norm.empty()) return;
     Tensor other, other_bias;
-    norm(family_.other_att_norm, Presence::optional, other, other_bias);
+    norm(family_.other_att_norm, of, other, other_bias, Presence::optional);
     if (!other.exists()) return;
     to.ffn_norm = std::exchange(to.att_norm, other);
     to.ffn_norm_bias = std::exchange(to.att_norm_bias, other_bias);

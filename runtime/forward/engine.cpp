@@ -19,10 +19,15 @@ namespace {
 // which takes fewer instructions for each row and more for all (docs/performance.md).
 constexpr int kRowCounts[] = {4, 8, 16};
 
-// Of 128 experts and 8 for a token, each then has 32 rows on average.
-int rows_at_once(const Config& config) {
-  return config.most([](const LayerShape& layer) { return layer.route.experts; }) > 0 ? 512 : 128;
+// Of 128 experts and 8 for a token, each then has 32 rows on average. A text of an encoder goes through each layer as a
+// whole.
+int rows_at_once(const Config& config, int context) {
+  const int rows = config.most([](const LayerShape& layer) { return layer.route.experts; }) > 0 ? 512 : 128;
+  return config.causal ? rows : std::max(rows, context);
 }
+
+constexpr const char* kEncoder =
+    "model: expected one that predicts tokens, found an encoder, which makes embeddings alone";
 
 jit::ElementType chosen_kv_type(const ModelFile& file, const EngineOptions& options) {
   const jit::Format format = file.layers.front().wq.format;
@@ -48,7 +53,7 @@ int chosen_context(const ModelFile& file, const EngineOptions& options) {
   }
   const int context = asked > 0 ? asked : config.seq_len;
   const auto needed = static_cast<std::size_t>(
-      context_bytes(config, context, chosen_kv_type(file, options), rows_at_once(config)));
+      context_bytes(config, context, chosen_kv_type(file, options), rows_at_once(config, context)));
   if (needed > physical_memory()) {
     throw std::runtime_error(
         fmt::format("{}: context: {} tokens need {} MiB for their KV cache, this machine has {} "
@@ -77,7 +82,7 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
       team_(options.threads),
       weights_(pack(file, team_, options, pack_ms_)),
       kv_cache_(config_, context_, {options.sequences, options.cache_positions},
-                chosen_kv_type(file, options), rows_at_once(config_)),
+                chosen_kv_type(file, options), rows_at_once(config_, context_)),
       rope_(context_, config_),
       tuning_(options.tuning),
       publication_(options.publication),
@@ -88,7 +93,7 @@ Engine::Kernels::Kernels(const Engine& e)
     : code(e.isa_),
       model{e.config_, e.weights_, e.kv_cache_, e.rope_, e.tuning_, code, e.threads()},
       token(model),
-      row_state(model, rows_at_once(e.config_)) {
+      row_state(model, rows_at_once(e.config_, e.context_)) {
   for (const int tokens : kRowCounts) rows.push_back(std::make_unique<RowsProgram>(model, row_state, tokens));
   rows.push_back(std::make_unique<RowsProgram>(model, row_state, 0));
   code.publish(e.publication_.gdb);
@@ -118,8 +123,29 @@ std::string Engine::misfit(const Batch& batch) const {
                          sequence->length() + n);
     }
   }
+  if (!config_.causal) {
+    if (std::string what = text_misfit(batch); !what.empty()) return what;
+  }
   for (std::size_t kind = 0; kind < kv_cache_.kinds(); ++kind) {
     if (std::string what = page_misfit(batch, kind); !what.empty()) return what;
+  }
+  return {};
+}
+
+// Of an encoder's step.
+std::string Engine::text_misfit(const Batch& batch) {
+  const std::span<const Batch::Row> rows = batch.rows();
+  std::map<Sequence*, int> texts;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    Sequence* const sequence = rows[i].sequence;
+    if (rows[i].wants_logits) return kEncoder;
+    if (sequence->length() > 0) {
+      return fmt::format("sequence: expected none before an encoder's text, found {} tokens",
+                         sequence->length());
+    }
+    if ((i == 0 || rows[i - 1].sequence != sequence) && ++texts[sequence] > 1) {
+      return "sequence: expected an encoder's text in one piece, found several";
+    }
   }
   return {};
 }
@@ -151,7 +177,9 @@ void Engine::catch_up(Sequence& sequence) {
 void Engine::point_rows(std::size_t first, const Sequence& sequence, int pos, int n) {
   for (std::size_t kind = 0; kind < kv_cache_.kinds(); ++kind) {
     for (int i = 0; i < n; ++i) {
-      program_->row_state.at[kind][first + static_cast<std::size_t>(i)] = sequence.cursor(kind, pos + i);
+      const std::size_t row = first + static_cast<std::size_t>(i);
+      program_->row_state.at[kind][row] = sequence.cursor(kind, pos + i);
+      if (!config_.causal) program_->row_state.text_ends[kind][row] = sequence.cursor(kind, pos + n - 1);
     }
   }
 }
@@ -200,10 +228,19 @@ void Engine::step(const Batch& batch, const SeeRow& see) {
   weights_.check_intact();
   const std::span<const Batch::Row> rows = batch.rows();
   for (const auto& [sequence, n] : rows_of_each(rows)) begin_step(*sequence, n);
-  for (std::size_t first = 0; first < rows.size(); first += static_cast<std::size_t>(chunk())) {
-    step_rows(rows.subspan(first, std::min(rows.size() - first, static_cast<std::size_t>(chunk()))), first,
-              see);
+  for (std::size_t first = 0, n = 0; first < rows.size(); first += n) {
+    n = rows_of_step(rows.subspan(first));
+    step_rows(rows.subspan(first, n), first, see);
   }
+}
+
+// Of the rows that are left, how many go through the layers together.
+std::size_t Engine::rows_of_step(std::span<const Batch::Row> rows) const {
+  const std::size_t most = std::min(rows.size(), static_cast<std::size_t>(chunk()));
+  if (config_.causal || most == rows.size()) return most;
+  std::size_t n = most;  // whole texts
+  while (rows[n - 1].sequence == rows[n].sequence) --n;
+  return n;
 }
 
 void Engine::step_rows(std::span<const Batch::Row> rows, std::size_t first, const SeeRow& see) {
@@ -250,9 +287,10 @@ void Engine::classify_rows(const RowNumbers& wanted, std::size_t first, const Se
 void Engine::show_hidden(const RowNumbers& wanted, std::int64_t rows, std::size_t first, const SeeRow& see) {
   if (wanted.empty()) return;
   RowState& state = program_->row_state;
-  run(rows_program(rows).final_norm, {rows, {}}, team_);
+  const bool norms = weights_.final_norm.exists();
+  if (norms) run(rows_program(rows).final_norm, {rows, {}}, team_);
   for (const std::size_t row : wanted) {
-    const std::span<float> hidden = row_of(state.norm, row, config_.dim);
+    const std::span<float> hidden = row_of(norms ? state.norm : state.x, row, config_.dim);
     spoil_overflown(row_of(state.x, row, config_.dim), hidden);
     see(first + row, {.hidden = hidden});
   }
@@ -284,6 +322,7 @@ void Engine::classify_token(std::span<const float> residual) {
 
 void Engine::feed(TokenId token, int pos, bool logits) {
   assert(pos >= 0 && pos <= sequence_.length() && pos < context_);
+  if (!config_.causal) throw std::runtime_error(kEncoder);
   sequence_.cut(pos);
   weights_.check_intact();
   begin_step(sequence_, 1);
@@ -293,6 +332,7 @@ void Engine::feed(TokenId token, int pos, bool logits) {
 
 void Engine::feed_each(std::span<const TokenId> tokens, int pos, std::size_t first, const SeeLogits& see) {
   assert(pos >= 0 && pos <= sequence_.length());
+  if (!config_.causal) throw std::runtime_error(kEncoder);
   sequence_.cut(pos);
   Batch batch;
   batch.add(sequence_, tokens, first);

@@ -66,14 +66,15 @@ class Engine {
   // Takes all rows of a batch through the layers, a chunk of at most chunk() rows at a time, and shows `see`
   // what its rows want, of each chunk logits in the rows' order, then hidden states likewise. Every row's output has
   // the bits that it has alone, whatever else is in the step. Throws std::runtime_error, with nothing changed, if a
-  // sequence would outgrow the context or the cache has too few pages.
+  // sequence would outgrow the context or the cache has too few pages. An encoder's rows are whole texts, each of a
+  // sequence that is empty, and want no logits.
   using SeeRow = std::function<void(std::size_t row, const RowOutput& output)>;
   void step(const Batch& batch, const SeeRow& see);
   // Throws if step() would.
   void check_fits(const Batch& batch) const;
   bool fits(const Batch& batch) const { return misfit(batch).empty(); }
   // Tokens of a prompt, or of several sequences, that go through a matrix together: enough to hide reading it
-  // from memory behind the arithmetic, more where each goes to some of many experts.
+  // from memory behind the arithmetic, more where each goes to some of many experts; of encoders, the longest text.
   int chunk() const { return program_->row_state.rows; }
 
   // An empty one in this engine's cache, which must outlive it.
@@ -83,7 +84,8 @@ class Engine {
   Sequence& sequence() { return sequence_; }
   const Sequence& sequence() const { return sequence_; }
   // Takes `token` at position `pos` (0 <= pos < context(), all before it fed) through the layers; what stood
-  // there and behind is forgotten. With `logits`, its logits are computed too.
+  // there and behind is forgotten. With `logits`, its logits are computed too. Throws std::runtime_error where the
+  // model is an encoder, as the next two do.
   void feed(TokenId token, int pos, bool logits);
   // Takes a whole prompt (or any run of tokens) at positions `pos` and up through the layers; the logits are
   // those of its last token. Gives the same bits as feeding the tokens one by one.
@@ -127,6 +129,8 @@ class Engine {
   // What keeps step() from it; nothing where nothing does.
   std::string misfit(const Batch& batch) const;
   std::string page_misfit(const Batch& batch, std::size_t kind) const;
+  static std::string text_misfit(const Batch& batch);
+  std::size_t rows_of_step(std::span<const Batch::Row> rows) const;
   void catch_up(Sequence& sequence);
   void point_rows(std::size_t first, const Sequence& sequence, int pos, int n);
   void begin_step(Sequence& sequence, int tokens);

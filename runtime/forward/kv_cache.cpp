@@ -57,7 +57,12 @@ std::int64_t most_pages(int window, int context, int rows) {
 }  // namespace
 
 KvCache::KvCache(const Config& config, int context, const Room& room, jit::ElementType type, int rows)
-    : type_(type), context_(context), rows_(rows), states_(config), windows_(windows_of(config)) {
+    : type_(type),
+      context_(context),
+      rows_(rows),
+      causal_(config.causal),
+      states_(config),
+      windows_(windows_of(config)) {
   std::vector<std::int64_t> at(windows_.size());  // of each kind, the bytes of a page that have an owner
   for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
     const LayerShape& shape = config.layer(i);
@@ -126,7 +131,7 @@ jit::AttentionKey KvCache::attention_key(std::size_t layer) const {
 
 jit::AttentionKey KvCache::tile_key(std::size_t layer, std::int64_t token_stride) const {
   jit::AttentionKey key = attention_key(layer);
-  if (key.window > 0) return key;  // such a kernel takes tokens one by one
+  if (key.window > 0 || !causal_) return key;  // such a kernel takes tokens one by one
   key.tokens = jit::AttentionKey::best_tokens(key.group);
   if (key.tokens > 1) key.token_stride = static_cast<int>(token_stride);
   return key;

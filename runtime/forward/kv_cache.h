@@ -92,6 +92,7 @@ class KvCache {
   jit::ElementType type_;
   int context_;
   int rows_;
+  bool causal_;
   LayerStates states_;
   std::vector<int> windows_;  // of each kind
   std::vector<Layer> layers_;

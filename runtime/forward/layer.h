@@ -32,6 +32,7 @@ void feed_forward(To& to, const LayerShape& shape, const LayerWeights& weights) 
 //   add_experts(shape, weights)           x += their second half, weighed
 //   take_input(shape, weights)            x += what a layer gets from the token's embedding
 //   scale_stream(shape, weights)          x *= the layer's scale
+//   norm_stream(role, shape, weights)     x = its norm, where there are weights for one
 //   attended(shape)                       where attention leaves its result
 //   meet()                                waits until all threads have come here
 //   add_branch(roles, shape, sub_norm, values, matrix, post_norm)
@@ -57,6 +58,7 @@ void layer(To& to, const LayerShape& shape, const LayerWeights& weights) {
   to.meet();
   to.add_branch(kAttentionBranch, shape, weights.att_sub_norm, to.attended(shape), weights.wo,
                 weights.att_post_norm);
+  to.norm_stream(Role::att_output_norm, shape, weights.att_output_norm);
   if (!shape.parallel_residual) {
     feed_forward(to, shape, weights);
     to.meet();
@@ -67,6 +69,7 @@ void layer(To& to, const LayerShape& shape, const LayerWeights& weights) {
     to.add_branch(kFeedForwardBranch, shape, weights.ffn_sub_norm, to.hidden_values(), weights.down,
                   weights.ffn_post_norm);
   }
+  to.norm_stream(Role::layer_output_norm, shape, weights.layer_output_norm);
   if (weights.input_gate.exists()) to.take_input(shape, weights);
   if (weights.output_scale != nullptr) to.scale_stream(shape, weights);
 }

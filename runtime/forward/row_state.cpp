@@ -13,6 +13,7 @@ using jit::row_stride;
 RowState::RowState(const Model& model, int most_rows)
     : rows(most_rows),
       at(model.cache.kinds(), std::vector<jit::Cursor>(static_cast<std::size_t>(most_rows))) {
+  if (!model.config.causal) text_ends = at;
   Carver sizing(nullptr);
   place(sizing, model);
   memory = PagedMemory(sizing.size(), "activations of several rows");

@@ -30,12 +30,14 @@ struct RowState {
   PagedMemory memory;
   int rows;
   std::vector<std::vector<jit::Cursor>> at;  // (kinds of layers, rows)
-  float* x = nullptr;                        // (rows, dim): the residual stream
-  float* norm = nullptr;                     // (rows, dim)
-  float* q = nullptr;                        // (rows, q_dim)
-  float* k = nullptr;                        // (rows, kv_dim)
-  float* v = nullptr;                        // (rows, kv_dim)
-  float* att = nullptr;                      // (rows, attended_dim)
+  // The same of the last token of each row's text; of encoders alone.
+  std::vector<std::vector<jit::Cursor>> text_ends;
+  float* x = nullptr;     // (rows, dim): the residual stream
+  float* norm = nullptr;  // (rows, dim)
+  float* q = nullptr;     // (rows, q_dim)
+  float* k = nullptr;     // (rows, kv_dim)
+  float* v = nullptr;     // (rows, kv_dim)
+  float* att = nullptr;   // (rows, attended_dim)
   // Of latent attention:
   float* low = nullptr;           // (rows, query_rank)
   float* queries = nullptr;       // (rows, query_dim)

@@ -90,7 +90,7 @@ void RowsProgram::Writer::attention(const LayerShape& shape, const HeadShare& mi
   const jit::AttentionKey tile = m_.cache.tile_key(layer_index(), stride);
   Step& step = call(Role::attention, m_.cache.attention_key(layer_index()),
                     jit::AttentionArgs{q, out, s_.attention_scratch[static_cast<std::size_t>(thread_)],
-                                       cursor(), m_.cache.keys_at(layer_index(), mine.begin),
+                                       attention_cursor(), m_.cache.keys_at(layer_index(), mine.begin),
                                        m_.cache.values_at(layer_index(), mine.begin), mine.size(), sinks});
   step.calls = Calls::attention;
   step.heads = memory_.keep_heads({.share = mine,

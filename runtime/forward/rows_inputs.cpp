@@ -13,7 +13,7 @@ using jit::row_stride;
 void RowsProgram::Writer::layer_inputs() {
   const Config& c = m_.config;
   const int all = c.layer_input_dim * c.n_layers;
-  embed(m_.weights.layer_inputs, all, layer_input_scale(c), false, s_.inputs);
+  embed(m_.weights.layer_inputs, all, layer_input_scale(c), jit::EmbedRow::token, s_.inputs);
   prepare(s_.x, c.dim, {&m_.weights.layer_input_matrix});
   meet();
   multiply(Role::layer_inputs, m_.weights.layer_input_matrix, Epilogue::store, s_.projected);

@@ -25,18 +25,21 @@ RowMembers RowsProgram::Writer::members(std::initializer_list<RowMembers::Pointe
 
 void RowsProgram::Writer::write() {
   write_to(p_.feed);
-  embed(m_.weights.embedding, m_.config.embedding_scale, false);
-  if (m_.weights.positions.data != nullptr) embed(m_.weights.positions, 1, true);
+  embed(m_.weights.embedding, m_.config.embedding_scale, jit::EmbedRow::token);
+  if (m_.weights.token_types.exists()) embed(m_.weights.token_types, 1, jit::EmbedRow::first);
+  if (m_.weights.positions.exists()) embed(m_.weights.positions, 1, jit::EmbedRow::position);
+  norm_stream(Role::embedding_norm, m_.config, m_.weights.embedding_norm);
   if (m_.weights.layer_inputs.exists()) layer_inputs();
   for (std::size_t i = 0; i < m_.weights.layers.size(); ++i) {
     enter_layer(static_cast<int>(i));
     layer(*this, m_.config.layer(i), m_.weights.layers[i]);
   }
-  write_to(p_.classify);
   enter_layer(-1);
-  classifier();
+  write_to(p_.classify);
+  if (m_.weights.classifier.exists()) classifier();
   write_to(p_.final_norm);
   const NormWeights& norm = m_.weights.final_norm;
+  if (!norm.exists()) return;
   norm_rows(Role::final_norm, {m_.config.dim, m_.config.norm_eps, m_.config.norm},
             {s_.x, norm.weight, s_.norm, norm.bias});
 }
@@ -44,6 +47,12 @@ void RowsProgram::Writer::write() {
 void RowsProgram::Writer::norm(Role role, const LayerShape& shape, const NormWeights& weights,
                                Matrices matrices) {
   norm_of(role, shape, weights, s_.x, matrices);
+}
+
+void RowsProgram::Writer::norm_stream(Role role, const LayerShape& shape, const NormWeights& weights) {
+  if (!weights.exists()) return;
+  norm_rows(role, {shape.dim, shape.norm_eps, shape.norm}, {s_.x, weights.weight, s_.x, weights.bias});
+  meet();
 }
 
 void RowsProgram::Writer::project(const LayerShape& shape, const LayerWeights& w) {
@@ -108,9 +117,9 @@ void RowsProgram::Writer::row_range(Step& step, const HeadShare& mine, RowMember
   step.parts = mine.parts;
 }
 
-void RowsProgram::Writer::embed(const PackedMatrix& table, int dim, float scale, bool of_position,
+void RowsProgram::Writer::embed(const PackedMatrix& table, int dim, float scale, jit::EmbedRow row,
                                 float* out) {
-  each_row(call(Role::embed, jit::EmbedKey{table.format, dim, scale, of_position},
+  each_row(call(Role::embed, jit::EmbedKey{table.format, dim, scale, row},
                 jit::EmbedArgs{table.data, out, cursor()}),
            members({{offsetof(jit::EmbedArgs, out), row_stride(dim) * kFloat}, kCursor<jit::EmbedArgs>}));
 }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "jit/kernels/embed.h"
 #include "jit/kernels/epilogue.h"
 #include "jit/kernels/gate.h"
 #include "jit/kernels/norm.h"
@@ -33,6 +34,7 @@ class RowsProgram::Writer : public Lowering {
   void recur(const LayerShape& shape, const LayerWeights& w);
   void take_input(const LayerShape& shape, const LayerWeights& w);
   void scale_stream(const LayerShape& shape, const LayerWeights& w);
+  void norm_stream(Role role, const LayerShape& shape, const NormWeights& weights);
   void hidden(const LayerShape& shape, const PackedMatrix& matrix);
   float* attended(const LayerShape& shape) const { return shape.is_latent() ? s_.values : s_.att; }
   float* hidden_values() const { return s_.hidden; }
@@ -56,11 +58,11 @@ class RowsProgram::Writer : public Lowering {
   static constexpr RowMembers::Pointer kCursor{offsetof(Args, at), sizeof(jit::Cursor)};
   void each_row(Step& step, const RowMembers& rows);
   void row_range(Step& step, const HeadShare& mine, RowMembers rows, std::size_t count_at);
-  // out = the row of each token, or of its position, which is added.
-  void embed(const PackedMatrix& table, float scale, bool of_position) {
-    embed(table, m_.config.dim, scale, of_position, s_.x);
+  // out = the row of each token; another row is added.
+  void embed(const PackedMatrix& table, float scale, jit::EmbedRow row) {
+    embed(table, m_.config.dim, scale, row, s_.x);
   }
-  void embed(const PackedMatrix& table, int dim, float scale, bool of_position, float* out);
+  void embed(const PackedMatrix& table, int dim, float scale, jit::EmbedRow row, float* out);
   // One vector of each row.
   void norm_rows(Role role, const jit::NormKey& key, const jit::NormArgs& args);
   // s_.norm = the norm of x, or x as it is without one, ready for the matrices; ends with a barrier.
@@ -119,6 +121,10 @@ class RowsProgram::Writer : public Lowering {
 
   // What the layer at hand gets, of the first row.
   const jit::Cursor* cursor() const { return s_.at[kind()].data(); }
+  // The same for attention, which takes all positions up to its own.
+  const jit::Cursor* attention_cursor() const {
+    return m_.config.causal ? cursor() : s_.text_ends[kind()].data();
+  }
 
   RowsProgram& p_;
   RowState& s_;

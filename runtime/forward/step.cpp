@@ -20,6 +20,12 @@ std::string_view to_string(Role role) {
   switch (role) {
     case Role::embed:
       return "embed";
+    case Role::embedding_norm:
+      return "embedding norm";
+    case Role::att_output_norm:
+      return "attention output norm";
+    case Role::layer_output_norm:
+      return "layer output norm";
     case Role::att_norm:
       return "attention norm";
     case Role::quantize:

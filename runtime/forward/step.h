@@ -22,6 +22,7 @@ namespace llamajit {
 // What a step is for.
 enum class Role : std::uint8_t {
   embed,
+  embedding_norm,
   att_norm,
   quantize,  // of what matrices are multiplied with
   round,     // the same, to bf16
@@ -53,6 +54,7 @@ enum class Role : std::uint8_t {
   att_sub_norm,
   o,
   att_post_norm,
+  att_output_norm,  // of the stream
   ffn_norm,
   router_norm,  // where experts have norms of their own
   expert_norm,
@@ -69,7 +71,8 @@ enum class Role : std::uint8_t {
   ffn_sub_norm,
   down,
   ffn_post_norm,
-  layer_inputs,  // what all layers get from the token's embedding
+  layer_output_norm,  // of the stream
+  layer_inputs,       // what all layers get from the token's embedding
   layer_input_norm,
   input_gate,  // what a layer makes of it
   input_down,
@@ -95,9 +98,10 @@ inline constexpr BranchRoles kFeedForwardBranch{Role::ffn_sub_norm, Role::down, 
 
 constexpr bool is_post_norm(Role role) {
   return role == Role::att_post_norm || role == Role::ffn_post_norm || role == Role::input_norm ||
-         role == Role::expert_post_norm || role == Role::shared_post_norm;
+         role == Role::expert_post_norm || role == Role::shared_post_norm || role == Role::att_output_norm ||
+         role == Role::layer_output_norm;
 }
-// Whether its result is added to the residual stream, unless a post-norm comes behind it.
+// Whether its result is added to the residual stream, or is that, unless a post-norm comes behind it.
 constexpr bool adds_to_stream(Role role) {
   return role == Role::o || role == Role::down || role == Role::mix || is_post_norm(role);
 }

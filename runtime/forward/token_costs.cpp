@@ -35,8 +35,9 @@ TokenCosts token_costs(const ModelFile& file, jit::ElementType kv_type) {
   const Config& config = file.config;
   TokenCosts costs;
   for (const Tensor* const tensor : file.tensors()) costs.weights += bytes_of(*tensor);
-  for (const Tensor* const table : {&file.embedding, &file.positions, &file.layer_inputs}) {
-    const bool multiplies = table == &file.embedding && config.shared_classifier;
+  for (const Tensor* const table :
+       {&file.embedding, &file.positions, &file.token_types, &file.layer_inputs}) {
+    const bool multiplies = table == &file.embedding && config.shared_classifier && config.causal;
     if (table->exists() && !multiplies) costs.weights += row_bytes(*table) - bytes_of(*table);
   }
   costs.states = LayerStates(config).bytes();

@@ -32,12 +32,16 @@ void TokenProgram::Writer::write() {
     const PackedMatrix& table = m_.weights.embedding;
     call(Role::embed, jit::EmbedKey{table.format, m_.config.dim, m_.config.embedding_scale},
          jit::EmbedArgs{table.data, s_.x, cursor()});
-    if (const PackedMatrix& positions = m_.weights.positions; positions.data != nullptr) {
-      call(Role::embed, jit::EmbedKey{positions.format, m_.config.dim, 1, true},
-           jit::EmbedArgs{positions.data, s_.x, cursor()});
-    }
+    const auto add = [&](const PackedMatrix& rows, jit::EmbedRow row) {
+      if (!rows.exists()) return;
+      call(Role::embed, jit::EmbedKey{rows.format, m_.config.dim, 1, row},
+           jit::EmbedArgs{rows.data, s_.x, cursor()});
+    };
+    add(m_.weights.token_types, jit::EmbedRow::first);
+    add(m_.weights.positions, jit::EmbedRow::position);
   }
   meet();
+  norm_stream(Role::embedding_norm, m_.config, m_.weights.embedding_norm);
   if (m_.weights.layer_inputs.exists()) layer_inputs();
   for (std::size_t i = 0; i < m_.weights.layers.size(); ++i) {
     enter_layer(static_cast<int>(i));
@@ -45,7 +49,7 @@ void TokenProgram::Writer::write() {
   }
   write_to(p_.classify);
   enter_layer(-1);
-  classifier();
+  if (m_.weights.classifier.exists()) classifier();
 }
 
 void TokenProgram::Writer::norm(Role role, const LayerShape& shape, const NormWeights& weights,
@@ -55,6 +59,15 @@ void TokenProgram::Writer::norm(Role role, const LayerShape& shape, const NormWe
   call(role, jit::NormKey{shape.dim, shape.norm_eps, shape.norm},
        jit::NormArgs{s_.x, weights.weight, scratch_.norm, weights.bias});
   input_.x = scratch_.norm;
+}
+
+void TokenProgram::Writer::norm_stream(Role role, const LayerShape& shape, const NormWeights& weights) {
+  if (!weights.exists()) return;
+  if (thread_ == 0) {
+    call(role, jit::NormKey{shape.dim, shape.norm_eps, shape.norm},
+         jit::NormArgs{s_.x, weights.weight, s_.x, weights.bias});
+  }
+  meet();
 }
 
 void TokenProgram::Writer::hidden(const LayerShape& shape, const PackedMatrix& matrix) {

@@ -32,6 +32,7 @@ class TokenProgram::Writer : public Lowering {
   void recur(const LayerShape& shape, const LayerWeights& w);
   void take_input(const LayerShape& shape, const LayerWeights& w);
   void scale_stream(const LayerShape& shape, const LayerWeights& w);
+  void norm_stream(Role role, const LayerShape& shape, const NormWeights& weights);
   void hidden(const LayerShape& shape, const PackedMatrix& matrix);
   float* attended(const LayerShape& shape) const { return shape.is_latent() ? s_.values : s_.att; }
   float* hidden_values() const { return s_.hidden; }

@@ -177,11 +177,14 @@ class Weights::Layout {
 std::vector<PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16, bool fills) {
   Layout layout(file, carver, bf16, fills);
   const Config& config = file.config;
-  const bool shared = config.shared_classifier;
+  const bool shared = config.shared_classifier && config.causal;
   embedding = shared ? layout.matrix(file.embedding, {}, {}) : layout.table(file.embedding);
   positions = file.positions.exists() ? layout.table(file.positions) : PackedMatrix();
-  classifier = shared ? layout.shared(embedding, file.classifier_bias, config.logit_scale)
-                      : layout.matrix(file.classifier, {}, file.classifier_bias, config.logit_scale);
+  token_types = file.token_types.exists() ? layout.table(file.token_types) : PackedMatrix();
+  embedding_norm = layout.norm(file.embedding_norm, file.embedding_norm_bias, config.norm);
+  classifier = !config.causal ? PackedMatrix()
+               : shared       ? layout.shared(embedding, file.classifier_bias, config.logit_scale)
+                              : layout.matrix(file.classifier, {}, file.classifier_bias, config.logit_scale);
   if (file.layer_inputs.exists()) {
     layer_inputs = layout.table(file.layer_inputs);
     layer_input_matrix =
@@ -199,6 +202,8 @@ std::vector<PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, Bf1
     to.ffn_norm = layout.norm(from.ffn_norm, from.ffn_norm_bias, shape.norm);
     to.att_post_norm = layout.norm(from.att_post_norm, {}, shape.norm);
     to.ffn_post_norm = layout.norm(from.ffn_post_norm, {}, shape.norm);
+    to.att_output_norm = layout.norm(from.att_output_norm, from.att_output_norm_bias, shape.norm);
+    to.layer_output_norm = layout.norm(from.layer_output_norm, from.layer_output_norm_bias, shape.norm);
     if (shape.is_linear()) {
       lay_out_delta(layout, from, shape.delta, to);
     } else if (shape.is_latent()) {
@@ -297,7 +302,7 @@ void check_complete(const ModelFile& file) {
                                          file.parts.empty() ? "model" : file.path(), name));
   };
   check(file.embedding, "embedding");
-  if (!file.config.shared_classifier) check(file.classifier, "classifier");
+  if (file.config.causal && !file.config.shared_classifier) check(file.classifier, "classifier");
   for (std::size_t i = 0; i < file.layers.size(); ++i) {
     check(file.layers[i].wq, fmt::format("layers.{}.wq", i));
     check(file.layers[i].wo, fmt::format("layers.{}.wo", i));
@@ -329,7 +334,7 @@ Weights::Weights(const ModelFile& file, const std::string& packed, Bf16Products 
 }
 
 std::int64_t Weights::bytes_per_token() const {
-  std::int64_t bytes = classifier.bytes();
+  std::int64_t bytes = classifier.exists() ? classifier.bytes() : 0;
   if (layer_input_matrix.exists()) bytes += layer_input_matrix.bytes();
   for (const LayerWeights& layer : layers) {
     for (const PackedMatrix* m :

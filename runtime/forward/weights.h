@@ -79,6 +79,7 @@ struct LayerWeights {
   const float* ffn_sub_norm;  // (hidden_dim), or none
   PackedMatrix down;          // (dim, hidden_dim)
   NormWeights ffn_post_norm;
+  NormWeights att_output_norm, layer_output_norm;
   // With experts, gate_up and down are theirs.
   PackedMatrix router;                   // (experts, dim)
   const float* router_choice = nullptr;  // (experts), or none
@@ -117,12 +118,14 @@ class Weights {
   // `bf16`.
   Weights(const ModelFile& file, const std::string& packed, Bf16Products bf16);
 
-  PackedMatrix embedding;                   // (vocab_size, dim)
-  PackedMatrix positions;                   // (seq_len, dim), or none
+  PackedMatrix embedding;    // (vocab_size, dim)
+  PackedMatrix positions;    // (seq_len, dim), or none
+  PackedMatrix token_types;  // (types, dim), or none
+  NormWeights embedding_norm;
   PackedMatrix layer_inputs;                // (vocab_size, layers * layer_input_dim), or none
   PackedMatrix layer_input_matrix;          // (layers * layer_input_dim, dim), with its factor
   const float* layer_input_norm = nullptr;  // (layer_input_dim), with a factor
-  PackedMatrix classifier;                  // (vocab_size, dim), may be the same memory
+  PackedMatrix classifier;                  // (vocab_size, dim), may be the same memory; encoders have none
   std::vector<LayerWeights> layers;
   NormWeights final_norm;
 

@@ -66,8 +66,8 @@ std::int64_t positions_of_part(const jit::AttentionRangesKey& key, const jit::At
 
 struct WorkOf {
   KernelWork operator()(const jit::EmbedKey& k, const jit::EmbedArgs& /*args*/) const {
-    const std::int64_t accesses = k.of_position ? 2 : 1;
-    const int flops = (has_codes(k.format) ? 1 : 0) + (k.scale != 1 ? 1 : 0) + (k.of_position ? 1 : 0);
+    const std::int64_t accesses = k.adds() ? 2 : 1;
+    const int flops = (has_codes(k.format) ? 1 : 0) + (k.scale != 1 ? 1 : 0) + (k.adds() ? 1 : 0);
     return {jit::tile_bytes(k.format, k.dim) / kLanes + k.dim * kFloat * accesses,
             std::int64_t{flops} * k.dim};
   }

@@ -147,6 +147,25 @@ void verify_rows(Engine& engine, std::span<const TokenId> tokens, Verifier& veri
   verifier.walk(engine.rows_program(classified).classify, {classified, {}});
 }
 
+// Texts of as many rows as steps have, one that begins a second range of attention, and one of a single token.
+void verify_texts(Engine& engine, Verifier& verifier) {
+  for (const int rows : {jit::kAttentionRange + 5, kLanes + 3, 16, 8, 4, 1}) {
+    const int n = std::min(rows, engine.context());
+    std::vector<TokenId> tokens;
+    for (int pos = 0; pos < n; ++pos) tokens.push_back((pos * 7919 + 1) % engine.config().vocab_size);
+    engine.sequence().cut(0);
+    if (n == 1) {
+      engine.place({&engine.sequence(), tokens.front(), false});
+      verifier.walk(engine.token_program());
+      continue;
+    }
+    Batch batch;
+    batch.add_hidden(engine.sequence(), tokens, 0);
+    verifier.walk(engine.rows_program(n).feed, engine.place(batch.rows()));
+    verifier.walk(engine.rows_program(n).final_norm, {n, {}});
+  }
+}
+
 }  // namespace
 
 std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa, const Precision& precision) {
@@ -163,6 +182,10 @@ std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa, const
     tokens.push_back((pos * 7919 + 1) % engine.config().vocab_size);
   }
   Verifier verifier;
+  if (!engine.config().causal) {
+    verify_texts(engine, verifier);
+    return verifier.rows;
+  }
   const auto all = std::span<const TokenId>(tokens);
   auto at = static_cast<std::size_t>(start);
   if (start > 0) engine.feed_all(all.first(at), 0);
@@ -192,11 +215,13 @@ std::int64_t verify_packing(const ModelFile& file, const Precision& precision) {
   Team team(1);
   const Weights weights(file, team, precision.bf16);
   std::int64_t wrong = count_wrong(file.embedding, weights.embedding, 0);
-  if (!file.config.shared_classifier) wrong += count_wrong(file.classifier, weights.classifier, 0);
+  if (weights.classifier.exists() && !file.config.shared_classifier)
+    wrong += count_wrong(file.classifier, weights.classifier, 0);
   if (file.layer_inputs.exists()) {
     wrong += count_wrong(file.layer_inputs, weights.layer_inputs, 0) +
              count_wrong(file.layer_input_matrix, weights.layer_input_matrix, 0);
   }
+  if (file.token_types.exists()) wrong += count_wrong(file.token_types, weights.token_types, 0);
   if (file.positions.exists()) wrong += count_wrong(file.positions, weights.positions, 0);
   for (std::size_t i = 0; i < file.layers.size(); ++i) {
     const LayerTensors& from = file.layers[i];

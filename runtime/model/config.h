@@ -152,9 +152,11 @@ struct Config : LayerShape {
   int seq_len = 0;                 // the longest context the model was made for, in tokens
   bool shared_classifier = false;  // the classifier is the embedding
   float embedding_scale = 1;
-  int layer_input_dim = 0;           // of what each layer gets from the token's embedding; 0: nothing
-  float logit_scale = 1;             // of what the classifier gives
-  float logit_cap = 0;               // then, by jit::CapKey; 0: none
+  int layer_input_dim = 0;  // of what each layer gets from the token's embedding; 0: nothing
+  float logit_scale = 1;    // of what the classifier gives
+  float logit_cap = 0;      // then, by jit::CapKey; 0: none
+  // Where not, each token attends to all of its text: an encoder, which makes embeddings and predicts no token.
+  bool causal = true;
   std::optional<Pooling> pooling{};  // where the model was made for embeddings
   std::vector<LayerShape> layers{};  // (n_layers), where they differ; empty: all have the common shape
 

@@ -68,6 +68,12 @@ struct Family {
   std::string_view ffn_norm = "ffn_norm";
   std::string_view att_post_norm{};
   std::string_view ffn_post_norm{};
+  // Those of the stream itself: of the embedding, behind attention and behind the layer. Where there is a final
+  // norm, it stands before the classifier.
+  std::string_view embedding_norm{};
+  std::string_view att_output_norm{};
+  std::string_view layer_output_norm{};
+  std::string_view final_norm = "output_norm";
   // Where a layer has this norm, it is attention's, and att_norm is the feed-forward's.
   std::string_view other_att_norm{};
   Presence has_ffn_norm = Presence::needed;
@@ -83,6 +89,8 @@ struct Family {
   Presence classifier = Presence::optional;   // output; without it, the classifier is the embedding
   Presence classifier_bias = Presence::none;  // output.bias
   Presence positions = Presence::none;        // position_embd
+  bool token_types = false;                   // the first row of token_types is added to the embedding
+  bool causal = true;                         // unless the key attention.causal says another
   Presence stream_scales = Presence::none;    // the keys embedding_scale, residual_scale and attention.scale
   Presence soft_caps = Presence::none;        // the keys attn_ and final_logit_softcapping
   LogitScale logit_scale = LogitScale::none;  // whose key is needed

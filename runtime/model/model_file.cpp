@@ -30,8 +30,10 @@ void ModelFile::drop_pages(std::span<const std::byte> bytes) const noexcept {
 }
 
 std::vector<const Tensor*> ModelFile::tensors() const {
-  std::vector<const Tensor*> all{&embedding,        &positions,  &layer_inputs,    &layer_input_matrix,
-                                 &layer_input_norm, &final_norm, &final_norm_bias, &classifier_bias};
+  std::vector<const Tensor*> all{&embedding,          &positions,           &token_types,
+                                 &embedding_norm,     &embedding_norm_bias, &layer_inputs,
+                                 &layer_input_matrix, &layer_input_norm,    &final_norm,
+                                 &final_norm_bias,    &classifier_bias};
   for (const LayerTensors& l : layers) {
     all.insert(all.end(), {&l.att_norm,
                            &l.wq,
@@ -63,6 +65,10 @@ std::vector<const Tensor*> ModelFile::tensors() const {
                            &l.ffn_sub_norm,
                            &l.att_post_norm,
                            &l.ffn_post_norm,
+                           &l.att_output_norm,
+                           &l.att_output_norm_bias,
+                           &l.layer_output_norm,
+                           &l.layer_output_norm_bias,
                            &l.router,
                            &l.router_choice,
                            &l.router_bias,

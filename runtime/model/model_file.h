@@ -87,6 +87,8 @@ struct LayerTensors {
   Tensor q_norm, k_norm;
   // (1, dim): of what attention and feed-forward add to the stream.
   Tensor att_post_norm, ffn_post_norm;
+  // (1, dim): of the stream behind attention, and behind the layer.
+  Tensor att_output_norm, att_output_norm_bias, layer_output_norm, layer_output_norm_bias;
   Tensor sinks;         // (1, n_heads): of attention
   Tensor att_sub_norm;  // (1, q_dim): of attention's result, before wo
   Tensor ffn_sub_norm;  // (1, hidden_dim): before down
@@ -102,14 +104,16 @@ struct ModelFile {
   std::vector<std::vector<std::byte>> rearranged;  // but for what no part has as a Tensor has it
   std::string file_format;                         // "llama2.c v0 (float32)"
   Config config;
-  Tensor embedding;  // (vocab_size, dim)
-  Tensor positions;  // (seq_len, dim): added to the embedding, where there is one
+  Tensor embedding;    // (vocab_size, dim)
+  Tensor positions;    // (seq_len, dim): added to the embedding, where there is one
+  Tensor token_types;  // (types, dim): the first row is added, too, where there are any
+  Tensor embedding_norm, embedding_norm_bias;  // (1, dim): of their sum, where there is one
   // What all layers get, one's behind the other's: an embedding of its own (vocab_size, layers *
   // layer_input_dim), and a part of the other one, by a matrix (layers * layer_input_dim, dim) and a norm of
   // each layer's (1, layer_input_dim).
   Tensor layer_inputs, layer_input_matrix, layer_input_norm;
   std::vector<LayerTensors> layers;
-  Tensor final_norm;       // (1, dim)
+  Tensor final_norm;       // (1, dim), or none
   Tensor final_norm_bias;  // (1, dim), where there is one
   Tensor classifier;       // (vocab_size, dim); the same view as embedding where shared
   Tensor classifier_bias;  // (1, vocab_size), where there is one

@@ -179,7 +179,11 @@ void Scheduler::compose() {
     slot.add_written(batch_);
     row_slots_.push_back(&slot);
   }
-  add_prompts(budget_.prompt_tokens());
+  if (engine_->config().causal) {
+    add_prompts(budget_.prompt_tokens());
+  } else {
+    add_texts(budget_.prompt_tokens());
+  }
   make_pages();
 }
 
@@ -200,6 +204,20 @@ void Scheduler::add_prompts(int left) {
     row_slots_.insert(row_slots_.end(), static_cast<std::size_t>(n), readers[i]);
     prompt_rows_ += n;
     left = std::max(0, left - n);
+  }
+}
+
+// Whole texts, as encoders read them, in the order of their places: one at least, and others that `left` tokens hold
+// beside it.
+void Scheduler::add_texts(int left) {
+  for (Slot& slot : slots_) {
+    if (slot.over() || !slot.reads()) continue;
+    const int n = slot.prompt_left();
+    if (prompt_rows_ > 0 && n > left) continue;
+    slot.add_prompt(batch_, n);
+    row_slots_.insert(row_slots_.end(), static_cast<std::size_t>(n), &slot);
+    prompt_rows_ += n;
+    left -= n;
   }
 }
 

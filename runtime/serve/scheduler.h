@@ -80,6 +80,7 @@ class Scheduler {
   int shared_with_reader(const Slots::iterator& slot) const;
   void compose();
   void add_prompts(int left);
+  void add_texts(int left);
   void make_pages();
   double step();
   void keep_prompts();

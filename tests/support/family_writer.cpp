@@ -21,6 +21,10 @@ class FamilyWriter {
     write_keys();
     tensor("token_embd.weight", c_.vocab_size, c_.dim, {});
     if (f_.positions) tensor("position_embd.weight", c_.seq_len, c_.dim, {});
+    if (f_.encoder) {
+      tensor("token_types.weight", kTokenTypes, c_.dim, {});
+      norm("token_embd_norm", c_.dim, norm_bias());
+    }
     if (f_.layer_inputs > 0) {
       tensor("per_layer_token_embd.weight", c_.vocab_size, f_.layer_inputs * c_.n_layers, {});
       matrix("per_layer_model_proj", f_.layer_inputs * c_.n_layers, c_.dim, false);
@@ -35,6 +39,9 @@ class FamilyWriter {
       }
       f_.delta && (i + 1) % 4 != 0 && i < c_.n_layers ? write_delta() : write_attention();
       f_.experts > 0 && i >= f_.dense_layers ? write_experts() : write_feed_forward();
+      for (const std::string_view name : {"attn_output_norm", "layer_output_norm"}) {
+        if (f_.encoder) norm(name, c_.dim, norm_bias());
+      }
       if (f_.layer_scales) vector("layer_output_scale.weight", 1, 0.8F, 0.2F);
       if (f_.layer_inputs == 0) continue;
       matrix("inp_gate", f_.layer_inputs, c_.dim, false);
@@ -42,7 +49,7 @@ class FamilyWriter {
       norm("post_norm", c_.dim, false);
     }
     prefix_.clear();
-    norm("output_norm", c_.dim, norm_bias());
+    if (!f_.encoder) norm("output_norm", c_.dim, norm_bias());
     if (f_.classifier_bias) vector("output.bias", c_.vocab_size, 0.0F, 0.5F);
     if (!c_.shared_classifier) tensor("output.weight", c_.vocab_size, c_.dim, {});
     return writer_;
@@ -71,6 +78,10 @@ class FamilyWriter {
     }
     writer_.add(key(f_.layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"),
                 c_.norm_eps);
+    if (f_.encoder) {
+      writer_.add(key("attention.causal"), false);
+      writer_.add("tokenizer.ggml.token_type_count", kTokenTypes);
+    }
     if (f_.delta) write_delta_keys();
     if (f_.parallel_key) writer_.add(key("use_parallel_residual"), f_.parallel);
     if (f_.window > 0) writer_.add(key("attention.sliding_window"), f_.window);
@@ -284,6 +295,7 @@ class FamilyWriter {
     return values;
   }
 
+  static constexpr int kTokenTypes = 2;
   static constexpr int kExpertHidden = 48, kSharedHidden = 80;
   static constexpr int kRank = 32, kValueSize = 16;
   static constexpr int kTaps = 3, kStateSize = 32, kKeyHeads = 2, kValueHeads = 4;

@@ -32,6 +32,8 @@ struct FamilyFile {
   bool fused_gate_up = false;
   bool classifier_bias = false;
   bool positions = false;
+  bool encoder =
+      false;  // no output_norm and no output; token_types, and norms of the embedding and behind branches
   bool sinks = false;
   bool gated_attention = false;
   bool latent = false;  // with these sizes, and head_size that of queries
@@ -338,6 +340,27 @@ inline constexpr FamilyFile kFamilyFiles[] = {
     {.name = "bitnet", .sub_norms = true, .scales = true, .tied = true},
     {.name = "bitnet-b1.58", .sub_norms = true},
     {.name = "bitnet-25", .sub_norms = true, .scales = true},
+};
+
+// The same of encoders, which predict no token.
+inline constexpr FamilyFile kEncoderFiles[] = {
+    {.name = "bert",
+     .layer_norm = true,
+     .qkv_bias = true,
+     .other_biases = true,
+     .gate = false,
+     .tied = true,
+     .positions = true,
+     .encoder = true,
+     .att_norm = "",
+     .ffn_norm = ""},
+    {.name = "nomic-bert",
+     .layer_norm = true,
+     .fused_qkv = true,
+     .tied = true,
+     .encoder = true,
+     .att_norm = "",
+     .ffn_norm = ""},
 };
 
 // Dimensions of a small model of the family: heads whose tails are no whole vectors, and rotated in part.

@@ -32,16 +32,38 @@ class Reference {
     return logits;
   }
 
-  // The hidden state behind the next token.
-  Vector feed(TokenId token) {
-    Vector x;
-    for (int i = 0; i < c_.dim; ++i) {
-      const auto col = static_cast<std::size_t>(i);
-      x.push_back(value(file_.embedding, static_cast<std::size_t>(token), col) * c_.embedding_scale);
-      if (file_.positions.exists()) {
-        x.back() += value(file_.positions, static_cast<std::size_t>(position_), col);
+  // The hidden states of a whole text, each of whose tokens sees all others.
+  std::vector<Vector> encode(const std::vector<TokenId>& tokens) {
+    std::vector<Vector> xs;
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      position_ = static_cast<double>(i);
+      xs.push_back(embedded(tokens[i]));
+    }
+    for (std::size_t layer = 0; layer < file_.layers.size(); ++layer) {
+      const LayerTensors& l = file_.layers[layer];
+      shape_ = &c_.layer(layer);
+      std::vector<Vector> inputs;
+      for (std::size_t i = 0; i < xs.size(); ++i) {
+        position_ = static_cast<double>(i);
+        inputs.push_back(normed(xs[i], l.att_norm, l.att_norm_bias));
+        remember(l, layer, inputs.back());
+      }
+      for (std::size_t i = 0; i < xs.size(); ++i) {
+        position_ = static_cast<double>(i);
+        Vector& x = xs[i];
+        add(x, normed(attended(l, layer, inputs[i]), l.att_post_norm, {}));
+        x = normed(x, l.att_output_norm, l.att_output_norm_bias);
+        add(x, normed(feed_forward(l, x, normed(x, l.ffn_norm, l.ffn_norm_bias)), l.ffn_post_norm, {}));
+        x = normed(x, l.layer_output_norm, l.layer_output_norm_bias);
       }
     }
+    for (Vector& x : xs) x = normed(x, file_.final_norm, file_.final_norm_bias);
+    return xs;
+  }
+
+  // The hidden state behind the next token.
+  Vector feed(TokenId token) {
+    Vector x = embedded(token);
     const Vector inputs = layer_inputs(static_cast<std::size_t>(token), x);
     for (std::size_t layer = 0; layer < file_.layers.size(); ++layer) {
       const LayerTensors& l = file_.layers[layer];
@@ -74,6 +96,18 @@ class Reference {
   }
 
  private:
+  Vector embedded(TokenId token) const {
+    Vector x;
+    for (int i = 0; i < c_.dim; ++i) {
+      const auto col = static_cast<std::size_t>(i);
+      x.push_back(value(file_.embedding, static_cast<std::size_t>(token), col) * c_.embedding_scale);
+      if (file_.token_types.exists()) x.back() += value(file_.token_types, 0, col);
+      if (file_.positions.exists()) {
+        x.back() += value(file_.positions, static_cast<std::size_t>(position_), col);
+      }
+    }
+    return normed(x, file_.embedding_norm, file_.embedding_norm_bias);
+  }
   // Of all layers, one behind the other; none where layers get nothing from the embedding.
   Vector layer_inputs(std::size_t token, const Vector& x) const {
     const auto n = static_cast<std::size_t>(c_.layer_input_dim);
@@ -183,12 +217,17 @@ class Reference {
 
   Vector attention(const LayerTensors& l, std::size_t layer, const Vector& x) {
     if (shape_->is_latent()) return latent_attention(l, layer, x);
+    if (shape_->owns_kv()) remember(l, layer, x);
+    return attended(l, layer, x);
+  }
+
+  // To what is remembered.
+  Vector attended(const LayerTensors& l, std::size_t layer, const Vector& x) const {
     Vector q = multiply(l.wq, l.wq_scale, l.wq_bias, x);
     norm_heads(q, l.q_norm);
     const double lengths = std::floor((position_ + 1) / shape_->rope.original_context);
     const double growth = shape_->rope.query_growth;
     rotate_heads(q, growth == 0 ? 1 : 1 + growth * std::log(1 + lengths));
-    if (shape_->owns_kv()) remember(l, layer, x);
     if (!shape_->owns_kv()) layer = static_cast<std::size_t>(shape_->kv_layer);
     Vector out(q.size());
     for (std::size_t head = 0; head < q.size() / head_dim(); ++head) attend(q, head, layer, l.sinks, out);
@@ -400,6 +439,7 @@ std::vector<std::vector<double>> reference_logits(const ModelFile& file, const s
 
 std::vector<std::vector<double>> reference_hidden(const ModelFile& file, const std::vector<TokenId>& tokens) {
   Reference reference(file);
+  if (!file.config.causal) return reference.encode(tokens);
   std::vector<std::vector<double>> hidden;
   for (const TokenId token : tokens) hidden.push_back(reference.feed(token));
   return hidden;

@@ -12,7 +12,8 @@ namespace llamajit::test {
 // The logits of each token: (tokens, vocab_size).
 std::vector<std::vector<double>> reference_logits(const ModelFile& file, const std::vector<TokenId>& tokens);
 
-// The residual stream of each behind the final norm: (tokens, dim).
+// The residual stream of each behind the final norm, if there is one: (tokens, dim). An encoder's tokens see their whole
+// text.
 std::vector<std::vector<double>> reference_hidden(const ModelFile& file, const std::vector<TokenId>& tokens);
 
 }  // namespace llamajit::test

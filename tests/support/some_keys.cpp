@@ -89,7 +89,8 @@ std::vector<KernelKey> some_keys() {
                                  jit::EmbedKey{f32, 64},
                                  jit::EmbedKey{f32, 67},
                                  jit::EmbedKey{f32, 67, 8.0F},
-                                 jit::EmbedKey{f32, 67, 1.0F, true}};
+                                 jit::EmbedKey{f32, 67, 1.0F, jit::EmbedRow::position},
+                                 jit::EmbedKey{f32, 67, 1.0F, jit::EmbedRow::first}};
   for (const int n : {7, 64, 77, 512}) {
     keys.emplace_back(jit::NormKey{n, 1e-5F});
     keys.emplace_back(jit::NormKey{n, 1e-5F, jit::NormKind::layer});

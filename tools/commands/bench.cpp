@@ -19,6 +19,7 @@
 #include "tools/common/cli.h"
 #include "tools/common/generation.h"
 #include "tools/common/inspection.h"
+#include "tools/common/model_input.h"
 #include "tools/common/printable.h"
 #include "tools/common/tune_cache.h"
 
@@ -116,6 +117,7 @@ BenchReport measure(const BenchOptions& options) {
     warn_of_crowding(threads);
     const auto start = Clock::now();
     const ModelFile file = read_model(options.model);
+    refuse_encoder(file);
     const int most = std::ranges::max(options.batch);
     const bool keeps_text = most > 1 || file.config.most(&LayerShape::window) > 0;  // besides
     Engine engine(file, {.isa = isa,

@@ -175,6 +175,7 @@ int chat(ChatOptions& options) {
   Sampler sampler(request.sampler,
                   [&](std::span<float> x, float scale) { engine_for_sampler->softmax(x, scale); });
   const auto opened = open_model_and_tokenizer(request.model, request.tokenizer);
+  refuse_encoder(opened.model);
   ChatTemplate chat_template = chosen_template(options.how_written, request.model, opened);
   if (options.show_prompt) return show_prompt(options, chat_template, *opened.tokenizer);
   warn_of_template(options, chat_template, *opened.tokenizer);

@@ -90,6 +90,7 @@ Measures measure(Engine& engine, const std::vector<TokenId>& tokens, const Windo
 int perplexity(const PerplexityOptions& options) {
   const auto opened = open_model_and_tokenizer(options.model, options.tokenizer);
   const ModelFile& model = opened.model;
+  refuse_encoder(model);
   const Tokenizer& tokenizer = *opened.tokenizer;
   const Windows windows = windows_of(options, model, tokenizer.vocab());
   const std::vector<TokenId> tokens =

@@ -145,6 +145,7 @@ int generate_text(const TextRequest& request) {
   const std::shared_ptr<const Grammar> grammar = requested_grammar(request);
   const auto opened = open_model_and_tokenizer(request.model, request.tokenizer);
   const ModelFile& file = opened.model;
+  refuse_encoder(file);
   const Tokenizer& tokenizer = *opened.tokenizer;
   const std::vector<TokenId> prompt = encode_prompt(request, tokenizer);
 

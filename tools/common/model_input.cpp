@@ -48,6 +48,14 @@ std::string tokenizer_beside(const std::string& model) {
       fmt::format("{}: expected the model's tokenizer there; name another with -z", path_beside(model)));
 }
 
+void refuse_encoder(const ModelFile& model) {
+  if (model.config.causal) return;
+  throw std::runtime_error(fmt::format(
+      "{}: expected a model that writes text, found an encoder, which makes embeddings alone; llamajit "
+      "embed takes it, and /v1/embeddings of llamajit serve",
+      model.path()));
+}
+
 ModelAndTokenizer open_model_and_tokenizer(const std::string& model,
                                            const std::optional<std::string>& tokenizer_bin) {
   ModelAndTokenizer opened;

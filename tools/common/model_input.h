@@ -21,6 +21,9 @@ struct ModelAndTokenizer {
 ModelAndTokenizer open_model_and_tokenizer(const std::string& model,
                                            const std::optional<std::string>& tokenizer_bin);
 
+// Throws std::runtime_error where the model is an encoder, which predicts no token.
+void refuse_encoder(const ModelFile& model);
+
 // The tokenizer.bin beside a model, if there is one.
 std::optional<std::string> find_tokenizer_beside(const std::string& model);
 // Throws std::runtime_error where there is none. Read the model first: what is no model has no tokenizer, either.

@@ -87,6 +87,7 @@ class ModelLesson {
         parts_(lesson_parts(lesson_text("model", options.language))),
         tokens_(input_.tokenizer->encode(options.prompt, {.eos = false})),
         engine_(input_.model, {.isa = isa_, .publication = publication_options(options.inspection)}) {
+    refuse_encoder(input_.model);
     log_publication(engine_.publication());
     if (tokens_.empty() || std::ssize(tokens_) > engine_.context()) {
       throw std::invalid_argument(fmt::format("--prompt: expected 1 to {}, found {}",

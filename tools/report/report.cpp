@@ -17,6 +17,7 @@
 #include "tools/common/checks.h"
 #include "tools/common/cli.h"
 #include "tools/common/generation.h"
+#include "tools/common/model_input.h"
 #include "tools/common/tune_cache.h"
 
 namespace llamajit::cli {
@@ -77,6 +78,7 @@ int report(const ReportOptions& options) {
   if (options.out != "-") out.emplace(options.out);
   const jit::Isa isa = isa_to_show(options.isa);
   const ModelFile file = read_model(options.model);
+  refuse_encoder(file);
   // The kernels that run takes, though measured one by one.
   Engine engine(file, {isa, 1, 0, options.precision, remembered_tuning(isa, default_threads())});
   const std::string page = report_page(make_report(file, engine, options));

@@ -51,8 +51,9 @@ Path path_of(const Report& report) {
     branch.push_back({role, steps[i]->target.kernel, seconds.empty() ? 0 : seconds[i], 1});
     // A product that is normed leaves it to the norm.
     const bool normed = i + 1 < steps.size() && is_post_norm(steps[i + 1]->role);
-    if (role != Role::embed && (!adds_to_stream(role) || normed)) continue;
-    if (role == Role::embed) {
+    const bool embeds = role == Role::embed || role == Role::embedding_norm;
+    if (!embeds && (!adds_to_stream(role) || normed)) continue;
+    if (embeds) {
       path.embed.insert(path.embed.end(), branch.begin(), branch.end());
     } else {
       add_branch(path.layer, branch);

@@ -7,6 +7,7 @@
 #include "runtime/chat/tool_text.h"
 #include "runtime/jinja/json_value.h"
 #include "tools/serve/api_error.h"
+#include "tools/serve/generation_fields.h"
 #include "tools/serve/messages.h"
 #include "tools/serve/reply_form.h"
 #include "tools/serve/tools.h"
@@ -83,6 +84,7 @@ std::uint64_t hash_of(std::string_view text) {
 }  // namespace
 
 ConversationPrompt read_conversation(const Fields& fields, Service& service) {
+  check_writes_text(service);
   ConversationPrompt prompt;
   const OfferedTools offered = read_offered_tools(fields);
   prompt.form = read_form(fields, service);

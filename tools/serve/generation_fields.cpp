@@ -127,8 +127,18 @@ GenerationSettings read_settings(const Fields& fields, const Service& service) {
   return settings;
 }
 
+void check_writes_text(const Service& service) {
+  if (service.file.config.causal) return;
+  throw ApiError(400,
+                 fmt::format("model: expected one that writes text, found '{}', an encoder, which makes "
+                             "embeddings alone (/v1/embeddings, /api/embed)",
+                             service.model),
+                 "model");
+}
+
 void add_choices(std::vector<ChoiceRequest>& choices, const GenerationSettings& settings,
                  const std::vector<TokenId>& prompt, const Service& service, const std::string& share) {
+  check_writes_text(service);
   check_prompt_fits(service, prompt.size(), "prompt");
   for (int i = 0; i < settings.choices; ++i) {
     ChoiceRequest choice;

@@ -39,6 +39,8 @@ void read_seed(const Fields& fields, GenerationSettings& settings);
 void read_logprobs(const Fields& fields, GenerationSettings& settings);
 std::vector<std::string> read_stops(const Fields& fields, const char* name);
 
+// Throws ApiError (400) where the model is an encoder.
+void check_writes_text(const Service& service);
 // Requests for the choices of one prompt. The seeds of further choices follow from the first one's. Throws ApiError
 // (400) for a prompt that the context does not hold.
 void add_choices(std::vector<ChoiceRequest>& choices, const GenerationSettings& settings,

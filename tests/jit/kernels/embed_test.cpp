@@ -14,6 +14,7 @@ namespace {
 using jit::Cursor;
 using jit::EmbedArgs;
 using jit::EmbedKey;
+using jit::EmbedRow;
 using jit::Format;
 
 constexpr int kRows = 37;
@@ -28,17 +29,17 @@ void check(const EmbedKey& key) {
       EmbedArgs args{};
       args.table = memory.copy_of("table", packed);
       const std::vector<float> before(static_cast<std::size_t>(key.dim), 0.5F);
-      args.out = key.of_position ? memory.copy_of("out", before)
-                                 : memory.allocate<float>("out", static_cast<std::size_t>(key.dim));
-      args.at =
-          memory.copy_of("at", std::vector<Cursor>{key.of_position ? Cursor{-1, token} : Cursor{token, -1}});
+      args.out = key.adds() ? memory.copy_of("out", before)
+                            : memory.allocate<float>("out", static_cast<std::size_t>(key.dim));
+      args.at = memory.copy_of(
+          "at", std::vector<Cursor>{key.row == EmbedRow::token ? Cursor{token, -1} : Cursor{-1, token}});
       return args;
     });
     for (int k = 0; k < key.dim; ++k) {
       // A double holds the value exactly: this is the one right float.
-      const float value = static_cast<float>(table.value(token, k)) * key.scale;
-      ASSERT_EQ(result->view<float>("out")[static_cast<std::size_t>(k)],
-                key.of_position ? 0.5F + value : value)
+      const float value =
+          static_cast<float>(table.value(key.row == EmbedRow::first ? 0 : token, k)) * key.scale;
+      ASSERT_EQ(result->view<float>("out")[static_cast<std::size_t>(k)], key.adds() ? 0.5F + value : value)
           << kernel_name(key) << ", token " << token << ", column " << k;
     }
   }
@@ -59,7 +60,12 @@ TEST_P(Embed, Scaled) {
 
 TEST_P(Embed, OfPositions) {
   if (has_codes(GetParam())) return;  // the key says so
-  for (const int n : {1, 3, 8, 17, 64}) check({GetParam(), n, 1, true});
+  for (const int n : {1, 3, 8, 17, 64}) check({GetParam(), n, 1, EmbedRow::position});
+}
+
+TEST_P(Embed, OfTheFirstRow) {
+  if (has_codes(GetParam())) return;
+  for (const int n : {1, 3, 8, 17, 64}) check({GetParam(), n, 1, EmbedRow::first});
 }
 
 TEST_P(Embed, RealSizes) {

@@ -1,7 +1,9 @@
 // Damaged GGUF files all the way into the engine and the
 // tokenizer: an error or a model, soon, and never a signal.
+#include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <gmock/gmock-matchers.h>
@@ -11,6 +13,7 @@
 #include "runtime/files/gguf_tokenizer.h"
 #include "runtime/forward/engine.h"
 #include "tests/support/damage.h"
+#include "tests/support/family_writer.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
@@ -81,6 +84,35 @@ TEST_P(DamagedGguf, AnyFlippedHeaderBitIsAnErrorOrAModel) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, DamagedGguf, ::testing::Values(test::kF32, test::kQ8_0));
+
+// Encoders embed a text with what is left of them.
+void load_encoder(const std::string& path) {
+  const ModelFile model = read_gguf_model(GgufFile(path));
+  Engine engine(model, {{jit::Tier::scalar}, 1, 0});
+  const std::vector<TokenId> text(static_cast<std::size_t>(std::min(engine.context(), 3)), 1);
+  Batch batch;
+  batch.add_hidden(engine.sequence(), text, 0);
+  std::size_t rows = 0;
+  engine.step(batch, [&](std::size_t, const RowOutput&) { ++rows; });
+  EXPECT_EQ(rows, text.size());
+}
+
+class DamagedEncoder : public ::testing::TestWithParam<test::FamilyFile> {};
+
+TEST_P(DamagedEncoder, AFlippedHeaderBitIsAnErrorOrAModel) {
+  const std::string content =
+      family_gguf(GetParam(), test::toy_config(32, 32, 1, 2, 2, 10, 12, true), 7).content();
+  const std::size_t header = header_bytes(content);
+  TempFile temp(content);
+  load_encoder(temp.path());
+  for (std::size_t bit = 0; bit < header * 8; bit += 3) {
+    temp.flip_bit(bit);
+    fails_cleanly(temp.path(), fmt::format("bit {} of byte {}", bit % 8, bit / 8), load_encoder);
+    temp.flip_bit(bit);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, DamagedEncoder, ::testing::ValuesIn(test::kEncoderFiles));
 
 // A file that shrinks between mapping and packing.
 TEST(TruncatedGguf, MeanwhileIsAnErrorThatNamesTheFile) {

@@ -88,7 +88,16 @@ TEST_P(Families, GiveTheSameBitsOnEveryTierForEveryTeamAndAsAPrompt) {
   }
 }
 
-TEST_P(Families, AreVerified) {
+// Of encoders, too.
+class AllFamilies : public ::testing::TestWithParam<FamilyFile> {};
+
+std::vector<FamilyFile> all_files() {
+  std::vector<FamilyFile> all(std::begin(test::kFamilyFiles), std::end(test::kFamilyFiles));
+  all.insert(all.end(), std::begin(test::kEncoderFiles), std::end(test::kEncoderFiles));
+  return all;
+}
+
+TEST_P(AllFamilies, AreVerified) {
   const TempFile temp(family_gguf(GetParam(), small_config(GetParam()), 5).content());
   const ModelFile file = read_model(temp.path());
   EXPECT_EQ(verify_packing(file), 0);
@@ -121,7 +130,7 @@ bool may_be_missing(const Family& row, std::string_view name) {
   return false;
 }
 
-TEST_P(Families, MissNoTensor) {
+TEST_P(AllFamilies, MissNoTensor) {
   const test::GgufWriter whole = family_gguf(GetParam(), small_config(GetParam()), 5);
   const TempFile temp(whole.content());
   const GgufFile file(temp.path());
@@ -150,6 +159,7 @@ std::string case_name(const testing::TestParamInfo<FamilyFile>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Families, testing::ValuesIn(test::kFamilyFiles), case_name);
+INSTANTIATE_TEST_SUITE_P(All, AllFamilies, testing::ValuesIn(all_files()), case_name);
 
 // KoAlpaca-Polyglot's heads, of 5.8 and of 12.8 billion
 // parameters: of many values a quarter or a half is rotated.
@@ -170,7 +180,7 @@ TEST(GptNeox, RunsWithPolyglotsHeads) {
 
 TEST(FamilyTable, IsTestedWhole) {
   for (const Family& family : families()) {
-    EXPECT_TRUE(std::ranges::any_of(test::kFamilyFiles, [&](const FamilyFile& file) {
+    EXPECT_TRUE(std::ranges::any_of(all_files(), [&](const FamilyFile& file) {
       return file.name == family.name;
     })) << family.name;
   }

@@ -82,9 +82,6 @@ TEST(FamilyTable, WrongShapesAndKeysAreNamed) {
   w.add("gptneox.attention.causal", true);
   TempFile causal(w.content());
   EXPECT_NO_THROW(read_model(causal.path()));
-  w.remove("gptneox.attention.causal");
-  w.add("gptneox.attention.causal", false);
-  expect_refused(w, "gptneox.attention.causal: expected true, found false");
   const FamilyFile& falcon = *std::ranges::find(test::kFamilyFiles, "falcon", &FamilyFile::name);
   w = family_gguf(falcon, small_config(falcon), 5);
   w.add("falcon.use_parallel_residual", false);

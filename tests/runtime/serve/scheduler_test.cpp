@@ -357,6 +357,34 @@ TEST_F(Serving, EmbeddingsAreThoseOfTextsAloneWhateverIsWrittenBesideThem) {
   }
 }
 
+// An encoder's texts are never cut, however little a step should take.
+TEST(ServingEncoders, EmbeddingsAreThoseOfTextsAlone) {
+  const test::FamilyFile& bert = test::kEncoderFiles[0];
+  Config config = small_config(bert);
+  config.seq_len = 200;
+  const TempFile temp(family_gguf(bert, config, 21).content());
+  const ModelFile file = read_model(temp.path());
+  Engine engine(file, {.isa = {jit::host_tiers().back()}, .sequences = 2});
+  Scheduler scheduler(file, engine_options(2, 8), kSpecial, {.slots = 5, .most_step_ms = 0.01});
+  std::mt19937 random(3);
+  constexpr Pooling kPoolings[] = {Pooling::mean, Pooling::last, Pooling::first};
+  std::vector<Text> texts;
+  std::vector<Asked> asked;
+  for (std::size_t i = 0; i < 40; ++i) {
+    Text text;
+    for (auto n = 1 + random() % 200; n > 0; --n) text.push_back(static_cast<TokenId>(random() % 50));
+    asked.push_back(ask(scheduler, embedding_of(text, kPoolings[i % 3])));
+    texts.push_back(std::move(text));
+  }
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    asked[i].recorder->wait();
+    ASSERT_EQ(asked[i].recorder->fault(), "");
+    ASSERT_EQ(asked[i].recorder->reason(), Finish::length);
+    ASSERT_EQ(asked[i].recorder->embedding(), embedded_alone(engine, texts[i], kPoolings[i % 3]))
+        << "text " << i;
+  }
+}
+
 // As a job does that has more texts than the line has places.
 TEST_F(Serving, AListenerAsksForTheNextOfItsTexts) {
   Scheduler scheduler(file_, engine_options(1, 2), kSpecial,

@@ -2,17 +2,22 @@
 import base64
 import json
 import math
+import random
+import string
 import struct
 import sys
+import tempfile
 import threading
 import unittest
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+SOURCE = Path(__file__).resolve().parents[3]
+sys.path.insert(1, str(SOURCE / "tools" / "story"))
+import gguf  # noqa: E402
 from server import Server  # noqa: E402
 
-SOURCE = Path(__file__).resolve().parents[3]
 MODEL = SOURCE / "tools" / "story" / "models" / "story.gguf"
 TEXTS = ["Once upon a time", "A cat sat on a mat.", "The end", "One day, a boy found a red ball."]
 
@@ -134,6 +139,66 @@ class Embeddings(unittest.TestCase):
         status, answer = self.server.ask("/api/embed", {"input": long})
         self.assertEqual((status, answer["prompt_eval_count"]), (200, 512))
         self.refused(400, "num_ctx", path="/api/embed", input="a", options={"num_ctx": 100000})
+
+
+def write_bert(path: Path) -> None:
+    """A layer of random weights, and a piece for each letter."""
+    draw = random.Random(7)
+    dim, hidden, context = 32, 64, 300
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"] + [mark + c for c in string.ascii_lowercase for mark in ("\u2581", "")]
+    tensors: dict[str, tuple[list[int], bytes]] = {}
+
+    def tensor(name: str, *shape: int) -> None:
+        n = math.prod(shape)
+        tensors[name] = list(shape), struct.pack(f"<{n}f", *(draw.uniform(-1, 1) for _ in range(n)))
+
+    def affine(name: str, *shape: int) -> None:
+        tensor(f"{name}.weight", *shape)
+        tensor(f"{name}.bias", shape[0])
+
+    for name, rows in ("token_embd", len(pieces)), ("token_types", 2), ("position_embd", context):
+        tensor(f"{name}.weight", rows, dim)
+    for name in "attn_q", "attn_k", "attn_v", "attn_output":
+        affine(f"blk.0.{name}", dim, dim)
+    affine("blk.0.ffn_up", hidden, dim)
+    affine("blk.0.ffn_down", dim, hidden)
+    for name in "token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm":
+        affine(name, dim)
+    gguf.write(path, {
+        "general.architecture": "bert", "bert.context_length": context, "bert.embedding_length": dim,
+        "bert.block_count": 1, "bert.feed_forward_length": hidden, "bert.attention.head_count": 4,
+        "bert.attention.layer_norm_epsilon": 1e-12, "bert.attention.causal": False, "bert.pooling_type": 2,
+        "tokenizer.ggml.model": "bert", "tokenizer.ggml.tokens": pieces,
+        "tokenizer.ggml.token_type": [3] * 4 + [1] * (len(pieces) - 4), "tokenizer.ggml.unknown_token_id": 1,
+        "tokenizer.ggml.cls_token_id": 2, "tokenizer.ggml.seperator_token_id": 3}, tensors)
+
+
+class Encoder(unittest.TestCase):
+    def test_makes_embeddings_and_writes_no_text(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            write_bert(Path(folder) / "bert.gguf")
+            server = Server(f"{folder}/bert.gguf", "-t", "2")
+            self.addCleanup(server.end)
+            texts = ["a cat", "b", "a long one " * 27, "cat a"]
+            together = server.ask("/v1/embeddings", {"input": texts})
+            self.assertEqual(together[0], 200, together)
+            for text, one in zip(texts, together[1]["data"]):
+                alone = server.ask("/v1/embeddings", {"input": text})[1]["data"][0]["embedding"]
+                self.assertEqual(alone, one["embedding"])
+                self.assertAlmostEqual(math.hypot(*alone), 1, places=6)
+            self.assertNotEqual(together[1]["data"][0]["embedding"], together[1]["data"][3]["embedding"])
+            status, answer = server.ask("/v1/embeddings", {"input": "a " * 299})
+            self.assertEqual(status, 400)
+            self.assertIn("expected at most 300 tokens (the context), found 301", json.dumps(answer))
+            status, answer = server.ask("/api/embed", {"input": "a " * 299})
+            self.assertEqual((status, answer["prompt_eval_count"]), (200, 300))
+            chat = {"messages": [{"role": "user", "content": "a"}]}
+            for path, body in (("/v1/chat/completions", chat), ("/api/chat", {"model": "bert", **chat}),
+                               ("/v1/completions", {"prompt": "a"}), ("/v1/responses", {"input": "a"}),
+                               ("/api/generate", {"model": "bert", "prompt": "a"})):
+                status, answer = server.ask(path, body)
+                self.assertEqual(status, 400, (path, answer))
+                self.assertIn("found 'bert', an encoder", json.dumps(answer), path)
 
 
 if __name__ == "__main__":
