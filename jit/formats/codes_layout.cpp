@@ -5,6 +5,11 @@
 #include "jit/formats/stored_numbers.h"
 
 namespace llamajit::jit {
+namespace {
+
+constexpr int kLargestInput = 127;  // of a quantised vector
+
+}  // namespace
 
 bool has_codes(Format format) {
   return format_traits(format.kind) != nullptr;
@@ -19,6 +24,7 @@ CodesLayout::CodesLayout(Format format) {
   bits = traits.bits;
   shift = traits.shift;
   zero = traits.zero;
+  largest_subscale = traits.largest_subscale;
   mins = traits.mins;
   codebook = traits.codebook;
   floats = traits.floats;
@@ -50,11 +56,22 @@ CodesLayout::CodesLayout(Format format) {
 }
 
 Sums16 CodesLayout::sums16() const {
-  const int largest = codebook == nullptr ? ((1 << bits) - 1) << shift : *std::ranges::max_element(*codebook);
-  const int fitting = std::numeric_limits<std::int16_t>::max() / (2 * 127 * largest);
+  const int fitting = std::numeric_limits<std::int16_t>::max() / (2 * kLargestInput * largest_code());
   if (fitting == 0) return Sums16::none;
   if (fitting >= subgroup_steps()) return Sums16::subgroup;
   return fitting >= 4 ? Sums16::four_steps : fitting >= 2 ? Sums16::two_steps : Sums16::one_step;
+}
+
+int CodesLayout::largest_code() const {
+  return codebook == nullptr ? ((1 << bits) - 1) << shift : *std::ranges::max_element(*codebook);
+}
+
+int CodesLayout::float_parts() const {
+  if (!subscales) return 0;
+  constexpr std::int64_t kExact = 1 << 24;
+  const int from_zero = std::max(zero, largest_code() - zero);
+  const std::int64_t all = std::int64_t{group} * kLargestInput * from_zero * largest_subscale;
+  return all < kExact ? 1 : all / 2 < kExact ? 2 : 0;
 }
 
 std::optional<InputFormat> input_format(Format format) {

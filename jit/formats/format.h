@@ -106,6 +106,7 @@ struct FormatTraits {
   FormatKind floats = FormatKind::f16;  // f16, bf16 or f32: the group's are packed so, and exact in it
   bool nibbles = false;                 // subscales and submins are below 16
   bool read_only = false;               // nothing is quantised to it; see join_block()
+  int largest_subscale = 128;           // or least, whichever is farther from 0
 
   bool has_subscales() const { return subgroup < group; }
 };

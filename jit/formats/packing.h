@@ -102,13 +102,18 @@ struct CodesLayout {
   int steps() const { return padded / 4; }  // of four columns
   int subgroups() const { return group > 0 ? group / subgroup : 0; }
   int subgroup_steps() const { return steps() / subgroups(); }
+  int largest_code() const;  // that is multiplied, `zero` included
   bool sums_inputs() const { return mins != Mins::none; }
   Subnumbers numbers_of_x() const { return subnumbers(group, subgroup, zero); }
   Sums16 sums16() const;
+  // A group's sum of isum * subscale is below 2^24 in each of so many equal parts of its subgroups, so that f32 holds every
+  // step of it exactly; 0 where two parts are too few, and where there are no subscales.
+  int float_parts() const;
   std::span<const Plane> planes() const { return {all_planes, static_cast<std::size_t>(n_planes)}; }
 
   int group = 0, subgroup = 0, padded = 0;  // padded: group rounded up to 4
   int bits = 0, shift = 0, zero = 0;
+  int largest_subscale = 0;
   Mins mins = Mins::none;
   const Codebook* codebook = nullptr;
   FormatKind floats = FormatKind::f16;

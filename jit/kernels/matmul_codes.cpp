@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -22,7 +23,7 @@ class CodedMatmul : public MatmulFrame {
       : MatmulFrame(emitter, matmul_key, kTokenBlock / 2) {}
 
  private:
-  // The registers of n tiles, or of parts of them: (tokens, tiles). With subscales `sums` are a group's integers, and those
+  // The registers of n tiles, or of parts of them: (tokens, tiles). With subscales `sums` are a group's totals, and those
   // of the rows lie in scratch.
   struct Registers {
     Registers(Emitter& e, const CodesLayout& layout, const Dot& dot, int n_tiles, int n_tokens)
@@ -93,7 +94,11 @@ class CodedMatmul : public MatmulFrame {
     if (layout.subscales) store_sums();
     e.repeat(groups, groups_of_row(), [&] {
       if (layout.subscales) {
-        e.repeat(count, layout.subgroups(), [&] { add_subgroup(r, part); });
+        const int parts = std::max(1, layout.float_parts());
+        for (int p = 0; p < parts; ++p) {
+          e.repeat(count, layout.subgroups() / parts, [&] { add_subgroup(r, part); });
+          if (p < parts - 1) put_totals_aside(r, first_tile, part);
+        }
         add_group(r, first_tile, part);
       } else {
         add_subgroup(r, part);
@@ -172,10 +177,10 @@ class CodedMatmul : public MatmulFrame {
     }
   }
 
-  void to_float_times_rows(const Registers& r, const std::vector<V16>& values) {
+  void to_float_times_rows(const Registers& r, const std::vector<V16>& values, bool are_integers = true) {
     over_sums(r, [&](int t, int i) {
       const V16& value = values[r.at(t, i)];
-      e.to_float(value, value);
+      if (are_integers) e.to_float(value, value);
       e.mul(value, value, r.row(i));
     });
   }
@@ -196,15 +201,34 @@ class CodedMatmul : public MatmulFrame {
               [&](int t, int i) { e.fma(r.sums[r.at(t, i)], r.isums[r.at(t, i)], r.x.codes); });
   }
 
-  // total += isum * subscale
+  // total += isum * subscale. In floats that takes an instruction less, and one that is slow on some CPUs.
   void add_subscaled(const Registers& r, int part) {
     e.note("the subgroup's sums: total += isum * subscale");
     load_rows(r, plain.scale_at, part);
     over_sums(r, [&](int t, int i) {
       const V16 &isum = r.isums[r.at(t, i)], &total = r.sums[r.at(t, i)];
-      e.mul_i32(isum, isum, r.row(i));
-      e.add_i32(total, total, isum);
+      if (in_floats()) {
+        e.to_float(isum, isum);
+        e.fma(total, isum, r.row(i));
+      } else {
+        e.mul_i32(isum, isum, r.row(i));
+        e.add_i32(total, total, isum);
+      }
     });
+  }
+  bool in_floats() const { return layout.float_parts() > 0; }
+
+  // Both parts of a total are exact; their sum is rounded once, as the integer would be.
+  void put_totals_aside(const Registers& r, int first_tile, int part) {
+    e.note("the first part of the totals");
+    over_sums(r, [&](int t, int i) {
+      const V16& total = r.sums[r.at(t, i)];
+      e.store(aside_at(first_tile + i, t, part), total);
+      e.zero(total);
+    });
+  }
+  RegExp aside_at(int tile_index, int t, int part) const {
+    return more_scratch(tile_index, t) + part * kPartBytes;
   }
 
   // sum += (float(total) * scale_w + float(sum of submin * subsum) * min) * scale_x. Leaves the totals zero
@@ -212,7 +236,13 @@ class CodedMatmul : public MatmulFrame {
   void add_group(const Registers& r, int first_tile, int part) {
     e.note("the group's totals, times scale_w");
     load_rows(r, plain.group_scale_at, part);
-    to_float_times_rows(r, r.sums);
+    if (layout.float_parts() > 1) {
+      over_sums(r, [&](int t, int i) {
+        const V16& total = r.sums[r.at(t, i)];
+        e.add(total, total, aside_at(first_tile + i, t, part));
+      });
+    }
+    to_float_times_rows(r, r.sums, !in_floats());
     if (layout.submins) add_minima(r, part);
     e.note("the rows' sums: sum += total * scale_x");
     over_sums(r, x_scales, scales_stride(), [&](int t, int i) {

@@ -46,6 +46,7 @@ class PlainWriter {
       }
       if (codes.subscales) {
         emit_subscale(e, codes, row, r.from, s, 0);
+        if (codes.float_parts() > 0) e.to_float(row, row);
         e.store(r.to + plain.scale_at, row);
       } else {
         write_floats(plain.scale_at, plain.min_at);
