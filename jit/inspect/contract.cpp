@@ -102,7 +102,8 @@ struct Formula {
     return fmt::format("for {}each head: out = sum over {}p <= at->pos{} of softmax({}{})[p] * values[p]",
                        k.tokens > 1 ? "each t < tokens, for " : "",
                        k.window > 0 ? fmt::format("at->pos - {} < ", k.window) : "",
-                       k.tokens > 1 ? " + t" : "", scores("q keys[p]", k.scores), k.sinks ? ", sinks" : "");
+                       k.tokens > 1 && k.causal ? " + t" : "", scores("q keys[p]", k.scores),
+                       k.sinks ? ", sinks" : "");
   }
   std::string operator()(const AttentionRangesKey& k) const {
     return fmt::format(

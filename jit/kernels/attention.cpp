@@ -20,10 +20,10 @@ void AttentionFrame::count_positions(int n) const {
   e.shr(count, std::countr_zero(static_cast<unsigned>(n)));
 }
 
-// The first token's position is a multiple of the number of tokens: the last one's count is the first one's
-// rounded up to it.
+// Where each token sees one position more, the first token's position is a multiple of the number of tokens: the last
+// one's count is the first one's rounded up to it.
 void AttentionFrame::count_all_positions(int n) const {
-  const int most = std::max(n, key.tokens);
+  const int most = key.causal ? std::max(n, key.tokens) : n;
   e.lea(count, e.ptr[positions + (most - 1)]);
   if (most > n) e.and_(count, -most);
   e.shr(count, std::countr_zero(static_cast<unsigned>(n)));

@@ -36,7 +36,8 @@ namespace llamajit::jit {
 //
 // With `tokens` > 1, so many tokens of a prompt at once: token t stands at position at->pos + t and sees no
 // later ones. Each vector of keys and values is then read once for all of them. at->pos must be a multiple of
-// `tokens`, so that all stand in one range and one group of sixteen positions.
+// `tokens`, so that all stand in one range and one group of sixteen positions. Where the key is not causal, all of them see
+// the positions up to at->pos, which may be any.
 inline constexpr int kAttentionRange = kKvPage;
 // The first position that a token at `pos` sees; without a window that is 0.
 constexpr std::int32_t first_seen(std::int32_t pos, int window) {
@@ -89,12 +90,14 @@ struct AttentionKey {
   int window = 0;        // positions that a token sees, itself included; 0: all. Only with one token
   ScoreKey scores{};
   bool sinks = false;
+  bool causal = true;  // of several tokens: each stands one position behind the one before
   auto operator<=>(const AttentionKey&) const = default;  // NOLINT: clang-tidy 14 compares bools as ints
 
   static constexpr auto fields() {
     return fields_of<&AttentionKey::type, &AttentionKey::head_dim, &AttentionKey::group,
                      &AttentionKey::one_range, &AttentionKey::tokens, &AttentionKey::token_stride,
-                     &AttentionKey::window, &AttentionKey::scores, &AttentionKey::sinks>();
+                     &AttentionKey::window, &AttentionKey::scores, &AttentionKey::sinks,
+                     &AttentionKey::causal>();
   }
 
   // Few short heads leave too few independent sums to hide an fma's latency; their positions are summed in

@@ -220,20 +220,25 @@ void emit_softmax(const AttentionFrame& f) {
     }
     return emit_rows(f, rows, heads * f.rows(), heads == 1);
   }
-  // Each token sees one position more, but for whole ranges.
-  e.mov(f.slot(Slot::first_token), f.positions);
+  if (!f.key.causal && !f.key.sinks) {
+    e.mov(rows, f.rows());
+    return emit_rows(f, rows, f.rows(), true);
+  }
+  // Each token sees one position more, but for whole ranges, or all the same.
+  if (f.key.causal) e.mov(f.slot(Slot::first_token), f.positions);
   const Reg64& tokens = f.heads;
   e.name(tokens, "tokens");
   e.repeat(tokens, f.key.tokens, [&] {
     first_sink();
     e.mov(rows, f.key.group);
     emit_rows(f, rows, f.key.group, true);
+    if (!f.key.causal) return;
     e.lea(e.scratch(), e.ptr[f.positions + 1]);
     e.cmp(f.positions, kAttentionRange);
     e.cmovl(f.positions, e.scratch());
   });
   e.name(tokens, "heads");
-  e.mov(f.positions, f.slot(Slot::first_token));
+  if (f.key.causal) e.mov(f.positions, f.slot(Slot::first_token));
 }
 
 void emit_merge(Emitter& e, const V16& m, const V16& l, const V16& a, const V16& b) {

@@ -63,7 +63,8 @@ struct Name {
     return fmt::format("kv_append_{}_{}", to_string(k.type), k.head_dim);
   }
   std::string operator()(const AttentionKey& k) const {
-    const std::string tokens = k.tokens > 1 ? fmt::format("_{}tokens", k.tokens) : "";
+    const std::string tokens =
+        k.tokens > 1 ? fmt::format("_{}tokens{}", k.tokens, k.causal ? "" : "_same_positions") : "";
     return fmt::format("attention_{}_{}_gqa{}{}{}{}{}{}", to_string(k.type), k.head_dim, k.group,
                        k.one_range ? "_one_range" : "", window_suffix(k.window), suffix(k.scores),
                        sinks_suffix(k.sinks), tokens);

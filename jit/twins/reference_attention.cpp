@@ -152,7 +152,7 @@ void reference(const AttentionKey& key, const AttentionArgs& args) {
     const std::int64_t token = i / heads;
     const std::int64_t kv_head = i % heads / key.group;
     const std::int64_t query = token * key.token_stride + i % heads * key.head_dim;
-    const std::int64_t pos = args.at->pos + token;
+    const std::int64_t pos = args.at->pos + (key.causal ? token : 0);
     const Head head{args.keys_at + kv_head * layout.keys_bytes(),
                     args.values_at + kv_head * layout.values_bytes()};
     Merged out(key.head_dim, args.out + query);

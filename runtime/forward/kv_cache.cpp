@@ -131,8 +131,9 @@ jit::AttentionKey KvCache::attention_key(std::size_t layer) const {
 
 jit::AttentionKey KvCache::tile_key(std::size_t layer, std::int64_t token_stride) const {
   jit::AttentionKey key = attention_key(layer);
-  if (key.window > 0 || !causal_) return key;  // such a kernel takes tokens one by one
+  if (key.window > 0) return key;  // such a kernel takes tokens one by one
   key.tokens = jit::AttentionKey::best_tokens(key.group);
+  key.causal = causal_ || key.tokens == 1;
   if (key.tokens > 1) key.token_stride = static_cast<int>(token_stride);
   return key;
 }

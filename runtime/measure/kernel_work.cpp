@@ -98,9 +98,10 @@ struct WorkOf {
   }
   KernelWork operator()(const jit::AttentionKey& k, const jit::AttentionArgs& args) const {
     const std::int64_t before = args.at->pos - first_seen(args.at->pos, k.window);
-    const std::int64_t read = before + k.tokens;
-    // Each token sees one position more than the one before it.
-    const std::int64_t seen = k.tokens * before + std::int64_t{k.tokens} * (k.tokens + 1) / 2;
+    const std::int64_t own = k.causal ? k.tokens : 1;
+    const std::int64_t read = before + own;
+    // Of several, each token may see one position more than the one before it.
+    const std::int64_t seen = k.tokens * before + (k.causal ? own * (own + 1) / 2 : k.tokens);
     return {args.n_kv_heads * (read * position_bytes(k) + 2 * k.rows() * k.head_dim * kFloat),
             args.n_kv_heads * k.group * seen * (std::int64_t{4} * k.head_dim + 5)};
   }

@@ -40,6 +40,7 @@ void add_attention(std::vector<KernelKey>& keys) {
           jit::AttentionKey{ElementType::f16, 48, group, false, tokens, 512 * (tokens / 4), 0, {}, true});
     }
   }
+  keys.emplace_back(jit::AttentionKey{ElementType::f16, 48, 2, false, 4, 512, 0, {}, false, false});
   keys.emplace_back(jit::AttentionMergeKey{48, 4, 0, true});
   keys.emplace_back(jit::AttentionRangesKey{ElementType::f16, 48, 2, 4, 0, kScores});
   keys.emplace_back(jit::KvAppendKey{ElementType::f32, 256});

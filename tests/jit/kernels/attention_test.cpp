@@ -159,9 +159,10 @@ void check_tokens(Kernels<AttentionKey>& kernels, const AttentionKey& key, const
   AttentionKey one = key;
   one.tokens = 1;
   one.token_stride = 0;
+  one.causal = true;
   for (int t = 0; t < key.tokens; ++t) {
     const auto from = static_cast<std::size_t>(t * key.token_stride);
-    const Call token{call.n_kv_heads, call.position + t};
+    const Call token{call.n_kv_heads, call.position + (key.causal ? t : 0)};
     const std::vector<float> expected = out_of_twin(one, token, &inputs.q[from], alone, inputs.sinks);
     expect_same_bits(fmt::format("{} at {}, token {}", kernel_name(key), call.position, t),
                      result->view<float>("out").subspan(from, expected.size()), expected);
@@ -232,6 +233,34 @@ TEST_P(AttentionRanges, SeveralTokens) {
       check_tokens(kernels, shape, call, random_inputs(shape, call));
       if (HasFatalFailure()) return;
     }
+  }
+}
+
+// All see the same positions, of which there may be any number.
+TEST_P(AttentionRanges, SeveralTokensOfOneText) {
+  for (const auto& [group, tokens] : {std::pair{1, 8}, {2, 4}, {4, 2}}) {
+    AttentionKey shape = with_tokens(key(group, false), tokens, 1);
+    shape.causal = false;
+    if (kSanitized && group * tokens != 8) continue;
+    Kernels kernels(shape);
+    for (const int position : {0, 5, 255, 256, 519}) {
+      if (kSanitized && position != 256) continue;
+      const Call call{1, position};
+      check_tokens(kernels, shape, call, random_inputs(shape, call));
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(Attention, SeveralTokensOfOneTextAndKvHeads) {
+  AttentionKey shape = with_tokens(key(2, true), 4, 3);
+  shape.causal = false;
+  shape.sinks = true;
+  Kernels kernels(shape);
+  for (const int position : {0, 13, 62, 255}) {
+    const Call call{3, position};
+    check_tokens(kernels, shape, call, random_inputs(shape, call));
+    if (HasFatalFailure()) return;
   }
 }
 
