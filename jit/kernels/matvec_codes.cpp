@@ -126,7 +126,7 @@ class CodedMatvec : public MatvecFrame {
   }
 
   // Taking codes apart fills the processor's window with instructions before it sees the loads that it will
-  // have to wait for (docs/performance.md); bytes need no unpacking, and only memory is worth asking early for them.
+  // have to wait for (docs/performance-changes.md); bytes need no unpacking, and only memory is worth asking early for them.
   // Asks for its share of `bytes` at step `step` of `steps`.
   void prefetch(const Codes& c, int half, int step, int steps, int bytes) {
     if (!one_token()) return prefetch_next(step, steps, share_of_pass(c.sums.tiles(), bytes));

@@ -15,7 +15,7 @@
 namespace llamajit::jit {
 
 // Tiles are read side by side, as many as the Key says: more share each broadcast of x, fewer are fewer
-// streams of memory. What is faster depends on where the weights lie (docs/performance.md).
+// streams of memory. What is faster depends on where the weights lie (docs/performance-changes.md).
 //
 // The sums of one token stay in registers until the epilogue has stored them; those of several pass through
 // the stack: as many tokens as there are registers for share each weight that is taken apart, and where that is

@@ -17,7 +17,7 @@ struct Tuning {
   std::map<std::string, int> streams;
 
   // The key with the streams that were chosen for it, else with those that are best as a rule: two for f32,
-  // one for quantised weights (docs/performance.md). The 256-bit tiers have registers for one only.
+  // one for quantised weights (docs/performance-changes.md). The 256-bit tiers have registers for one only.
   jit::MatvecKey choose(jit::MatvecKey key, jit::Isa isa) const;
 };
 
