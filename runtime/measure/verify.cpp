@@ -152,6 +152,7 @@ void verify_texts(Engine& engine, Verifier& verifier) {
   for (const int rows : {jit::kAttentionRange + 5, kLanes + 3, 16, 8, 4, 1}) {
     const int n = std::min(rows, engine.context());
     std::vector<TokenId> tokens;
+    tokens.reserve(static_cast<std::size_t>(n));
     for (int pos = 0; pos < n; ++pos) tokens.push_back((pos * 7919 + 1) % engine.config().vocab_size);
     engine.sequence().cut(0);
     if (n == 1) {
