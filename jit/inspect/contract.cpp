@@ -67,8 +67,8 @@ std::string scores(std::string_view product, const ScoreKey& key) {
 // Every name in a formula is that of a field; words that are none are listed in contract_test.cpp.
 struct Formula {
   std::string operator()(const EmbedKey& k) const {
-    if (k.row == EmbedRow::position) return "out += row at->pos of the table, as f32";
-    if (k.row == EmbedRow::first) return "out += row 0 of the table, as f32";
+    if (k.which == EmbedRow::position) return "out += row at->pos of the table, as f32";
+    if (k.which == EmbedRow::first) return "out += row 0 of the table, as f32";
     return fmt::format("out = row at->token of the table, as f32{}", k.scale == 1 ? "" : ", * scale");
   }
   std::string operator()(const NormKey& k) const {

@@ -21,13 +21,13 @@ class EmbedGenerator {
  private:
   // tile = table + row / 16 * tile_bytes; lane = row % 16
   void find_row() {
-    if (key.row == EmbedRow::first) {
+    if (key.which == EmbedRow::first) {
       e.note("tile = table; lane = 0");
       e.xor_(lane, lane);
       e.mov(tile, e.ptr[e.args() + offsetof(EmbedArgs, table)]);
       return;
     }
-    const bool of_position = key.row == EmbedRow::position;
+    const bool of_position = key.which == EmbedRow::position;
     const char* const row = of_position ? "pos" : "token";
     e.note("tile = table + {} / 16 * tile_bytes; lane = {} % 16", row, row);
     e.mov(lane, e.ptr[e.args() + offsetof(EmbedArgs, at)]);

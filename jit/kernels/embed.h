@@ -40,13 +40,13 @@ struct EmbedKey {
   Format format;
   int dim;
   float scale = 1;
-  EmbedRow row = EmbedRow::token;  // another one: only floats, with scale 1
+  EmbedRow which = EmbedRow::token;  // another one: only floats, with scale 1
   auto operator<=>(const EmbedKey&) const = default;
 
-  bool adds() const { return row != EmbedRow::token; }
+  bool adds() const { return which != EmbedRow::token; }
 
   static constexpr auto fields() {
-    return fields_of<&EmbedKey::format, &EmbedKey::dim, &EmbedKey::scale, &EmbedKey::row>();
+    return fields_of<&EmbedKey::format, &EmbedKey::dim, &EmbedKey::scale, &EmbedKey::which>();
   }
 };
 

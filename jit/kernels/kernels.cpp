@@ -37,7 +37,7 @@ std::string identifier(Format format) {
 struct Name {
   std::string operator()(const EmbedKey& k) const {
     return fmt::format("embed_{}_{}{}{}", identifier(k.format), k.dim, k.scale == 1 ? "" : "_scaled",
-                       k.adds() ? fmt::format("_of_{}", to_string(k.row)) : "");
+                       k.adds() ? fmt::format("_of_{}", to_string(k.which)) : "");
   }
   std::string operator()(const NormKey& k) const {
     return fmt::format("{}_{}{}{}", k.kind == NormKind::layer ? "layernorm" : "rmsnorm", k.n,

@@ -160,9 +160,9 @@ float sum_4_ways(int n, Add add) {
 }  // namespace
 
 void reference(const EmbedKey& key, const EmbedArgs& args) {
-  const std::int64_t row = key.row == EmbedRow::first      ? 0
-                           : key.row == EmbedRow::position ? args.at->pos
-                                                           : args.at->token;
+  const std::int64_t row = key.which == EmbedRow::first      ? 0
+                           : key.which == EmbedRow::position ? args.at->pos
+                                                             : args.at->token;
   for (int k = 0; k < key.dim; ++k) {
     const float value = packed_value(key.format, key.dim, args.table, row, k, 1) * key.scale;
     args.out[k] = key.adds() ? args.out[k] + value : value;

@@ -32,13 +32,13 @@ void check(const EmbedKey& key) {
       args.out = key.adds() ? memory.copy_of("out", before)
                             : memory.allocate<float>("out", static_cast<std::size_t>(key.dim));
       args.at = memory.copy_of(
-          "at", std::vector<Cursor>{key.row == EmbedRow::token ? Cursor{token, -1} : Cursor{-1, token}});
+          "at", std::vector<Cursor>{key.which == EmbedRow::token ? Cursor{token, -1} : Cursor{-1, token}});
       return args;
     });
     for (int k = 0; k < key.dim; ++k) {
       // A double holds the value exactly: this is the one right float.
       const float value =
-          static_cast<float>(table.value(key.row == EmbedRow::first ? 0 : token, k)) * key.scale;
+          static_cast<float>(table.value(key.which == EmbedRow::first ? 0 : token, k)) * key.scale;
       ASSERT_EQ(result->view<float>("out")[static_cast<std::size_t>(k)], key.adds() ? 0.5F + value : value)
           << kernel_name(key) << ", token " << token << ", column " << k;
     }
