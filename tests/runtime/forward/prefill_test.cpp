@@ -272,9 +272,9 @@ TEST(Prefill, AWalkAloneSeesAllCalls) {
   EXPECT_EQ(count("matmul"), 2 * 6);
   EXPECT_EQ(count("rope"), 2 * 2);
   EXPECT_EQ(count("kv_append"), 2);
-  // Two K/V heads, each with four tiles of four tokens and three single tokens.
-  EXPECT_EQ(count("attention"), 2 * 2 * (4 + 3));
-  EXPECT_EQ(std::ssize(names), 19 * (1 + 2 * (2 + 4)) + 2 * (6 + 2 + 1 + 2 * (4 + 3)));
+  // Two K/V heads, each with two tiles of eight tokens and three single tokens.
+  EXPECT_EQ(count("attention"), 2 * 2 * (2 + 3));
+  EXPECT_EQ(std::ssize(names), 19 * (1 + 2 * (2 + 4)) + 2 * (6 + 2 + 1 + 2 * (2 + 3)));
 }
 
 }  // namespace
