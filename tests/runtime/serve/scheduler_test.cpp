@@ -204,19 +204,28 @@ TEST_F(Serving, TextsWaitForRoomInASmallCache) {
   }
 }
 
-TEST_F(Serving, ATextThatMayNotFitWaitsForTheOthersEnd) {
+// The first one would go on for seconds, however long this thread is kept from looking.
+TEST(ServingLongTexts, OneThatMayNotFitWaitsForTheOthersEnd) {
+  const test::FamilyFile llama{.name = "llama"};
+  const TempFile temp(
+      test::family_gguf(llama, toy_config(64, 96, 2, 4, 2, kVocab, 60'000, false), 23).content());
   EngineOptions options = engine_options(1, 2);
-  options.cache_positions = 700;
-  Scheduler scheduler(file_, options, kSpecial, {.slots = 2, .most_step_ms = 1});
-  GenerationRequest endless = request_of({5, 6}, -1);  // may take 600
+  options.cache_positions = 64'000;
+  const ModelFile file = read_model(temp.path());
+  Scheduler scheduler(file, options, kSpecial, {.slots = 2, .most_step_ms = 1});
+  GenerationRequest endless = request_of({5, 6}, -1);  // may take 60,000
   endless.ignore_eos = true;
   const Asked first = ask(scheduler, std::move(endless));
   first.recorder->wait_for_tokens(3);
-  const Asked second = ask(scheduler, request_of({8, 9}, 450));
+  GenerationRequest other = request_of({8, 9}, 5'000);
+  other.ignore_eos = true;
+  const Asked second = ask(scheduler, std::move(other));
   first.recorder->wait_for_tokens(20);
   EXPECT_EQ(scheduler.stats().at_work, 1);
   EXPECT_EQ(scheduler.stats().waiting, 1);
   first.ticket->cancel();
+  second.recorder->wait_for_tokens(3);
+  second.ticket->cancel();
   second.recorder->wait();
   EXPECT_EQ(second.recorder->fault(), "");
 }
