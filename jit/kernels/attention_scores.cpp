@@ -61,8 +61,8 @@ class Scores {
 
     int first, n_rows;  // of the head's
     int n_groups;
-    std::vector<V16>
-        sums[kScoreWays];      // (groups, rows); the first alone where ways come by one after the other
+    // (groups, rows) of each way; of ways that come by one after the other, the first alone.
+    std::vector<V16> sums[kScoreWays];
     std::vector<V16> totals;   // of blocks with scales, the same
     std::vector<V16> queries;  // a number of each row; one for all where each is needed just once
     V16 keys;

@@ -123,11 +123,11 @@ void MatvecFrame::prefetch_next(int step, int steps, int bytes) {
 }
 
 void MatvecFrame::prefetch_ahead(const RegExp& at, int step, int steps, int bytes) {
-  constexpr std::int64_t kLeast = 4096, kMost = 16384;
+  constexpr std::int64_t kOfLarge = 16384, kLeast = 4096;
   // In a small matrix, not so far that most of it is behind the end.
-  const int ahead =
-      static_cast<int>(is_large() ? kMost : std::max(kLeast, round_up(matrix_bytes() / 32, kCacheLine)));
-  over_lines(step, steps, bytes, [&](int line) { prefetch_line(at + (ahead + line)); });
+  const std::int64_t ahead =
+      is_large() ? kOfLarge : std::max(kLeast, round_up(matrix_bytes() / 32, kCacheLine));
+  over_lines(step, steps, bytes, [&](int line) { prefetch_line(at + (static_cast<int>(ahead) + line)); });
 }
 
 void MatvecFrame::advance_next(int n_tiles, int bytes) {
