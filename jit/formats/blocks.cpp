@@ -42,6 +42,10 @@ const BlockLayout& layout_of(FormatKind kind) {
 
 }  // namespace
 
+SplitBlock split_of(FormatKind kind) {
+  return layout_of(kind).split;
+}
+
 void split_block(FormatKind kind, const std::byte* block, Group& to) {
   layout_of(kind).split(block, to);
 }

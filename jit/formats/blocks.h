@@ -14,7 +14,7 @@ namespace llamajit::jit {
 // A format's half of split_block() and join_block(). Parts of a Group that the format hasn't are neutral
 // after a split: subscales and submins 1, or the min 0.
 struct BlockLayout {
-  void (*split)(const std::byte* block, Group& to);
+  SplitBlock split;
   void (*join)(const Group& from, std::byte* block);
 };
 extern const BlockLayout kQ8_0Layout, kQ4_0Layout, kQ4_1Layout, kQ5_0Layout, kQ5_1Layout;

@@ -132,6 +132,9 @@ struct Group {
 // From a file's block, and to it: exact inverses. For i2_s `scale` is left alone. Of formats that are read
 // only, a block can't have every group's codes: join_block() stores the scale and leaves the rest as it is.
 void split_block(FormatKind kind, const std::byte* block, Group& to);
+// What split_block() calls, for those who take many blocks apart.
+using SplitBlock = void (*)(const std::byte* block, Group& to);
+SplitBlock split_of(FormatKind kind);
 void join_block(FormatKind kind, const Group& from, std::byte* block);
 
 // "f32", "int8/64", "Q4_K"

@@ -141,61 +141,76 @@ void pack_q8_0(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_
   }
 }
 
-constexpr int kMostVectors = Group::kMost / 4 / 2;  // of a plane of four bits
-
 // One row's words of a plane, of all its vectors: each code's bits of this plane, steps beside each other. The
-// number of bits is no variable, so that the compiler makes vectors of the loop.
-template <int kBits>
-void gather_plane(int shift, int n_vectors, const std::uint8_t* codes, std::uint32_t* words) {
-  constexpr int kSteps = 8 / kBits;
+// numbers of bits and codes are no variables, so that the compiler makes vectors of the loops.
+template <int kBits, int kGroup>
+void gather_plane(int shift, const std::uint8_t* codes, std::uint32_t* words) {
+  constexpr int kSteps = 8 / kBits, kVectors = kGroup / 4 / kSteps;
   constexpr std::uint32_t kMask = ((1U << kBits) - 1) * 0x01010101U;
-  std::array<std::uint32_t, Group::kMost / 4> steps;
-  std::memcpy(steps.data(), codes, static_cast<std::size_t>(n_vectors * kSteps) * 4);
-  for (int vector = 0; vector < n_vectors; ++vector) {
+  std::array<std::uint32_t, kGroup / 4> steps;
+  std::memcpy(steps.data(), codes, kGroup);
+  for (std::size_t vector = 0; vector < kVectors; ++vector) {
     std::uint32_t word = 0;
-    for (int slot = 0; slot < kSteps; ++slot) {
-      word |= (steps[static_cast<std::size_t>(vector * kSteps + slot)] >> shift & kMask) << (slot * kBits);
+    for (std::size_t slot = 0; slot < kSteps; ++slot) {
+      word |= (steps[vector * kSteps + slot] >> shift & kMask) << (slot * kBits);
     }
     words[vector] = word;
   }
 }
 
-void gather_plane(const CodesLayout& layout, const Plane& plane, const Group& group, std::uint32_t* words) {
-  const int shift = plane.position + layout.shift, n_vectors = layout.steps() / plane.steps();
-  switch (plane.bits) {
-    case 1:
-      return gather_plane<1>(shift, n_vectors, group.codes, words);
-    case 2:
-      return gather_plane<2>(shift, n_vectors, group.codes, words);
-    default:  // 4: codes of eight bits are not taken apart
-      return gather_plane<4>(shift, n_vectors, group.codes, words);
+using GatherPlane = void (*)(int shift, const std::uint8_t* codes, std::uint32_t* words);
+template <int kGroup>
+GatherPlane gather_of_bits(int bits) {
+  return bits == 1 ? gather_plane<1, kGroup> : bits == 2 ? gather_plane<2, kGroup> : gather_plane<4, kGroup>;
+}
+// Codes of eight bits are not taken apart.
+GatherPlane gather_of(int bits, int group) {
+  switch (group) {
+    case 32:
+      return gather_of_bits<32>(bits);
+    case 64:
+      return gather_of_bits<64>(bits);
+    case 128:
+      return gather_of_bits<128>(bits);
+    default:
+      return gather_of_bits<256>(bits);
   }
 }
 
-void write_scale(const CodesLayout& layout, std::byte* at, std::int64_t row, float scale) {
-  if (layout.floats == FormatKind::f32) {
-    write_at(at + row * 4, scale);
-  } else {
-    write_at(at + row * 2, layout.floats == FormatKind::f16 ? float_to_half(scale) : float_to_bfloat(scale));
-  }
-}
+using SmallNumberRows = std::array<std::array<std::uint8_t, Group::kMostSubgroups>, kLanes>;
 
-void write_small_numbers(const CodesLayout& layout, const Group& group, std::int64_t row, std::byte* record) {
-  const auto write_bits = [&](const SmallNumbers& numbers, int s, int number) {
-    std::byte& byte = record[numbers.at_subgroup(s) + row * numbers.row_bytes()];
-    if (numbers.bits == 8) {
-      byte = static_cast<std::byte>(number);
-      return;
+// The groups of sixteen rows that stand beside each other, taken apart: a tile's record before it is written.
+struct Rows {
+  static constexpr int kMostVectors = Group::kMost / 4 / 2;  // of a plane of four bits
+  std::array<std::array<std::array<std::uint32_t, kMostVectors>, kLanes>, 2> words;  // of planes
+  SmallNumberRows subscales, submins;
+  std::array<float, kLanes> scales{}, mins{};
+};
+
+void write_floats(FormatKind kind, const std::array<float, kLanes>& from, std::int64_t n_rows,
+                  std::byte* to) {
+  for (std::int64_t row = 0; row < n_rows; ++row) {
+    const float x = from[static_cast<std::size_t>(row)];
+    if (kind == FormatKind::f32) {
+      write_at(to + row * 4, x);
+    } else {
+      write_at(to + row * 2, kind == FormatKind::f16 ? float_to_half(x) : float_to_bfloat(x));
     }
-    const auto mask = static_cast<std::byte>(((1 << numbers.bits) - 1) << numbers.shift);
-    byte = (byte & ~mask) | (static_cast<std::byte>(number << numbers.shift) & mask);
-  };
-  for (int s = 0; layout.subscales && s < layout.subgroups(); ++s) {
-    write_bits(layout.subscales, s, group.subscales[s]);
-    if (layout.submins) write_bits(layout.submins, s, group.submins[s]);
   }
-  write_scale(layout, record + layout.scale_at, row, group.scale);
-  if (layout.min_at > 0) write_scale(layout, record + layout.min_at, row, group.min);
+}
+
+void write_small_numbers(const CodesLayout& layout, const SmallNumbers& numbers, const SmallNumberRows& from,
+                         std::int64_t n_rows, std::byte* record) {
+  const auto mask = static_cast<std::byte>(((1 << numbers.bits) - 1) << numbers.shift);
+  for (int s = 0; s < layout.subgroups(); ++s) {
+    std::byte* const to = record + numbers.at_subgroup(s);
+    for (std::int64_t row = 0; row < n_rows; ++row) {
+      const auto number =
+          static_cast<std::byte>(from[static_cast<std::size_t>(row)][static_cast<std::size_t>(s)]);
+      std::byte& byte = to[row * numbers.row_bytes()];
+      byte = numbers.bits == 8 ? number : (byte & ~mask) | (number << numbers.shift & mask);
+    }
+  }
 }
 
 // Sixteen rows are more streams than the processor follows by itself. What lies behind the file is not
@@ -204,28 +219,41 @@ constexpr std::int64_t kAhead = 512;
 
 void pack_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
   const CodesLayout layout(from.format);
-  const std::int64_t n_groups = from.cols / layout.group;
-  const std::int64_t row_bytes = n_groups * block_bytes(from.format);
-  std::array<std::array<std::array<std::uint32_t, kMostVectors>, kLanes>, 2> words;  // of planes and rows
+  const std::int64_t n_groups = from.cols / layout.group, bytes = block_bytes(from.format);
+  const std::int64_t row_bytes = n_groups * bytes;
+  const SplitBlock split = split_of(from.format.kind);
+  std::array<GatherPlane, 2> gather{};
+  for (std::size_t p = 0; p < layout.planes().size(); ++p)
+    gather[p] = gather_of(layout.planes()[p].bits, layout.group);
+  Rows rows;
   Group group;
   group.scale = from.scales.empty() ? 0.0F : read_at<float>(from.scales.data());  // i2_s: of the matrix
   for (std::int64_t g = 0; g < n_groups; ++g) {
     std::byte* const record = to + g * layout.group_bytes;
     for (std::int64_t row = 0; row < n_rows; ++row) {
-      const std::byte* const block =
-          from.data.data() + (first_row + row) * row_bytes + g * block_bytes(from.format);
+      const auto r = static_cast<std::size_t>(row);
+      const std::byte* const block = from.data.data() + (first_row + row) * row_bytes + g * bytes;
       __builtin_prefetch(block + kAhead);
-      split_block(from.format.kind, block, group);
+      split(block, group);
       for (std::size_t p = 0; p < layout.planes().size(); ++p) {
-        gather_plane(layout, layout.planes()[p], group, words[p][static_cast<std::size_t>(row)].data());
+        gather[p](layout.planes()[p].position + layout.shift, group.codes, rows.words[p][r].data());
       }
-      write_small_numbers(layout, group, row, record);
+      if (layout.subscales) {
+        std::memcpy(rows.subscales[r].data(), group.subscales, sizeof group.subscales);
+        std::memcpy(rows.submins[r].data(), group.submins, sizeof group.submins);
+      }
+      rows.scales[r] = group.scale;
+      rows.mins[r] = group.min;
     }
     for (std::size_t p = 0; p < layout.planes().size(); ++p) {
       const Plane& plane = layout.planes()[p];
-      transpose_units(record + plane.at, reinterpret_cast<const std::byte*>(words[p].data()),
-                      sizeof words[p][0], n_rows, layout.steps() / plane.steps(), 0);
+      transpose_units(record + plane.at, reinterpret_cast<const std::byte*>(rows.words[p].data()),
+                      sizeof rows.words[p][0], n_rows, layout.steps() / plane.steps(), 0);
     }
+    if (layout.subscales) write_small_numbers(layout, layout.subscales, rows.subscales, n_rows, record);
+    if (layout.submins) write_small_numbers(layout, layout.submins, rows.submins, n_rows, record);
+    write_floats(layout.floats, rows.scales, n_rows, record + layout.scale_at);
+    if (layout.min_at > 0) write_floats(layout.floats, rows.mins, n_rows, record + layout.min_at);
   }
 }
 
