@@ -36,6 +36,7 @@ void build_program(CLI::App& app, Command& command, bool& version) {
   add_convert(app, command);
   add_quantize(app, command);
   add_pack(app, command);
+  add_ngrams(app, command);
   add_kernels(app, command);
   add_report(app, command);
   add_bench(app, command);

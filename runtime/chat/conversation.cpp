@@ -102,12 +102,10 @@ std::optional<std::vector<TokenId>> Conversation::fit(const std::vector<TokenId>
 }
 
 void Conversation::generate_from(const std::vector<TokenId>& prompt, Speech& speech, Reply& result) {
-  const SpecialTokens& special = tokenizer_.vocab().special();
   GenerationOptions options;
-  options.ignore_eos = options_.ignore_eos;
-  options.bos = special.bos_ends ? special.bos : -1;
-  options.ends = special.ends;
+  options.ends = ends_of(tokenizer_.vocab().special(), options_.ignore_eos);
   options.cancel = options_.cancel;
+  options.drafts = options_.drafts;
   options.prompt_part = options_.prompt_part;
   if (options_.keeps_prompts) options.kept = &prompt_;
   options.complete = [&] { return speech.stopped(); };

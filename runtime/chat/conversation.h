@@ -25,6 +25,7 @@ struct ConversationOptions {
   bool shift = false;          // when the context is full, forget the oldest exchanges instead of stopping
   int prompt_part = 512;       // tokens fed at a time
   bool keeps_prompts = false;  // GenerationOptions::kept
+  Speculation* drafts = nullptr;  // GenerationOptions::drafts
   const std::atomic<bool>* cancel = nullptr;
 };
 

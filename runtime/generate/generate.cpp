@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <limits>
+#include <optional>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -11,26 +11,124 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/numbers.h"
 #include "runtime/forward/logits.h"
+#include "runtime/generate/text_foresight.h"
 
 namespace llamajit {
 namespace {
 
-TokenId choose(Engine& engine, Sampler& sampler, const GenerationOptions& options) {
-  if (options.constraint != nullptr) options.constraint->mask(engine.logits());
-  if (options.ignore_eos) {
-    const auto forbid = [&](TokenId token) {
-      if (token >= 0 && token < engine.config().vocab_size) {
-        engine.logits()[static_cast<std::size_t>(token)] = -std::numeric_limits<float>::infinity();
-      }
-    };
-    forbid(options.bos);
-    std::ranges::for_each(options.ends, forbid);
-  } else if (sampler.is_argmax() && options.constraint == nullptr) {
-    const TokenId token = engine.argmax();
-    return std::isfinite(engine.logits()[static_cast<std::size_t>(token)]) ? token : -1;
-  }
-  return sampler.sample(engine.logits());
+bool is_cancelled(const GenerationOptions& options) {
+  return options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed);
 }
+
+// Writes behind a prompt, token by token.
+class Writing {
+ public:
+  Writing(Engine& engine, Sampler& sampler, std::span<const TokenId> prompt, const GenerationOptions& options,
+          const OnToken& on_token, Generation& result)
+      : engine_(engine), sampler_(sampler), options_(options), on_token_(on_token), result_(result) {
+    if (options.drafts != nullptr) text_.assign(prompt.begin(), prompt.end());
+  }
+
+  // From the logits of the prompt's last token on.
+  StopReason run() {
+    std::optional<StopReason> stop = what_stops();
+    if (!stop) stop = take(engine_.logits(), engine_.argmax());
+    while (!stop) {
+      stop = what_stops();
+      if (!stop) stop = options_.drafts != nullptr ? step_with_draft() : step();
+    }
+    return *stop;
+  }
+
+ private:
+  // The position that the next token will have.
+  int position() const { return result_.prompt_tokens + result_.generated_tokens; }
+
+  // Before another token is chosen.
+  std::optional<StopReason> what_stops() const {
+    if (is_cancelled(options_)) return StopReason::cancelled;
+    if (options_.constraint != nullptr && options_.constraint->must_end()) return StopReason::grammar_end;
+    if (result_.generated_tokens == options_.max_tokens) return StopReason::max_tokens;
+    if (position() > engine_.context()) return StopReason::context_end;
+    return std::nullopt;
+  }
+
+  // Feeds the token before only now: what would follow the last one, nobody wants to know.
+  std::optional<StopReason> step() {
+    engine_.feed(last_, position() - 1, true);
+    return take(engine_.logits(), engine_.argmax());
+  }
+
+  // The token before and a draft behind it; the text goes on as long as the draft is right, and a token farther.
+  std::optional<StopReason> step_with_draft() {
+    const auto draft = make_draft();
+    const auto start = Clock::now();
+    const int tokens_before = result_.generated_tokens;
+    std::optional<StopReason> stop;
+    std::size_t right = 0;
+    bool refuted = false;
+    if (draft.empty()) {
+      stop = step();
+    } else {
+      const int held = engine_.sequence().length();
+      Batch batch;
+      batch.add(engine_.sequence(), last_, true);
+      batch.add(engine_.sequence(), draft, 0);
+      engine_.step(batch, [&](std::size_t row, const RowOutput& output) {
+        if (stop || refuted) return;
+        if (row > 0) stop = what_stops();
+        if (!stop) stop = take(output.logits, output.best);
+        if (stop || row == draft.size()) return;
+        refuted = last_ != draft[row];
+        right += refuted ? 0 : 1;
+      });
+      // The row of the last token that was right is the last that the text without drafts would have fed.
+      engine_.sequence().cut(held + static_cast<int>(right) + 1);
+    }
+    options_.drafts->learn_outcome(static_cast<int>(right), refuted);
+    options_.drafts->learn_step(static_cast<int>(draft.size()) + 1, result_.generated_tokens - tokens_before,
+                                seconds_since(start));
+    return stop;
+  }
+
+  std::span<const TokenId> make_draft() {
+    // A step gives one token more than its draft has.
+    int most = engine_.context() - position();
+    if (options_.max_tokens >= 0) most = std::min(most, options_.max_tokens - result_.generated_tokens - 1);
+    TextForesight foresight(sampler_, options_.constraint, options_.ends);
+    return options_.drafts->draft(text_, most, 1, foresight);
+  }
+
+  std::optional<StopReason> take(std::span<float> logits, TokenId best) {
+    const TokenId token = choose(logits, best);
+    if (token < 0) refuse_logits(logits, position() - 1);
+    if (options_.ends.at(token)) return token == options_.ends.bos ? StopReason::bos : StopReason::eos;
+    last_ = token;
+    sampler_.accept(token);
+    if (options_.constraint != nullptr) options_.constraint->accept(token);
+    if (options_.drafts != nullptr) text_.push_back(token);
+    ++result_.generated_tokens;
+    on_token_(token);
+    if (options_.complete && options_.complete()) return StopReason::complete;
+    return std::nullopt;
+  }
+
+  TokenId choose(std::span<float> logits, TokenId best) {
+    if (options_.constraint != nullptr) options_.constraint->mask(logits);
+    options_.ends.forbid(logits);
+    const bool untouched = options_.constraint == nullptr && !options_.ends.ignored;
+    if (!untouched || !sampler_.is_argmax()) return sampler_.sample(logits);
+    return std::isfinite(logits[static_cast<std::size_t>(best)]) ? best : -1;
+  }
+
+  Engine& engine_;
+  Sampler& sampler_;
+  const GenerationOptions& options_;
+  const OnToken& on_token_;
+  Generation& result_;
+  std::vector<TokenId> text_;  // with the prompt, where drafts want it
+  TokenId last_ = -1;
+};
 
 }  // namespace
 
@@ -71,9 +169,6 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
                     const GenerationOptions& options, const OnToken& on_token) {
   assert(!prompt.empty() && options.prompt_part > 0);
   check_fits(prompt, engine);
-  const auto cancelled = [&] {
-    return options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed);
-  };
   Generation result;
   result.prompt_tokens = static_cast<int>(prompt.size());
   const auto start = Clock::now();
@@ -85,37 +180,17 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
   for (const TokenId token : prompt.subspan(pos_of_rest)) sampler.read(token);
   // In parts, so that a long prompt can be interrupted.
   const auto part = static_cast<std::size_t>(options.prompt_part);
-  for (std::size_t pos = pos_of_rest; pos < prompt.size() && !cancelled(); pos += part) {
+  for (std::size_t pos = pos_of_rest; pos < prompt.size() && !is_cancelled(options); pos += part) {
     const std::size_t n = std::min(part, prompt.size() - pos);
     engine.feed_all(prompt.subspan(pos, n), static_cast<int>(pos));
   }
   if (options.kept != nullptr) options.kept->emplace(engine.sequence().fork(engine.sequence().length()));
   result.prompt_seconds = seconds_since(start);
 
-  TokenId last = -1;
   const auto generation_start = Clock::now();
-  const auto stop = [&](StopReason reason) {
-    result.reason = reason;
-    result.generation_seconds = seconds_since(generation_start);
-    return result;
-  };
-  for (int pos = result.prompt_tokens;; ++pos) {
-    if (cancelled()) return stop(StopReason::cancelled);
-    if (options.constraint != nullptr && options.constraint->must_end()) return stop(StopReason::grammar_end);
-    if (result.generated_tokens == options.max_tokens) return stop(StopReason::max_tokens);
-    if (pos > engine.context()) return stop(StopReason::context_end);
-    // Feeds the token before only now: what would follow the last one, nobody wants to know.
-    if (result.generated_tokens > 0) engine.feed(last, pos - 1, true);
-    last = choose(engine, sampler, options);
-    if (last < 0) refuse_logits(engine.logits(), pos - 1);
-    if (!options.ignore_eos && last == options.bos) return stop(StopReason::bos);
-    if (!options.ignore_eos && std::ranges::count(options.ends, last) > 0) return stop(StopReason::eos);
-    sampler.accept(last);
-    if (options.constraint != nullptr) options.constraint->accept(last);
-    ++result.generated_tokens;
-    on_token(last);
-    if (options.complete && options.complete()) return stop(StopReason::complete);
-  }
+  result.reason = Writing(engine, sampler, prompt, options, on_token, result).run();
+  result.generation_seconds = seconds_since(generation_start);
+  return result;
 }
 
 }  // namespace llamajit

@@ -8,23 +8,25 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/draft/speculation.h"
 #include "runtime/forward/engine.h"
 #include "runtime/generate/sampler.h"
+#include "runtime/generate/text_ends.h"
 #include "runtime/grammar/constraint.h"
 
 namespace llamajit {
 
 struct GenerationOptions {
-  int max_tokens = -1;                        // beyond the prompt; < 0: to the context's end
-  bool ignore_eos = false;                    // never choose BOS or a token that ends the text
-  TokenId bos = Vocab::kBos;                  // ends the text, too; -1: does not
-  std::vector<TokenId> ends{Vocab::kEos};     // any of these ends the text
+  int max_tokens = -1;  // beyond the prompt; < 0: to the context's end
+  TextEnds ends{};
   const std::atomic<bool>* cancel = nullptr;  // when set to true, stops after the token at hand
   std::function<bool()> complete{};           // asked after each token was reported; true: that was the text
   Constraint* constraint = nullptr;  // what is generated is held to it, and ends where nothing can follow
   // Of a model whose layers have windows, for which the engine has room twice: the prompt's sequence, from which
   // the next one is taken up where it leaves out what was generated, as chats leave out reasoning.
   std::optional<Sequence>* kept = nullptr;
+  // Guesses tokens, of which several are computed at once; the text is the same without it.
+  Speculation* drafts = nullptr;
   int prompt_part = 512;  // prompts are fed this many tokens at a time; between them cancel is looked at
 };
 

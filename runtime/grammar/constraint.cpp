@@ -43,21 +43,33 @@ void Constraint::mask(std::span<float> logits) {
 }
 
 void Constraint::accept(TokenId token) {
+  if (try_accept(token)) return;
   const TokenTrie& trie = masks_->trie();
   const std::string_view name = state_.automaton()->grammar()->name();
   if (std::ranges::count(trie.ends(), token) > 0) {
-    if (may_end()) return;
     throw std::invalid_argument(fmt::format("{}: expected more text, found its end", name));
   }
-  const std::string_view piece = token >= 0 && token < trie.vocab_size() ? trie.piece(token) : "";
+  GrammarState beyond = state_;
+  const std::string_view piece = piece_of(token);
+  if (!piece.empty()) beyond.accept(piece);
+  throw std::invalid_argument(fmt::format("{}: expected a token that may follow, found {} ('{}'){}", name,
+                                          token, escaped(piece),
+                                          beyond.is_beyond() ? ", beyond the bounds of depth" : ""));
+}
+
+bool Constraint::try_accept(TokenId token) {
+  if (std::ranges::count(masks_->trie().ends(), token) > 0) return may_end();
+  const std::string_view piece = piece_of(token);
   move_to_newest();
   GrammarState next = state_;
-  if (piece.empty() || !next.accept(piece)) {
-    throw std::invalid_argument(fmt::format("{}: expected a token that may follow, found {} ('{}'){}", name,
-                                            token, escaped(piece),
-                                            next.is_beyond() ? ", beyond the bounds of depth" : ""));
-  }
+  if (piece.empty() || !next.accept(piece)) return false;
   state_ = next;
+  return true;
+}
+
+std::string_view Constraint::piece_of(TokenId token) const {
+  const TokenTrie& trie = masks_->trie();
+  return token >= 0 && token < trie.vocab_size() ? trie.piece(token) : std::string_view();
 }
 
 }  // namespace llamajit

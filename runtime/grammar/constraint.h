@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "runtime/grammar/grammar_state.h"
 #include "runtime/grammar/masks.h"
@@ -22,6 +23,8 @@ class Constraint {
   // The text goes on with a token's bytes. Throws std::invalid_argument, and stays where it is, for one that may not
   // follow; also for one that ends the text where the grammar does not. One that may end it changes nothing.
   void accept(TokenId token);
+  // The same, but for such a token it says false.
+  bool try_accept(TokenId token);
 
   bool may_end() const { return state_.may_end(); }
   // Nothing but the end can follow.
@@ -29,6 +32,7 @@ class Constraint {
 
  private:
   void move_to_newest();
+  std::string_view piece_of(TokenId token) const;
 
   std::shared_ptr<Masks> masks_;
   GrammarState state_;

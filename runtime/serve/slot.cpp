@@ -15,21 +15,12 @@ Softmax softmax_of(Engine& engine) {
   return [&engine](std::span<float> x, float scale) { engine.softmax(x, scale); };
 }
 
-void forbid_ends(const SpecialTokens& special, std::span<float> logits) {
-  const auto forbid = [&](TokenId token) {
-    const auto i = static_cast<std::size_t>(token);  // -1, for none, becomes too large
-    if (i < logits.size()) logits[i] = -std::numeric_limits<float>::infinity();
-  };
-  if (special.bos_ends) forbid(special.bos);
-  std::ranges::for_each(special.ends, forbid);
-}
-
 }  // namespace
 
 Slot::Slot(WaitingRequest waiting, Engine& engine, const SpecialTokens& special)
     : waiting_(std::move(waiting)),
       engine_(&engine),
-      special_(&special),
+      ends_(ends_of(special, request().ignore_eos)),
       sequence_(engine.new_sequence()),
       sampler_(request().sampler, softmax_of(engine)),
       last_(prompt().back()),
@@ -66,24 +57,20 @@ void Slot::add_written(Batch& batch) {
   batch.add(sequence_, last_, true);
 }
 
-bool Slot::ends_text(TokenId token) const {
-  return (special_->bos_ends && token == special_->bos) || std::ranges::count(special_->ends, token) > 0;
-}
-
 TokenId Slot::choose(const RowOutput& row) {
   const std::span<float> logits = row.logits;
   if (!have_a_largest(logits)) refuse_logits(logits, sequence_.length() - 1);
   if (logprobs_) logprobs_->read(logits);
   if (request().constraint) request().constraint->mask(logits);
-  if (request().ignore_eos) forbid_ends(*special_, logits);
-  const bool untouched = !request().constraint && !request().ignore_eos;
+  ends_.forbid(logits);
+  const bool untouched = !request().constraint && !ends_.ignored;
   const TokenId token = untouched && sampler_.is_argmax() ? row.best : sampler_.sample(logits);
   if (token < 0) throw std::runtime_error("logits: expected a token that may follow, found none");
   return token;
 }
 
 void Slot::write(TokenId token) {
-  if (!request().ignore_eos && ends_text(token)) return end(Finish::stop);
+  if (ends_.at(token)) return end(Finish::stop);
   sampler_.accept(token);
   if (request().constraint) request().constraint->accept(token);
   ++counts_.generated_tokens;

@@ -7,6 +7,7 @@
 #include "runtime/forward/batch.h"
 #include "runtime/forward/engine.h"
 #include "runtime/generate/embedding.h"
+#include "runtime/generate/text_ends.h"
 #include "runtime/serve/logprobs.h"
 #include "runtime/serve/waiting_line.h"
 
@@ -45,13 +46,12 @@ class Slot {
 
  private:
   int prompt_tokens() const { return static_cast<int>(prompt().size()); }
-  bool ends_text(TokenId token) const;
   TokenId choose(const RowOutput& row);
   void write(TokenId token);
 
   WaitingRequest waiting_;
   Engine* engine_;
-  const SpecialTokens* special_;
+  TextEnds ends_;
   Sequence sequence_;
   Sampler sampler_;
   std::optional<Logprobs> logprobs_;

@@ -46,7 +46,7 @@ ConversationOptions conversation_options(const ChatOptions& options, const Model
   ConversationOptions c;
   c.stops = options.reverse_prompts;
   c.max_tokens = generation.max_tokens;
-  c.ignore_eos = generation.ignore_eos;
+  c.ignore_eos = generation.ends.ignored;
   c.prompt_part = generation.prompt_part;
   c.keeps_prompts = keeps_prompts(file);
   c.normalize = options.request.normalize;
@@ -190,8 +190,15 @@ int chat(ChatOptions& options) {
   log_loaded(request, opened.model, engine, choice.why);
 
   Signals signals;
-  Conversation conversation(engine, *opened.tokenizer, sampler, std::move(chat_template),
-                            conversation_options(options, opened.model, signals));
+  ConversationOptions for_conversation = conversation_options(options, opened.model, signals);
+  std::optional<Drafts> drafts;
+  std::unique_ptr<Speculation> speculation;
+  if (request.drafts.any()) {
+    drafts.emplace(request.drafts, for_engine, opened);
+    speculation = drafts->begin_text();
+    for_conversation.drafts = speculation.get();
+  }
+  Conversation conversation(engine, *opened.tokenizer, sampler, std::move(chat_template), for_conversation);
   conversation.set_system(options.system);
   return converse(options, conversation, model, signals);
 }

@@ -37,6 +37,7 @@ void add_verify(CLI::App& app, Command& command);
 void add_perplexity(CLI::App& app, Command& command);
 void add_quantize(CLI::App& app, Command& command);
 void add_pack(CLI::App& app, Command& command);
+void add_ngrams(CLI::App& app, Command& command);
 void add_lesson(CLI::App& app, Command& command);
 void add_completion(CLI::App& app, Command& command);
 void add_man(CLI::App& app, Command& command);

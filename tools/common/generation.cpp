@@ -1,5 +1,6 @@
 #include "tools/common/generation.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -119,6 +120,13 @@ void log_loaded(const TextRequest& request, const ModelFile& file, const Engine&
   }
 }
 
+void log_drafts(const DraftCounts& counts, int tokens) {
+  spdlog::info("drafts: {} guessed, {} of them right ({:.0f}%); {:.2f} tokens a step",
+               counted(counts.drafted, "token"), counts.accepted,
+               counts.drafted > 0 ? 100.0 * counts.accepted / counts.drafted : 0.0,
+               static_cast<double>(tokens) / std::max(counts.steps, 1));
+}
+
 void lock_memory() {
   if (mlockall(MCL_CURRENT) == 0) return;
   spdlog::warn("--mlock: {}; the model is not locked in memory (ulimit -l is the limit)",
@@ -160,13 +168,18 @@ int generate_text(const TextRequest& request) {
   const InterruptGuard guard;
   GenerationOptions options = request.generation;
   options.cancel = &interrupted;
-  const SpecialTokens& special = tokenizer.vocab().special();
-  options.bos = special.bos_ends ? special.bos : -1;
-  options.ends = special.ends;
+  options.ends = ends_of(tokenizer.vocab().special(), request.generation.ends.ignored);
   std::optional<Constraint> constraint;
   if (grammar) {
     constraint.emplace(grammar, std::make_shared<const TokenTrie>(tokenizer.vocab()));
     options.constraint = &*constraint;
+  }
+  std::optional<Drafts> drafts;
+  std::unique_ptr<Speculation> speculation;
+  if (request.drafts.any()) {
+    drafts.emplace(request.drafts, engine_options(request, file, choice), opened);
+    speculation = drafts->begin_text();
+    options.drafts = speculation.get();
   }
   if (request.echo) write_prompt(request);
   ReplyStream characters(request.stops);
@@ -179,6 +192,7 @@ int generate_text(const TextRequest& request) {
   write_out(characters.finish());
   if (isatty(STDOUT_FILENO) != 0) write_out("\n");  // for the shell's prompt; a pipe gets the text alone
   log_result(result, engine);
+  if (speculation) log_drafts(speculation->counts(), result.generated_tokens);
   return result.reason == StopReason::cancelled ? kInterrupted : kOk;
 }
 

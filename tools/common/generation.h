@@ -10,6 +10,7 @@
 #include "runtime/forward/engine.h"
 #include "runtime/generate/generate.h"
 #include "runtime/generate/sampler.h"
+#include "tools/common/drafts.h"
 #include "tools/common/inspection.h"
 #include "tools/common/packed_model.h"
 
@@ -35,6 +36,7 @@ struct TextRequest {
   bool mlock = false;
   std::optional<std::string> grammar;      // files, one at most: what is generated is held to GBNF,
   std::optional<std::string> json_schema;  // or to a JSON schema
+  DraftOptions drafts;
   SamplerOptions sampler;
   GenerationOptions generation;
 };
@@ -48,6 +50,9 @@ EngineOptions engine_options(const TextRequest& request, const ModelFile& file, 
 // Says what was loaded, `why` the tier was chosen, and the seed that gives the same draws again.
 void log_loaded(const TextRequest& request, const ModelFile& file, const Engine& engine,
                 const std::string& why);
+
+// What drafts came to.
+void log_drafts(const DraftCounts& counts, int tokens);
 
 // Tokens per second; 0 for no time at all.
 inline double rate(int tokens, double seconds) {

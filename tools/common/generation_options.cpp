@@ -83,11 +83,12 @@ std::optional<char> escape(char letter) {
 void add_generation_options(CLI::App& sub, TextRequest& r, SeedOption& seed) {
   sub.add_flag("-e,--escape", r.escape,
                R"(Read \n, \t and \x0A in -p and -r as the characters that they name)");
-  sub.add_flag("--ignore-eos,--ignore_eos", r.generation.ignore_eos,
+  sub.add_flag("--ignore-eos,--ignore_eos", r.generation.ends.ignored,
                "Never choose a token that ends the text");
   add_engine_options(sub, r);
   add_prompt_part(sub, r.generation.prompt_part);
   add_sampling(sub, r.sampler, seed);
+  add_drafts(sub, r.drafts);
   add_tune(sub, r.tune);
   sub.add_flag("-v,--verbose", seed.verbose, "Tell more on standard error");
 }

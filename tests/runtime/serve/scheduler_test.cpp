@@ -117,8 +117,7 @@ class Alone {
     Text text;
     GenerationOptions options;
     options.max_tokens = request.max_tokens;
-    options.bos = kSpecial.bos;
-    options.ends = kSpecial.ends;
+    options.ends = ends_of(kSpecial, false);
     generate(engine_, sampler, request.prompt, options, [&](TokenId token) { text.push_back(token); });
     return text;
   }

@@ -1,0 +1,35 @@
+// Guesses by a smaller model of the same vocabulary.
+#pragma once
+
+#include <vector>
+
+#include "runtime/draft/drafter.h"
+#include "runtime/forward/engine.h"
+
+namespace llamajit {
+
+class ModelDrafter : public Drafter {
+ public:
+  // Guesses with a sequence of its own in the engine of the smaller model, for texts of `vocab_size` tokens. Both
+  // vocabularies are the same up to the end of the shorter one (refuse_other_vocab()).
+  ModelDrafter(Engine& engine, int vocab_size);
+
+  void begin(std::span<const TokenId> text) override;
+  // What the text's sampler would draw from the smaller model's logits with the random numbers that it will have: where
+  // both models think alike, they draw alike. The farther the likeliest token is ahead of the next, the surer. Nothing
+  // beyond the smaller model's context.
+  std::optional<Guess> next(Foresight& foresight) override;
+
+ private:
+  Engine& engine_;
+  Sequence sequence_;
+  std::vector<float> logits_;    // (vocab_size)
+  std::vector<TokenId> unseen_;  // of the text and the draft, what the sequence does not hold yet
+};
+
+// Throws std::runtime_error that names the first token that differs, and std::runtime_error where the numbers of tokens do.
+// Models of a family have the same tokens, and up to kMostPadding more without a use, so that their number suits some
+// hardware.
+void refuse_other_vocab(const Vocab& model, const Vocab& draft, const std::string& draft_path);
+
+}  // namespace llamajit

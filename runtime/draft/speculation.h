@@ -1,0 +1,51 @@
+// The drafts of one text: which drafter makes them, and how long they are.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "runtime/base/clock.h"
+#include "runtime/draft/draft_budget.h"
+#include "runtime/draft/drafter.h"
+
+namespace llamajit {
+
+struct DraftCounts {
+  int steps = 0;     // with and without drafts
+  int drafted = 0;   // tokens
+  int accepted = 0;  // of these, what the text has
+};
+
+class Speculation {
+ public:
+  // Either drafter may be nullptr. The budget may be that of several texts.
+  Speculation(std::unique_ptr<Drafter> ngrams, std::unique_ptr<Drafter> model, DraftBudget& budget);
+
+  // The draft behind `text`, of at most `most` tokens, for a step that has `rows` rows without it. It lives until
+  // the next one.
+  std::span<const TokenId> draft(std::span<const TokenId> text, int most, int rows, Foresight& foresight);
+  // Of the last draft, so many tokens were right, and the next was not, or nobody looked at it.
+  void learn_outcome(int right, bool refuted);
+  // Where the step was this text's alone: DraftBudget::learn_step().
+  void learn_step(int rows, int tokens, double step_seconds) {
+    budget_.learn_step(rows, tokens, step_seconds, seconds_);
+  }
+  const DraftCounts& counts() const { return counts_; }
+  // The time that the last draft took.
+  double seconds() const { return seconds_; }
+
+ private:
+  std::optional<Guess> begin(std::span<const TokenId> text, Foresight& foresight);
+  Drafter& drafter() { return kind_ == DraftKind::ngrams ? *ngrams_ : *model_; }
+
+  std::unique_ptr<Drafter> ngrams_, model_;
+  DraftBudget& budget_;
+  DraftKind kind_ = DraftKind::ngrams;
+  std::vector<TokenId> draft_;
+  std::vector<std::size_t> sureness_;
+  double seconds_ = 0;
+  DraftCounts counts_;
+};
+
+}  // namespace llamajit

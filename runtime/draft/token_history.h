@@ -1,0 +1,49 @@
+// Where in a text stood what stands at another one's end.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "tokenizer/vocab.h"
+
+namespace llamajit {
+
+class TokenHistory {
+ public:
+  // The tokens before `position` are those at a text's end, `length` of them, kMostLength at most.
+  struct Match {
+    std::size_t position;
+    int length;
+  };
+  static constexpr int kLeastLength = 2;
+  static constexpr int kMostLength = 32;
+
+  TokenHistory() = default;
+  explicit TokenHistory(std::span<const TokenId> tokens) { follow(tokens); }
+
+  // Becomes `text`. What it has of it already is not looked at again but to be compared.
+  void follow(std::span<const TokenId> text);
+  std::span<const TokenId> tokens() const { return tokens_; }
+  // The longest match of `text`'s end with a token behind it, among those of the last kCandidates places that share its
+  // last two tokens; of equally long ones the last. `text` may be this one itself.
+  std::optional<Match> find(std::span<const TokenId> text) const;
+
+ private:
+  static constexpr int kCandidates = 16;
+  static constexpr std::int32_t kNone = -1;
+
+  static std::uint64_t pair_of(TokenId first, TokenId second) {
+    return std::uint64_t{static_cast<std::uint32_t>(first)} << 32 | static_cast<std::uint32_t>(second);
+  }
+  int length_at(std::size_t position, std::span<const TokenId> text) const;
+
+  std::vector<TokenId> tokens_;
+  std::vector<std::int32_t> before_;  // the place before with the same two tokens; of each
+  std::unordered_map<std::uint64_t, std::int32_t>
+      newest_;  // the last place of two tokens: that of the second
+};
+
+}  // namespace llamajit

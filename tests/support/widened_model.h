@@ -1,0 +1,17 @@
+// A small model's text at a large model's price: what is added to it costs time and changes no bit.
+#pragma once
+
+#include <string>
+
+namespace llamajit {
+
+// Writes a Llama's GGUF file once more in F16, with so many layers of so large a hidden layer, no fewer than it has. Rows
+// that gate and up get are random, and down multiplies what they give with zeros; layers that it gets add zeros to the
+// stream. Every format keeps zeros. Throws std::runtime_error.
+struct Widening {
+  int hidden_dim;  // a multiple of 256
+  int layers;
+};
+void write_widened(const std::string& in, const std::string& out, const Widening& to);
+
+}  // namespace llamajit
