@@ -41,9 +41,10 @@ double DraftBudget::step_price(int rows) const {
   return known;
 }
 
-bool DraftBudget::may_begin() {
+bool DraftBudget::may_begin(int rows) {
+  rows_alone_ = rows;
   if (fixed_) return *fixed_ > 0;
-  if (step_seconds_[0] == 0) return false;  // there is nothing to compare with
+  if (step_seconds_[price_of(rows)] == 0) return false;  // there is nothing to compare with
   trial_ = plain_steps_ >= patience_;
   return true;
 }
@@ -51,7 +52,8 @@ bool DraftBudget::may_begin() {
 // Whether a row that is right with this probability, and some behind it, spare more time than they cost. A token's worth is
 // the time that it takes to get one now.
 bool DraftBudget::pays(DraftKind kind, double right, int rows, double guess_seconds) const {
-  const double worth = token_seconds_ > 0 ? std::min(token_seconds_, step_seconds_[0]) : step_seconds_[0];
+  const double alone = step_price(rows_alone_) / rows_alone_;
+  const double worth = mean_tokens_ > 0 ? std::min(mean_seconds_ / mean_tokens_, alone) : alone;
   const double next = chance(kind), guess = guess_seconds_[static_cast<std::size_t>(kind)];
   double gain = 0, cost = guess_seconds;
   for (int more = 1; rows + more <= kMostRows; ++more, right *= next, cost += guess) {
@@ -92,12 +94,13 @@ void DraftBudget::learn_outcome(DraftKind kind, std::size_t sureness, bool right
 
 void DraftBudget::learn_step(int rows, int tokens, double step_seconds, double draft_seconds) {
   follow(step_seconds_[price_of(rows)], step_seconds);
-  follow(token_seconds_, (step_seconds + draft_seconds) / std::max(tokens, 1));
-  if (rows <= 1) {
+  follow(mean_seconds_, step_seconds + draft_seconds);
+  mean_tokens_ += (mean_tokens_ == 0 ? 1 : kNewest) * (tokens - mean_tokens_);
+  if (rows <= rows_alone_) {
     ++plain_steps_;
     return;
   }
-  if (trial_) patience_ = tokens > 1 ? kFirstPatience : std::min(2 * patience_, kMostPatience);
+  if (trial_) patience_ = tokens > rows_alone_ ? kFirstPatience : std::min(2 * patience_, kMostPatience);
   plain_steps_ = 0;
 }
 

@@ -20,9 +20,9 @@ class DraftBudget {
   // With a number, drafts have so many tokens whatever they cost; without one as many as pay, which may be none.
   explicit DraftBudget(std::optional<int> fixed = std::nullopt) : fixed_(fixed) {}
 
-  // Whether a draft may begin. Where none pays, one is tried all the same now and then, more seldom each time that it
-  // was in vain; it may have kTrial tokens.
-  bool may_begin();
+  // Whether a draft may begin in a step that has `rows` without any. Where none pays, one is tried all the same now and
+  // then, more seldom each time that it was in vain; it may have kTrial tokens.
+  bool may_begin(int rows);
   // Whether a guess of a kind should be made behind a draft that is right with a probability of `right`, in a step that
   // has `rows` already, of which `length` are the draft's guesses.
   bool worth_a_guess(DraftKind kind, double right, int rows, int length) const;
@@ -54,13 +54,14 @@ class DraftBudget {
   bool pays(DraftKind kind, double right, int rows, double guess_seconds) const;
 
   std::optional<int> fixed_;
+  int rows_alone_ = 1;                          // of the step at hand, without drafts
   std::array<double, kPrices> step_seconds_{};  // 0: not known yet
   std::array<double, kKinds> guess_seconds_{};
   std::array<std::array<Tally, Guess::kSureness>, kKinds> by_sureness_{};
   std::array<Tally, kKinds> by_kind_{};
-  double token_seconds_ = 0;       // 0: not known yet
-  int plain_steps_ = 0;            // since the last draft
-  int patience_ = kFirstPatience;  // how many of them until one is tried
+  double mean_seconds_ = 0, mean_tokens_ = 0;  // of the last steps with their drafts; 0: not known yet
+  int plain_steps_ = 0;                        // since the last draft
+  int patience_ = kFirstPatience;              // how many of them until one is tried
   bool trial_ = false;
 };
 

@@ -7,12 +7,12 @@ namespace llamajit {
 Speculation::Speculation(std::unique_ptr<Drafter> ngrams, std::unique_ptr<Drafter> model, DraftBudget& budget)
     : ngrams_(std::move(ngrams)), model_(std::move(model)), budget_(budget) {}
 
-std::span<const TokenId> Speculation::draft(std::span<const TokenId> text, int most, int rows,
+std::span<const TokenId> Speculation::draft(std::span<const TokenId> text, int most, int rows_alone, int rows,
                                             Foresight& foresight) {
   draft_.clear();
   sureness_.clear();
   seconds_ = 0;
-  if (most <= 0 || !budget_.may_begin()) return {};
+  if (most <= 0 || !budget_.may_begin(rows_alone)) return {};
   const auto start = Clock::now();
   std::optional<Guess> first = begin(text, foresight);
   double right = 1;

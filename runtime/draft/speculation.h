@@ -22,16 +22,14 @@ class Speculation {
   // Either drafter may be nullptr. The budget may be that of several texts.
   Speculation(std::unique_ptr<Drafter> ngrams, std::unique_ptr<Drafter> model, DraftBudget& budget);
 
-  // The draft behind `text`, of at most `most` tokens, for a step that has `rows` rows without it. It lives until
-  // the next one.
-  std::span<const TokenId> draft(std::span<const TokenId> text, int most, int rows, Foresight& foresight);
+  // The draft behind `text`, of at most `most` tokens, for a step that has `rows` rows before it, and would have
+  // `rows_alone` without any draft. It lives until the next one.
+  std::span<const TokenId> draft(std::span<const TokenId> text, int most, int rows_alone, int rows,
+                                 Foresight& foresight);
   // Of the last draft, so many tokens were right, and the next was not, or nobody looked at it.
   void learn_outcome(int right, bool refuted);
-  // Where the step was this text's alone: DraftBudget::learn_step().
-  void learn_step(int rows, int tokens, double step_seconds) {
-    budget_.learn_step(rows, tokens, step_seconds, seconds_);
-  }
   const DraftCounts& counts() const { return counts_; }
+  DraftBudget& budget() { return budget_; }
   // The time that the last draft took.
   double seconds() const { return seconds_; }
 
@@ -46,6 +44,15 @@ class Speculation {
   std::vector<std::size_t> sureness_;
   double seconds_ = 0;
   DraftCounts counts_;
+};
+
+// Where the texts of a model get their drafts.
+class DraftSource {
+ public:
+  virtual ~DraftSource() = default;
+  virtual std::unique_ptr<Speculation> begin_text() = 0;
+  // Of all of them; who makes the steps tells it what they cost.
+  virtual DraftBudget& budget() = 0;
 };
 
 }  // namespace llamajit

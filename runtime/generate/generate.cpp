@@ -86,8 +86,9 @@ class Writing {
       engine_.sequence().cut(held + static_cast<int>(right) + 1);
     }
     options_.drafts->learn_outcome(static_cast<int>(right), refuted);
-    options_.drafts->learn_step(static_cast<int>(draft.size()) + 1, result_.generated_tokens - tokens_before,
-                                seconds_since(start));
+    options_.drafts->budget().learn_step(static_cast<int>(draft.size()) + 1,
+                                         result_.generated_tokens - tokens_before, seconds_since(start),
+                                         options_.drafts->seconds());
     return stop;
   }
 
@@ -96,7 +97,7 @@ class Writing {
     int most = engine_.context() - position();
     if (options_.max_tokens >= 0) most = std::min(most, options_.max_tokens - result_.generated_tokens - 1);
     TextForesight foresight(sampler_, options_.constraint, options_.ends);
-    return options_.drafts->draft(text_, most, 1, foresight);
+    return options_.drafts->draft(text_, most, 1, 1, foresight);
   }
 
   std::optional<StopReason> take(std::span<float> logits, TokenId best) {

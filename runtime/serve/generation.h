@@ -51,6 +51,8 @@ struct GenerationCounts {
   int prompt_tokens = 0;
   int cached_tokens = 0;  // of the prompt, what did not have to be computed
   int generated_tokens = 0;
+  int drafted_tokens = 0;         // that were guessed
+  int accepted_tokens = 0;        // of these, what the text has
   double waiting_seconds = 0;     // until it had its place
   double prompt_seconds = 0;      // from there to the first logits
   double generation_seconds = 0;  // everything after that

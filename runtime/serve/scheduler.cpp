@@ -35,6 +35,7 @@ Scheduler::Scheduler(const ModelFile& file, const EngineOptions& engine, const S
   thread_ = std::thread([&, this] {
     try {
       engine_.emplace(file, engine);
+      if (options_.make_drafts) drafts_ = options_.make_drafts();
       kept_.emplace(static_cast<std::size_t>(engine.sequences - options.slots));
       windows_ = engine_->config().most(&LayerShape::window) > 0;
       loaded.set_value();
@@ -107,6 +108,7 @@ void Scheduler::work() {
   cancel_all(waiting_.take_all());
   slots_.clear();
   kept_.reset();
+  drafts_.reset();
 }
 
 // False: there will be no more.
@@ -133,7 +135,7 @@ void Scheduler::admit() {
     }
     if (!next) return;
     ++at_work[next->request.share];
-    slots_.emplace_back(std::move(*next), *engine_, special_);
+    slots_.emplace_back(std::move(*next), *engine_, special_, drafts_ ? drafts_->begin_text() : nullptr);
     take_up_beginning(slots_.back());
   }
 }
@@ -175,16 +177,31 @@ void Scheduler::compose() {
   read_to_end_.clear();
   for (Slot& slot : slots_) {
     if (slot.cancelled()) slot.end(Finish::cancelled);
-    if (slot.over() || slot.reads()) continue;
-    slot.add_written(batch_);
-    row_slots_.push_back(&slot);
   }
+  add_written();
   if (engine_->config().causal) {
     add_prompts(budget_.prompt_tokens());
   } else {
     add_texts(budget_.prompt_tokens());
   }
   make_pages();
+}
+
+// Each text's last token, and a draft behind it, for which all have equal room. Where prompts are read, the step has rows
+// enough to read the weights for.
+void Scheduler::add_written() {
+  const auto writes = [](const Slot& slot) { return !slot.over() && !slot.reads(); };
+  const auto reads = [](const Slot& slot) { return !slot.over() && slot.reads(); };
+  const auto writers = static_cast<int>(std::ranges::count_if(slots_, writes));
+  const bool may_draft = drafts_ && std::ranges::none_of(slots_, reads);
+  const int room = may_draft && writers > 0 ? std::max(0, DraftBudget::kMostRows - writers) / writers : 0;
+  int rows = writers;
+  for (Slot& slot : slots_) {
+    if (!writes(slot)) continue;
+    const int n = slot.add_written(batch_, room, writers, rows);
+    row_slots_.insert(row_slots_.end(), static_cast<std::size_t>(n), &slot);
+    rows += n - 1;
+  }
 }
 
 // Equal parts of `left` tokens; what a short prompt leaves of its part falls to the others.
@@ -230,6 +247,8 @@ void Scheduler::make_pages() {
 // Gives the seconds that it took.
 double Scheduler::step() {
   const auto start = Clock::now();
+  int tokens_before = 0;
+  for (const Slot& slot : slots_) tokens_before += slot.counts().generated_tokens;
   try {
     engine_->step(batch_, [&](std::size_t row, const RowOutput& output) { row_slots_[row]->see(output); });
   } catch (const std::exception& error) {
@@ -239,7 +258,18 @@ double Scheduler::step() {
   keep_prompts();
   const double seconds = seconds_since(start);
   budget_.learn(prompt_rows_, 1e3 * seconds);
+  if (drafts_ && prompt_rows_ == 0) learn_step(tokens_before, seconds);
   return seconds;
+}
+
+void Scheduler::learn_step(int tokens_before, double seconds) {
+  int tokens = -tokens_before;
+  double draft_seconds = 0;
+  for (Slot& slot : slots_) {
+    tokens += slot.counts().generated_tokens;
+    draft_seconds += slot.settle_draft();
+  }
+  drafts_->budget().learn_step(static_cast<int>(batch_.rows().size()), tokens, seconds, draft_seconds);
 }
 
 // What a text has written may be left out of the one that goes on with it, as chats leave out reasoning: then windows
@@ -266,6 +296,8 @@ void Scheduler::end_slots() {
       stats_.prompt_tokens += static_cast<std::uint64_t>(counts.prompt_tokens);
       stats_.cached_tokens += static_cast<std::uint64_t>(counts.cached_tokens);
       stats_.generated_tokens += static_cast<std::uint64_t>(counts.generated_tokens);
+      stats_.drafted_tokens += static_cast<std::uint64_t>(counts.drafted_tokens);
+      stats_.accepted_tokens += static_cast<std::uint64_t>(counts.accepted_tokens);
       stats_.prompt_seconds += counts.prompt_seconds;
       stats_.generation_seconds += counts.generation_seconds;
     }

@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "runtime/draft/speculation.h"
 #include "runtime/forward/engine.h"
 #include "runtime/serve/prefix_cache.h"
 #include "runtime/serve/slot.h"
@@ -23,6 +25,8 @@ struct SchedulerOptions {
   int slots = 4;            // texts at work at once
   double most_step_ms = 0;  // what a step should not exceed
   std::size_t most_waiting = 256;
+  // Makes what guesses the texts' next tokens, on the scheduler's thread, after the engine; none: nothing does.
+  std::function<std::unique_ptr<DraftSource>()> make_drafts{};
 };
 
 // Since the start, and now.
@@ -31,6 +35,8 @@ struct SchedulerStats {
   std::uint64_t prompt_tokens = 0;
   std::uint64_t cached_tokens = 0;
   std::uint64_t generated_tokens = 0;
+  std::uint64_t drafted_tokens = 0;   // of requests that are over
+  std::uint64_t accepted_tokens = 0;  // of these, what texts have
   std::uint64_t steps = 0;
   double step_seconds = 0;
   double prompt_seconds = 0;      // of requests, from their places to their first logits
@@ -79,10 +85,12 @@ class Scheduler {
   void take_up_beginning(Slot& slot);
   int shared_with_reader(const Slots::iterator& slot) const;
   void compose();
+  void add_written();
   void add_prompts(int left);
   void add_texts(int left);
   void make_pages();
   double step();
+  void learn_step(int tokens_before, double seconds);
   void keep_prompts();
   void end_slots();
   void publish(double seconds);
@@ -90,6 +98,7 @@ class Scheduler {
   SchedulerOptions options_;
   const SpecialTokens& special_;
   std::optional<Engine> engine_;  // the thread's own, but for what never changes
+  std::unique_ptr<DraftSource> drafts_;
 
   // The thread's alone.
   Slots slots_;  // in the order of their places

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "runtime/forward/logits.h"
+#include "runtime/generate/text_foresight.h"
 
 namespace llamajit::serve {
 namespace {
@@ -17,15 +18,18 @@ Softmax softmax_of(Engine& engine) {
 
 }  // namespace
 
-Slot::Slot(WaitingRequest waiting, Engine& engine, const SpecialTokens& special)
+Slot::Slot(WaitingRequest waiting, Engine& engine, const SpecialTokens& special,
+           std::unique_ptr<Speculation> drafts)
     : waiting_(std::move(waiting)),
       engine_(&engine),
       ends_(ends_of(special, request().ignore_eos)),
       sequence_(engine.new_sequence()),
       sampler_(request().sampler, softmax_of(engine)),
+      drafts_(std::move(drafts)),
       last_(prompt().back()),
       start_(Clock::now()) {
   if (request().top_logprobs >= 0) logprobs_.emplace(request().top_logprobs, softmax_of(engine));
+  if (drafts_) text_.assign(prompt().begin(), prompt().end());
   if (request().pooling) pooler_.emplace(*request().pooling, engine.config().dim);
   for (const TokenId token : prompt()) sampler_.read(token);
   counts_.prompt_tokens = prompt_tokens();
@@ -53,8 +57,31 @@ void Slot::add_prompt(Batch& batch, int n) {
   batch.add(sequence_, piece, last && request().max_tokens != 0 ? piece.size() - 1 : piece.size());
 }
 
-void Slot::add_written(Batch& batch) {
+int Slot::add_written(Batch& batch, int most_drafted, int rows_alone, int rows) {
   batch.add(sequence_, last_, true);
+  draft_ = {};
+  right_ = 0;
+  refuted_ = false;
+  if (!drafts_) return 1;
+  // A step gives one token more than its draft has.
+  const int position = prompt_tokens() + counts_.generated_tokens;
+  int most = std::min(most_drafted, engine_->context() - position);
+  if (request().max_tokens >= 0) most = std::min(most, request().max_tokens - counts_.generated_tokens - 1);
+  TextForesight foresight(sampler_, request().constraint.get(), ends_);
+  draft_ = drafts_->draft(text_, most, rows_alone, rows, foresight);
+  batch.add(sequence_, draft_, 0);
+  return 1 + static_cast<int>(draft_.size());
+}
+
+double Slot::settle_draft() {
+  if (!drafts_ || counts_.generated_tokens == 0) return 0;
+  const int wrong = static_cast<int>(draft_.size()) - right_;
+  if (wrong > 0) sequence_.cut(sequence_.length() - wrong);
+  drafts_->learn_outcome(right_, refuted_);
+  counts_.drafted_tokens = drafts_->counts().drafted;
+  counts_.accepted_tokens = drafts_->counts().accepted;
+  draft_ = {};
+  return drafts_->seconds();
 }
 
 TokenId Slot::choose(const RowOutput& row) {
@@ -74,6 +101,7 @@ void Slot::write(TokenId token) {
   sampler_.accept(token);
   if (request().constraint) request().constraint->accept(token);
   ++counts_.generated_tokens;
+  if (drafts_) text_.push_back(token);
   Chosen chosen{token, std::exchange(last_, token)};
   if (logprobs_) {
     chosen.logprob = logprobs_->of(token);
@@ -91,8 +119,12 @@ void Slot::see(const RowOutput& output) {
     prompt_read_ = Clock::now();
     counts_.prompt_seconds = std::chrono::duration<double>(prompt_read_ - start_).count();
   }
+  if (over() || refuted_) return;  // of a draft behind a token that was wrong
   try {
     pooler_ ? pooler_->add(output.hidden) : write(choose(output));
+    if (over() || right_ == std::ssize(draft_)) return;
+    refuted_ = last_ != draft_[static_cast<std::size_t>(right_)];
+    right_ += refuted_ ? 0 : 1;
   } catch (const std::exception& error) {  // of this text alone
     fail(error.what());
   }

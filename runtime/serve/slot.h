@@ -3,7 +3,9 @@
 
 #include <optional>
 #include <span>
+#include <vector>
 
+#include "runtime/draft/speculation.h"
 #include "runtime/forward/batch.h"
 #include "runtime/forward/engine.h"
 #include "runtime/generate/embedding.h"
@@ -16,7 +18,8 @@ namespace llamajit::serve {
 // It reads its prompt, then writes. What it draws follows from its request and its own logits alone.
 class Slot {
  public:
-  Slot(WaitingRequest waiting, Engine& engine, const SpecialTokens& special);
+  // `drafts` may be nullptr.
+  Slot(WaitingRequest waiting, Engine& engine, const SpecialTokens& special, std::unique_ptr<Speculation> drafts);
 
   const GenerationRequest& request() const { return waiting_.request; }
   std::span<const TokenId> prompt() const { return waiting_.request.prompt; }
@@ -33,8 +36,12 @@ class Slot {
 
   // What it gives the next step: the next `n` tokens of its prompt, or the one that it has written last.
   void add_prompt(Batch& batch, int n);
-  void add_written(Batch& batch);
-  // What it wanted behind what it has given.
+  // With a draft behind that, of at most `most_drafted` tokens, in a step that has so many rows without drafts, and so
+  // many so far. Gives the number of its rows.
+  int add_written(Batch& batch, int most_drafted, int rows_alone, int rows);
+  // Forgets what was wrong of its draft, after the step; gives the seconds that the draft took.
+  double settle_draft();
+  // What it wanted behind what it has given, row by row.
   void see(const RowOutput& output);
   // Its text is over, for the reason that the listener is to be told.
   bool over() const { return finish_.has_value() || !fault_.empty(); }
@@ -54,6 +61,11 @@ class Slot {
   TextEnds ends_;
   Sequence sequence_;
   Sampler sampler_;
+  std::unique_ptr<Speculation> drafts_;
+  std::vector<TokenId> text_;         // with the prompt, where there are drafts
+  std::span<const TokenId> draft_{};  // in the step at hand
+  int right_ = 0;                     // of its tokens
+  bool refuted_ = false;
   std::optional<Logprobs> logprobs_;
   std::optional<Pooler> pooler_;
   bool began_ = false;

@@ -109,6 +109,18 @@ serve::HttpLimits limits_of(const ServeOptions& options) {
   return limits;
 }
 
+serve::SchedulerOptions scheduler_options(const ServeOptions& options, const EngineOptions& for_engine,
+                                          const ModelAndTokenizer& opened) {
+  serve::SchedulerOptions result{.slots = options.slots,
+                                 .most_step_ms = static_cast<double>(options.max_step_ms),
+                                 .most_waiting = static_cast<std::size_t>(options.most_waiting)};
+  const DraftOptions& drafts = options.request.drafts;
+  if (drafts.any()) {
+    result.make_drafts = [&] { return std::make_unique<Drafts>(drafts, for_engine, opened); };
+  }
+  return result;
+}
+
 int serve_model(ServeOptions& options) {
   if (options.verbose) spdlog::set_level(spdlog::level::debug);
   TextRequest& request = options.request;
@@ -134,9 +146,7 @@ int serve_model(ServeOptions& options) {
     for_engine.cache_positions = options.cache_tokens;
   }
   serve::Scheduler scheduler(opened.model, for_engine, opened.tokenizer->vocab().special(),
-                             {.slots = options.slots,
-                              .most_step_ms = static_cast<double>(options.max_step_ms),
-                              .most_waiting = static_cast<std::size_t>(options.most_waiting)});
+                             scheduler_options(options, for_engine, opened));
   keep_packed(request.packed, opened.model, request.precision, scheduler.engine());
   if (request.mlock) lock_memory();
   log_loaded(request, opened.model, scheduler.engine(), choice.why);
@@ -227,6 +237,7 @@ void add_serve(CLI::App& app, Command& command) {
   add_template_options(*sub, o->how_written);
   add_pooling(*sub, o->pooling);
   add_engine_options(*sub, r);
+  add_drafts(*sub, r.drafts);
   sub->add_flag("-v,--verbose", o->verbose, "Tell more on standard error");
   sub->callback([o, &command] { command = [o] { return serve_model(*o); }; });
 }

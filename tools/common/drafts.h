@@ -29,13 +29,13 @@ struct DraftOptions {
 void add_drafts(CLI::App& sub, DraftOptions& options);
 
 // The drafters' common parts, for one text or for several.
-class Drafts {
+class Drafts : public DraftSource {
  public:
   // For texts of a model whose engine has these options. Throws std::runtime_error, for another vocabulary, too.
   Drafts(const DraftOptions& options, const EngineOptions& engine, const ModelAndTokenizer& model);
 
-  std::unique_ptr<Speculation> begin_text();
-  DraftBudget& budget() { return budget_; }
+  std::unique_ptr<Speculation> begin_text() override;
+  DraftBudget& budget() override { return budget_; }
 
  private:
   int vocab_size_;

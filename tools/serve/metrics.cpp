@@ -30,6 +30,8 @@ HttpReply metrics(const Service& service) {
   e.add("prompt_tokens_cached_total", kCounter, "Of these, tokens that were not computed again",
         s.cached_tokens);
   e.add("generated_tokens_total", kCounter, "Tokens that were generated", s.generated_tokens);
+  e.add("drafted_tokens_total", kCounter, "Tokens that were guessed", s.drafted_tokens);
+  e.add("accepted_tokens_total", kCounter, "Guessed tokens that texts have", s.accepted_tokens);
   e.add("prompt_seconds_total", kCounter, "Time of texts from their places to their first tokens",
         s.prompt_seconds);
   e.add("generation_seconds_total", kCounter, "Time of texts after that", s.generation_seconds);

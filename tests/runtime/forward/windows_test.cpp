@@ -156,8 +156,7 @@ TEST_F(Windows, GenerationKeepsItsPrompt) {
   std::optional<Sequence> kept;
   GenerationOptions how;
   how.max_tokens = 300;
-  how.ends.clear();
-  how.bos = -1;
+  how.ends = {.bos = -1, .tokens = {}};
   how.kept = &kept;
   Text prompt = some_text(500);
   const auto ignore = [](TokenId) {};

@@ -134,7 +134,7 @@ TEST_F(Scheduler, TheLimitComesBeforeTheEnd) {
 }
 
 TEST_F(Scheduler, IgnoresTheEndWhenAskedTo) {
-  const Generation result = run({1, 9}, {.max_tokens = 5, .ignore_eos = true});
+  const Generation result = run({1, 9}, {.max_tokens = 5, .ends = {.ignored = true}});
   EXPECT_EQ(result.reason, StopReason::max_tokens);
   EXPECT_EQ(said_.size(), 5U);
   EXPECT_EQ(said_[0], 10);
@@ -145,7 +145,7 @@ TEST_F(Scheduler, IgnoresTheEndWhenAskedTo) {
 }
 
 TEST_F(Scheduler, RunsToTheContextsEnd) {
-  const Generation result = run({1, 11}, {.ignore_eos = true});
+  const Generation result = run({1, 11}, {.ends = {.ignored = true}});
   EXPECT_EQ(result.reason, StopReason::context_end);
   // 100 positions, and the token that follows the last of them.
   EXPECT_EQ(result.prompt_tokens + result.generated_tokens, 101);

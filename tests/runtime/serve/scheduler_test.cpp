@@ -2,9 +2,6 @@
 #include "runtime/serve/scheduler.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -17,118 +14,28 @@
 #include "runtime/generate/generate.h"
 #include "tests/support/checkpoint_writer.h"
 #include "tests/support/family_writer.h"
+#include "tests/support/serving.h"
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
 namespace llamajit::serve::scheduler_test {
 namespace {
 
+using test::Alone;
+using test::ask;
+using test::Asked;
+using test::copy_of;
+using test::engine_options;
+using test::Recorder;
+using test::request_of;
+using test::some_requests;
 using test::TempFile;
 using test::toy_config;
 using ::testing::ElementsAreArray;
 using Text = std::vector<TokenId>;
 
-constexpr int kVocab = 100;
-const SpecialTokens kSpecial{.unknown = 0, .bos = 1, .ends = {2}};
-
-// Keeps what it is told, and lets the test wait for the end.
-class Recorder : public Listener {
- public:
-  explicit Recorder(int most = -1) : most_(most) {}
-
-  bool take(const Chosen& chosen) override {
-    const std::lock_guard lock(mutex_);
-    tokens_.push_back(chosen.token);
-    logprobs_.push_back(chosen.logprob);
-    changed_.notify_all();
-    return std::ssize(tokens_) != most_;
-  }
-  void take_embedding(std::span<const float> embedding) override {
-    embedding_.assign(embedding.begin(), embedding.end());
-  }
-  void finish(Finish reason, const GenerationCounts& counts) override { end(reason, counts, ""); }
-  void fail(const std::string& what) override { end(Finish::cancelled, {}, what); }
-
-  const Text& wait() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return over_; });
-    return tokens_;
-  }
-  void wait_for_tokens(std::ptrdiff_t n) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return over_ || std::ssize(tokens_) >= n; });
-  }
-  Finish reason() const { return reason_; }
-  const std::string& fault() const { return fault_; }
-  const GenerationCounts& counts() const { return counts_; }
-  const std::vector<float>& logprobs() const { return logprobs_; }
-  const std::vector<float>& embedding() const { return embedding_; }
-
- private:
-  void end(Finish reason, const GenerationCounts& counts, const std::string& fault) {
-    const std::lock_guard lock(mutex_);
-    EXPECT_FALSE(over_) << "told twice";
-    reason_ = reason;
-    counts_ = counts;
-    fault_ = fault;
-    over_ = true;
-    changed_.notify_all();
-  }
-
-  int most_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  Text tokens_;
-  std::vector<float> logprobs_;
-  std::vector<float> embedding_;
-  bool over_ = false;
-  Finish reason_{};
-  std::string fault_;
-  GenerationCounts counts_;
-};
-
-struct Asked {
-  std::shared_ptr<Recorder> recorder = std::make_shared<Recorder>();
-  std::shared_ptr<Ticket> ticket = std::make_shared<Ticket>();
-};
-
-GenerationRequest request_of(const Text& prompt, int max_tokens, const SamplerOptions& sampler = {}) {
-  GenerationRequest request;
-  request.prompt = prompt;
-  request.sampler = sampler;
-  request.max_tokens = max_tokens;
-  return request;
-}
-
-Asked ask(Scheduler& scheduler, GenerationRequest request, Asked asked = {}) {
-  std::vector<WaitingRequest> requests;
-  requests.push_back({std::move(request), asked.recorder, asked.ticket, Clock::now()});
-  EXPECT_EQ(scheduler.submit(std::move(requests)), Scheduler::Answer::taken);
-  return asked;
-}
-
-// What generate() makes of it, one text after the other on one thread.
-class Alone {
- public:
-  explicit Alone(const ModelFile& file) : engine_(file, {.isa = {jit::host_tiers().back()}}) {}
-  Text tokens(const GenerationRequest& request) {
-    engine_.sequence().cut(0);
-    Sampler sampler(request.sampler, [&](std::span<float> x, float scale) { engine_.softmax(x, scale); });
-    Text text;
-    GenerationOptions options;
-    options.max_tokens = request.max_tokens;
-    options.ends = ends_of(kSpecial, false);
-    generate(engine_, sampler, request.prompt, options, [&](TokenId token) { text.push_back(token); });
-    return text;
-  }
-
- private:
-  Engine engine_;
-};
-
-EngineOptions engine_options(int threads, int sequences) {
-  return {.isa = {jit::host_tiers().back()}, .threads = threads, .sequences = sequences};
-}
+constexpr int kVocab = test::kServedVocab;
+const SpecialTokens& kSpecial = test::kServedSpecial;
 
 class Serving : public ::testing::Test {
  protected:
@@ -139,36 +46,6 @@ class Serving : public ::testing::Test {
   TempFile temp_;
   ModelFile file_;
 };
-
-// Prompts with common beginnings, greedy and drawn, short and longer than a step.
-std::vector<GenerationRequest> some_requests(int n, int seed) {
-  std::mt19937 random(static_cast<unsigned>(seed));
-  const auto below = [&](int most) { return static_cast<int>(random() % static_cast<unsigned>(most)); };
-  Text common;
-  for (int i = 0; i < 300; ++i) common.push_back(3 + below(kVocab - 3));
-  std::vector<GenerationRequest> requests;
-  for (int i = 0; i < n; ++i) {
-    Text prompt(common.begin(), common.begin() + below(300));
-    for (int own = 1 + below(40); own > 0; --own) prompt.push_back(3 + below(kVocab - 3));
-    SamplerOptions sampler;
-    if (below(3) > 0) {
-      sampler = {.temperature = 1, .top_p = 0.9F, .seed = random()};
-      if (below(2) > 0) sampler.repeat_penalty = 1.2F;
-      if (below(2) > 0) sampler.frequency_penalty = 0.5F;
-    }
-    requests.push_back(request_of(prompt, 1 + below(30), sampler));
-    requests.back().share = fmt::format("key {}", below(3));
-    requests.back().reuse_prefix = below(5) > 0;
-  }
-  return requests;
-}
-
-GenerationRequest copy_of(const GenerationRequest& r) {
-  GenerationRequest copy = request_of(r.prompt, r.max_tokens, r.sampler);
-  copy.share = r.share;
-  copy.reuse_prefix = r.reuse_prefix;
-  return copy;
-}
 
 void expect_the_tokens_of_texts_alone(const ModelFile& file, int threads, double most_step_ms,
                                       std::int64_t cache_positions = 0) {

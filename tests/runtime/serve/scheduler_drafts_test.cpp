@@ -1,0 +1,102 @@
+// Many texts at once with drafts: each has the tokens that it has alone and without.
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/draft/model_drafter.h"
+#include "runtime/draft/ngram_drafter.h"
+#include "runtime/files/llama2c.h"
+#include "tests/support/serving.h"
+#include "tests/support/temp_file.h"
+#include "tests/support/toy_model.h"
+
+namespace llamajit::serve::scheduler_drafts_test {
+namespace {
+
+using test::Asked;
+using ::testing::ElementsAreArray;
+
+// Guesses from what came before and from the model itself, whose guesses are right.
+class OwnDrafts : public DraftSource {
+ public:
+  OwnDrafts(const ModelFile& file, std::optional<int> length)
+      : engine_(file, test::engine_options(1, 6)), budget_(length) {}
+  std::unique_ptr<Speculation> begin_text() override {
+    return std::make_unique<Speculation>(std::make_unique<NgramDrafter>(),
+                                         std::make_unique<ModelDrafter>(engine_, test::kServedVocab),
+                                         budget_);
+  }
+  DraftBudget& budget() override { return budget_; }
+
+ private:
+  Engine engine_;
+  DraftBudget budget_;
+};
+
+class ServingWithDrafts : public ::testing::Test {
+ protected:
+  ServingWithDrafts()
+      : temp_(test::write_v2(
+            test::random_weights(test::toy_config(64, 96, 2, 4, 2, test::kServedVocab, 600, false), 21), 32)),
+        file_(read_llama2c(temp_.path())) {}
+
+  SchedulerOptions options(std::optional<int> length) const {
+    return {.slots = 5, .most_step_ms = 1000, .make_drafts = [this, length] {
+              return std::make_unique<OwnDrafts>(file_, length);
+            }};
+  }
+
+  test::TempFile temp_;
+  ModelFile file_;
+};
+
+TEST_F(ServingWithDrafts, EachTextHasTheTokensThatItHasAlone) {
+  test::Alone alone(file_);
+  const std::vector<GenerationRequest> requests = test::some_requests(60, 7);
+  for (const auto length : std::vector<std::optional<int>>{1, 4, 15, std::nullopt}) {
+    SCOPED_TRACE(fmt::format("drafts of {}", length ? fmt::to_string(*length) : "as many as pay"));
+    Scheduler scheduler(file_, test::engine_options(2, 8), test::kServedSpecial, options(length));
+    std::vector<Asked> asked;
+    for (const GenerationRequest& request : requests) {
+      asked.push_back(test::ask(scheduler, test::copy_of(request)));
+    }
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      ASSERT_THAT(asked[i].recorder->wait(), ElementsAreArray(alone.tokens(requests[i]))) << "request " << i;
+      ASSERT_EQ(asked[i].recorder->fault(), "");
+    }
+    const SchedulerStats stats = scheduler.stats();
+    EXPECT_LE(stats.accepted_tokens, stats.drafted_tokens);
+    EXPECT_TRUE(!length || stats.accepted_tokens > 20) << stats.accepted_tokens;
+  }
+}
+
+TEST_F(ServingWithDrafts, ATextAloneTakesFewerSteps) {
+  Scheduler scheduler(file_, test::engine_options(1, 8), test::kServedSpecial, options(7));
+  GenerationRequest request = test::request_of({5, 6, 7}, 40, {.temperature = 1, .seed = 3});
+  request.ignore_eos = true;
+  const Asked asked = test::ask(scheduler, std::move(request));
+  EXPECT_EQ(asked.recorder->wait().size(), 40U);
+  const GenerationCounts& counts = asked.recorder->counts();
+  EXPECT_GT(counts.accepted_tokens, 20);
+  EXPECT_LT(scheduler.stats().steps, 20U) << "one for the prompt, and fewer than tokens";
+}
+
+// It is told of one that ends in the middle of a draft, as of any.
+TEST_F(ServingWithDrafts, AListenerMayEndATextAnywhere) {
+  Scheduler scheduler(file_, test::engine_options(1, 8), test::kServedSpecial, options(9));
+  for (int most = 1; most < 12; ++most) {
+    Asked asked{std::make_shared<test::Recorder>(most)};
+    GenerationRequest request = test::request_of({5, 6, 7}, 40, {.temperature = 1, .seed = 3});
+    request.ignore_eos = true;
+    asked = test::ask(scheduler, std::move(request), asked);
+    EXPECT_EQ(std::ssize(asked.recorder->wait()), most);
+    EXPECT_EQ(asked.recorder->reason(), Finish::stop);
+  }
+}
+
+}  // namespace
+}  // namespace llamajit::serve::scheduler_drafts_test
