@@ -16,15 +16,19 @@ class NgramDrafter : public Drafter {
   explicit NgramDrafter(std::shared_ptr<const TokenHistory> other = nullptr) : other_(std::move(other)) {}
 
   void begin(std::span<const TokenId> text) override;
-  // The longer the match, the surer.
+  // What the longest match has, of the draft's tokens, too: as the place goes on that the last guess was from, or another
+  // one. The longer the match, the surer, and surer still where all places with it agree.
   std::optional<Guess> next(Foresight& foresight) override;
 
  private:
+  void look_for_longer_match();
+
   std::shared_ptr<const TokenHistory> other_;
   TokenHistory own_;
-  std::vector<TokenId> draft_;
-  const TokenHistory* source_ = nullptr;  // nullptr: nothing was found
-  TokenHistory::Match match_{};           // of the next token
+  std::vector<TokenId> end_;  // of the text, and behind it the draft
+  std::size_t drafted_ = 0;
+  const TokenHistory* source_ = nullptr;  // of the last guess
+  TokenHistory::Match match_{};           // its
 };
 
 }  // namespace llamajit

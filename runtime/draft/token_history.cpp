@@ -1,6 +1,8 @@
 #include "runtime/draft/token_history.h"
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
 namespace llamajit {
 
@@ -33,13 +35,30 @@ std::optional<TokenHistory::Match> TokenHistory::find(std::span<const TokenId> t
   if (text.size() < kLeastLength) return std::nullopt;
   const auto newest = newest_.find(pair_of(text.end()[-2], text.end()[-1]));
   if (newest == newest_.end()) return std::nullopt;
-  std::optional<Match> best;
+  std::array<std::size_t, kCandidates> places;  // of the longest matches
+  std::size_t n = 0;
+  int longest = 0;
   std::int32_t at = newest->second;
   for (int i = 0; i < kCandidates && at != kNone; ++i, at = before_[static_cast<std::size_t>(at)]) {
-    const auto position = static_cast<std::size_t>(at);
-    if (position + 1 == tokens_.size()) continue;  // nothing is behind it
-    const int length = length_at(position, text);
-    if (!best || length > best->length) best = {position + 1, length};
+    const auto place = static_cast<std::size_t>(at);
+    if (place + 1 == tokens_.size()) continue;  // nothing is behind it
+    const int length = length_at(place, text);
+    if (length < longest) continue;
+    if (length > longest) n = 0;
+    longest = length;
+    places[n++] = place + 1;
+  }
+  if (n == 0) return std::nullopt;
+  return most_agreed(std::span(places).first(n), longest);
+}
+
+// The places are those of the newest first.
+TokenHistory::Match TokenHistory::most_agreed(std::span<const std::size_t> places, int length) const {
+  Match best{places.front(), length, 0, static_cast<int>(places.size())};
+  for (const std::size_t place : places) {
+    const auto agrees = [&](std::size_t other) { return tokens_[other] == tokens_[place]; };
+    const auto agreeing = static_cast<int>(std::ranges::count_if(places, agrees));
+    if (agreeing > best.agreeing) best = {place, length, agreeing, best.places};
   }
   return best;
 }

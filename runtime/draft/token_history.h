@@ -13,10 +13,12 @@ namespace llamajit {
 
 class TokenHistory {
  public:
-  // The tokens before `position` are those at a text's end, `length` of them, kMostLength at most.
+  // The tokens before `position` are those at a text's end, `length` of them, kMostLength at most. Of the places with
+  // that length, `agreeing` have the token that stands there, `places` in all.
   struct Match {
     std::size_t position;
     int length;
+    int agreeing = 1, places = 1;
   };
   static constexpr int kLeastLength = 2;
   static constexpr int kMostLength = 32;
@@ -27,18 +29,19 @@ class TokenHistory {
   // Becomes `text`. What it has of it already is not looked at again but to be compared.
   void follow(std::span<const TokenId> text);
   std::span<const TokenId> tokens() const { return tokens_; }
-  // The longest match of `text`'s end with a token behind it, among those of the last kCandidates places that share its
-  // last two tokens; of equally long ones the last. `text` may be this one itself.
+  // The longest match of `text`'s end with a token behind it, among the last kCandidates places that share its last two
+  // tokens; of equally long ones those that most agree with, and of these the last. `text` may be this one itself.
   std::optional<Match> find(std::span<const TokenId> text) const;
 
  private:
-  static constexpr int kCandidates = 16;
+  static constexpr int kCandidates = 32;
   static constexpr std::int32_t kNone = -1;
 
   static std::uint64_t pair_of(TokenId first, TokenId second) {
     return std::uint64_t{static_cast<std::uint32_t>(first)} << 32 | static_cast<std::uint32_t>(second);
   }
   int length_at(std::size_t position, std::span<const TokenId> text) const;
+  Match most_agreed(std::span<const std::size_t> places, int length) const;
 
   std::vector<TokenId> tokens_;
   std::vector<std::int32_t> before_;  // the place before with the same two tokens; of each

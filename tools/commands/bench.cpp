@@ -14,6 +14,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/files/model_reader.h"
 #include "runtime/measure/kernel_bench.h"
+#include "tools/commands/bench_drafts.h"
 #include "tools/common/bundled_models.h"
 #include "tools/common/checks.h"
 #include "tools/common/cli.h"
@@ -41,6 +42,7 @@ struct BenchOptions {
   bool json = false;
   std::optional<std::string> kernel;  // instead of a model
   int weights_mib = 256;              // for it
+  DraftBenchOptions drafts;           // instead of the rest
 };
 
 struct Loaded {
@@ -250,9 +252,30 @@ int bench_kernel(const BenchOptions& options) {
   return kOk;
 }
 
+int bench_drafts(BenchOptions& options) {
+  const auto opened = open_model_and_tokenizer(options.model, std::nullopt);
+  refuse_encoder(opened.model);
+  const jit::Isa isa = jit::choose_isa(options.isa).isa;
+  const int threads = options.threads.front();
+  options.drafts.tokens = options.decode.front();
+  options.drafts.repeats = options.repeats;
+  Progress progress;
+  progress.begin(fmt::format("a text on {} threads", threads));
+  const DraftBench result = run_draft_bench(opened,
+                                            {.isa = isa,
+                                             .threads = threads,
+                                             .precision = options.precision,
+                                             .tuning = remembered_tuning(isa, threads),
+                                             .sequences = 2},
+                                            options.drafts, [&] { progress.step(); });
+  write_out(options.json ? as_json(result) : as_table(result));
+  return kOk;
+}
+
 int bench(BenchOptions& options) {
   if (options.threads.empty()) options.threads = {default_threads()};
   if (options.kernel) return bench_kernel(options);
+  if (options.drafts.drafts.any()) return bench_drafts(options);
   const BenchReport report = measure(options);
   write_out(options.json ? as_json(options, report) : as_table(options, report));
   return kOk;
@@ -298,6 +321,7 @@ void add_bench(CLI::App& app, Command& command) {
   add_precision(*sub, o->precision);
   add_inspection(*sub, o->inspection);
   add_tune(*sub, o->tune);
+  add_draft_bench(*sub, o->drafts);
   sub->add_flag("--json", o->json, "Print JSON");
   sub->callback([o, &command] {
     command = [o] {

@@ -10,7 +10,7 @@ namespace {
 
 using Text = std::vector<TokenId>;
 
-// The longest match by trying every place, of equally long ones the last.
+// The longest match by trying every place, and how many there are of it.
 std::optional<TokenHistory::Match> find_slowly(const Text& tokens, const Text& text) {
   std::optional<TokenHistory::Match> best;
   for (std::size_t end = 1; end < tokens.size(); ++end) {
@@ -20,7 +20,9 @@ std::optional<TokenHistory::Match> find_slowly(const Text& tokens, const Text& t
       ++length;
     }
     const bool counts = length >= TokenHistory::kLeastLength;
-    if (counts && (!best || static_cast<int>(length) >= best->length)) best = {end, static_cast<int>(length)};
+    if (!counts || (best && static_cast<int>(length) < best->length)) continue;
+    const bool longer = !best || static_cast<int>(length) > best->length;
+    best = {end, static_cast<int>(length), 1, longer ? 1 : best->places + 1};
   }
   return best;
 }
@@ -40,7 +42,15 @@ TEST(TokenHistory, TakesTheLongestMatchAndOfEqualOnesTheLast) {
   EXPECT_EQ(history.find(Text{9, 1, 2})->length, 2);
 }
 
-// Of three tokens there are few pairs, and so more places than are looked at; of many there are fewer.
+TEST(TokenHistory, OfEquallyLongMatchesTakesWhatMostHaveBehindThem) {
+  const TokenHistory history(Text{1, 2, 5, 1, 2, 6, 1, 2, 5, 1, 2, 7, 0});
+  const auto found = history.find(Text{9, 1, 2});
+  EXPECT_EQ(found->position, 8U) << "the later of the two places with 5";
+  EXPECT_EQ(found->agreeing, 2);
+  EXPECT_EQ(found->places, 4);
+}
+
+// Of a dozen tokens there are few pairs, and so more places than are looked at; of many there are fewer.
 TEST(TokenHistory, IsWhatTryingEveryPlaceFinds) {
   std::mt19937 random(1);
   for (const unsigned vocab : {12U, 40U, 400U}) {
@@ -57,7 +67,8 @@ TEST(TokenHistory, IsWhatTryingEveryPlaceFinds) {
       ASSERT_EQ(text[found->position - 1], text.back());
       if (vocab == 12U) continue;  // the longest may be too far back
       ASSERT_EQ(found->length, expected->length) << i;
-      ASSERT_EQ(found->position, expected->position) << i;
+      ASSERT_EQ(found->places, expected->places) << i;
+      ASSERT_LE(found->agreeing, found->places) << i;
     }
   }
 }
