@@ -13,7 +13,7 @@ struct CommandNote {
   std::string_view command;
   std::string_view section;
 };
-constexpr std::array<CommandNote, 18> kCommands{{
+constexpr std::array<CommandNote, 19> kCommands{{
     {"run", kText},
     {"chat", kText},
     {"serve", kText},
@@ -25,6 +25,7 @@ constexpr std::array<CommandNote, 18> kCommands{{
     {"convert", kModels},
     {"quantize", kModels},
     {"pack", kModels},
+    {"ngrams", kModels},
     {"kernels", kCode},
     {"report", kCode},
     {"bench", kCode},
@@ -51,6 +52,8 @@ constexpr ExampleNote kExamples[] = {
     {"run", "The text alone, of a prompt in a file", "llamajit run model.gguf -f prompt.txt --no-echo -q"},
     {"run", "JSON that is valid by a schema",
      "llamajit run model.gguf -f prompt.txt --json-schema schema.json"},
+    {"run", "Sooner, and the same text: a smaller model guesses",
+     "llamajit run model.gguf -f prompt.txt --model-draft small.gguf"},
     {"run", "A llama2.c checkpoint", "llamajit run stories260K.bin -z tok512.bin -p \"One day\" -n 40"},
     {"chat", "A talk with the bundled model", "llamajit chat"},
     {"chat", "One question, the reply alone",
@@ -71,6 +74,7 @@ constexpr ExampleNote kExamples[] = {
      "llamajit kernels model.gguf --only 'matvec*' --out code"},
     {"report", "A page for the browser", "llamajit report model.gguf -o report.html"},
     {"bench", "Prefill and decode on one thread and on two", "llamajit bench model.gguf -t 1,2"},
+    {"bench", "A text with drafts and without", "llamajit bench model.gguf --model-draft small.gguf"},
     {"bench", "A kernel alone", "llamajit bench --kernel q8_0:2048x2048"},
     {"verify", "On every tier that this CPU has", "llamajit verify model.gguf"},
     {"perplexity", "Of a text", "llamajit perplexity model.gguf -f text.txt"},
@@ -79,6 +83,7 @@ constexpr ExampleNote kExamples[] = {
      "llamajit perplexity q4.gguf -f text.txt --kl-base logits"},
     {"quantize", "Weights of about 4.5 bits", "llamajit quantize model.gguf q4.gguf Q4_K_M"},
     {"pack", "So that later starts need not pack", "llamajit pack model.gguf"},
+    {"ngrams", "Of a text that those to come are like", "llamajit ngrams -m model.gguf code.txt code.ngrams"},
     {"convert", "A llama2.c checkpoint with its tokenizer",
      "llamajit convert stories260K.bin stories260K.gguf -z tok512.bin"},
     {"lesson", "The list of lessons", "llamajit lesson"},
