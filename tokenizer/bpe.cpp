@@ -8,6 +8,8 @@
 
 #include "tokenizer/byte_level.h"
 #include "tokenizer/merger.h"
+#include "tokenizer/utf8.h"
+#include "tokenizer/visible_space.h"
 
 namespace llamajit {
 namespace {
@@ -79,6 +81,7 @@ BpeTokenizer::BpeTokenizer(Vocab vocab, std::span<const std::string_view> merges
     : Tokenizer(std::move(vocab), false, rule.nfc),
       pre_tokenizer_(rule),
       whole_words_(rule.whole_words),
+      characters_(rule.characters),
       pairs_(merges.size()) {
   add_merges(merges);
   find_unknown();
@@ -88,13 +91,17 @@ void BpeTokenizer::add_merges(std::span<const std::string_view> merges) {
   Symbols symbols(vocab());
   for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte) {
     const char bytes[] = {static_cast<char>(byte)};
-    byte_ids_[byte] = symbols.of({bytes, 1});
+    const TokenId piece = characters_ ? vocab().byte_piece(static_cast<std::uint8_t>(byte)) : -1;
+    byte_ids_[byte] = piece >= 0 ? piece : symbols.of({bytes, 1});
   }
+  const auto bytes_of = [this](std::string_view written) {
+    return characters_ ? with_spaces(written) : bytes_of_byte_level(written);
+  };
   for (const std::string_view merge : merges) {
     const std::size_t space = merge.find(' ', 1);  // a piece is never empty
     if (space == std::string_view::npos) continue;
-    const auto left = bytes_of_byte_level(merge.substr(0, space));
-    const auto right = bytes_of_byte_level(merge.substr(space + 1));
+    const auto left = bytes_of(merge.substr(0, space));
+    const auto right = bytes_of(merge.substr(space + 1));
     if (!left || !right || right->empty()) continue;
     pairs_.insert(pair_of(symbols.of(*left), symbols.of(*right)), static_cast<std::int32_t>(results_.size()));
     results_.push_back(symbols.of(*left + *right));
@@ -115,7 +122,20 @@ void BpeTokenizer::find_unknown() {
   if (bytes == kReplacementCharacter) unknown_ = std::move(ids);
 }
 
+template <class Use>
+void BpeTokenizer::for_each_symbol(std::string_view word, Use use) const {
+  for (Position at = 0; at < word.size();) {
+    const auto length = static_cast<Position>(characters_ ? utf8_length(word.substr(at)) : 1);
+    // A character that is no piece is -1, which never merges.
+    use(at, length,
+        characters_ ? vocab().find(word.substr(at, length)) : byte_ids_[static_cast<std::uint8_t>(word[at])]);
+    at += length;
+  }
+}
+
 void BpeTokenizer::encode_text(std::string_view text, bool /*begins*/, std::vector<TokenId>& ids) const {
+  const std::string spaced = characters_ ? with_spaces(text) : std::string();
+  if (characters_) text = spaced;
   const Rule rule(*this);
   Merger<Rule> merger(rule, text.size());
   pre_tokenizer_.split(text, [&](std::string_view word) {
@@ -124,13 +144,12 @@ void BpeTokenizer::encode_text(std::string_view text, bool /*begins*/, std::vect
     if (const TokenId id = whole_words_ ? vocab().find(word) : -1; id >= 0) {
       return merger.add(begin, static_cast<Position>(word.size()), id);
     }
-    for (Position i = 0; i < word.size(); ++i) {
-      merger.add(begin + i, 1, byte_ids_[static_cast<std::uint8_t>(word[i])]);
-    }
+    for_each_symbol(word,
+                    [&](Position at, Position length, TokenId id) { merger.add(begin + at, length, id); });
   });
   merger.merge_all();
   merger.for_each([&](TokenId id, Position begin, Position end) {
-    if (id < vocab().size()) {
+    if (id >= 0 && id < vocab().size()) {
       ids.push_back(id);
     } else {
       append_bytes(text.substr(begin, end - begin), ids);
@@ -138,7 +157,7 @@ void BpeTokenizer::encode_text(std::string_view text, bool /*begins*/, std::vect
   });
 }
 
-// Merges may leave something behind that is no piece: it becomes
+// Merges may leave something behind that is no piece, and a character may be none: it becomes
 // its bytes, each of them unknown where it is no piece either.
 void BpeTokenizer::append_bytes(std::string_view bytes, std::vector<TokenId>& ids) const {
   for (const char byte : bytes) {

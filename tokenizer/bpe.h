@@ -38,8 +38,9 @@ class PairTable {
 class BpeTokenizer final : public Tokenizer {
  public:
   // The vocabulary's normal pieces hold the bytes that they stand for. `merges`
-  // are written as in GGUF files: two pieces in byte-level characters, with a
-  // space between, the best first. Those that can never apply are passed over.
+  // are written as in GGUF files: two pieces in byte-level characters (or as the
+  // rule says in plain ones, with U+2581 for a space), with a space between, the
+  // best first. Those that can never apply are passed over.
   BpeTokenizer(Vocab vocab, std::span<const std::string_view> merges, const PreTokenizerRule& rule);
 
  private:
@@ -48,14 +49,19 @@ class BpeTokenizer final : public Tokenizer {
   void add_merges(std::span<const std::string_view> merges);
   void find_unknown();
   void encode_text(std::string_view text, bool begins, std::vector<TokenId>& ids) const override;
+  // use(at, length, id) for the symbols that a word consists of before anything is merged.
+  template <class Use>
+  void for_each_symbol(std::string_view word, Use use) const;
   void append_bytes(std::string_view bytes, std::vector<TokenId>& ids) const;
 
   PreTokenizer pre_tokenizer_;
   bool whole_words_;
-  std::array<TokenId, 256> byte_ids_{};  // symbol of each byte
-  PairTable pairs_;                      // (left, right) symbols -> merge
-  std::vector<TokenId> results_;         // of each merge
-  std::vector<TokenId> unknown_;         // stand for a byte that no piece has
+  bool characters_;
+  std::array<TokenId, 256>
+      byte_ids_{};                // symbol of each byte; of its own piece (<0x0A>), if words are characters
+  PairTable pairs_;               // (left, right) symbols -> merge
+  std::vector<TokenId> results_;  // of each merge
+  std::vector<TokenId> unknown_;  // stand for a byte that no piece has
 };
 
 }  // namespace llamajit

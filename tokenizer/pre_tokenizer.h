@@ -25,7 +25,10 @@ struct PreTokenizerRule {
   std::span<const CutStep> steps;
   bool whole_words = false;  // a word that is a piece becomes that piece, whatever its merges
   bool add_bos = false;      // unless the file says otherwise
+  bool always_bos = false;   // whatever it says
   bool nfc = false;          // the text is brought into Unicode's form C before
+  bool characters =
+      false;  // pieces are text, as SentencePiece writes it, and not bytes in byte-level characters
 };
 
 // Every rule that there is, and the one of a name (nullptr: none has it).

@@ -37,7 +37,8 @@ constexpr std::array kSeedCoder{
             1}};
 constexpr std::array kUfakzeka{
     CutStep{R"([^\r\n\p{L}\p{N}]?\p{L}+|(\p{N}+)| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)", 1}};
-constexpr std::array kLaguna{CutStep{R"([^\n]+|\n+)"}, CutStep{kLlama3Pattern, 1}};
+constexpr CutStep kLinesStep{R"([^\n]+|\n+)"};
+constexpr std::array kLaguna{kLinesStep, CutStep{kLlama3Pattern, 1}};
 constexpr std::array kMiniCpm5{CutStep{R"((\p{N}+)|\P{N}+)", 3}, CutStep{kLlama3Pattern, 3}};
 // Words with one space between them are one.
 constexpr std::array kExaoneMoe{
@@ -151,6 +152,10 @@ constexpr std::array kSuperBpe{kGroupedDigits};
 constexpr std::array kChameleon{CutStep{R"([\t\n]|    |  )"}, kSingleDigits,
                                 CutStep{R"([\p{P}!-/:-@\[-`{-~])"}, kGpt2Step};
 
+// SentencePiece's pieces, but with merges. Those of Gemma have no piece with a new line beside other characters, and its
+// first files say wrongly that texts have no BOS, without which the model writes nonsense.
+constexpr std::array kLines{kLinesStep};
+
 // Those with form C are the ones whose own tokenizers are known to have it: Qwen's, those of GPT-NeoX-20B's
 // family (Pythia, MPT, OLMo), Cohere's, Stable LM 2's (Arcade100kTokenizer) and Hunyuan-A13B's (HYTokenizer). DeepSeek's distillations have Qwen's vocabulary, but not its form C.
 constexpr PreTokenizerRule kRules[] = {
@@ -202,6 +207,7 @@ constexpr PreTokenizerRule kRules[] = {
     {"deepseek-r1-qwen", kQwen2},
     {.name = "stablelm2", .steps = kQwen2, .nfc = true},
     {"f2llmv2", kQwen2},
+    {"openpangu", kQwen2},
     {"megrez", kQwen2},
     {"kormo", kQwen2},
     {.name = "hunyuan", .steps = kQwen2, .nfc = true},
@@ -241,6 +247,9 @@ constexpr PreTokenizerRule kRules[] = {
     {"spark2_5", kSpark25},
     {"afmoe", kAfmoe},
     {"superbpe", kSuperBpe},
+    {.name = "gemma4", .steps = kLines, .always_bos = true, .characters = true},
+    {.name = "granite-embed-multi-311m", .steps = kLines, .always_bos = true, .characters = true},
+    {.name = "sarvam-moe", .steps = kLines, .characters = true},
     {.name = "chameleon", .steps = kChameleon, .add_bos = true},
 };
 

@@ -7,6 +7,7 @@
 
 #include "tokenizer/merger.h"
 #include "tokenizer/utf8.h"
+#include "tokenizer/visible_space.h"
 
 namespace llamajit {
 namespace {
@@ -14,8 +15,6 @@ namespace {
 // llama2.c starts its search for the best pair from this score: a piece at or below it is never merged to,
 // nor is one whose score is not a number.
 constexpr float kLlama2cScoreFloor = -1e10F;
-
-constexpr std::string_view kVisibleSpace = "\xE2\x96\x81";  // U+2581
 
 // A text's pairs: two symbols merge when their bytes together are a piece.
 class SpmRule {
@@ -68,15 +67,8 @@ void split(const Vocab& vocab, std::string_view text, bool into_bytes, SpmMerger
 
 // The text as pieces have it.
 std::string prepare(std::string_view text, bool space_in_front, bool visible_spaces) {
-  std::string prepared;
-  prepared.reserve(text.size() + 1);
-  if (space_in_front) prepared += ' ';
-  std::size_t end = visible_spaces ? text.find(kVisibleSpace) : std::string_view::npos;
-  for (; end != std::string_view::npos; end = text.find(kVisibleSpace)) {
-    prepared.append(text.substr(0, end)).append(1, ' ');
-    text.remove_prefix(end + kVisibleSpace.size());
-  }
-  return prepared.append(text);
+  std::string prepared(space_in_front ? 1 : 0, ' ');
+  return prepared.append(visible_spaces ? with_spaces(text) : std::string(text));
 }
 
 }  // namespace

@@ -72,7 +72,8 @@ std::string_view Tokenizer::decode(TokenId previous, TokenId token) const {
   if (piece.kind == PieceKind::control || piece.kind == PieceKind::unknown) return {};
   std::string_view bytes = piece.bytes;
   const TokenId bos = vocab_.special().bos;
-  if (space_prefix_ && bos >= 0 && previous == bos && bytes.starts_with(' ')) bytes.remove_prefix(1);
+  const bool begins = previous < 0 || previous == bos;
+  if (space_prefix_ && begins && bytes.starts_with(' ')) bytes.remove_prefix(1);
   return bytes;
 }
 

@@ -32,9 +32,9 @@ class Tokenizer {
   // the text's length. Throws std::length_error for a text of 4 GiB or more.
   std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const;
 
-  // The bytes that a token adds to the text when it follows `previous`: nothing for control and unknown
-  // pieces. Right after BOS a leading space is dropped, where encode puts one there. Also nothing for an id
-  // outside the vocabulary.
+  // The bytes that a token adds to the text when it follows `previous` (-1: nothing, it begins the text): nothing
+  // for control and unknown pieces. Where the text begins, be it behind BOS, a leading space is dropped if encode
+  // puts one there. Also nothing for an id outside the vocabulary.
   std::string_view decode(TokenId previous, TokenId token) const;
 
  protected:

@@ -11,13 +11,13 @@
 
 #include "tokenizer/merger.h"
 #include "tokenizer/utf8.h"
+#include "tokenizer/visible_space.h"
 
 namespace llamajit {
 namespace {
 
 constexpr double kUnknownPenalty = 10;
-constexpr std::string_view kMetaSpace = "\xE2\x96\x81";  // U+2581
-constexpr std::size_t kMostReplaced = 16;                // bytes for each of the text
+constexpr std::size_t kMostReplaced = 16;  // bytes for each of the text
 
 double score_of_unknown(const Vocab& vocab) {
   double least = std::numeric_limits<float>::max();
@@ -34,7 +34,7 @@ Charsmap::Prefix next_characters(const Charsmap& charsmap, std::string_view text
   const bool is_text = length > 1 || static_cast<std::uint8_t>(text[0]) < 0x80;
   if (!is_text) return {1, kReplacementCharacter};
   const std::string_view character = text.substr(0, length);
-  return {length, character == kMetaSpace ? " " : character};
+  return {length, character == kVisibleSpace ? " " : character};
 }
 
 }  // namespace

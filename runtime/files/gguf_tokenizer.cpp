@@ -16,6 +16,7 @@
 #include "tokenizer/spm.h"
 #include "tokenizer/unigram.h"
 #include "tokenizer/utf8.h"
+#include "tokenizer/visible_space.h"
 #include "tokenizer/word_piece.h"
 
 namespace llamajit {
@@ -23,7 +24,6 @@ namespace {
 
 constexpr std::uint64_t kMaxTokens = 1 << 24;  // the model readers' limit, too
 constexpr std::uint64_t kMaxMerges = 1 << 26;
-constexpr std::string_view kVisibleSpace = "\xE2\x96\x81";  // U+2581
 
 // The numbers are those of the key token_type.
 PieceKind kind_of(std::int64_t type) {
@@ -43,15 +43,6 @@ PieceKind kind_of(std::int64_t type) {
   }
 }
 
-std::string with_spaces(std::string_view piece) {
-  std::string bytes;
-  for (std::size_t at; (at = piece.find(kVisibleSpace)) != std::string_view::npos;) {
-    bytes.append(piece.substr(0, at)).append(1, ' ');
-    piece.remove_prefix(at + kVisibleSpace.size());
-  }
-  return bytes.append(piece);
-}
-
 // The pre-tokenizer of architectures whose files are older than the key that names it.
 constexpr std::pair<std::string_view, std::string_view> kPreTokenizerOfArchitecture[] = {
     {"gpt2", "gpt-2"},        {"gptneox", "gpt-neox"},     {"mpt", "mpt"},       {"olmo", "olmo"},
@@ -66,10 +57,12 @@ class TokenizerReader {
 
   std::unique_ptr<Tokenizer> read() {
     const auto model = file_.string("tokenizer.ggml.model");
-    constexpr std::string_view kExpected = "llama, gpt2, bert or t5, the tokenizers that are supported";
+    constexpr std::string_view kExpected =
+        "llama, gpt2, gemma4, bert or t5, the tokenizers that are supported";
     if (!model) file_.fail("tokenizer.ggml.model", kExpected, "none (the file has no tokenizer)");
     if (*model == "llama") return read_spm();
-    if (*model == "gpt2") return read_bpe();
+    if (*model == "gpt2") return read_bpe(read_pre_tokenizer());
+    if (*model == "gemma4") return read_bpe(*find_pre_tokenizer_rule("gemma4"));
     if (*model == "bert") return read_word_piece();
     if (*model == "t5") return read_unigram();
     file_.fail("tokenizer.ggml.model", kExpected, fmt::format("'{}'", escaped(*model)));
@@ -83,9 +76,16 @@ class TokenizerReader {
     return finish(std::make_unique<SpmTokenizer>(read_spaced_vocab(std::move(special)), rules));
   }
 
-  std::unique_ptr<Tokenizer> read_bpe() {
-    const PreTokenizerRule& rule = read_pre_tokenizer();
+  std::unique_ptr<Tokenizer> read_bpe(const PreTokenizerRule& rule) {
     SpecialTokens special = read_special({.unknown = -1, .bos = -1, .ends = {}, .add_bos = rule.add_bos});
+    special.add_bos = special.add_bos || rule.always_bos;
+    Vocab vocab =
+        rule.characters ? read_spaced_vocab(std::move(special)) : read_bytes_vocab(std::move(special));
+    return finish(std::make_unique<BpeTokenizer>(std::move(vocab), read_merges().strings, rule));
+  }
+
+  // The vocabularies of byte-level BPE, each of whose characters stands for a byte.
+  Vocab read_bytes_vocab(SpecialTokens special) const {
     std::vector<Piece> pieces = read_pieces(special);
     for (Piece& piece : pieces) {
       if (piece.kind != PieceKind::normal) continue;
@@ -97,9 +97,7 @@ class TokenizerReader {
       }
     }
     apply_names(pieces, special);
-    const GgufArray& merges = read_merges();
-    return finish(
-        std::make_unique<BpeTokenizer>(Vocab(std::move(pieces), std::move(special)), merges.strings, rule));
+    return Vocab(std::move(pieces), std::move(special));
   }
 
   // llama.cpp ends a text with [SEP] whatever the file says; the flags are obeyed here, where there are any.

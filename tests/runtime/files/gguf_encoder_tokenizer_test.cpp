@@ -121,6 +121,7 @@ TEST(GgufEncoderTokenizer, ReadsUnigrams) {
   EXPECT_EQ(tokenizer->encode("c"), (Ids{3, 2, 1}));
   EXPECT_EQ(tokenizer->encode("aa<x>a</s>", {.eos = false, .special = true}), (Ids{5, 4, 7, 5, 1}));
   EXPECT_EQ(tokenizer->decode(4, 5), " a");
+  EXPECT_EQ(tokenizer->decode(-1, 5), "a") << "T5's texts have no BOS";
   EXPECT_EQ(tokenizer->decode(4, 6), "b");
   EXPECT_EQ(tokenizer->decode(4, 7), "<x>");
   EXPECT_EQ(tokenizer_of(with(t5_file(), "tokenizer.ggml.add_eos_token", false))->encode("a"), (Ids{5}));
@@ -128,6 +129,7 @@ TEST(GgufEncoderTokenizer, ReadsUnigrams) {
   EXPECT_EQ(tokenizer_of(spaced)->encode("a "), (Ids{5, 3, 1}));
   const GgufWriter bare = with(t5_file(), "tokenizer.ggml.add_space_prefix", false);
   EXPECT_EQ(tokenizer_of(bare)->encode(" a a"), (Ids{4, 5, 1}));
+  EXPECT_EQ(tokenizer_of(bare)->decode(-1, 5), " a") << "no space that encode() put there";
 }
 
 // XLM-RoBERTa's: <s> in front, too.

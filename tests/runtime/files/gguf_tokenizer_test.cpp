@@ -87,6 +87,52 @@ TEST(GgufTokenizer, ReadsByteLevelPieces) {
   EXPECT_EQ(tokenizer->decode(0, 7), "한") << "no bytes are written so";
 }
 
+// SentencePiece's pieces with merges: é has no piece, \n\n\n no merge.
+GgufWriter gemma4_file() {
+  GgufWriter w;
+  w.add("tokenizer.ggml.model", "gemma4");
+  w.add("tokenizer.ggml.tokens",
+        std::vector<std::string>{"<pad>", "<bos>", "<turn|>", "\u2581", "a", "b", "\n", "\u2581a", "ab",
+                                 "\n\n", "<0xC3>", "<0xA9>", "<0x0A>", "<|tool>", "\u2581\u2581", "<0xFF>",
+                                 "b\n", "\u2581ab"});
+  w.add("tokenizer.ggml.token_type",
+        std::vector<std::int32_t>{3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 6, 6, 6, 4, 1, 6, 1, 1});
+  w.add("tokenizer.ggml.merges",
+        std::vector<std::string>{"\n \n", "\u2581 \u2581", "a b", "\u2581 a", "b \n", "\u2581 ab"});
+  w.add("tokenizer.ggml.bos_token_id", 1);
+  w.add("tokenizer.ggml.add_bos_token", false);
+  return w;
+}
+
+TEST(GgufTokenizer, ReadsGemma4sPieces) {
+  const auto tokenizer = tokenizer_of(gemma4_file());
+  EXPECT_EQ(tokenizer->encode("ab ab"), (Ids{1, 8, 17}))
+      << "BOS whatever the file says, and no space in front";
+  const auto encode = [&](std::string_view text) { return tokenizer->encode(text, {.bos = false}); };
+  EXPECT_EQ(encode(" a"), (Ids{7}));
+  EXPECT_EQ(encode("\u2581a"), (Ids{7})) << "a visible space is a space";
+  EXPECT_EQ(encode("   a"), (Ids{14, 7}));
+  EXPECT_EQ(encode("b\n\n\na"), (Ids{5, 9, 6, 4})) << "new lines merge with each other alone";
+  EXPECT_EQ(encode("a\u00E9\xFF"), (Ids{4, 10, 11, 15})) << "bytes of what is no piece";
+  EXPECT_EQ(encode("\t"), (Ids{})) << "neither a piece nor its byte";
+  EXPECT_EQ(encode("a<|tool> b"), (Ids{4, 13, 3, 5}));
+  EXPECT_EQ(tokenizer->encode("<turn|>a", {.special = true}), (Ids{1, 2, 4}));
+  EXPECT_EQ(tokenizer->decode(1, 7), " a");
+  EXPECT_EQ(tokenizer->decode(4, 10), "\xC3");
+  EXPECT_EQ(tokenizer->vocab().special().ends, (Ids{2})) << "by its name";
+}
+
+// The same pieces, but of a file that calls its model gpt2.
+TEST(GgufTokenizer, PreTokenizersMayWantSentencePieces) {
+  for (const char* name : {"granite-embed-multi-311m", "sarvam-moe"}) {
+    GgufWriter w = gemma4_file();
+    w.remove("tokenizer.ggml.model");
+    w.add("tokenizer.ggml.model", "gpt2");
+    w.add("tokenizer.ggml.pre", name);
+    EXPECT_EQ(tokenizer_of(w)->encode("ab ab", {.bos = false}), (Ids{8, 17})) << name;
+  }
+}
+
 TEST(GgufTokenizer, FlagsOverrideWhatTheKindDoes) {
   GgufWriter spm = spm_file();
   spm.add("tokenizer.ggml.add_bos_token", false);
@@ -160,7 +206,7 @@ TEST(GgufTokenizer, Phi3sTokensTakeTheSpaceAfterThem) {
 // CVE-2025-49847 and -52566 (sizes of vocabularies), and `<0x-1>` as an index, among others.
 TEST(GgufTokenizer, SaysWhatIsWrong) {
   expect_error(GgufWriter(),
-               "tokenizer.ggml.model: expected llama, gpt2, bert or t5, the tokenizers that are "
+               "tokenizer.ggml.model: expected llama, gpt2, gemma4, bert or t5, the tokenizers that are "
                "supported, found none (the file has no tokenizer)");
   const auto with = [](GgufWriter writer, std::string_view key, auto value) {
     writer.remove(key);
