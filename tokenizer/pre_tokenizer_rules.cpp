@@ -157,7 +157,8 @@ constexpr std::array kChameleon{CutStep{R"([\t\n]|    |  )"}, kSingleDigits,
 constexpr std::array kLines{kLinesStep};
 
 // Those with form C are the ones whose own tokenizers are known to have it: Qwen's, those of GPT-NeoX-20B's
-// family (Pythia, MPT, OLMo), Cohere's, Stable LM 2's (Arcade100kTokenizer) and Hunyuan-A13B's (HYTokenizer). DeepSeek's distillations have Qwen's vocabulary, but not its form C.
+// family (Pythia, MPT, OLMo, ModernBERT), Cohere's, Stable LM 2's (Arcade100kTokenizer) and Hunyuan-A13B's (HYTokenizer).
+// DeepSeek's distillations have Qwen's vocabulary, but not its form C.
 constexpr PreTokenizerRule kRules[] = {
     {"default", kDefault},
     {"gpt-2", kGpt2},
@@ -172,7 +173,7 @@ constexpr PreTokenizerRule kRules[] = {
     {"gigachat", kGpt2},
     {"a.x-4.0", kGpt2},
     {"mellum", kGpt2},
-    {"modern-bert", kGpt2},
+    {.name = "modern-bert", .steps = kGpt2, .nfc = true},
     {"jina-es", kGpt2},
     {"jina-de", kGpt2},
     {"jina-v1-en", kGpt2},

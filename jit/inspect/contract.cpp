@@ -101,7 +101,9 @@ struct Formula {
   std::string operator()(const AttentionKey& k) const {
     return fmt::format("for {}each head: out = sum over {}p <= at->pos{} of softmax({}{})[p] * values[p]",
                        k.tokens > 1 ? "each t < tokens, for " : "",
-                       k.window > 0 ? fmt::format("at->pos - {} < ", k.window) : "",
+                       k.window == 0 ? ""
+                       : k.causal    ? fmt::format("at->pos - {} < ", k.window)
+                                     : "at->first <= ",
                        k.tokens > 1 && k.causal ? " + t" : "", scores("q keys[p]", k.scores),
                        k.sinks ? ", sinks" : "");
   }

@@ -98,9 +98,11 @@ class AttentionGenerator {
     e.mov(f.at, arg(offsetof(AttentionArgs, at)));
     e.mov(f.positions.cvt32(), e.ptr[f.at + offsetof(Cursor, pos)]);
     e.mov(f.row, e.ptr[f.at + offsetof(Cursor, pages)]);
-    if (f.key.window > 0) {
+    if (f.key.window > 0 && f.key.causal) {
       e.mov(f.at, f.positions);
       emit_first_seen(e, f.at, f.key.window);
+    } else if (f.key.window > 0) {
+      e.mov(f.at, e.ptr[f.at + offsetof(Cursor, first)]);
     }
     e.inc(f.positions);
     e.mov(f.keys, arg(offsetof(AttentionArgs, keys_at)));

@@ -37,7 +37,8 @@ namespace llamajit::jit {
 // With `tokens` > 1, so many tokens of a prompt at once: token t stands at position at->pos + t and sees no
 // later ones. Each vector of keys and values is then read once for all of them. at->pos must be a multiple of
 // `tokens`, so that all stand in one range and one group of sixteen positions. Where the key is not causal, all of them see
-// the positions up to at->pos, which may be any.
+// the positions up to at->pos, which may be any. With a window, a token of a key that is not causal sees the positions
+// from at->first to at->pos, fewer than it has.
 inline constexpr int kAttentionRange = kKvPage;
 // The first position that a token at `pos` sees; without a window that is 0.
 constexpr std::int32_t first_seen(std::int32_t pos, int window) {
@@ -87,10 +88,11 @@ struct AttentionKey {
   bool one_range;        // no position is beyond the first range
   int tokens = 1;        // 1, 2, 4, 8 or 16
   int token_stride = 0;  // floats from a token's first head to the next one's, in q and in out
-  int window = 0;        // positions that a token sees, itself included; 0: all. Only with one token
+  int window = 0;  // positions that a token sees at the most, itself included; 0: all. Only with one token
   ScoreKey scores{};
   bool sinks = false;
-  bool causal = true;  // of several tokens: each stands one position behind the one before
+  bool causal =
+      true;  // of several tokens: each stands one position behind the one before; a window ends with its token
   auto operator<=>(const AttentionKey&) const = default;  // NOLINT: clang-tidy 14 compares bools as ints
 
   static constexpr auto fields() {
@@ -126,6 +128,11 @@ struct AttentionKey {
  private:
   static constexpr int kRows = 8;  // of heads side by side
 };
+
+// The first position that a token there sees.
+constexpr std::int64_t first_seen(const AttentionKey& key, const Cursor& at) {
+  return key.window > 0 && !key.causal ? at.first : first_seen(at.pos, key.window);
+}
 
 // A part of the ranges of one K/V head's attention, where several threads share it: those that lie part,
 // part + parts, part + 2 * parts, … before the last, so that part 0 has the last one, and with it the

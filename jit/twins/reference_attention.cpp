@@ -35,20 +35,19 @@ struct Head {
   std::int64_t keys_at, values_at;
 };
 
-// One range of a K/V head as a token at `pos` sees it, and the weights of the positions that take part,
+// One range of a K/V head as a token that sees [first, pos] sees it, and the weights of the positions that take part,
 // [first, first + n) of the page; sixteen zeros lie behind them.
 class Range {
  public:
   Range(const AttentionKey& attention_key, const Cursor& at, const Head& head, std::int64_t range,
-        std::int64_t pos, float* scratch)
+        std::int64_t first, std::int64_t pos, float* scratch)
       : key_(attention_key),
         keys_(at.pages[range] + head.keys_at),
         values_(at.pages[range] + head.values_at),
         weights_(scratch) {
     const std::int64_t begin = range * kAttentionRange;
     const auto end = static_cast<int>(std::min<std::int64_t>(pos + 1 - begin, kAttentionRange));
-    const auto seen = static_cast<int>(
-        std::max<std::int64_t>(first_seen(static_cast<std::int32_t>(pos), key_.window) - begin, 0));
+    const auto seen = static_cast<int>(std::max<std::int64_t>(first - begin, 0));
     unseen_ = seen % kLanes;
     first_ = seen - unseen_;
     n_ = end - first_;
@@ -128,11 +127,7 @@ class Merged {
   Exponentials all_{};  // m and l
 };
 
-// The numbers of the ranges that a token at `pos` sees.
-std::int64_t first_range(std::int64_t pos, int window) {
-  return first_seen(static_cast<int>(pos), window) / kAttentionRange;
-}
-std::int64_t last_range(std::int64_t pos) {
+std::int64_t range_of(std::int64_t pos) {
   return pos / kAttentionRange;
 }
 
@@ -156,8 +151,9 @@ void reference(const AttentionKey& key, const AttentionArgs& args) {
     const Head head{args.keys_at + kv_head * layout.keys_bytes(),
                     args.values_at + kv_head * layout.values_bytes()};
     Merged out(key.head_dim, args.out + query);
-    for (std::int64_t r = first_range(pos, key.window); r <= last_range(pos); ++r) {
-      Range range(key, *args.at, head, r, pos, args.scratch);
+    const std::int64_t first = first_seen(key, *args.at);  // windows have one token
+    for (std::int64_t r = range_of(first); r <= range_of(pos); ++r) {
+      Range range(key, *args.at, head, r, first, pos, args.scratch);
       const Exponentials here = range.begin(args.q + query);
       out.add(here, [&](int d) { return range.weighted_sum(d); });
     }
@@ -167,9 +163,9 @@ void reference(const AttentionKey& key, const AttentionArgs& args) {
 
 void reference(const AttentionRangesKey& key, const AttentionRangesArgs& args) {
   const AttentionKey whole = key.whole();
-  const std::int64_t pos = args.at->pos;
-  for (std::int64_t r = last_range(pos) - args.part; r >= first_range(pos, key.window); r -= args.parts) {
-    Range range(whole, *args.at, {args.keys_at, args.values_at}, r, pos, args.scratch);
+  const std::int64_t pos = args.at->pos, first = first_seen(args.at->pos, key.window);
+  for (std::int64_t r = range_of(pos) - args.part; r >= range_of(first); r -= args.parts) {
+    Range range(whole, *args.at, {args.keys_at, args.values_at}, r, first, pos, args.scratch);
     for (int head = 0; head < key.group; ++head) {
       float* const out = record_at(args.records, head, r, key.ranges, key.head_dim);
       const Exponentials here = range.begin(args.q + head * key.head_dim);
@@ -185,7 +181,7 @@ void reference(const AttentionMergeKey& key, const AttentionMergeArgs& args) {
   const std::int64_t pos = args.at->pos;
   for (std::int64_t head = 0; head < args.n_heads; ++head) {
     Merged out(key.head_dim, args.out + head * key.head_dim);
-    for (std::int64_t r = first_range(pos, key.window); r <= last_range(pos); ++r) {
+    for (std::int64_t r = range_of(first_seen(args.at->pos, key.window)); r <= range_of(pos); ++r) {
       const float* record = record_at(args.records, head, r, key.ranges, key.head_dim);
       const float* behind = record + round_up(key.head_dim, kLanes);
       out.add({behind[0], behind[1]}, [&](int d) { return record[d]; });

@@ -29,10 +29,11 @@ class ConfigReader : GgufLayerKeys {
   Config read() {
     Config& c = config_;
     c.norm = family_.norm;
-    c.activation = family_.activation;
+    c.activation = read_activation();
     c.rope.pairs = family_.pairs;
     c.head_norm = family_.head_norm;
     c.parallel_residual = read_parallel_residual();
+    c.causal = file_.boolean(key("attention.causal")).value_or(family_.causal);
     c.seq_len = required_count("context_length", kMaxContext);
     c.dim = required_count("embedding_length", kMaxCount);
     blocks_ = required_count("block_count", kMaxLayers);
@@ -45,13 +46,23 @@ class ConfigReader : GgufLayerKeys {
       c.layer_input_dim = count("embedding_length_per_layer_input", 0, kMaxCount / c.n_layers).value_or(0);
     }
     read_layers();
-    read_causal();
+    check_causal();
     read_pooling();
     refuse_other_keys();
     return std::move(c);
   }
 
  private:
+  jit::Epilogue read_activation() const {
+    if (!family_.activation_key) return family_.activation;
+    const std::string_view name = file_.string(key("hidden_activation")).value_or("gelu");
+    if (name == "silu") return jit::Epilogue::swiglu;
+    if (name != "gelu") {
+      file_.fail(key("hidden_activation"), "gelu or silu", fmt::format("'{}'", escaped(name)));
+    }
+    return family_.activation;
+  }
+
   bool read_parallel_residual() const {
     const auto value = file_.boolean(key("use_parallel_residual"));
     if (family_.parallel != Parallel::by_key) {
@@ -139,7 +150,8 @@ class ConfigReader : GgufLayerKeys {
     const std::vector<bool> windowed = windowed_layers();
     for (std::size_t i = 0; i < layers.size(); ++i) {
       if (!windowed[i]) continue;
-      layers[i].window = *window;
+      // An encoder's token sees half of it on either side, and itself.
+      layers[i].window = config_.causal ? *window : 2 * (*window / 2) + 1;
       if (const auto size = count("attention.key_length_swa", 1, kMaxCount)) layers[i].head_size = *size;
       if (const auto dims = count("rope.dimension_count_swa", 1, kMaxCount)) layers[i].rope.dims = *dims;
       if (family_.window_rope_theta > 0) {
@@ -154,7 +166,7 @@ class ConfigReader : GgufLayerKeys {
     }
   }
 
-  // Either each layer says it itself, or all but each so many'th have a window.
+  // Either each layer says it itself, or all but one of each so many have a window.
   std::vector<bool> windowed_layers() const {
     constexpr std::string_view kName = "attention.sliding_window_pattern";
     const auto layers = static_cast<std::size_t>(blocks_);
@@ -165,7 +177,7 @@ class ConfigReader : GgufLayerKeys {
     const int period = count(kName, 1, kMaxLayers).value_or(family_.window_period);
     std::vector<bool> windowed(layers);
     for (std::size_t i = 0; i < layers; ++i) {
-      windowed[i] = static_cast<int>(i) % period < period - 1;
+      windowed[i] = static_cast<int>(i) % period != (family_.opens_periods ? 0 : period - 1);
     }
     return windowed;
   }
@@ -264,13 +276,12 @@ class ConfigReader : GgufLayerKeys {
     c.logit_scale = family_.logit_scale == LogitScale::divides ? 1 / logits : logits;
   }
 
-  // Encoders' tokens see later ones, which neither windows nor what is recurrent can do here. A family of encoders
-  // lacks what would predict a token.
-  void read_causal() {
-    Config& c = config_;
-    c.causal = file_.boolean(key("attention.causal")).value_or(family_.causal);
-    const auto looks_back = [](const LayerShape& layer) {
-      return layer.window > 0 || layer.is_linear() ? 1 : 0;
+  // Encoders' tokens see later ones, which what is recurrent can't do; where a decoder's windows lie then, nobody says.
+  // A family of encoders lacks what would predict a token.
+  void check_causal() const {
+    const Config& c = config_;
+    const auto looks_back = [&](const LayerShape& layer) {
+      return (layer.window > 0 && family_.causal) || layer.is_linear() ? 1 : 0;
     };
     if (c.causal ? !family_.causal : c.most(looks_back) > 0) {
       file_.fail(key("attention.causal"), fmt::to_string(!c.causal), fmt::to_string(c.causal));

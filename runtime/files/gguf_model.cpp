@@ -255,7 +255,7 @@ class GgufModelReader : GgufTensors {
   void bind_norms(LayerTensors& to, const LayerNames& name) {
     const std::string of = name("");
     Tensor no_bias;
-    norm(family_.att_norm, of, to.att_norm, to.att_norm_bias);
+    if (family_.first_att_norm || name.layer > 0) norm(family_.att_norm, of, to.att_norm, to.att_norm_bias);
     norm(family_.ffn_norm, of, to.ffn_norm, to.ffn_norm_bias, family_.has_ffn_norm);
     norm(family_.att_post_norm, of, to.att_post_norm, no_bias);
     norm(family_.ffn_post_norm, of, to.ffn_post_norm, no_bias);

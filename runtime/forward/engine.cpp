@@ -176,10 +176,16 @@ void Engine::catch_up(Sequence& sequence) {
 
 void Engine::point_rows(std::size_t first, const Sequence& sequence, int pos, int n) {
   for (std::size_t kind = 0; kind < kv_cache_.kinds(); ++kind) {
+    // An encoder's token stands in the middle of its window.
+    const int window = kv_cache_.window(kind);
+    const int reach = window > 0 ? window / 2 : n;
     for (int i = 0; i < n; ++i) {
       const std::size_t row = first + static_cast<std::size_t>(i);
       program_->row_state.at[kind][row] = sequence.cursor(kind, pos + i);
-      if (!config_.causal) program_->row_state.text_ends[kind][row] = sequence.cursor(kind, pos + n - 1);
+      if (config_.causal) continue;
+      jit::Cursor& seen = program_->row_state.text_ends[kind][row];
+      seen = sequence.cursor(kind, pos + std::min(i + reach, n - 1));
+      seen.first = pos + std::max(i - reach, 0);
     }
   }
 }

@@ -34,13 +34,22 @@ std::size_t kind_of(const LayerShape& shape, const std::vector<int>& windows) {
   return static_cast<std::size_t>(std::ranges::find(windows, shape.window) - windows.begin());
 }
 
+// Whether layers may have their keys and values at the same place, one after the other: an encoder's text goes through
+// a layer as a whole. They must have the same layout, so that what is behind the text stays zeros.
+bool take_turns(const Config& config) {
+  const auto alike = [&](const LayerShape& shape) {
+    return shape.head_dim() == config.head_dim() && shape.n_kv_heads == config.n_kv_heads && shape.owns_kv();
+  };
+  return !config.causal && config.owns_kv() && std::ranges::all_of(config.layers, alike);
+}
+
 std::int64_t page_bytes_of(const Config& config, int window, jit::ElementType type) {
   std::int64_t bytes = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
     const LayerShape& shape = config.layer(i);
-    if (shape.window == window) {
-      bytes += head_bytes(jit::KvLayout(type, shape.head_dim())) * kv_heads(shape);
-    }
+    if (shape.window != window) continue;
+    bytes += head_bytes(jit::KvLayout(type, shape.head_dim())) * kv_heads(shape);
+    if (take_turns(config)) break;
   }
   return std::max(jit::round_up(bytes, kPageAlignment), kPageAlignment);
 }
@@ -85,7 +94,7 @@ KvCache::KvCache(const Config& config, int context, const Room& room, jit::Eleme
       layer.values_at = owner.values_at;
     }
     layers_.push_back(layer);
-    at[kind] += head_bytes(layout) * kv_heads(shape);
+    if (!take_turns(config)) at[kind] += head_bytes(layout) * kv_heads(shape);
   }
   for (const int window : windows_) {
     std::int64_t pages = most_pages(window, context, rows) * room.sequences;
@@ -126,7 +135,8 @@ jit::AttentionKey KvCache::attention_key(std::size_t layer) const {
           .one_range = context_ <= jit::kAttentionRange,
           .window = l.window,
           .scores = l.scores,
-          .sinks = l.sinks};
+          .sinks = l.sinks,
+          .causal = causal_ || l.window == 0};
 }
 
 jit::AttentionKey KvCache::tile_key(std::size_t layer, std::int64_t token_stride) const {

@@ -30,7 +30,7 @@ struct RowState {
   PagedMemory memory;
   int rows;
   std::vector<std::vector<jit::Cursor>> at;  // (kinds of layers, rows)
-  // The same of the last token of each row's text; of encoders alone.
+  // The same of the last token that each row's token sees; of encoders alone.
   std::vector<std::vector<jit::Cursor>> text_ends;
   float* x = nullptr;     // (rows, dim): the residual stream
   float* norm = nullptr;  // (rows, dim)

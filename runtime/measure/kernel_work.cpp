@@ -97,7 +97,7 @@ struct WorkOf {
     return {args.n_tokens * args.n_kv_heads * (2 * k.head_dim * kFloat + position_bytes(k)), 0};
   }
   KernelWork operator()(const jit::AttentionKey& k, const jit::AttentionArgs& args) const {
-    const std::int64_t before = args.at->pos - first_seen(args.at->pos, k.window);
+    const std::int64_t before = args.at->pos - jit::first_seen(k, *args.at);
     const std::int64_t own = k.causal ? k.tokens : 1;
     const std::int64_t read = before + own;
     // Of several, each token may see one position more than the one before it.

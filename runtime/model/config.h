@@ -101,7 +101,8 @@ struct LayerShape {
   int n_heads = 0;
   int n_kv_heads = 0;
   int head_size = 0;  // 0: dim / n_heads, which divides then
-  int window = 0;     // positions that a token attends to, its own included; 0: all
+  int window =
+      0;  // positions that a token attends to, its own included, the last, or in encoders in the middle; 0: all
   float norm_eps = 1e-5F;
   jit::NormKind norm = jit::NormKind::rms;           // of the residual stream
   jit::Epilogue activation = jit::Epilogue::swiglu;  // what the feed-forward's first half ends with

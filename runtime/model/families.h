@@ -57,6 +57,7 @@ struct Family {
   // All layers but each so many'th attend to a window (attention.sliding_window) of positions, unless the
   // file says which do; 0: none does, kNoLayer: all do.
   int window_period = 0;
+  bool opens_periods = false;  // the first of so many layers is the one without a window, not the last
   // Of their RoPE, which is not scaled then, unless rope.freq_base_swa says another; 0: the other layers'.
   float window_rope_theta = 0;
   int unrotated_period = 0;    // the heads of every so many'th layer know no positions; 0: all do
@@ -76,6 +77,7 @@ struct Family {
   std::string_view final_norm = "output_norm";
   // Where a layer has this norm, it is attention's, and att_norm is the feed-forward's.
   std::string_view other_att_norm{};
+  bool first_att_norm = true;  // false: what the first layer gets is normed already
   Presence has_ffn_norm = Presence::needed;
   Presence norm_bias = Presence::needed;  // LayerNorm only
   Presence qkv_bias = Presence::none;
@@ -91,6 +93,7 @@ struct Family {
   Presence positions = Presence::none;        // position_embd
   bool token_types = false;                   // the first row of token_types is added to the embedding
   bool causal = true;                         // unless the key attention.causal says another
+  bool activation_key = false;                // hidden_activation: "silu" in the place of GELU, behind a gate
   Presence stream_scales = Presence::none;    // the keys embedding_scale, residual_scale and attention.scale
   Presence soft_caps = Presence::none;        // the keys attn_ and final_logit_softcapping
   LogitScale logit_scale = LogitScale::none;  // whose key is needed

@@ -22,7 +22,7 @@ class FamilyWriter {
     tensor("token_embd.weight", c_.vocab_size, c_.dim, {});
     if (f_.positions) tensor("position_embd.weight", c_.seq_len, c_.dim, {});
     if (f_.encoder) {
-      tensor("token_types.weight", kTokenTypes, c_.dim, {});
+      if (!f_.pre_norm) tensor("token_types.weight", kTokenTypes, c_.dim, {});
       norm("token_embd_norm", c_.dim, norm_bias());
     }
     if (f_.layer_inputs > 0) {
@@ -35,12 +35,13 @@ class FamilyWriter {
       prefix_ = fmt::format("blk.{}.", i);
       shape_ = &c_.layer(static_cast<std::size_t>(std::min(i, c_.n_layers - 1)));
       for (const std::string_view name : {f_.att_norm, f_.other_att_norm, f_.att_post_norm}) {
-        if (!name.empty()) norm(name, c_.dim, norm_bias());
+        const bool left_out = f_.pre_norm && i == 0;
+        if (!name.empty() && !left_out) norm(name, c_.dim, norm_bias());
       }
       f_.delta && (i + 1) % 4 != 0 && i < c_.n_layers ? write_delta() : write_attention();
       f_.experts > 0 && i >= f_.dense_layers ? write_experts() : write_feed_forward();
       for (const std::string_view name : {"attn_output_norm", "layer_output_norm"}) {
-        if (f_.encoder) norm(name, c_.dim, norm_bias());
+        if (f_.encoder && !f_.pre_norm) norm(name, c_.dim, norm_bias());
       }
       if (f_.layer_scales) vector("layer_output_scale.weight", 1, 0.8F, 0.2F);
       if (f_.layer_inputs == 0) continue;
@@ -49,7 +50,7 @@ class FamilyWriter {
       norm("post_norm", c_.dim, false);
     }
     prefix_.clear();
-    if (!f_.encoder) norm("output_norm", c_.dim, norm_bias());
+    if (!f_.encoder || f_.pre_norm) norm("output_norm", c_.dim, norm_bias());
     if (f_.classifier_bias) vector("output.bias", c_.vocab_size, 0.0F, 0.5F);
     if (!c_.shared_classifier) tensor("output.weight", c_.vocab_size, c_.dim, {});
     return writer_;
@@ -80,7 +81,7 @@ class FamilyWriter {
                 c_.norm_eps);
     if (f_.encoder) {
       writer_.add(key("attention.causal"), false);
-      writer_.add("tokenizer.ggml.token_type_count", kTokenTypes);
+      if (!f_.pre_norm) writer_.add("tokenizer.ggml.token_type_count", kTokenTypes);
     }
     if (f_.delta) write_delta_keys();
     if (f_.parallel_key) writer_.add(key("use_parallel_residual"), f_.parallel);
@@ -314,7 +315,7 @@ class FamilyWriter {
 
 Config small_config(const FamilyFile& family) {
   // Families with layers of two kinds have one of each among these.
-  const int n_layers = family.name == "gemma3"                                         ? 7
+  const int n_layers = family.name == "gemma3" || family.name == "gemma-embedding"     ? 7
                        : family.window_head > 0                                        ? 8
                        : family.name == "smollm3" || family.window > 0 || family.delta ? 5
                                                                                        : 2;

@@ -34,6 +34,8 @@ struct FamilyFile {
   bool positions = false;
   bool encoder =
       false;  // no output_norm and no output; token_types, and norms of the embedding and behind branches
+  bool pre_norm =
+      false;  // an encoder with norms as decoders have them, but the first one, and no token_types
   bool sinks = false;
   bool gated_attention = false;
   bool latent = false;  // with these sizes, and head_size that of queries
@@ -361,6 +363,23 @@ inline constexpr FamilyFile kEncoderFiles[] = {
      .encoder = true,
      .att_norm = "",
      .ffn_norm = ""},
+    {.name = "modern-bert",
+     .layer_norm = true,
+     .fused_qkv = true,
+     .tied = true,
+     .norm_bias = false,
+     .fused_gate_up = true,
+     .encoder = true,
+     .pre_norm = true,
+     .window = 8,
+     .numbers = {{{"rope.freq_base", 160000}}}},
+    {.name = "gemma-embedding",
+     .head_norms = true,
+     .tied = true,
+     .att_post_norm = "post_attention_norm",
+     .ffn_post_norm = "post_ffw_norm",
+     .window = 9,
+     .numbers = {{{"rope.freq_base", 1000000}}}},
 };
 
 // Dimensions of a small model of the family: heads whose tails are no whole vectors, and rotated in part.

@@ -241,15 +241,23 @@ class Reference {
     return multiply(l.wo, l.wo_scale, l.wo_bias, out);
   }
 
+  // The positions that a token sees of so many: the last ones, or in an encoder those around its own.
+  std::pair<std::size_t, std::size_t> seen(std::size_t positions) const {
+    if (shape_->window == 0) return {0, positions};
+    const auto window = static_cast<std::size_t>(shape_->window);
+    if (c_.causal) return {positions - std::min(window, positions), positions};
+    const auto own = static_cast<std::size_t>(position_);
+    return {own - std::min(own, window / 2), std::min(positions, own + window / 2 + 1)};
+  }
+
   void attend(const Vector& q, std::size_t head, std::size_t layer, const Tensor& sinks, Vector& out) const {
     const auto group = static_cast<std::size_t>(shape_->n_heads / shape_->n_kv_heads);
     const std::size_t at = head * head_dim(), at_kv = head / group * head_dim();
     Vector weights;
     double sum = 0;
     const std::vector<Vector>& keys = keys_[layer];
-    const std::size_t window = shape_->window > 0 ? static_cast<std::size_t>(shape_->window) : keys.size();
-    const std::size_t first = keys.size() - std::min(window, keys.size());
-    for (std::size_t p = first; p < keys.size(); ++p) {
+    const auto [first, end] = seen(keys.size());
+    for (std::size_t p = first; p < end; ++p) {
       const Vector& key = keys[p];
       double score = 0;
       for (std::size_t i = 0; i < head_dim(); ++i) score += q[at + i] * key[at_kv + i];

@@ -21,6 +21,10 @@ void add_attention(std::vector<KernelKey>& keys) {
         for (const int window : {0, 100}) {
           keys.emplace_back(jit::AttentionKey{type, head_dim, group, true, 1, 0, window});
           keys.emplace_back(jit::AttentionKey{type, head_dim, group, false, 1, 0, window});
+          if (window > 0) {
+            keys.emplace_back(
+                jit::AttentionKey{type, head_dim, group, false, 1, 0, window, {}, false, false});
+          }
           keys.emplace_back(jit::AttentionRangesKey{type, head_dim, group, 4, window});
         }
         keys.emplace_back(jit::AttentionRangesKey{type, head_dim, group, 5});

@@ -233,7 +233,7 @@ TEST(Bpe, TextIsNormalisedWhereTheModelsTokenizerDoesSo) {
     EXPECT_EQ(text_of("e\u0301", false), "e\u0301") << rule.name;
   }
   for (const char* name :
-       {"qwen2", "qwen35", "gpt-neox", "mpt", "olmo", "command-r", "stablelm2", "hunyuan"}) {
+       {"qwen2", "qwen35", "gpt-neox", "mpt", "olmo", "command-r", "stablelm2", "hunyuan", "modern-bert"}) {
     EXPECT_TRUE(find_pre_tokenizer_rule(name)->nfc) << name;
   }
   for (const char* name : {"gpt-2", "llama-bpe", "deepseek-v3", "deepseek-r1-qwen", "tekken"}) {

@@ -32,7 +32,12 @@ struct Call {
   int n_kv_heads;
   int position;         // of the first token
   float magnitude = 1;  // of q; larger ones make the softmax sharper
+  int first = 0;        // position that is seen in the window of a key that is not causal
 };
+
+int first_seen(const AttentionKey& key, const Call& call) {
+  return key.window > 0 && !key.causal ? call.first : jit::first_seen(call.position, key.window);
+}
 
 // Every position of the pages holds numbers, also those behind the call's, as they do where a page had
 // another text's before; they must not count.
@@ -59,8 +64,9 @@ AttentionArgs make(const AttentionKey& key, const Call& call, const Inputs& inpu
   args.q = memory.copy_of("q", inputs.q);
   args.out = memory.allocate<float>("out", inputs.q.size());
   args.scratch = memory.scratch("scratch", static_cast<std::size_t>(key.scratch_floats()));
-  const int first = jit::first_seen(call.position, key.window);
-  args.at = memory.addresses("at", std::vector{inputs.kv.place(memory, "text", call.position, first)});
+  Cursor at = inputs.kv.place(memory, "text", call.position, first_seen(key, call));
+  at.first = call.first;
+  args.at = memory.addresses("at", std::vector{at});
   args.keys_at = inputs.kv.keys_at();
   args.values_at = inputs.kv.values_at();
   args.n_kv_heads = call.n_kv_heads;
@@ -74,7 +80,7 @@ void expect_head_is_right(const AttentionKey& key, const Call& call, const Input
   const auto dim = static_cast<std::size_t>(key.head_dim);
   const KvLayout layout(key);
   const auto q = result.view<float>("q").subspan(static_cast<std::size_t>(head) * dim, dim);
-  const int first = std::max(0, key.window > 0 ? call.position - key.window + 1 : 0);
+  const int first = first_seen(key, call);
   const auto k = [&](std::size_t p, std::size_t d) {
     return inputs.kv.key(head / key.group, first + static_cast<int>(p), static_cast<int>(d));
   };
@@ -322,6 +328,42 @@ TEST_P(AttentionRanges, WindowsOfSeveralHeads) {
   Kernels kernels(shape);
   Inputs inputs = random_inputs(shape, {5, 270});
   for (const int position : {10, 200, 255, 256, 270}) check_window(kernels, shape, {5, position}, inputs);
+}
+
+// An encoder's window begins where the cursor says: as if a window of so many positions had ended there.
+TEST_P(AttentionRanges, WindowsAroundATokenOfAnEncoder) {
+  for (const bool one_range : {true, false}) {
+    AttentionKey shape = key(one_range ? 2 : 3, one_range);
+    shape.window = 301;
+    shape.causal = false;
+    Kernels kernels(shape);
+    Inputs inputs = random_inputs(shape, {3, one_range ? 255 : 700});
+    for (const auto& [first, position] : {std::pair{0, 0},
+                                          {0, 150},
+                                          {5, 17},
+                                          {16, 16},
+                                          {31, 240},
+                                          {255, 255},
+                                          {3, 256},
+                                          {255, 256},
+                                          {256, 300},
+                                          {250, 550},
+                                          {600, 700}}) {
+      if (one_range && position >= jit::kAttentionRange) continue;
+      if (kSanitized && first != 31 && first != 250) continue;
+      const Call call{3, position, 1, first};
+      const auto result = check_against_twin(kernels, shape, call, inputs);
+      for (int head = 0; head < call.n_kv_heads * shape.group; ++head) {
+        expect_head_is_right(shape, call, inputs, *result, head);
+      }
+      AttentionKey ends = shape;
+      ends.window = position - first + 1;
+      ends.causal = true;
+      expect_same_bits(fmt::format("{} from {} to {}", kernel_name(shape), first, position),
+                       result->view<float>("out"), out_of_twin(ends, call, inputs.q.data(), inputs.kv));
+      if (HasFatalFailure()) return;
+    }
+  }
 }
 
 // Pages as they are where another text had them before, and NaNs but where a weight of zero meets a value.

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <initializer_list>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -14,6 +16,7 @@
 #include "runtime/forward/engine.h"
 #include "tests/support/family_writer.h"
 #include "tests/support/reference_model.h"
+#include "tests/support/refused_file.h"
 #include "tests/support/sanitized.h"
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
@@ -167,10 +170,6 @@ TEST_P(Encoders, TakeWholeTextsAloneAndPredictNothing) {
 
 TEST_P(Encoders, WrongFilesAreRefused) {
   const test::GgufWriter whole = family_gguf(GetParam(), small_config(GetParam()), 5);
-  const auto expect_refused = [](const test::GgufWriter& writer, const std::string& message) {
-    const TempFile temp(writer.content());
-    EXPECT_THAT([&] { read_model(temp.path()); }, ThrowsMessage<std::runtime_error>(HasSubstr(message)));
-  };
   const std::string causal = fmt::format("{}.attention.causal", GetParam().name);
   test::GgufWriter w = whole;
   w.remove(causal);
@@ -178,37 +177,83 @@ TEST_P(Encoders, WrongFilesAreRefused) {
   EXPECT_FALSE(read_model(silent.path()).config.causal) << "the family's";
   w.add(causal, true);
   expect_refused(w, causal + ": expected false, found true");
-  w = whole;
-  w.remove("tokenizer.ggml.token_type_count");
-  w.add("tokenizer.ggml.token_type_count", 3);
-  expect_refused(w, "tokenizer.ggml.token_type_count: expected the rows of token_types.weight, 2, found 3");
-  const auto with_tensor = [&](const std::string& name, std::vector<std::uint64_t> dims) {
-    test::GgufWriter other = whole;
-    other.remove_tensor(name);
-    std::size_t values = 1;
-    for (const std::uint64_t n : dims) values *= n;
-    other.add_tensor(name, std::move(dims), test::kF32, std::string(values * sizeof(float), '\0'));
-    return other;
-  };
-  expect_refused(with_tensor("token_types.weight", {79, 2}),
-                 "token_types.weight: expected shape (2, 80), found (2, 79)");
-  expect_refused(with_tensor("token_embd_norm.bias", {81}), "token_embd_norm.bias: expected shape (80)");
-  expect_refused(with_tensor("blk.1.layer_output_norm.weight", {80, 2}),
-                 "blk.1.layer_output_norm.weight: expected shape (80)");
-  expect_refused(with_tensor("output_norm.weight", {80}),
-                 "output_norm.weight: expected tensors that a model of the family");
   const std::string context = fmt::format("{}.context_length", GetParam().name);
   w = whole;
   w.remove(context);
   w.add(context, 131073);
   expect_refused(w, context + ": expected at most 131072 of an encoder, found 131073");
-  if (!GetParam().positions) return;
-  expect_refused(with_tensor("position_embd.weight", {80, 23}),
-                 "position_embd.weight: expected shape (24, 80), found (23, 80)");
+}
+
+test::GgufWriter with_tensor(test::GgufWriter file, const std::string& name,
+                             std::vector<std::uint64_t> dims) {
+  file.remove_tensor(name);
+  std::size_t values = 1;
+  for (const std::uint64_t n : dims) values *= n;
+  file.add_tensor(name, std::move(dims), test::kF32, std::string(values * sizeof(float), '\0'));
+  return file;
+}
+
+const FamilyFile& encoder_file(std::string_view name) {
+  return *std::ranges::find(test::kEncoderFiles, name, &FamilyFile::name);
+}
+
+TEST(Bert, WrongFilesAreRefused) {
+  for (const std::string_view name : {"bert", "nomic-bert"}) {
+    const FamilyFile& family = encoder_file(name);
+    const test::GgufWriter whole = family_gguf(family, small_config(family), 5);
+    test::GgufWriter w = whole;
+    w.remove("tokenizer.ggml.token_type_count");
+    w.add("tokenizer.ggml.token_type_count", 3);
+    expect_refused(w, "tokenizer.ggml.token_type_count: expected the rows of token_types.weight, 2, found 3");
+    expect_refused(with_tensor(whole, "token_types.weight", {79, 2}),
+                   "token_types.weight: expected shape (2, 80), found (2, 79)");
+    expect_refused(with_tensor(whole, "token_embd_norm.bias", {81}),
+                   "token_embd_norm.bias: expected shape (80)");
+    expect_refused(with_tensor(whole, "blk.1.layer_output_norm.weight", {80, 2}),
+                   "blk.1.layer_output_norm.weight: expected shape (80)");
+    expect_refused(with_tensor(whole, "output_norm.weight", {80}),
+                   "output_norm.weight: expected tensors that a model of the family");
+    if (!family.positions) continue;
+    expect_refused(with_tensor(whole, "position_embd.weight", {80, 23}),
+                   "position_embd.weight: expected shape (24, 80), found (23, 80)");
+    w = whole;
+    w.remove("bert.context_length");
+    w.add("bert.context_length", 0);
+    expect_refused(w, "bert.context_length: expected an integer from 1 to");
+  }
+}
+
+TEST(ModernBert, WhatItsFilesSay) {
+  const FamilyFile& family = encoder_file("modern-bert");
+  const test::GgufWriter whole = family_gguf(family, small_config(family), 5);
+  const auto read = [](const test::GgufWriter& writer) {
+    const TempFile temp(writer.content());
+    return read_model(temp.path()).config;
+  };
+  const Config config = read(whole);
+  ASSERT_EQ(config.layers.size(), 5U);
+  for (std::size_t i = 0; i < config.layers.size(); ++i) {
+    const LayerShape& layer = config.layer(i);
+    EXPECT_EQ(layer.window, i % 3 == 0 ? 0 : 9) << "four on either side of a token";
+    EXPECT_EQ(layer.rope.theta, i % 3 == 0 ? 160000 : 10000);
+    EXPECT_EQ(layer.activation, jit::Epilogue::geglu);
+  }
+  test::GgufWriter w = whole;
+  w.add("modern-bert.hidden_activation", "silu");
+  w.add("modern-bert.rope.freq_base_swa", 20000.0F);
+  w.add("modern-bert.attention.sliding_window_pattern", 2);
+  EXPECT_EQ(read(w).layer(1).activation, jit::Epilogue::swiglu);
+  EXPECT_EQ(read(w).layer(1).rope.theta, 20000);
+  EXPECT_EQ(read(w).layer(2).window, 0);
+  EXPECT_EQ(read(w).layer(3).window, 9);
+  w.remove("modern-bert.hidden_activation");
+  w.add("modern-bert.hidden_activation", "tanh");
+  expect_refused(w, "modern-bert.hidden_activation: expected gelu or silu, found 'tanh'");
+  expect_refused(with_tensor(whole, "blk.0.attn_norm.weight", {80}),
+                 "blk.0.attn_norm.weight: expected tensors that a model of the family");
   w = whole;
-  w.remove("bert.context_length");
-  w.add("bert.context_length", 0);
-  expect_refused(w, "bert.context_length: expected an integer from 1 to");
+  w.remove_tensor("blk.1.attn_norm.weight");
+  expect_refused(w, "blk.1.attn_norm.weight: expected a tensor");
 }
 
 std::string case_name(const testing::TestParamInfo<FamilyFile>& info) {
