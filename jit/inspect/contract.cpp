@@ -103,7 +103,7 @@ struct Formula {
                        k.tokens > 1 ? "each t < tokens, for " : "",
                        k.window == 0 ? ""
                        : k.causal    ? fmt::format("at->pos - {} < ", k.window)
-                                     : "at->first <= ",
+                                     : fmt::format("at->own - {} <= ", k.window / 2),
                        k.tokens > 1 && k.causal ? " + t" : "", scores("q keys[p]", k.scores),
                        k.sinks ? ", sinks" : "");
   }

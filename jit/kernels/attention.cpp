@@ -102,7 +102,8 @@ class AttentionGenerator {
       e.mov(f.at, f.positions);
       emit_first_seen(e, f.at, f.key.window);
     } else if (f.key.window > 0) {
-      e.mov(f.at, e.ptr[f.at + offsetof(Cursor, first)]);
+      e.mov(f.at, e.ptr[f.at + offsetof(Cursor, own)]);
+      emit_first_seen(e, f.at, f.key.window / 2 + 1);
     }
     e.inc(f.positions);
     e.mov(f.keys, arg(offsetof(AttentionArgs, keys_at)));

@@ -37,8 +37,8 @@ namespace llamajit::jit {
 // With `tokens` > 1, so many tokens of a prompt at once: token t stands at position at->pos + t and sees no
 // later ones. Each vector of keys and values is then read once for all of them. at->pos must be a multiple of
 // `tokens`, so that all stand in one range and one group of sixteen positions. Where the key is not causal, all of them see
-// the positions up to at->pos, which may be any. With a window, a token of a key that is not causal sees the positions
-// from at->first to at->pos, fewer than it has.
+// the positions up to at->pos, which may be any. With a window of such a key, which is odd, the token stands in its middle:
+// it sees the positions p <= at->pos, which is at->own + window / 2 or the text's last one, and p >= at->own - window / 2.
 inline constexpr int kAttentionRange = kKvPage;
 // The first position that a token at `pos` sees; without a window that is 0.
 constexpr std::int32_t first_seen(std::int32_t pos, int window) {
@@ -130,8 +130,9 @@ struct AttentionKey {
 };
 
 // The first position that a token there sees.
-constexpr std::int64_t first_seen(const AttentionKey& key, const Cursor& at) {
-  return key.window > 0 && !key.causal ? at.first : first_seen(at.pos, key.window);
+constexpr std::int32_t first_seen(const AttentionKey& key, const Cursor& at) {
+  return key.causal ? first_seen(at.pos, key.window)
+                    : first_seen(static_cast<std::int32_t>(at.own), key.window > 0 ? key.window / 2 + 1 : 0);
 }
 
 // A part of the ranges of one K/V head's attention, where several threads share it: those that lie part,

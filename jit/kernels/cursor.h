@@ -17,7 +17,7 @@ struct Cursor {
   std::int32_t pos = 0;
   std::byte* const* pages = nullptr;
   std::byte* state = nullptr;
-  std::int64_t first = 0;
+  std::int64_t own = 0;
 
   static constexpr auto fields() {
     return Fields{
@@ -27,8 +27,7 @@ struct Cursor {
                               "kKvPage, (p + 1) * kKvPage)"),
         field<&Cursor::state>(
             "its sequence's: what layers without a KV cache remember of all that is behind it"),
-        field<&Cursor::first>(
-            "of encoders' windows: the first position that is seen; pos is the last one then"),
+        field<&Cursor::own>("of encoders: the token's position; pos is then the last one that it sees"),
     };
   }
 };

@@ -185,7 +185,7 @@ void Engine::point_rows(std::size_t first, const Sequence& sequence, int pos, in
       if (config_.causal) continue;
       jit::Cursor& seen = program_->row_state.text_ends[kind][row];
       seen = sequence.cursor(kind, pos + std::min(i + reach, n - 1));
-      seen.first = pos + std::max(i - reach, 0);
+      seen.own = pos + i;
     }
   }
 }

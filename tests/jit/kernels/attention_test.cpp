@@ -32,11 +32,11 @@ struct Call {
   int n_kv_heads;
   int position;         // of the first token
   float magnitude = 1;  // of q; larger ones make the softmax sharper
-  int first = 0;        // position that is seen in the window of a key that is not causal
+  int own = 0;          // of a key that is not causal
 };
 
 int first_seen(const AttentionKey& key, const Call& call) {
-  return key.window > 0 && !key.causal ? call.first : jit::first_seen(call.position, key.window);
+  return jit::first_seen(key, Cursor{.pos = call.position, .own = call.own});
 }
 
 // Every position of the pages holds numbers, also those behind the call's, as they do where a page had
@@ -65,7 +65,7 @@ AttentionArgs make(const AttentionKey& key, const Call& call, const Inputs& inpu
   args.out = memory.allocate<float>("out", inputs.q.size());
   args.scratch = memory.scratch("scratch", static_cast<std::size_t>(key.scratch_floats()));
   Cursor at = inputs.kv.place(memory, "text", call.position, first_seen(key, call));
-  at.first = call.first;
+  at.own = call.own;
   args.at = memory.addresses("at", std::vector{at});
   args.keys_at = inputs.kv.keys_at();
   args.values_at = inputs.kv.values_at();
@@ -330,36 +330,30 @@ TEST_P(AttentionRanges, WindowsOfSeveralHeads) {
   for (const int position : {10, 200, 255, 256, 270}) check_window(kernels, shape, {5, position}, inputs);
 }
 
-// An encoder's window begins where the cursor says: as if a window of so many positions had ended there.
-TEST_P(AttentionRanges, WindowsAroundATokenOfAnEncoder) {
-  for (const bool one_range : {true, false}) {
+// An encoder's window: as one of so many positions that ends with the last one seen, which may be the text's.
+TEST_P(AttentionRanges, WindowsAroundTheirTokens) {
+  for (const auto& [one_range, window, last] :
+       {std::tuple{true, 1, 9}, {true, 9, 40}, {true, 65, 255}, {false, 33, 300}, {false, 301, 700}}) {
+    if (kSanitized && window != 65 && window != 301) continue;
     AttentionKey shape = key(one_range ? 2 : 3, one_range);
-    shape.window = 301;
+    shape.window = window;
     shape.causal = false;
     Kernels kernels(shape);
-    Inputs inputs = random_inputs(shape, {3, one_range ? 255 : 700});
-    for (const auto& [first, position] : {std::pair{0, 0},
-                                          {0, 150},
-                                          {5, 17},
-                                          {16, 16},
-                                          {31, 240},
-                                          {255, 255},
-                                          {3, 256},
-                                          {255, 256},
-                                          {256, 300},
-                                          {250, 550},
-                                          {600, 700}}) {
-      if (one_range && position >= jit::kAttentionRange) continue;
-      if (kSanitized && first != 31 && first != 250) continue;
-      const Call call{3, position, 1, first};
+    Inputs inputs = random_inputs(shape, {3, last});
+    for (const int own :
+         {0, 5, window / 2, window / 2 + 1, window / 2 + 16, last - window / 2, last - 1, last}) {
+      if (own > last || own < 0) continue;
+      const Call call{3, std::min(own + window / 2, last), 1, own};
       const auto result = check_against_twin(kernels, shape, call, inputs);
       for (int head = 0; head < call.n_kv_heads * shape.group; ++head) {
         expect_head_is_right(shape, call, inputs, *result, head);
       }
+      const int first = std::max(own - window / 2, 0);
+      EXPECT_EQ(first_seen(shape, call), first);
       AttentionKey ends = shape;
-      ends.window = position - first + 1;
+      ends.window = call.position - first + 1;
       ends.causal = true;
-      expect_same_bits(fmt::format("{} from {} to {}", kernel_name(shape), first, position),
+      expect_same_bits(fmt::format("{} of {} in {}", kernel_name(shape), own, last),
                        result->view<float>("out"), out_of_twin(ends, call, inputs.q.data(), inputs.kv));
       if (HasFatalFailure()) return;
     }
