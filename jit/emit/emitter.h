@@ -167,6 +167,7 @@ class Emitter : public Xbyak::CodeGenerator {
   // acc += a * (one f32 in memory, in all lanes). Clobbers `temp`, where the tier needs it.
   void fma_broadcast(const V16& acc, const V16& a, const RegExp& b, const V16& temp);
   void abs(const V16& to, const V16& a);
+  void lane_numbers(const V16& to);  // 0.0 to 15.0
   // Lanes n..15 become `fill`. Clobbers rax and a mask.
   void fill_tail(const V16& to, int n, Const fill);
   // The same for a number of lanes, 0..16, that a register holds. Clobbers a mask.

@@ -134,6 +134,13 @@ void Emitter::flip_signs(const V16& to, const RegExp& bits) {
   }
 }
 
+void Emitter::lane_numbers(const V16& to) {
+  uses_lane_numbers_ = true;
+  for (std::size_t p = 0; p < (isa_.wide() ? 1 : 2); ++p) {
+    vcvtdq2ps(to.part[p], ptr[rip + lane_numbers_ + kPartBytes * static_cast<int>(p)]);
+  }
+}
+
 void Emitter::equal_mask(const Reg64& to, const Reg64& temp, const V16& a, const V16& b) {
   if (isa_.wide()) {
     name(k1, "equal");

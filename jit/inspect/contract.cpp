@@ -99,12 +99,15 @@ struct Formula {
         jit::to_string(k.type));
   }
   std::string operator()(const AttentionKey& k) const {
-    return fmt::format("for {}each head: out = sum over {}p <= at->pos{} of softmax({}{})[p] * values[p]",
+    return fmt::format("for {}each head: out = sum over {}p <= at->pos{} of softmax({}{}{})[p] * values[p]",
                        k.tokens > 1 ? "each t < tokens, for " : "",
                        k.window == 0 ? ""
                        : k.causal    ? fmt::format("at->pos - {} < ", k.window)
                                      : fmt::format("at->own - {} <= ", k.window / 2),
                        k.tokens > 1 && k.causal ? " + t" : "", scores("q keys[p]", k.scores),
+                       !k.slopes      ? ""
+                       : k.tokens > 1 ? " + slopes |p - at->own - t|"
+                                      : " + slopes |p - at->own|",
                        k.sinks ? ", sinks" : "");
   }
   std::string operator()(const AttentionRangesKey& k) const {

@@ -12,6 +12,7 @@ AttentionFrame::AttentionFrame(Emitter& emitter, const AttentionKey& attention_k
                                int ranges)
     : e(emitter), key(attention_key), result(range_result), n_ranges(ranges), layout(attention_key) {
   assert(key.window == 0 || key.tokens == 1);
+  assert(!key.slopes || !key.causal);
   for (std::size_t i = 0; i < kSlotNames.size(); ++i) e.name_stack(8 * static_cast<int>(i), kSlotNames[i]);
 }
 
@@ -71,7 +72,8 @@ class AttentionGenerator {
     e.L(next_heads, "next_heads");
     if (f.heads_at_once() > 1) choose_heads();
     merges() ? emit_ranges() : emit_range();
-    if (f.key.sinks) next_sinks();
+    if (f.key.sinks) next_heads_of(Slot::first_sink);
+    if (f.key.slopes) next_heads_of(Slot::first_slope);
     if (f.heads_at_once() > 1) {
       e.mov(f.heads, f.slot(Slot::heads_now));
       e.sub(f.slot(Slot::heads_left), f.heads);
@@ -95,7 +97,16 @@ class AttentionGenerator {
       e.mov(f.at, arg(offsetof(AttentionArgs, sinks)));
       e.mov(f.slot(Slot::first_sink), f.at);
     }
+    if (f.key.slopes) {
+      e.mov(f.at, arg(offsetof(AttentionArgs, slopes)));
+      e.mov(f.slot(Slot::first_slope), f.at);
+      e.mov(f.slot(Slot::begin), 0);
+    }
     e.mov(f.at, arg(offsetof(AttentionArgs, at)));
+    if (f.key.slopes) {
+      e.mov(f.row, e.ptr[f.at + offsetof(Cursor, own)]);
+      e.mov(f.slot(Slot::own), f.row);
+    }
     e.mov(f.positions.cvt32(), e.ptr[f.at + offsetof(Cursor, pos)]);
     e.mov(f.row, e.ptr[f.at + offsetof(Cursor, pages)]);
     if (f.key.window > 0 && f.key.causal) {
@@ -122,12 +133,13 @@ class AttentionGenerator {
     e.mov(f.slot(Slot::values_at), f.values);
   }
 
-  void next_sinks() {
+  // The slot points to a number of each query head.
+  void next_heads_of(Slot first) {
     if (f.heads_at_once() > 1) {
       e.imul(f.heads, f.slot(Slot::heads_now), f.key.group * 4);
-      e.add(f.slot(Slot::first_sink), f.heads);
+      e.add(f.slot(first), f.heads);
     } else {
-      e.add(f.slot(Slot::first_sink), f.key.group * 4);
+      e.add(f.slot(first), f.key.group * 4);
     }
   }
 
@@ -181,6 +193,7 @@ class AttentionGenerator {
     e.mov(f.slot(Slot::page), f.at);
     e.mov(f.slot(Slot::left), e.scratch());
     e.mov(f.slot(Slot::later), 0);
+    if (f.key.slopes) e.mov(f.slot(Slot::begin), 0);
   }
 
   void begin_range() {
@@ -208,6 +221,7 @@ class AttentionGenerator {
     e.note("on to the next range");
     e.sub(f.slot(Slot::left), kAttentionRange);
     e.mov(f.slot(Slot::later), 1);
+    if (f.key.slopes) e.add(f.slot(Slot::begin), kAttentionRange);
     e.add(f.slot(Slot::page), 8);
     if (f.key.window > 0) e.mov(f.slot(Slot::range_first), 0);
   }

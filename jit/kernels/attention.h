@@ -39,6 +39,9 @@ namespace llamajit::jit {
 // `tokens`, so that all stand in one range and one group of sixteen positions. Where the key is not causal, all of them see
 // the positions up to at->pos, which may be any. With a window of such a key, which is odd, the token stands in its middle:
 // it sees the positions p <= at->pos, which is at->own + window / 2 or the text's last one, and p >= at->own - window / 2.
+//
+// With slopes (ALiBi, arXiv:2108.12409), a number of each head's, where the key is not causal: behind scale and cap
+// s = fma(|p - o|, slope, s), o being at->own + t.
 inline constexpr int kAttentionRange = kKvPage;
 // The first position that a token at `pos` sees; without a window that is 0.
 constexpr std::int32_t first_seen(std::int32_t pos, int window) {
@@ -66,6 +69,7 @@ struct AttentionArgs {
   std::int64_t values_at;
   std::int64_t n_kv_heads;
   const float* sinks = nullptr;
+  const float* slopes = nullptr;
 
   static constexpr auto fields() {
     return Fields{
@@ -77,6 +81,7 @@ struct AttentionArgs {
         field<&AttentionArgs::values_at>("as keys_at, of the values"),
         field<&AttentionArgs::n_kv_heads>(">= 1"),
         field<&AttentionArgs::sinks>("(n_kv_heads * group), where the key has them"),
+        field<&AttentionArgs::slopes>("the same"),
     };
   }
 };
@@ -93,13 +98,14 @@ struct AttentionKey {
   bool sinks = false;
   bool causal =
       true;  // of several tokens: each stands one position behind the one before; a window ends with its token
+  bool slopes = false;                                    // only if not causal
   auto operator<=>(const AttentionKey&) const = default;  // NOLINT: clang-tidy 14 compares bools as ints
 
   static constexpr auto fields() {
     return fields_of<&AttentionKey::type, &AttentionKey::head_dim, &AttentionKey::group,
                      &AttentionKey::one_range, &AttentionKey::tokens, &AttentionKey::token_stride,
                      &AttentionKey::window, &AttentionKey::scores, &AttentionKey::sinks,
-                     &AttentionKey::causal>();
+                     &AttentionKey::causal, &AttentionKey::slopes>();
   }
 
   // Few short heads leave too few independent sums to hide an fma's latency; their positions are summed in

@@ -89,13 +89,19 @@ struct AttentionFrame {
     // sinks:
     first_sink,  // that of the first head at hand
     sink,        // that of the row at hand
+    // slopes:
+    first_slope,  // that of the first head at hand
+    slope,        // that of the row at hand
+    own,          // position of the token at hand
+    begin,        // of the range
   };
   static constexpr std::array kSlotNames = {
       "heads_left",  "heads_now",   "q",          "out",          "keys_at", "values_at",
       "positions",   "first",       "last",       "first_range",  "page",    "left",
       "later",       "range_first", "keys_begin", "values_begin", "unseen",  "scales_skipped",
-      "first_token", "first_sink",  "sink"};
-  static_assert(kSlotNames.size() == static_cast<std::size_t>(Slot::sink) + 1);
+      "first_token", "first_sink",  "sink",       "first_slope",  "slope",   "own",
+      "begin"};
+  static_assert(kSlotNames.size() == static_cast<std::size_t>(Slot::begin) + 1);
   static constexpr int kSlotsBytes = static_cast<int>(round_up(static_cast<int>(kSlotNames.size()) * 8, 64));
   // Behind the slots lie sums of one way that wait for those of another.
   int stack_bytes() const { return kSlotsBytes + waiting_sums() * kLanes * 4; }

@@ -20,6 +20,7 @@ class Softmax {
   // Emits the softmax of the rows from the one at `row` on, which moves past them.
   void emit_rows() {
     if (f.key.scores.cap > 0) cap_scores();
+    if (f.key.slopes) add_slopes();
     find_maxima();
     exponentials();
     switch (f.result) {
@@ -34,6 +35,7 @@ class Softmax {
         break;
     }
     if (f.key.sinks) e.add(f.slot(Slot::sink), 4 * static_cast<int>(rows.size()));
+    if (f.key.slopes) e.add(f.slot(Slot::slope), 4 * static_cast<int>(rows.size()));
     e.add(f.row, static_cast<int>(rows.size()) * kScoreRowBytes);
   }
 
@@ -64,6 +66,34 @@ class Softmax {
       for (const Row& r : rows) {
         e.load(r.value, scores_of(r));
         emit_cap(e, r.value, f.key.scores.cap, r.t0, r.t1);
+        e.store(scores_of(r), r.value);
+      }
+      e.add(f.at, kLanes * 4);
+    });
+  }
+
+  // All rows are those of a token, whose distance from a position they share.
+  void add_slopes() {
+    const V16 &distance = rows[0].acc, &magnitude = rows[0].t0;
+    e.note("score += |position - own| * slope");
+    e.mov(e.scratch(), f.slot(Slot::begin));
+    e.sub(e.scratch(), f.slot(Slot::own));
+    const Xbyak::Xmm begin = xmm_of(magnitude.part[0]);
+    e.zero(magnitude);
+    e.vcvtsi2ss(begin, begin, e.scratch());
+    e.lane_numbers(distance);
+    e.broadcast_lane0(magnitude, magnitude.part[0]);
+    e.add(distance, distance, magnitude);
+    e.mov(e.scratch(), f.slot(Slot::slope));
+    for (const Row& r : rows) e.broadcast(r.maximum, e.scratch() + r.i * 4);
+    f.count_positions(kLanes);
+    e.mov(f.at, f.row);
+    e.repeat(f.count, [&] {
+      e.abs(magnitude, distance);
+      e.add(distance, distance, f32(kLanes));
+      for (const Row& r : rows) {
+        e.load(r.value, scores_of(r));
+        e.fma(r.value, magnitude, r.maximum);
         e.store(scores_of(r), r.value);
       }
       e.add(f.at, kLanes * 4);
@@ -205,13 +235,18 @@ void emit_rows(const AttentionFrame& f, const Reg64& rows, int n_rows, bool coun
 void emit_softmax(const AttentionFrame& f) {
   Emitter& e = f.e;
   const Reg64& rows = f.at_q;
-  const auto first_sink = [&] {  // of the first row of a token
-    if (!f.key.sinks) return;
-    e.mov(e.scratch(), f.slot(Slot::first_sink));
-    e.mov(f.slot(Slot::sink), e.scratch());
+  const auto first_row = [&] {  // of a token
+    if (f.key.sinks) {
+      e.mov(e.scratch(), f.slot(Slot::first_sink));
+      e.mov(f.slot(Slot::sink), e.scratch());
+    }
+    if (f.key.slopes) {
+      e.mov(e.scratch(), f.slot(Slot::first_slope));
+      e.mov(f.slot(Slot::slope), e.scratch());
+    }
   };
   if (f.key.tokens == 1) {
-    first_sink();
+    first_row();
     const int heads = f.heads_at_once();
     if (heads > 1) {
       e.imul(rows, f.slot(Slot::heads_now), f.rows());
@@ -220,7 +255,7 @@ void emit_softmax(const AttentionFrame& f) {
     }
     return emit_rows(f, rows, heads * f.rows(), heads == 1);
   }
-  if (!f.key.causal && !f.key.sinks) {
+  if (!f.key.causal && !f.key.sinks && !f.key.slopes) {
     e.mov(rows, f.rows());
     return emit_rows(f, rows, f.rows(), true);
   }
@@ -229,9 +264,10 @@ void emit_softmax(const AttentionFrame& f) {
   const Reg64& tokens = f.heads;
   e.name(tokens, "tokens");
   e.repeat(tokens, f.key.tokens, [&] {
-    first_sink();
+    first_row();
     e.mov(rows, f.key.group);
     emit_rows(f, rows, f.key.group, true);
+    if (f.key.slopes) e.inc(f.slot(Slot::own));
     if (!f.key.causal) return;
     e.lea(e.scratch(), e.ptr[f.positions + 1]);
     e.cmp(f.positions, kAttentionRange);
@@ -239,6 +275,7 @@ void emit_softmax(const AttentionFrame& f) {
   });
   e.name(tokens, "heads");
   if (f.key.causal) e.mov(f.positions, f.slot(Slot::first_token));
+  if (f.key.slopes) e.sub(f.slot(Slot::own), f.key.tokens);
 }
 
 void emit_merge(Emitter& e, const V16& m, const V16& l, const V16& a, const V16& b) {

@@ -65,10 +65,10 @@ struct Name {
   std::string operator()(const AttentionKey& k) const {
     const std::string tokens =
         k.tokens > 1 ? fmt::format("_{}tokens{}", k.tokens, k.causal ? "" : "_same_positions") : "";
-    return fmt::format("attention_{}_{}_gqa{}{}{}{}{}{}{}", to_string(k.type), k.head_dim, k.group,
+    return fmt::format("attention_{}_{}_gqa{}{}{}{}{}{}{}{}", to_string(k.type), k.head_dim, k.group,
                        k.one_range ? "_one_range" : "", window_suffix(k.window),
                        k.window > 0 && !k.causal ? "_around" : "", suffix(k.scores), sinks_suffix(k.sinks),
-                       tokens);
+                       k.slopes ? "_slopes" : "", tokens);
   }
   std::string operator()(const AttentionRangesKey& k) const {
     return fmt::format("attention_ranges_{}_{}x{}_gqa{}{}{}", to_string(k.type), k.ranges, k.head_dim,

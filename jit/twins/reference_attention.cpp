@@ -1,6 +1,7 @@
 // The twins of the attention kernels.
 #include <algorithm>
 #include <cassert>
+#include <cstdlib>
 #include <limits>
 
 #include "jit/base/scalar_math.h"
@@ -44,8 +45,9 @@ class Range {
       : key_(attention_key),
         keys_(at.pages[range] + head.keys_at),
         values_(at.pages[range] + head.values_at),
-        weights_(scratch) {
-    const std::int64_t begin = range * kAttentionRange;
+        weights_(scratch),
+        range_begin_(range * kAttentionRange) {
+    const std::int64_t begin = range_begin_;
     const auto end = static_cast<int>(std::min<std::int64_t>(pos + 1 - begin, kAttentionRange));
     const auto seen = static_cast<int>(std::max<std::int64_t>(first - begin, 0));
     unseen_ = seen % kLanes;
@@ -53,9 +55,14 @@ class Range {
     n_ = end - first_;
   }
 
-  Exponentials begin(const float* q) {
-    for (int i = 0; i < round_up(n_, kLanes); ++i)
+  // `slope` of a head, and `own`, the token's position, where the key has slopes.
+  Exponentials begin(const float* q, float slope = 0, std::int64_t own = 0) {
+    for (int i = 0; i < round_up(n_, kLanes); ++i) {
       weights_[i] = score(key_.scores, layout_, q, keys_, first_ + i);
+      if (!key_.slopes) continue;
+      const auto distance = static_cast<float>(std::abs(range_begin_ + first_ + i - own));
+      weights_[i] = fused(distance, slope, weights_[i]);
+    }
     std::fill_n(weights_, unseen_, -std::numeric_limits<float>::infinity());
     const Exponentials result = exponentials(weights_, n_);
     std::fill_n(weights_, unseen_, 0.0F);
@@ -83,6 +90,7 @@ class Range {
   const std::byte* keys_;
   const std::byte* values_;
   float* weights_;
+  std::int64_t range_begin_;
   int first_ = 0, n_ = 0;
   int unseen_ = 0;  // so many of these lie before the window
 };
@@ -154,7 +162,8 @@ void reference(const AttentionKey& key, const AttentionArgs& args) {
     const std::int64_t first = first_seen(key, *args.at);  // windows have one token
     for (std::int64_t r = range_of(first); r <= range_of(pos); ++r) {
       Range range(key, *args.at, head, r, first, pos, args.scratch);
-      const Exponentials here = range.begin(args.q + query);
+      const float slope = key.slopes ? args.slopes[i % heads] : 0.0F;
+      const Exponentials here = range.begin(args.q + query, slope, args.at->own + token);
       out.add(here, [&](int d) { return range.weighted_sum(d); });
     }
     out.finish(key.sinks ? args.sinks + i % heads : nullptr);

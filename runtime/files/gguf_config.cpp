@@ -92,6 +92,7 @@ class ConfigReader : GgufLayerKeys {
     }
     for (LayerShape& layer : layers) {
       layer.sinks = family_.sinks != Presence::none;
+      layer.slopes = family_.slopes;
       layer.gated_attention = family_.gated_attention;
       layer.norms_values = family_.norms_values;
       if (c.n_layers == family_.wide_scores_layers) {

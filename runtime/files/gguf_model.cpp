@@ -330,7 +330,8 @@ class GgufModelReader : GgufTensors {
       to.down = matrix(name("ffn_down.weight"), c.dim, c.hidden_dim);
       return;
     }
-    to.up = matrix(name("ffn_up"), c.hidden_dim, c.dim, family_.ffn_bias, to.up_scale, to.up_bias);
+    const Presence up_bias = family_.up_bias ? family_.ffn_bias : Presence::none;
+    to.up = matrix(name("ffn_up"), c.hidden_dim, c.dim, up_bias, to.up_scale, to.up_bias);
     to.ffn_sub_norm = vector(name("ffn_sub_norm.weight"), c.hidden_dim, family_.sub_norms);
     to.down = matrix(name("ffn_down"), c.dim, c.hidden_dim, family_.ffn_bias, to.down_scale, to.down_bias);
     if (!c.gated()) return;

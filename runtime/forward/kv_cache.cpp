@@ -85,6 +85,7 @@ KvCache::KvCache(const Config& config, int context, const Room& room, jit::Eleme
                 shape.window,
                 shape.scores,
                 shape.sinks,
+                shape.slopes,
                 at[kind],
                 at[kind] + layout.keys_bytes() * shape.n_kv_heads};
     if (shape.kv_layer >= 0) {
@@ -136,15 +137,17 @@ jit::AttentionKey KvCache::attention_key(std::size_t layer) const {
           .window = l.window,
           .scores = l.scores,
           .sinks = l.sinks,
-          .causal = causal_ || l.window == 0};
+          .causal = causal_ || (l.window == 0 && !l.slopes),
+          .slopes = l.slopes};
 }
 
 jit::AttentionKey KvCache::tile_key(std::size_t layer, std::int64_t token_stride) const {
   jit::AttentionKey key = attention_key(layer);
   if (key.window > 0) return key;  // such a kernel takes tokens one by one
   key.tokens = jit::AttentionKey::best_tokens(key.group);
-  key.causal = causal_ || key.tokens == 1;
-  if (key.tokens > 1) key.token_stride = static_cast<int>(token_stride);
+  if (key.tokens == 1) return key;
+  key.causal = causal_;
+  key.token_stride = static_cast<int>(token_stride);
   return key;
 }
 

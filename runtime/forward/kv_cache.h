@@ -85,6 +85,7 @@ class KvCache {
     int window;
     jit::ScoreKey scores;
     bool sinks;
+    bool slopes;
     std::int64_t keys_at;
     std::int64_t values_at;
   };

@@ -177,6 +177,10 @@ class Lowering {
   static const float* head_weights(const LayerShape& shape, const NormWeights& norm, std::int64_t first) {
     return norm.weight + (shape.head_norm == HeadNorm::own ? first * shape.head_dim() : 0);
   }
+  // Likewise of ALiBi.
+  static const float* head_slopes(const LayerWeights& weights, std::int64_t first) {
+    return weights.slopes != nullptr ? weights.slopes + first : nullptr;
+  }
   // Attention's sinks from query head number `first` on, where there are any.
   static const float* head_sinks(const LayerWeights& weights, std::int64_t first) {
     return weights.sinks != nullptr ? weights.sinks + first : nullptr;

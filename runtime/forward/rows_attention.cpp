@@ -26,7 +26,8 @@ void RowsProgram::Writer::attend(const LayerShape& shape, const LayerWeights& we
   }
   if (heads(shape).shares_heads()) meet();
   attention(shape, mine, q, s_.att + mine.begin * shape.group() * dim,
-            head_sinks(weights, mine.begin * shape.group()));
+            head_sinks(weights, mine.begin * shape.group()),
+            head_slopes(weights, mine.begin * shape.group()));
   if (shape.is_latent()) return raise_values(shape, weights);
   if (!shape.gated_attention) return;
   if (heads(shape).shares_heads()) meet();
@@ -84,14 +85,15 @@ void RowsProgram::Writer::append(const LayerShape& shape, const HeadShare& mine,
 }
 
 void RowsProgram::Writer::attention(const LayerShape& shape, const HeadShare& mine, const float* q,
-                                    float* out, const float* sinks) {
+                                    float* out, const float* sinks, const float* slopes) {
   const jit::KvLayout& layout = m_.cache.layout(layer_index());
   const std::int64_t stride = row_stride(shape.q_dim());
   const jit::AttentionKey tile = m_.cache.tile_key(layer_index(), stride);
-  Step& step = call(Role::attention, m_.cache.attention_key(layer_index()),
-                    jit::AttentionArgs{q, out, s_.attention_scratch[static_cast<std::size_t>(thread_)],
-                                       attention_cursor(), m_.cache.keys_at(layer_index(), mine.begin),
-                                       m_.cache.values_at(layer_index(), mine.begin), mine.size(), sinks});
+  Step& step =
+      call(Role::attention, m_.cache.attention_key(layer_index()),
+           jit::AttentionArgs{q, out, s_.attention_scratch[static_cast<std::size_t>(thread_)],
+                              attention_cursor(), m_.cache.keys_at(layer_index(), mine.begin),
+                              m_.cache.values_at(layer_index(), mine.begin), mine.size(), sinks, slopes});
   step.calls = Calls::attention;
   step.heads = memory_.keep_heads({.share = mine,
                                    .row_stride = stride,

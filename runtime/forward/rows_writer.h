@@ -85,7 +85,7 @@ class RowsProgram::Writer : public Lowering {
   void norm_values(const LayerShape& shape, const HeadShare& mine, const LayerWeights& weights);
   void append(const LayerShape& shape, const HeadShare& mine, const float* k, const float* v);
   void attention(const LayerShape& shape, const HeadShare& mine, const float* q, float* out,
-                 const float* sinks);
+                 const float* sinks, const float* slopes);
   // Rows' values within those of a matrix that has n of them in a row: from the first row's on.
   struct RowsOf {
     float* x;

@@ -195,6 +195,7 @@ jit::AttentionArgs attention_args(const Step& step, std::int64_t row, std::int64
   args.values_at += head * h.values_bytes;
   args.n_kv_heads = heads;
   if (args.sinks != nullptr) args.sinks += head * h.group;
+  if (args.slopes != nullptr) args.slopes += head * h.group;
   return args;
 }
 

@@ -61,7 +61,8 @@ void TokenProgram::Writer::attend_alone(const LayerShape& shape, const LayerWeig
        jit::AttentionArgs{q, s_.att + first_query, scratch_.attention, cursor(),
                           m_.cache.keys_at(layer_index(), mine.begin),
                           m_.cache.values_at(layer_index(), mine.begin), mine.size(),
-                          head_sinks(weights, mine.begin * shape.group())});
+                          head_sinks(weights, mine.begin * shape.group()),
+                          head_slopes(weights, mine.begin * shape.group())});
   gate_heads(shape, mine.begin * shape.group(), mine.size() * shape.group());
 }
 

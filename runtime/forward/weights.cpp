@@ -1,6 +1,7 @@
 #include "runtime/forward/weights.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numbers>
 #include <optional>
@@ -95,6 +96,18 @@ class Weights::Layout {
     return to;
   }
   // The same of a number that the file has, if it has it.
+  // ALiBi's of so many heads, with a minus: 2^(-8 k / n), k from 1, for the largest power of two n that there are;
+  // then of those of twice as many every other one.
+  const float* slopes(int n_heads) {
+    auto* const to = carver_.take<float>(jit::row_stride(n_heads));
+    const int n = static_cast<int>(std::bit_floor(static_cast<unsigned>(n_heads)));
+    for (int i = 0; fills_ && i < n_heads; ++i) {
+      const float exponent =
+          i < n ? 8.0F * static_cast<float>(i + 1) : 4.0F * static_cast<float>(2 * (i - n) + 1);
+      to[i] = -std::exp2(-exponent / static_cast<float>(n));
+    }
+    return to;
+  }
   const float* filled(std::int64_t n, const Tensor& value) {
     return value.exists() ? filled(n, fills_ ? number(value, 0, 0) : 0) : nullptr;
   }
@@ -238,6 +251,7 @@ void Weights::lay_out_attention(Layout& layout, const LayerTensors& from, const 
   to.q_norm = layout.head_norm(from.q_norm, shape);
   to.k_norm = layout.head_norm(from.k_norm, shape);
   to.sinks = layout.vector(from.sinks);
+  if (shape.slopes) to.slopes = layout.slopes(shape.n_heads);
   to.att_sub_norm = layout.vector(from.att_sub_norm);
   to.wq = layout.matrix(from.wq, from.wq_scale, from.wq_bias, &shape);
   if (!shape.owns_kv()) return;

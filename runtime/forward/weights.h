@@ -69,10 +69,11 @@ struct LayerWeights {
   const float* v_norm = nullptr;  // (head_dim): ones, or none
   LatentWeights latent;
   DeltaWeights delta;
-  NormWeights q_norm, k_norm;    // as LayerTensors has them; a bias is one head's
-  const float* sinks = nullptr;  // (n_heads), or none
-  const float* att_sub_norm;     // (q_dim), or none
-  PackedMatrix wo;               // (dim, q_dim)
+  NormWeights q_norm, k_norm;     // as LayerTensors has them; a bias is one head's
+  const float* sinks = nullptr;   // (n_heads), or none
+  const float* slopes = nullptr;  // (n_heads): of ALiBi, not positive; or none
+  const float* att_sub_norm;      // (q_dim), or none
+  PackedMatrix wo;                // (dim, q_dim)
   NormWeights att_post_norm;
   NormWeights ffn_norm;
   PackedMatrix gate_up;       // (hidden_dim, dim), paired; up alone where nothing is gated

@@ -110,6 +110,7 @@ struct LayerShape {
   HeadNorm head_norm = HeadNorm::shared;
   jit::ScoreKey scores{};        // of attention
   bool sinks = false;            // each head has one
+  bool slopes = false;           // each head has one, by which scores fall with the distance (ALiBi)
   bool norms_values = false;     // each head's, by an RMSNorm without weights
   int kv_layer = -1;             // whose keys and values are seen, one before; -1: its own
   bool gated_attention = false;  // what attention gives is multiplied with sigmoids

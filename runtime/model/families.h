@@ -83,9 +83,11 @@ struct Family {
   Presence qkv_bias = Presence::none;
   Presence output_bias = Presence::none;  // of attn_output
   Presence ffn_bias = Presence::none;     // of ffn_up and ffn_down
+  bool up_bias = true;                    // false: of ffn_down alone
   Presence head_norms = Presence::none;   // attn_q_norm, attn_k_norm
   HeadNorm head_norm = HeadNorm::shared;
   Presence sinks = Presence::none;            // attn_sinks
+  bool slopes = false;                        // as LayerShape has it
   Presence sub_norms = Presence::none;        // attn_sub_norm, ffn_sub_norm
   Presence scales = Presence::none;           // "….scale" beside each matrix of a layer
   Presence classifier = Presence::optional;   // output; without it, the classifier is the embedding

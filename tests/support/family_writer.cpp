@@ -264,7 +264,7 @@ class FamilyWriter {
       return matrix("ffn_down", c_.dim, shape_->hidden_dim, false);
     }
     if (f_.gate) matrix("ffn_gate", shape_->hidden_dim, c_.dim, false);
-    matrix("ffn_up", shape_->hidden_dim, c_.dim, f_.other_biases);
+    matrix("ffn_up", shape_->hidden_dim, c_.dim, f_.other_biases && f_.up_bias);
     if (f_.sub_norms) norm("ffn_sub_norm", shape_->hidden_dim, false);
     matrix("ffn_down", c_.dim, shape_->hidden_dim, f_.other_biases);
   }

@@ -241,6 +241,15 @@ class Reference {
     return multiply(l.wo, l.wo_scale, l.wo_bias, out);
   }
 
+  // ALiBi's (arXiv:2108.12409): 2^(-8/n), 2^(-16/n), … of n heads, a power of two; of other numbers those of the next
+  // smaller one, and then the first, the third, … of the next larger one.
+  double slope(std::size_t head) const {
+    std::size_t n = 1;
+    while (2 * n <= static_cast<std::size_t>(shape_->n_heads)) n *= 2;
+    if (head < n) return std::pow(2.0, -8.0 * static_cast<double>(head + 1) / static_cast<double>(n));
+    return std::pow(2.0, -4.0 * static_cast<double>(2 * (head - n) + 1) / static_cast<double>(n));
+  }
+
   // The positions that a token sees of so many: the last ones, or in an encoder those around its own.
   std::pair<std::size_t, std::size_t> seen(std::size_t positions) const {
     if (shape_->window == 0) return {0, positions};
@@ -263,7 +272,9 @@ class Reference {
       for (std::size_t i = 0; i < head_dim(); ++i) score += q[at + i] * key[at_kv + i];
       const double scale = shape_->scores.scale;
       score *= scale == 0 ? 1 / std::sqrt(static_cast<double>(head_dim())) : scale;
-      weights.push_back(std::exp(capped(score, shape_->scores.cap)));
+      score = capped(score, shape_->scores.cap);
+      if (shape_->slopes) score -= slope(head) * std::abs(static_cast<double>(p) - position_);
+      weights.push_back(std::exp(score));
       sum += weights.back();
     }
     if (sinks.exists()) sum += std::exp(value(sinks, 0, head));

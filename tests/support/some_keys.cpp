@@ -33,6 +33,10 @@ void add_attention(std::vector<KernelKey>& keys) {
       }
     }
   }
+  for (const int tokens : {1, 4}) {
+    keys.emplace_back(jit::AttentionKey{
+        ElementType::f16, 48, 2, false, tokens, 512 * (tokens / 4), 0, {}, false, false, true});
+  }
   constexpr jit::ScoreKey kScores{0.07F, 50.0F};
   for (const bool one_range : {true, false}) {
     keys.emplace_back(jit::AttentionKey{ElementType::f16, 48, 2, one_range, 1, 0, 100, kScores});

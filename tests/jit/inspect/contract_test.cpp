@@ -44,7 +44,7 @@ struct Outer {
 };
 static_assert(jit::count_fields<Inner>() == 2);
 static_assert(jit::count_fields<Outer>() == 3);
-static_assert(jit::count_fields<jit::AttentionKey>() == 10);
+static_assert(jit::count_fields<jit::AttentionKey>() == 11);
 static_assert(jit::member_name<&Outer::scale>() == "scale");
 
 std::size_t args_size(const KernelKey& key) {

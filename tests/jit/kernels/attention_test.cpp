@@ -45,6 +45,7 @@ struct Inputs {
   std::vector<float> q;
   KvPages kv;
   std::vector<float> sinks;
+  std::vector<float> slopes{};
 };
 Inputs random_inputs(const AttentionKey& key, const Call& call) {
   CallMemory source(Edge::back, static_cast<std::uint64_t>(call.position));
@@ -56,7 +57,10 @@ Inputs random_inputs(const AttentionKey& key, const Call& call) {
     const auto heads = static_cast<std::size_t>(call.n_kv_heads * key.group);
     sinks = source.random_floats(heads, -5 * call.magnitude, 5 * call.magnitude);
   }
-  return {std::move(q), std::move(kv), std::move(sinks)};
+  std::vector<float> slopes;
+  if (key.slopes)
+    slopes = source.random_floats(static_cast<std::size_t>(call.n_kv_heads * key.group), -0.5F, 0);
+  return {std::move(q), std::move(kv), std::move(sinks), std::move(slopes)};
 }
 
 AttentionArgs make(const AttentionKey& key, const Call& call, const Inputs& inputs, CallMemory& memory) {
@@ -71,6 +75,7 @@ AttentionArgs make(const AttentionKey& key, const Call& call, const Inputs& inpu
   args.values_at = inputs.kv.values_at();
   args.n_kv_heads = call.n_kv_heads;
   if (key.sinks) args.sinks = memory.copy_of("sinks", inputs.sinks);
+  if (key.slopes) args.slopes = memory.copy_of("slopes", inputs.slopes);
   return args;
 }
 
@@ -89,7 +94,7 @@ void expect_head_is_right(const AttentionKey& key, const Call& call, const Input
   };
   const auto n = static_cast<std::size_t>(call.position - first) + 1;
   std::vector<double> weights(n);
-  double score_error = 0, cap_error = 0, largest = -1e300, sum = 0;
+  double score_error = 0, cap_error = 0, bias_error = 0, largest = -1e300, sum = 0;
   for (std::size_t p = 0; p < n; ++p) {
     double norm = 0;
     for (std::size_t d = 0; d < dim; ++d) {
@@ -102,6 +107,12 @@ void expect_head_is_right(const AttentionKey& key, const Call& call, const Input
       weights[p] = cap * std::tanh(weights[p] / cap);
       cap_error = 8 * kEps * cap;
     }
+    if (key.slopes) {
+      const double distance = std::abs(first + static_cast<double>(p) - call.own);
+      const double bias = distance * double{inputs.slopes[static_cast<std::size_t>(head)]};
+      weights[p] += bias;
+      bias_error = std::max(bias_error, 2 * kEps * (std::abs(bias) + std::abs(weights[p])));
+    }
     largest = std::max(largest, weights[p]);
   }
   if (key.sinks) largest = std::max(largest, double{inputs.sinks[static_cast<std::size_t>(head)]});
@@ -110,7 +121,7 @@ void expect_head_is_right(const AttentionKey& key, const Call& call, const Input
   std::vector<double> expected(dim), bounds(dim);
   // Errors of the scores enter as factors of the weights, above and below the fraction.
   // A weight that would be smaller than every normal float is the smallest of these.
-  const double relative = 4 * (score_error + cap_error) + (static_cast<double>(n) + 41) * kEps;
+  const double relative = 4 * (score_error + cap_error + bias_error) + (static_cast<double>(n) + 41) * kEps;
   for (std::size_t d = 0; d < dim; ++d) {
     for (std::size_t p = 0; p < n; ++p) {
       expected[d] += weights[p] / sum * v(p, d);
@@ -139,12 +150,13 @@ void check(Kernels<AttentionKey>& kernels, const AttentionKey& key, const Call& 
 
 // The twin's result for one token's queries.
 std::vector<float> out_of_twin(const AttentionKey& key, const Call& call, const float* q, KvPages& kv,
-                               const std::vector<float>& sinks = {}) {
+                               const std::vector<float>& sinks = {}, const std::vector<float>& slopes = {}) {
   std::vector<float> out(static_cast<std::size_t>(call.n_kv_heads * key.group * key.head_dim));
   std::vector<float> scratch(static_cast<std::size_t>(key.scratch_floats()));
-  const Cursor at = kv.cursor(call.position);
+  Cursor at = kv.cursor(call.position);
+  at.own = call.own;
   reference(key, AttentionArgs{q, out.data(), scratch.data(), &at, kv.keys_at(), kv.values_at(),
-                               call.n_kv_heads, sinks.data()});
+                               call.n_kv_heads, sinks.data(), slopes.data()});
   return out;
 }
 
@@ -355,6 +367,41 @@ TEST_P(AttentionRanges, WindowsAroundTheirTokens) {
       ends.causal = true;
       expect_same_bits(fmt::format("{} of {} in {}", kernel_name(shape), own, last),
                        result->view<float>("out"), out_of_twin(ends, call, inputs.q.data(), inputs.kv));
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+// ALiBi, a token alone and several behind each other, which have the bits of each alone.
+TEST_P(AttentionRanges, SlopesAroundTheirTokens) {
+  for (const auto& [one_range, group, tokens, last] : {std::tuple{true, 1, 1, 40},
+                                                       {true, 2, 4, 255},
+                                                       {false, 3, 1, 300},
+                                                       {false, 1, 8, 700},
+                                                       {false, 4, 2, 513}}) {
+    if (kSanitized && last > 300) continue;
+    AttentionKey shape = tokens > 1 ? with_tokens(key(group, one_range), tokens, 3) : key(group, one_range);
+    shape.causal = false;
+    shape.slopes = true;
+    AttentionKey one = shape;
+    one.tokens = 1;
+    one.token_stride = 0;
+    Kernels kernels(shape);
+    Inputs inputs = random_inputs(shape, {3, last});
+    for (const int own : {0, 1, 17, last / 2, last - tokens + 1}) {
+      const Call call{3, last, 1, own};
+      const auto result = check_against_twin(kernels, shape, call, inputs);
+      for (int head = 0; tokens == 1 && head < call.n_kv_heads * group; ++head) {
+        expect_head_is_right(shape, call, inputs, *result, head);
+      }
+      for (int t = 0; t < tokens; ++t) {
+        const auto from = static_cast<std::size_t>(t * shape.token_stride);
+        const Call token{3, last, 1, own + t};
+        const std::vector<float> expected =
+            out_of_twin(one, token, &inputs.q[from], inputs.kv, {}, inputs.slopes);
+        expect_same_bits(fmt::format("{} at {}, token {}", kernel_name(shape), own, t),
+                         result->view<float>("out").subspan(from, expected.size()), expected);
+      }
       if (HasFatalFailure()) return;
     }
   }

@@ -134,6 +134,26 @@ TEST_P(Encoders, GiveEachTextOfAStepWhatItHasAlone) {
   }
 }
 
+// A text is through a layer before the next one remembers anything of it.
+TEST_P(Encoders, RememberOneLayerAtATime) {
+  const TempFile temp(family_gguf(GetParam(), small_config(GetParam()), 4).content());
+  const ModelFile file = read_model(temp.path());
+  Engine engine(file, {.isa = {jit::Tier::scalar}, .sequences = 2});
+  const KvCache& cache = engine.kv_cache();
+  ASSERT_GT(cache.n_layers(), 1U);
+  const std::int64_t head = cache.layout(0).keys_bytes() + cache.layout(0).values_bytes();
+  for (std::size_t layer = 0; layer < cache.n_layers(); ++layer) {
+    EXPECT_EQ(cache.keys_at(layer, 0), 0);
+    EXPECT_LE(cache.values_at(layer, 0), head * file.config.n_kv_heads);
+  }
+  Sequence sequence = engine.new_sequence();
+  Batch batch;
+  batch.add_hidden(sequence, some_text(5), 0);
+  engine.step(batch, [](std::size_t, const RowOutput&) {});
+  const std::int64_t page = jit::round_up(head * file.config.n_kv_heads, 4096);
+  EXPECT_EQ(cache.bytes_in_use(), page * static_cast<std::int64_t>(cache.kinds()));
+}
+
 TEST_P(Encoders, TakeWholeTextsAloneAndPredictNothing) {
   const TempFile temp(family_gguf(GetParam(), small_config(GetParam()), 4).content());
   const ModelFile file = read_model(temp.path());
@@ -198,7 +218,7 @@ const FamilyFile& encoder_file(std::string_view name) {
 }
 
 TEST(Bert, WrongFilesAreRefused) {
-  for (const std::string_view name : {"bert", "nomic-bert"}) {
+  for (const std::string_view name : {"bert", "nomic-bert", "jina-bert-v2"}) {
     const FamilyFile& family = encoder_file(name);
     const test::GgufWriter whole = family_gguf(family, small_config(family), 5);
     test::GgufWriter w = whole;
