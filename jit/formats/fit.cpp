@@ -77,26 +77,44 @@ class Rounding {
   const Levels& levels_;
 };
 
+// Loops over weights are made twice, so that those without importances have none to multiply with.
+template <bool kWeighted>
+Four times_importance(Four x, const float* importance) {
+  if constexpr (kWeighted) return x * load(importance);
+  return x;
+}
+
 struct Sums {
   float l;
   float ll;
   float xl;
 };
-Sums sums_of(const float* x, int n, const Rounding& rounding) {
+template <bool kWeighted>
+Sums sums_of(const float* x, const float* importance, int n, const Rounding& rounding) {
   Four sum_l = {}, sum_ll = {}, sum_xl = {};
   for (int i = 0; i < n; i += kFour) {
     const Four l = rounding(x + i);
-    sum_l += l;
-    sum_ll += l * l;
-    sum_xl += l * load(x + i);
+    const Four wl = times_importance<kWeighted>(l, importance + i);
+    sum_l += wl;
+    sum_ll += wl * l;
+    sum_xl += wl * load(x + i);
   }
   return {total(sum_l), total(sum_ll), total(sum_xl)};
 }
+Sums sums_of(const float* x, const float* importance, int n, const Rounding& rounding) {
+  if (importance == nullptr) return sums_of<false>(x, importance, n, rounding);
+  return sums_of<true>(x, importance, n, rounding);
+}
 
-float sum_of(const float* x, int n) {
+float sum_of(const float* x, const float* importance, int n) {
   Four sum = {};
-  for (int i = 0; i < n; i += kFour) sum += load(x + i);
+  for (int i = 0; i < n; i += kFour) {
+    sum += importance == nullptr ? load(x + i) : load(x + i) * load(importance + i);
+  }
   return total(sum);
+}
+float sum_of(const float* x, int n) {
+  return sum_of(x, nullptr, n);
 }
 
 // A line, and by how much it lowers the sum of squares below that of x.
@@ -105,8 +123,8 @@ struct Fit {
   float gain = 0;
 };
 
-Fit refit_scale(const float* x, int n, float inverse, const Levels& levels) {
-  const Sums sums = sums_of(x, n, {inverse, 0, levels});
+Fit refit_scale(const float* x, const float* importance, int n, float inverse, const Levels& levels) {
+  const Sums sums = sums_of(x, importance, n, {inverse, 0, levels});
   if (sums.ll == 0) return {};
   const float scale = sums.xl / sums.ll;
   return {{scale, 0}, scale * sums.xl};
@@ -114,17 +132,18 @@ Fit refit_scale(const float* x, int n, float inverse, const Levels& levels) {
 
 struct LineTask {
   const float* x;
+  const float* importance;
   int n;
+  float count;  // sums of 1 and x, times importance
   float sum_x;
   Levels levels;
   bool negative_min;
 };
 Fit refit_line(const LineTask& task, float inverse, float min) {
-  const Sums sums = sums_of(task.x, task.n, {inverse, min, task.levels});
-  const auto count = static_cast<float>(task.n);
-  const float determinant = count * sums.ll - sums.l * sums.l;
+  const Sums sums = sums_of(task.x, task.importance, task.n, {inverse, min, task.levels});
+  const float determinant = task.count * sums.ll - sums.l * sums.l;
   if (determinant > 0) {
-    const Line line = {(count * sums.xl - task.sum_x * sums.l) / determinant,
+    const Line line = {(task.count * sums.xl - task.sum_x * sums.l) / determinant,
                        (sums.ll * task.sum_x - sums.l * sums.xl) / determinant};
     if (line.min <= 0 || !task.negative_min) return {line, line.scale * sums.xl + line.min * task.sum_x};
   }
@@ -139,7 +158,7 @@ float step_of(const Levels& levels) {
 
 }  // namespace
 
-float fit_scale(const float* x, int n, const Levels& levels) {
+float fit_scale(const float* x, const float* importance, int n, const Levels& levels) {
   assert(n % kLanes == 0 && n <= Group::kMost);
   float extreme = 0;
   for (int i = 0; i < n; ++i) extreme = std::abs(x[i]) > std::abs(extreme) ? x[i] : extreme;
@@ -147,7 +166,7 @@ float fit_scale(const float* x, int n, const Levels& levels) {
   const float step = step_of(levels);
   Fit best;
   const auto attempt = [&](float inverse) {
-    const Fit fit = refit_scale(x, n, inverse, levels);
+    const Fit fit = refit_scale(x, importance, n, inverse, levels);
     if (!(fit.gain > best.gain)) return false;
     best = fit;
     return true;
@@ -162,7 +181,7 @@ float fit_scale(const float* x, int n, const Levels& levels) {
   return best.line.scale;
 }
 
-float fit_power_of_two(const float* x, int n, const Levels& levels, int lowest) {
+float fit_power_of_two(const float* x, const float* importance, int n, const Levels& levels, int lowest) {
   assert(n % kLanes == 0 && n <= Group::kMost);
   float extreme = 0;
   for (int i = 0; i < n; ++i) extreme = max2(std::abs(x[i]), extreme);
@@ -172,11 +191,11 @@ float fit_power_of_two(const float* x, int n, const Levels& levels, int lowest) 
   const int exponent = std::max(std::ilogb(extreme) - std::ilogb(static_cast<float>(levels.highest)), lowest);
   const float scale = std::ldexp(1.0F, exponent);
   std::int8_t unused[Group::kMost];
-  const auto error = [&](float of) { return nearest_levels(x, n, {of, 0}, levels, unused); };
+  const auto error = [&](float of) { return nearest_levels(x, importance, n, {of, 0}, levels, unused); };
   return error(2 * scale) < error(scale) ? 2 * scale : scale;
 }
 
-Line fit_line(const float* x, int n, int highest, bool negative_min) {
+Line fit_line(const float* x, const float* importance, int n, int highest, bool negative_min) {
   assert(n % kLanes == 0 && n <= Group::kMost);
   float smallest = x[0], largest = x[0];
   for (int i = 1; i < n; ++i) {
@@ -185,7 +204,8 @@ Line fit_line(const float* x, int n, int highest, bool negative_min) {
   }
   if (negative_min) smallest = min2(smallest, 0);
   if (!(largest > smallest)) return {0, smallest};
-  const LineTask task = {x, n, sum_of(x, n), {0, highest}, negative_min};
+  const float count = importance == nullptr ? static_cast<float>(n) : sum_of(importance, n);
+  const LineTask task = {x, importance, n, count, sum_of(x, importance, n), {0, highest}, negative_min};
   const float step = step_of(task.levels);
   // At least the line through the smallest and the largest weight.
   Fit best = {{(largest - smallest) / static_cast<float>(highest), smallest}, 0};
@@ -205,28 +225,41 @@ Line fit_line(const float* x, int n, int highest, bool negative_min) {
   return best.line;
 }
 
-float nearest_levels(const float* x, int n, Line line, const Levels& levels, std::int8_t* to) {
-  const float inverse = 1 / line.scale;
-  // A scale so small that its inverse is infinite, as zero is, reaches no weight.
-  const Rounding rounding(std::isfinite(inverse) ? inverse : 0, line.min, levels);
+namespace {
+
+template <bool kWeighted>
+float nearest_levels_by(const Rounding& rounding, const float* x, const float* importance, int n, Line line,
+                        std::int8_t* to) {
   Four errors = {};
   for (int i = 0; i < n; i += kFour) {
     const Four l = rounding(x + i);
     const Four error = load(x + i) - (l * line.scale + line.min);
-    errors += error * error;
+    errors += times_importance<kWeighted>(error * error, importance + i);
     for (int k = 0; k < kFour; ++k) to[i + k] = static_cast<std::int8_t>(l[k]);
   }
   return total(errors);
 }
 
-Moments moments(const float* x, const std::int8_t* levels, int n) {
+}  // namespace
+
+float nearest_levels(const float* x, const float* importance, int n, Line line, const Levels& levels,
+                     std::int8_t* to) {
+  const float inverse = 1 / line.scale;
+  // A scale so small that its inverse is infinite, as zero is, reaches no weight.
+  const Rounding rounding(std::isfinite(inverse) ? inverse : 0, line.min, levels);
+  if (importance == nullptr) return nearest_levels_by<false>(rounding, x, importance, n, line, to);
+  return nearest_levels_by<true>(rounding, x, importance, n, line, to);
+}
+
+Moments moments(const float* x, const float* importance, const std::int8_t* levels, int n) {
   Moments sums;
   for (int i = 0; i < n; ++i) {
-    const double l = levels[i], weight = x[i];
-    sums.l += l;
-    sums.ll += l * l;
-    sums.x += weight;
-    sums.xl += weight * l;
+    const double w = importance == nullptr ? 1 : importance[i], l = levels[i], weight = x[i];
+    sums.one += w;
+    sums.l += w * l;
+    sums.ll += w * l * l;
+    sums.x += w * weight;
+    sums.xl += w * weight * l;
   }
   return sums;
 }

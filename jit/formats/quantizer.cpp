@@ -73,11 +73,36 @@ float as_half(double x) {
   return half_to_float(float_to_half(static_cast<float>(x)));
 }
 
+// A group's importances over their mean, so that sums of any of them are floats of a good size.
+class GroupImportance {
+ public:
+  // nullptr where all weights count alike.
+  const float* over_mean(const float* importance, int n) {
+    double sum = 0;
+    for (int i = 0; i < n; ++i) sum += importance[i];
+    if (sum == 0) return nullptr;
+    // Weights that count for nothing may have a subgroup to themselves, which is fitted to them then.
+    for (int i = 0; i < n; ++i) w_[i] = max2(static_cast<float>(importance[i] / sum * n), kLeast);
+    return w_;
+  }
+
+ private:
+  static constexpr float kLeast = 0x1p-30F;
+
+  float w_[Group::kMost];
+};
+
 // One group of a format.
 class GroupQuantizer {
  public:
-  GroupQuantizer(const FormatTraits& traits, const float* x, Group& to)
-      : traits_(traits), levels_(jit::levels_of(traits)), factors_(factors_of(traits.kind)), x_(x), to_(to) {}
+  // The importance is positive, with a mean near 1; or nullptr.
+  GroupQuantizer(const FormatTraits& traits, const float* x, const float* importance, Group& to)
+      : traits_(traits),
+        levels_(jit::levels_of(traits)),
+        factors_(factors_of(traits.kind)),
+        x_(x),
+        importance_(importance),
+        to_(to) {}
 
   void quantize(float tensor_scale) {
     if (traits_.bits == 1) return take_signs();
@@ -88,15 +113,15 @@ class GroupQuantizer {
     } else if (traits_.has_subscales()) {
       fit_subscales();
     } else if (traits_.mins == Mins::one) {
-      const Line line = fit_line(x_, traits_.group, levels_.highest, false);
+      const Line line = fit_line(x_, importance_, traits_.group, levels_.highest, false);
       to_.scale = as_half(line.scale);
       to_.min = as_half(line.min);
       take_levels({to_.scale, to_.min}, 0);
     } else if (traits_.kind == FormatKind::mxfp4) {
-      to_.scale = fit_power_of_two(x_, traits_.group, levels_, -128);
+      to_.scale = fit_power_of_two(x_, importance_, traits_.group, levels_, -128);
       take_levels({to_.scale, 0}, 0);
     } else {
-      to_.scale = as_half(fit_scale(x_, traits_.group, levels_));
+      to_.scale = as_half(fit_scale(x_, importance_, traits_.group, levels_));
       take_levels({to_.scale, 0}, 0);
     }
     store_codes();
@@ -105,22 +130,30 @@ class GroupQuantizer {
  private:
   int subgroups() const { return traits_.group / traits_.subgroup; }
   const float* weights(int subgroup) const { return x_ + subgroup * traits_.subgroup; }
+  const float* importances(int subgroup) const {
+    return importance_ == nullptr ? nullptr : importance_ + subgroup * traits_.subgroup;
+  }
   std::int8_t* levels(int subgroup) { return level_ + subgroup * traits_.subgroup; }
 
-  // The sum of squared errors.
+  // The sum of squared errors, times importance.
   float take_levels(Line line, int subgroup) {
-    return nearest_levels(weights(subgroup), traits_.subgroup, line, levels_, levels(subgroup));
+    return nearest_levels(weights(subgroup), importances(subgroup), traits_.subgroup, line, levels_,
+                          levels(subgroup));
   }
-  Moments moments_of(int subgroup) { return moments(weights(subgroup), levels(subgroup), traits_.subgroup); }
+  Moments moments_of(int subgroup) {
+    return moments(weights(subgroup), importances(subgroup), levels(subgroup), traits_.subgroup);
+  }
 
   // Codes 0 and 2; the best scale is the mean magnitude.
   void take_signs() {
-    double sum = 0;
+    double sum = 0, count = 0;
     for (int i = 0; i < traits_.group; ++i) {
       to_.codes[i] = x_[i] < 0 ? 0 : 2;
-      sum += std::abs(x_[i]);
+      const double w = importance_ == nullptr ? 1 : importance_[i];
+      sum += w * std::abs(x_[i]);
+      count += w;
     }
-    to_.scale = as_half(sum / traits_.group);
+    to_.scale = as_half(sum / count);
   }
 
   int factor_of(float part, float whole) const {
@@ -147,7 +180,7 @@ class GroupQuantizer {
   void fit_subscales() {
     float scales[Group::kMostSubgroups] = {}, extreme = 0;
     for (int s = 0; s < subgroups(); ++s) {
-      scales[s] = fit_scale(weights(s), traits_.subgroup, levels_);
+      scales[s] = fit_scale(weights(s), importances(s), traits_.subgroup, levels_);
       extreme = std::abs(scales[s]) > std::abs(extreme) ? scales[s] : extreme;
     }
     to_.scale = as_half(extreme / static_cast<float>(factors_.lowest));
@@ -187,7 +220,7 @@ class GroupQuantizer {
     Line lines[Group::kMostSubgroups];
     Line widest;
     for (int s = 0; s < subgroups(); ++s) {
-      lines[s] = fit_line(weights(s), traits_.subgroup, levels_.highest, true);
+      lines[s] = fit_line(weights(s), importances(s), traits_.subgroup, levels_.highest, true);
       widest = {std::max(widest.scale, lines[s].scale), std::min(widest.min, lines[s].min)};
     }
     to_.scale = as_half(widest.scale / static_cast<float>(factors_.highest));
@@ -208,7 +241,7 @@ class GroupQuantizer {
       const Moments sums = moments_of(s);
       scale_scale += subscale * subscale * sums.ll;
       scale_min += subscale * submin * sums.l;
-      min_min += submin * submin * traits_.subgroup;
+      min_min += submin * submin * sums.one;
       scale_x += subscale * sums.xl;
       min_x += submin * sums.x;
     }
@@ -234,6 +267,7 @@ class GroupQuantizer {
   Levels levels_;
   Range factors_;
   const float* x_;
+  const float* importance_;
   Group& to_;
   std::int8_t level_[Group::kMost];
 };
@@ -265,7 +299,8 @@ std::int64_t row_bytes(FormatKind kind, std::int64_t n) {
   }
 }
 
-void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* blocks, float tensor_scale) {
+void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* blocks, float tensor_scale,
+                  const float* importance) {
   if (kind == FormatKind::f32) {
     std::memcpy(blocks, x, static_cast<std::size_t>(n) * sizeof *x);
     return;
@@ -279,9 +314,13 @@ void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* bl
   }
   const FormatTraits& traits = *format_traits(kind);
   assert(n % traits.group == 0 && !traits.read_only);
+  GroupImportance of_group;
   for (std::int64_t i = 0; i < n / traits.group; ++i) {
+    const std::int64_t first = i * traits.group;
+    const float* const w =
+        importance == nullptr ? nullptr : of_group.over_mean(importance + first, traits.group);
     Group group = {};
-    GroupQuantizer(traits, x + i * traits.group, group).quantize(tensor_scale);
+    GroupQuantizer(traits, x + first, w, group).quantize(tensor_scale);
     join_block(kind, group, blocks + i * traits.block_bytes);
   }
 }

@@ -10,7 +10,10 @@ namespace llamajit::jit {
 
 // n weights that stand in one row, whole groups of them, to the row's blocks. i2_s needs the scale of its
 // tensor. Weights must be finite, and the format none that is read only. The same on every machine.
-void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* blocks, float tensor_scale = 0);
+// `importance` (n), finite and not negative, says how much an error of each column's weight counts beside those
+// of others in its group; nullptr: all alike, as in groups where it is zero throughout.
+void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* blocks, float tensor_scale = 0,
+                  const float* importance = nullptr);
 // And back.
 void dequantize_row(FormatKind kind, const std::byte* blocks, std::int64_t n, float* x,
                     float tensor_scale = 0);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -38,13 +39,20 @@ float scale_of_tensor(const std::vector<float>& x) {
   return scale;
 }
 
-std::vector<float> there_and_back(FormatKind kind, const std::vector<float>& x) {
+std::vector<std::byte> blocks_of(FormatKind kind, const std::vector<float>& x,
+                                 const std::vector<float>& importance = {}) {
   const auto n = static_cast<std::int64_t>(x.size());
   std::vector<std::byte> blocks(static_cast<std::size_t>(jit::row_bytes(kind, n)));
-  const float scale = scale_of_tensor(x);
-  jit::quantize_row(kind, x.data(), n, blocks.data(), scale);
+  jit::quantize_row(kind, x.data(), n, blocks.data(), scale_of_tensor(x),
+                    importance.empty() ? nullptr : importance.data());
+  return blocks;
+}
+
+std::vector<float> there_and_back(FormatKind kind, const std::vector<float>& x,
+                                  const std::vector<float>& importance = {}) {
   std::vector<float> back(x.size());
-  jit::dequantize_row(kind, blocks.data(), n, back.data(), scale);
+  jit::dequantize_row(kind, blocks_of(kind, x, importance).data(), static_cast<std::int64_t>(x.size()),
+                      back.data(), scale_of_tensor(x));
   return back;
 }
 
@@ -151,6 +159,91 @@ TEST_P(Quantizer, OneLargeWeightIsKept) {
     EXPECT_NEAR(back[100], 3, 0.1);
   }
   for (const float weight : back) EXPECT_TRUE(std::isfinite(weight));
+}
+
+// Sums of four numbers -127..127, which are the same with every standard library.
+std::vector<float> plain_weights() {
+  std::mt19937 random(7);
+  std::vector<float> x(1024);
+  for (float& weight : x) {
+    int sum = 0;
+    for (int i = 0; i < 4; ++i) sum += static_cast<int>(random() % 255) - 127;
+    weight = static_cast<float>(sum) / 4096;
+  }
+  return x;
+}
+
+// FNV's.
+std::uint64_t checksum(const std::vector<std::byte>& bytes) {
+  std::uint64_t sum = 0xcbf29ce484222325;
+  for (const std::byte byte : bytes) sum = (sum ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3;
+  return sum;
+}
+
+// Before there were importances, the bytes were these.
+TEST(QuantizerWithoutImportance, HasTheBytesThatItHad) {
+  const std::pair<FormatKind, std::uint64_t> had[] = {
+      {FormatKind::q8_0, 0x4d1722f44e084152},   {FormatKind::q4_0, 0x45d1620cde5593c8},
+      {FormatKind::q4_1, 0x1a01339eca2b5a3f},   {FormatKind::q5_0, 0xe54912a0f0458f30},
+      {FormatKind::q5_1, 0xa7f314d7548e1306},   {FormatKind::q2_k, 0x5a912b83948e516c},
+      {FormatKind::q3_k, 0xe6d2174a22d71f4e},   {FormatKind::q4_k, 0xf5e9422247226986},
+      {FormatKind::q5_k, 0x11482e7652d18b84},   {FormatKind::q6_k, 0x9f0541d654309b76},
+      {FormatKind::iq4_nl, 0x910314982fa644dc}, {FormatKind::iq4_xs, 0xb12b11c065dbe929},
+      {FormatKind::tq1_0, 0x678e60d62ebe9e06},  {FormatKind::tq2_0, 0xe0b1c2184e560daa},
+      {FormatKind::q1_0, 0x43454615f2256857},   {FormatKind::q2_0, 0x7d9b09540780a5cc},
+      {FormatKind::mxfp4, 0x63ab2ec089259239},  {FormatKind::i2_s, 0x0f9e347e1cdfa926},
+  };
+  for (const auto& [kind, sum] : had) {
+    EXPECT_EQ(checksum(blocks_of(kind, plain_weights())), sum) << jit::format_traits(kind)->name;
+  }
+}
+
+TEST_P(Quantizer, ImportancesThatAreAllAlikeChangeNothing) {
+  const std::vector<float> x = plain_weights();
+  const std::vector<std::byte> without = blocks_of(GetParam().kind, x);
+  for (const float importance : {0.0F, 1e-42F, 0.37F, 3e38F}) {
+    EXPECT_EQ(blocks_of(GetParam().kind, x, std::vector<float>(x.size(), importance)), without) << importance;
+  }
+}
+
+// As those of models, where a few columns have most of it.
+std::vector<float> some_importance(std::size_t n) {
+  std::mt19937_64 random(2);
+  std::normal_distribution<float> normal(0, 1.5F);
+  std::vector<float> importance(n);
+  for (float& w : importance) w = std::exp(normal(random));
+  return importance;
+}
+
+double weighted_error(const std::vector<float>& x, const std::vector<float>& y,
+                      const std::vector<float>& importance) {
+  double errors = 0;
+  for (std::size_t i = 0; i < x.size(); ++i)
+    errors += importance[i] * std::pow(static_cast<double>(x[i]) - y[i], 2);
+  return errors;
+}
+
+TEST_P(Quantizer, ErrorsThatCountAreLess) {
+  const FormatKind kind = GetParam().kind;
+  const std::vector<float> x = normal_weights(0.02F), importance = some_importance(x.size());
+  const double without = weighted_error(x, there_and_back(kind, x), importance);
+  const double with = weighted_error(x, there_and_back(kind, x, importance), importance);
+  // i2_s has no scale of a group; mxfp4 has the choice between two, and others have one for 128 weights or 256.
+  const bool hardly = kind == FormatKind::mxfp4 || kind == FormatKind::q8_0 || GetParam().subgroup > 32;
+  EXPECT_LE(with, (kind == FormatKind::i2_s ? 1 : hardly ? 0.99 : 0.9) * without);
+}
+
+// Weights that count for nothing, among others and a subgroup long, and sizes of importance at the end of floats.
+TEST_P(Quantizer, AnyImportanceLeavesWeightsSmall) {
+  const std::vector<float> x = normal_weights(0.02F);
+  std::vector<float> importance = some_importance(x.size());
+  for (std::size_t i = 0; i < 256; ++i) {
+    importance[i] = i < 64 || i % 3 == 0 ? 0.0F : 1.0F;
+    importance[256 + i] = i == 17 ? 3e38F : 1e-44F;
+    importance[512 + i] = i == 17 ? 1.0F : 0.0F;
+    importance[768 + i] = 3e38F;
+  }
+  for (const float weight : there_and_back(GetParam().kind, x, importance)) ASSERT_LE(std::abs(weight), 0.2F);
 }
 
 std::string name_of(const testing::TestParamInfo<FormatTraits>& format) {
