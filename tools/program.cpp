@@ -34,6 +34,7 @@ void build_program(CLI::App& app, Command& command, bool& version) {
   add_models(app, command);
   add_inspect(app, command);
   add_convert(app, command);
+  add_imatrix(app, command);
   add_quantize(app, command);
   add_pack(app, command);
   add_ngrams(app, command);

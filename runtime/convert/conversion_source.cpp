@@ -23,7 +23,8 @@ using jit::FormatKind;
 bool is_about_the_file(std::string_view key) {
   constexpr std::string_view kKeys[] = {"general.alignment", "general.file_type",
                                         "general.quantization_version"};
-  return std::ranges::count(kKeys, key) > 0 || key.starts_with("split.");
+  return std::ranges::count(kKeys, key) > 0 || key.starts_with("split.") ||
+         key.starts_with("quantize.imatrix.");
 }
 
 std::optional<jit::Format> float_format(std::string_view type) {

@@ -28,7 +28,9 @@ struct Job {
   const ConversionTensor* tensor;
   std::optional<FormatKind> to;  // nothing: the data as it is
   std::optional<FormatKind> wanted;
-  bool takes_codes = false;  // as they are
+  bool takes_codes = false;         // as they are
+  std::vector<float> importance{};  // (matrices, cols), or none
+  std::int64_t weighed = 0;         // matrices that have some
 
   std::uint64_t bytes() const {
     if (!to) return tensor->data.size();
@@ -52,6 +54,37 @@ Job job_of(const ConversionSource& source, const ConversionTensor& tensor,
   return {&tensor, choice.kind, choice.wanted};
 }
 
+// The rows of a tensor that have importances of their own: those of an expert, or all.
+std::int64_t rows_of_matrix(const ConversionTensor& tensor) {
+  return tensor.dims.size() > 2 ? tensor.dims[1] : tensor.rows();
+}
+
+void weigh(Job& job, const NamedImportance& by) {
+  if (!job.to || job.takes_codes || jit::format_traits(*job.to) == nullptr) return;
+  const ConversionTensor& tensor = *job.tensor;
+  const auto entry = by.matrix.entries.find(tensor.name);
+  if (entry == by.matrix.entries.end()) return;
+  const std::int64_t matrices = tensor.rows() / rows_of_matrix(tensor), cols = tensor.cols();
+  job.importance = importance_of(entry->second, by.name, tensor.name, matrices, cols);
+  for (std::int64_t i = 0; i < matrices; ++i) {
+    const auto sums = std::span(job.importance).subspan(static_cast<std::size_t>(i * cols));
+    const bool any =
+        std::ranges::any_of(sums.first(static_cast<std::size_t>(cols)), [](float x) { return x > 0; });
+    job.weighed += any ? 1 : 0;
+  }
+}
+
+// Of another model, most likely.
+void refuse_foreign(const ConversionSource& source, const NamedImportance& by) {
+  const auto is_named = [&](const ConversionTensor& tensor) {
+    return by.matrix.entries.contains(tensor.name);
+  };
+  if (std::ranges::any_of(source.tensors, is_named)) return;
+  throw std::runtime_error(
+      fmt::format("{}: entries: expected some with names of {}'s tensors, found {} others, '{}' first",
+                  by.name, source.path(), by.matrix.entries.size(), by.matrix.entries.begin()->first));
+}
+
 // Sums of a row, so that those of a tensor do not depend on who added which.
 struct RowErrors {
   double errors = 0;
@@ -61,11 +94,20 @@ struct RowErrors {
 class Quantizer {
  public:
   Quantizer(const ConversionSource& source, const std::string& out, const QuantizationChoices& choices,
-            int threads, const QuantizationProgress& progress)
-      : source_(source), writer_(out), choices_(choices), team_(threads), progress_(progress) {}
+            int threads, const QuantizationProgress& progress, const NamedImportance* importance)
+      : source_(source),
+        writer_(out),
+        choices_(choices),
+        team_(threads),
+        progress_(progress),
+        importance_(importance) {}
 
   Quantization run() {
-    for (const ConversionTensor& tensor : source_.tensors) jobs_.push_back(job_of(source_, tensor, choices_));
+    if (importance_ != nullptr) refuse_foreign(source_, *importance_);
+    for (const ConversionTensor& tensor : source_.tensors) {
+      jobs_.push_back(job_of(source_, tensor, choices_));
+      if (importance_ != nullptr) weigh(jobs_.back(), *importance_);
+    }
     std::int64_t most_cols = 0;
     for (const Job& job : jobs_) {
       weights_ += job.tensor->cols() * job.tensor->rows();
@@ -88,11 +130,23 @@ class Quantizer {
     source_.add_keys(writer_);
     writer_.add("general.quantization_version", kQuantizationVersion);
     writer_.add("general.file_type", choices_.type->file_type);
+    if (importance_ != nullptr) write_importance_keys();
     for (const Job& job : jobs_) {
       const std::uint32_t number = job.to ? find_ggml_type(job.type())->number : job.tensor->type_number;
       writer_.add_tensor(job.tensor->name, job.tensor->dims, number, job.bytes());
     }
     writer_.begin_data();
+  }
+
+  // As llama.cpp's.
+  void write_importance_keys() {
+    const ImportanceMatrix& matrix = importance_->matrix;
+    writer_.add("quantize.imatrix.file", importance_->name);
+    if (!matrix.datasets.empty()) writer_.add("quantize.imatrix.dataset", matrix.datasets.front());
+    writer_.add("quantize.imatrix.entries_count", static_cast<std::uint32_t>(matrix.entries.size()));
+    if (matrix.chunks > 0) {
+      writer_.add("quantize.imatrix.chunks_count", static_cast<std::uint32_t>(matrix.chunks));
+    }
   }
 
   QuantizedTensor convert(const Job& job) {
@@ -104,7 +158,9 @@ class Quantizer {
                            job.wanted ? ggml_name(*job.wanted) : "",
                            tensor.data.size() + tensor.scales.size(),
                            job.bytes()};
+    result.matrices = tensor.rows() / rows_of_matrix(tensor);
     if (job.to) {
+      if (importance_ != nullptr && jit::format_traits(*job.to) != nullptr) result.weighed = job.weighed;
       const RowErrors sums = quantize(job);
       result.rms_error = std::sqrt(sums.errors / static_cast<double>(tensor.cols() * tensor.rows()));
       result.relative_error = sums.squares > 0 ? std::sqrt(sums.errors / sums.squares) : 0;
@@ -152,7 +208,7 @@ class Quantizer {
         if (job.takes_codes) {
           take_codes(tensor, first + row, blocks);
         } else {
-          jit::quantize_row(kind, x.data(), tensor.cols(), blocks, scale);
+          jit::quantize_row(kind, x.data(), tensor.cols(), blocks, scale, importance_at(job, first + row));
         }
         jit::dequantize_row(kind, blocks, tensor.cols(), y.data(), scale);
         by_row_[static_cast<std::size_t>(row)] = errors_of(x, y);
@@ -168,6 +224,11 @@ class Quantizer {
     }
     writer_.write_data(blocks_);
     return sums;
+  }
+
+  static const float* importance_at(const Job& job, std::int64_t row) {
+    if (job.importance.empty()) return nullptr;
+    return job.importance.data() + row / rows_of_matrix(*job.tensor) * job.tensor->cols();
   }
 
   static RowErrors errors_of(std::span<const float> x, std::span<const float> y) {
@@ -243,6 +304,7 @@ class Quantizer {
   QuantizationChoices choices_;
   Team team_;
   const QuantizationProgress& progress_;
+  const NamedImportance* importance_;
   std::vector<Job> jobs_;
   std::int64_t weights_ = 0, done_ = 0;
   std::vector<std::vector<float>> buffers_;
@@ -263,9 +325,11 @@ void refuse_own_files(const ConversionSource& source, const std::string& out) {
 
 Quantization quantize_model(const ConversionSource& source, const std::string& out,
                             const QuantizationChoices& choices, int threads,
-                            const QuantizationProgress& progress) {
+                            const QuantizationProgress& progress, const NamedImportance* importance) {
   refuse_own_files(source, out);
-  return Quantizer(source, out, choices, threads, progress).run();
+  QuantizationChoices with = choices;
+  with.weighed = importance != nullptr;
+  return Quantizer(source, out, with, threads, progress, importance).run();
 }
 
 }  // namespace llamajit

@@ -11,6 +11,7 @@
 
 #include "runtime/convert/conversion_source.h"
 #include "runtime/convert/quantization_type.h"
+#include "runtime/files/importance_matrix.h"
 
 namespace llamajit {
 
@@ -25,6 +26,15 @@ struct QuantizedTensor {
   std::uint64_t bytes;
   double rms_error = 0;       // of a weight
   double relative_error = 0;  // over the weights' RMS
+  // Of its matrices, how many had importances; nothing where it is not quantised, or there is no importance matrix.
+  std::optional<std::int64_t> weighed{};
+  std::int64_t matrices = 1;
+};
+
+// An importance matrix, and what files that are quantised by it call it.
+struct NamedImportance {
+  std::string name;
+  ImportanceMatrix matrix;
 };
 
 struct Quantization {
@@ -39,9 +49,12 @@ using QuantizationProgress = std::function<void(std::string_view tensor, double 
 // std::runtime_error that names the file, the tensor, what was expected and what was found: a matrix that is
 // quantised already, weights that are not finite or too large for the format, an `out` that is one of the
 // model's own files.
-// A source's codes that the format can take over (ConversionTensor::codes) are not quantised anew.
+// A source's codes that the format can take over (ConversionTensor::codes) are not quantised anew. With `importance`,
+// errors count by it (jit::quantize_row()) and the mixes are those with one; an entry that does not fit its tensor is
+// an error, and so is one for no tensor of the model at all.
 Quantization quantize_model(const ConversionSource& source, const std::string& out,
                             const QuantizationChoices& choices, int threads,
-                            const QuantizationProgress& progress);
+                            const QuantizationProgress& progress,
+                            const NamedImportance* importance = nullptr);
 
 }  // namespace llamajit

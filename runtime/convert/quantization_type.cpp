@@ -96,7 +96,7 @@ FormatKind for_values(const QuantizationType& type, const ModelOutline& model, i
   return kind;
 }
 
-FormatKind for_down(const QuantizationType& type, const ModelOutline& model, int layer) {
+FormatKind for_down(const QuantizationType& type, bool weighed, const ModelOutline& model, int layer) {
   const int n = model.n_layers;
   switch (type.mix) {
     case Mix::q2_k:
@@ -113,8 +113,18 @@ FormatKind for_down(const QuantizationType& type, const ModelOutline& model, int
     case Mix::none:
       break;
   }
-  const bool iq4 = type.kind == FormatKind::iq4_nl || type.kind == FormatKind::iq4_xs;
-  return iq4 && layer < n / 8 ? FormatKind::q5_k : type.kind;
+  if (layer >= n / 8) return type.kind;
+  switch (type.kind) {
+    case FormatKind::iq4_nl:
+    case FormatKind::iq4_xs:
+      return weighed ? type.kind : FormatKind::q5_k;
+    case FormatKind::q4_0:
+      return weighed ? FormatKind::q4_1 : type.kind;
+    case FormatKind::q5_0:
+      return weighed ? FormatKind::q5_1 : type.kind;
+    default:
+      return type.kind;
+  }
 }
 
 FormatKind for_attention_output(const QuantizationType& type) {
@@ -176,7 +186,7 @@ FormatKind wanted_format(const QuantizationChoices& choices, const ModelOutline&
   if (name.ends_with(".attn_v.weight") || name.ends_with(".attn_qkv.weight"))
     return for_values(type, model, layer);
   // Those of experts, too.
-  if (name.find(".ffn_down") != std::string_view::npos) return for_down(type, model, layer);
+  if (name.find(".ffn_down") != std::string_view::npos) return for_down(type, choices.weighed, model, layer);
   if (name.ends_with(".attn_output.weight")) return for_attention_output(type);
   return type.kind;
 }

@@ -33,6 +33,7 @@ struct QuantizationChoices {
   bool pure = false;  // the type's format for all matrices, embedding and classifier included
   std::optional<jit::FormatKind> output;
   std::optional<jit::FormatKind> embedding;
+  bool weighed = false;  // by an importance matrix
 };
 
 // The choice of a format depends on these.
@@ -51,7 +52,7 @@ struct FormatChoice {
   // Set where `kind` stands in for this one, whose groups do not divide the rows.
   std::optional<jit::FormatKind> wanted{};
 };
-// Chooses for a matrix that is to be quantised, as llama.cpp does without an importance matrix.
+// Chooses for a matrix that is to be quantised, as llama.cpp does with an importance matrix and without one.
 FormatChoice choose_format(const QuantizationChoices& choices, const ModelOutline& model,
                            const MatrixOutline& matrix);
 

@@ -338,6 +338,24 @@ void for_each_call(const Step& step, const Rows& rows, int thread, std::int64_t 
 void run(Program& program, const Rows& rows, Team& team);
 // Its share of thread `thread` alone, within a job of the team.
 void run(const Program& program, const Rows& rows, int thread, Team& team);
+// Runs a program on a team and calls see(step, thread), on each thread, behind each of its steps: what a step reads
+// is there until the thread's next step but for what other threads write before the next barrier.
+template <class See>
+void run_seen(Program& program, const Rows& rows, Team& team, See see) {
+  auto job = [&](int thread) {
+    for (const Step& step : program.threads[static_cast<std::size_t>(thread)]) {
+      if (step.is_barrier()) {
+        team.barrier(thread);
+        continue;
+      }
+      for_each_call(step, rows, thread, program.walks,
+                    [](const Target& target, const void* args) { target.call(args); });
+      see(step, thread);
+    }
+  };
+  team.run(job);
+  ++program.walks;
+}
 
 // Walks a program for all its threads on the calling one, barrier by barrier, as what lies between two may
 // run in any order, and calls call(step, target, args) for each call.

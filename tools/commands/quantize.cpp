@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
+#include "runtime/base/numbers.h"
 #include "runtime/convert/quantization.h"
 #include "runtime/files/ggml_legacy.h"
 #include "tools/common/bundled_models.h"
@@ -26,6 +27,7 @@ struct QuantizeOptions {
   std::optional<std::string> tokenizer_bin;
   std::optional<std::string> output_type;
   std::optional<std::string> embedding_type;
+  std::optional<std::string> imatrix;
   bool pure = false;
   int threads = 1;
 };
@@ -69,17 +71,28 @@ double mib(std::uint64_t bytes) {
   return static_cast<double>(bytes) / (1 << 20);
 }
 
+// Of a tensor that is quantised: whether by importances, or for how many of the experts' matrices.
+std::string weighed(const QuantizedTensor& t) {
+  if (!t.weighed) return "";
+  if (*t.weighed == 0 || *t.weighed == t.matrices) return *t.weighed == 0 ? "no" : "yes";
+  return fmt::format("{} of {}", *t.weighed, t.matrices);
+}
+
 std::string as_table(const Quantization& quantization) {
   std::size_t width = 6;
   for (const QuantizedTensor& t : quantization.tensors) width = std::max(width, t.name.size());
-  std::string out = fmt::format("{:<{}} {:>16} {:>8} {:>7} {:>12} {:>12} {:>10}\n", "tensor", width, "shape",
-                                "from", "to", "bytes", "RMS error", "relative");
+  const bool has_importance = std::ranges::any_of(
+      quantization.tensors, [](const QuantizedTensor& t) { return t.weighed.has_value(); });
+  std::string out = fmt::format("{:<{}} {:>16} {:>8} {:>7} {:>12} {:>12} {:>10}{}\n", "tensor", width,
+                                "shape", "from", "to", "bytes", "RMS error", "relative",
+                                has_importance ? fmt::format(" {:>10}", "imatrix") : "");
   std::uint64_t before = 0, after = 0;
   double weights = 0;
   for (const QuantizedTensor& t : quantization.tensors) {
     const std::string shape = fmt::format("({})", fmt::join(t.dims.rbegin(), t.dims.rend(), ", "));
     out += fmt::format("{:<{}} {:>16} {:>8} {:>7} {:>12} {:>12.6g} {:>10.6f}", t.name, width, shape, t.from,
                        t.to, t.bytes, t.rms_error, t.relative_error);
+    if (has_importance) out += fmt::format(" {:>10}", weighed(t));
     if (!t.wanted.empty())
       out += fmt::format("  (not {}: rows of {} are no whole blocks)", t.wanted, t.dims.front());
     out += '\n';
@@ -96,10 +109,32 @@ std::string as_table(const Quantization& quantization) {
 }
 
 Quantization quantize_with_bar(const ConversionSource& source, const std::string& out,
-                               const QuantizationChoices& choices, int threads) {
+                               const QuantizationChoices& choices, int threads,
+                               const NamedImportance* importance = nullptr) {
   ProgressBar bar;
-  return quantize_model(source, out, choices, threads,
-                        [&](std::string_view tensor, double part) { bar.show(tensor, part); });
+  return quantize_model(
+      source, out, choices, threads, [&](std::string_view tensor, double part) { bar.show(tensor, part); },
+      importance);
+}
+
+// The embedding and the classifier have none unless somebody asked for them.
+void warn_of_unweighed(const Quantization& done, const std::string& imatrix) {
+  std::vector<std::string_view> without, partly;
+  for (const QuantizedTensor& t : done.tensors) {
+    if (!t.weighed || t.name == "token_embd.weight" || t.name == "output.weight") continue;
+    if (*t.weighed < t.matrices) (*t.weighed == 0 ? without : partly).push_back(t.name);
+  }
+  if (!without.empty()) {
+    spdlog::warn(
+        "{}: expected importances of each matrix, found none of {}, for whose weights all errors count "
+        "alike: {}",
+        imatrix, counted(without.size(), "tensor"), fmt::join(without, ", "));
+  }
+  if (!partly.empty()) {
+    spdlog::warn(
+        "{}: experts that the text never reached have no importances, and all errors count alike in: {}",
+        imatrix, fmt::join(partly, ", "));
+  }
 }
 
 // A checkpoint's tokenizer is the one beside it, as for run, where no other is named; it may have none.
@@ -119,7 +154,12 @@ int quantize(QuantizeOptions& options) {
         "{}: found no tokenizer for it, and {} will have none: name one with -z, here or when it runs",
         options.in, options.out);
   }
-  write_out(as_table(quantize_with_bar(source, options.out, choices, options.threads)));
+  std::optional<NamedImportance> importance;
+  if (options.imatrix) importance = {*options.imatrix, read_importance_matrix(*options.imatrix)};
+  const Quantization done =
+      quantize_with_bar(source, options.out, choices, options.threads, importance ? &*importance : nullptr);
+  write_out(as_table(done));
+  if (importance) warn_of_unweighed(done, *options.imatrix);
   return kOk;
 }
 
@@ -185,6 +225,9 @@ void add_quantize(CLI::App& app, Command& command) {
       ->type_name("TYPE");
   sub->add_option("--embedding-type,--keep-embedding", o->embedding_type, "Format of token_embd.weight")
       ->type_name("TYPE");
+  sub->add_option("--imatrix", o->imatrix,
+                  "An importance matrix: how much each column's errors count; llamajit imatrix makes one")
+      ->type_name("FILE");
   sub->add_flag("--pure", o->pure, "The type's format for all matrices, no mix");
   add_threads(*sub, o->threads);
   sub->callback([o, &command] { command = [o] { return quantize(*o); }; });

@@ -35,6 +35,7 @@ void add_report(CLI::App& app, Command& command);
 void add_bench(CLI::App& app, Command& command);
 void add_verify(CLI::App& app, Command& command);
 void add_perplexity(CLI::App& app, Command& command);
+void add_imatrix(CLI::App& app, Command& command);
 void add_quantize(CLI::App& app, Command& command);
 void add_pack(CLI::App& app, Command& command);
 void add_ngrams(CLI::App& app, Command& command);

@@ -23,6 +23,7 @@ constexpr std::array<CommandNote, 19> kCommands{{
     {"models", kModels},
     {"inspect", kModels},
     {"convert", kModels},
+    {"imatrix", kModels},
     {"quantize", kModels},
     {"pack", kModels},
     {"ngrams", kModels},
@@ -82,6 +83,10 @@ constexpr ExampleNote kExamples[] = {
      "llamajit perplexity model.gguf -f text.txt --save-logits logits && "
      "llamajit perplexity q4.gguf -f text.txt --kl-base logits"},
     {"quantize", "Weights of about 4.5 bits", "llamajit quantize model.gguf q4.gguf Q4_K_M"},
+    {"quantize", "Of less than 4 bits, with what a text says of the columns",
+     "llamajit imatrix model.gguf -f text.txt -o imatrix.gguf && "
+     "llamajit quantize model.gguf q3.gguf Q3_K_M --imatrix imatrix.gguf"},
+    {"imatrix", "Of a text", "llamajit imatrix model.gguf -f text.txt -o imatrix.gguf"},
     {"pack", "So that later starts need not pack", "llamajit pack model.gguf"},
     {"ngrams", "Of a text that those to come are like", "llamajit ngrams -m model.gguf code.txt code.ngrams"},
     {"convert", "A llama2.c checkpoint with its tokenizer",
