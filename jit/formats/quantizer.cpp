@@ -73,23 +73,33 @@ float as_half(double x) {
   return half_to_float(float_to_half(static_cast<float>(x)));
 }
 
-// A group's importances over their mean, so that sums of any of them are floats of a good size.
-class GroupImportance {
+// How much the errors of a group's weights count: a column's importance, and more for large weights. Columns have one
+// importance for all rows, though a row's output has errors of its other weights, too: large ones made it what it is.
+// Where there are few levels, that is worth more than the importances alone (docs/quantizing.md).
+class ErrorWeights {
  public:
-  // nullptr where all weights count alike.
-  const float* over_mean(const float* importance, int n) {
+  // Over their mean, so that sums of any of them are floats of a good size; nullptr where all weights count alike.
+  const float* of(const float* importance, const float* x, int n) {
+    double squares = 0;
+    for (int i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * static_cast<double>(x[i]);
     double sum = 0;
-    for (int i = 0; i < n; ++i) sum += importance[i];
+    for (int i = 0; i < n; ++i) {
+      const double weight = x[i];
+      w_[i] = importance[i] * std::sqrt(kShareOfMean * squares / n + weight * weight);
+      sum += w_[i];
+    }
     if (sum == 0) return nullptr;
     // Weights that count for nothing may have a subgroup to themselves, which is fitted to them then.
-    for (int i = 0; i < n; ++i) w_[i] = max2(static_cast<float>(importance[i] / sum * n), kLeast);
-    return w_;
+    for (int i = 0; i < n; ++i) over_mean_[i] = max2(static_cast<float>(w_[i] / sum * n), kLeast);
+    return over_mean_;
   }
 
  private:
   static constexpr float kLeast = 0x1p-30F;
+  static constexpr double kShareOfMean = 0.25;
 
-  float w_[Group::kMost];
+  double w_[Group::kMost];
+  float over_mean_[Group::kMost];
 };
 
 // One group of a format.
@@ -314,11 +324,11 @@ void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* bl
   }
   const FormatTraits& traits = *format_traits(kind);
   assert(n % traits.group == 0 && !traits.read_only);
-  GroupImportance of_group;
+  ErrorWeights weights;
   for (std::int64_t i = 0; i < n / traits.group; ++i) {
     const std::int64_t first = i * traits.group;
     const float* const w =
-        importance == nullptr ? nullptr : of_group.over_mean(importance + first, traits.group);
+        importance == nullptr ? nullptr : weights.of(importance + first, x + first, traits.group);
     Group group = {};
     GroupQuantizer(traits, x + first, w, group).quantize(tensor_scale);
     join_block(kind, group, blocks + i * traits.block_bytes);

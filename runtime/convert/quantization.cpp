@@ -59,8 +59,12 @@ std::int64_t rows_of_matrix(const ConversionTensor& tensor) {
   return tensor.dims.size() > 2 ? tensor.dims[1] : tensor.rows();
 }
 
+bool is_weighed(const Job& job) {
+  return job.to && !job.takes_codes && jit::format_traits(*job.to) != nullptr;
+}
+
 void weigh(Job& job, const NamedImportance& by) {
-  if (!job.to || job.takes_codes || jit::format_traits(*job.to) == nullptr) return;
+  if (!is_weighed(job)) return;
   const ConversionTensor& tensor = *job.tensor;
   const auto entry = by.matrix.entries.find(tensor.name);
   if (entry == by.matrix.entries.end()) return;
@@ -160,7 +164,7 @@ class Quantizer {
                            job.bytes()};
     result.matrices = tensor.rows() / rows_of_matrix(tensor);
     if (job.to) {
-      if (importance_ != nullptr && jit::format_traits(*job.to) != nullptr) result.weighed = job.weighed;
+      if (importance_ != nullptr && is_weighed(job)) result.weighed = job.weighed;
       const RowErrors sums = quantize(job);
       result.rms_error = std::sqrt(sums.errors / static_cast<double>(tensor.cols() * tensor.rows()));
       result.relative_error = sums.squares > 0 ? std::sqrt(sums.errors / sums.squares) : 0;

@@ -228,7 +228,7 @@ void write_dat(const ImportanceMatrix& matrix, const std::string& path) {
 void ImportanceMatrix::add(const ImportanceMatrix& other, std::string_view file) {
   for (const auto& [name, added] : other.entries) {
     Entry from = added;
-    if (other.chunk_size == 0) scale(from, chunk_size);
+    if (other.chunk_size == 0 && chunk_size > 0) scale(from, chunk_size);
     const auto [at, is_new] = entries.try_emplace(name, from);
     if (is_new) continue;
     Entry& to = at->second;

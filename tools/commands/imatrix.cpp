@@ -1,7 +1,9 @@
 // llamajit imatrix: how large the inputs of a model's matrices are over a text, which quantize takes.
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <stdexcept>
+#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -110,11 +112,19 @@ void warn_of_unreached(const ImportanceMatrix& matrix) {
   spdlog::warn("experts that the text never reached have no importances: {}", fmt::join(partly, ", "));
 }
 
+void refuse_own_file(const std::string& path, const std::string& out) {
+  std::error_code absent;
+  if (!std::filesystem::equivalent(path, out, absent)) return;
+  throw std::runtime_error(fmt::format("{}: expected another file than what is read, found {}", out, path));
+}
+
 int imatrix(const ImatrixOptions& options) {
   if (!options.text && options.in_files.empty()) {
     throw std::invalid_argument(
         "--file: expected a text, or --in-file with what there is already, found neither");
   }
+  refuse_own_file(options.model, options.out);
+  if (options.text) refuse_own_file(*options.text, options.out);
   // Whatever can be wrong with files is known before the work.
   ImportanceMatrix matrix;
   matrix.chunk_size = options.context;
