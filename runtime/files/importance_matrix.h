@@ -26,8 +26,8 @@ struct ImportanceMatrix {
   void add(const ImportanceMatrix& other, std::string_view file);
 };
 
-// Of a tensor's entry, held to its shape: sums that are squares, for each of `matrices` those of `cols` columns. All are
-// zero for a matrix that had no input. Throws as add().
+// Of a tensor's entry, held to its shape: sums of squares, for each of `matrices` those of `cols` columns. All are zero
+// for a matrix that had no input. Throws as add().
 std::vector<float> importance_of(const ImportanceMatrix::Entry& entry, std::string_view file,
                                  std::string_view tensor, std::int64_t matrices, std::int64_t cols);
 

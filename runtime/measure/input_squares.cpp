@@ -16,8 +16,8 @@
 namespace llamajit {
 namespace {
 
-// Tensors as GGUF calls them, of which readers may have made parts: "blk.0.attn_qkv.weight (q)". Where `file` is no GGUF
-// file, `part` is the name there.
+// Tensors as GGUF calls them, of which readers may have made parts: "blk.0.attn_qkv.weight (q)". Where `file` is no
+// GGUF file, `part` is the name there.
 std::string gguf_name(const ModelFile& file, const Tensor& tensor, const std::string& part) {
   if (!file.file_format.starts_with("GGUF")) return part;
   return tensor.name.substr(0, tensor.name.find(" ("));
@@ -75,7 +75,9 @@ class InputCollector::Sums {
 
   void check_finite(std::string_view path) const {
     for (const InputSquares* const tensor : order_) {
-      const auto bad = std::ranges::find_if(tensor->sums, [](double sum) { return !std::isfinite(sum); });
+      // Files have floats.
+      const auto bad = std::ranges::find_if(
+          tensor->sums, [](double sum) { return !std::isfinite(static_cast<float>(sum)); });
       if (bad == tensor->sums.end()) continue;
       throw std::runtime_error(fmt::format(
           "{}: inputs of {}: expected finite numbers, found a sum of {} in column {}", path, tensor->name,

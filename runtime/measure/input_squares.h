@@ -1,4 +1,5 @@
-// What a model's matrices are multiplied with over a text: of each column of each matrix, the sum of its inputs' squares.
+// What a model's matrices are multiplied with over a text: of each column of each matrix, the sum of its inputs'
+// squares.
 #pragma once
 
 #include <cstddef>

@@ -24,9 +24,16 @@ class Imatrix : public AlphabetTest {
  protected:
   std::string at(const std::string& name) const { return directory_.path() + "/" + name; }
   ChildResult measure(const std::string& out, std::vector<std::string> arguments = {}) const {
-    arguments.insert(arguments.begin(), {"imatrix", model_, "-f", text_, "-o", out, "-c", "20"});
+    arguments.insert(arguments.begin(), {"imatrix", toy_, "-f", text_, "-o", out, "-c", "20"});
     return run_program(std::move(arguments), {});
   }
+  ChildResult quantize(const std::string& out, std::vector<std::string> arguments = {}) const {
+    arguments.insert(arguments.begin(), {"quantize", toy_, out, "Q4_0"});
+    return run_program(std::move(arguments), {});
+  }
+  // Its rows are whole blocks.
+  std::string toy_ = directory_.write(
+      "toy.bin", write_v0(random_weights(toy_config(64, 128, 2, 4, 2, kAlphabetSize, 64, false), 2)));
   std::string text_ = directory_.write("text", alphabet_text(150));
 };
 
@@ -51,7 +58,7 @@ TEST_F(Imatrix, TakesSomeChunksAndTheClassifier) {
   EXPECT_EQ(matrix.entries.count("output.weight"), 1);
   // A text shorter than a chunk is one.
   const std::string line = directory_.write("line", "abc");
-  expect_success(run_program({"imatrix", model_, "-f", line, "-o", at("b.gguf")}, {}));
+  expect_success(run_program({"imatrix", toy_, "-f", line, "-o", at("b.gguf")}, {}));
   EXPECT_EQ(read_importance_matrix(at("b.gguf")).entries.at("blk.0.attn_q.weight").counts,
             std::vector<std::int64_t>{5});
 }
@@ -66,20 +73,19 @@ TEST_F(Imatrix, AddsToFilesOfBothForms) {
   EXPECT_NEAR(two.entries.at("blk.1.ffn_down.weight").sums.front(), 2 * half, 1e-5 * half);
   // Without a text, too.
   expect_success(run_program(
-      {"imatrix", model_, "--in-file", at("a.dat"), "--in-file", at("b.any"), "-c", "20", "-o", at("c.dat")},
+      {"imatrix", toy_, "--in-file", at("a.dat"), "--in-file", at("b.any"), "-c", "20", "-o", at("c.dat")},
       {}));
   EXPECT_EQ(read_importance_matrix(at("c.dat")).chunks, 3 * one.chunks);
 }
 
 TEST_F(Imatrix, IsWhatQuantizeTakes) {
   expect_success(measure(at("a.gguf")));
-  const ChildResult result = run_program(
-      {"quantize", model_, at("q.gguf"), "Q4_0", "-z", tokenizer_, "--imatrix", at("a.gguf")}, {});
+  const ChildResult result = quantize(at("q.gguf"), {"--imatrix", at("a.gguf")});
   expect_success(result);
   EXPECT_THAT(result.out, HasSubstr("relative    imatrix\n"));
   EXPECT_EQ(result.err, "");
   EXPECT_EQ(GgufFile(at("q.gguf")).string("quantize.imatrix.file"), at("a.gguf"));
-  const ChildResult without = run_program({"quantize", model_, at("q.gguf"), "Q4_0", "-z", tokenizer_}, {});
+  const ChildResult without = quantize(at("q.gguf"));
   EXPECT_THAT(without.out, Not(HasSubstr("imatrix")));
 }
 
@@ -90,25 +96,23 @@ TEST_F(Imatrix, QuantizeSaysWhatHasNone) {
   matrix.entries.erase("blk.0.attn_q.weight");
   matrix.entries.erase("blk.1.ffn_up.weight");
   write_importance_matrix(matrix, at("b.gguf"), ImportanceForm::gguf);
-  const ChildResult result = run_program(
-      {"quantize", model_, at("q.gguf"), "Q4_0", "-z", tokenizer_, "--imatrix", at("b.gguf")}, {});
+  const ChildResult result = quantize(at("q.gguf"), {"--imatrix", at("b.gguf")});
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.err, AllOf(HasSubstr(at("b.gguf")), HasSubstr("none of 2 tensors"),
                                 HasSubstr("blk.0.attn_q.weight, blk.1.ffn_up.weight\n")));
-  expect_error(run_program({"quantize", model_, at("r.gguf"), "Q4_0", "--imatrix", text_}, {}), 1,
-               {text_, "n_entries"});
+  expect_error(quantize(at("r.gguf"), {"--imatrix", text_}), 1, {text_, "n_entries"});
   EXPECT_FALSE(std::filesystem::exists(at("r.gguf")));
 }
 
 TEST_F(Imatrix, SaysWhatIsWrong) {
-  expect_error(run_program({"imatrix", model_}, {}), 2, {"--file", "--in-file"});
+  expect_error(run_program({"imatrix", toy_}, {}), 2, {"--file", "--in-file"});
   expect_error(measure(at("a.gguf"), {"--output-format", "csv"}), 2, {"--output-format", "csv"});
   expect_error(measure(at("a.gguf"), {"--in-file", at("none")}), 1, {"none", "No such file"});
   const std::string empty = directory_.write("empty", "");
-  expect_error(run_program({"imatrix", model_, "-f", empty, "-o", at("a.gguf")}, {}), 1,
+  expect_error(run_program({"imatrix", toy_, "-f", empty, "-o", at("a.gguf")}, {}), 1,
                {empty, "expected a text of 2 tokens or more, found 1"});
   expect_error(measure("/nowhere/a.gguf", {}), 1, {"/nowhere/a.gguf"});
-  for (const std::string& read : {model_, text_}) {
+  for (const std::string& read : {toy_, text_}) {
     const std::string before = content_of(read);
     expect_error(measure(read), 1, {read, "expected another file than what is read"});
     EXPECT_EQ(content_of(read), before);

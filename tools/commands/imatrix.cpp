@@ -152,16 +152,15 @@ void add_imatrix(CLI::App& app, Command& command) {
   sub->add_option("-o,--output,--output-file", o->out, "The file to write")
       ->type_name("FILE")
       ->capture_default_str();
-  sub->add_option("--output-format", o->form,
-                  "GGUF, or llama.cpp's older form; default: dat where the name ends so, else gguf")
-      ->check(CLI::IsMember({"gguf", "dat"}))
-      ->type_name("gguf|dat");
+  auto* form = sub->add_option(
+      "--output-format", o->form,
+      "GGUF, or llama.cpp's older form; default: dat where the file's name ends so, else gguf");
+  choose_from(*form, {"gguf", "dat"});
   sub->add_option(
          "--in-file", o->in_files,
-         "An importance matrix to add to, of any form; may be given several times, and without a text")
+         "An importance matrix to add to, of any form; may be given more than once, and without a text")
       ->type_name("FILE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->allow_extra_args(false);
   sub->add_option("-z,--tokenizer", o->tokenizer, "tokenizer.bin; default: as for run")->type_name("FILE");
   sub->add_option("-c,--ctx,--ctx-size", o->context, "Tokens of a chunk; at most the model's context")
       ->transform(whole_number(2, 1 << 24))

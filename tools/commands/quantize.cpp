@@ -92,7 +92,7 @@ std::string as_table(const Quantization& quantization) {
     const std::string shape = fmt::format("({})", fmt::join(t.dims.rbegin(), t.dims.rend(), ", "));
     out += fmt::format("{:<{}} {:>16} {:>8} {:>7} {:>12} {:>12.6g} {:>10.6f}", t.name, width, shape, t.from,
                        t.to, t.bytes, t.rms_error, t.relative_error);
-    if (has_importance) out += fmt::format(" {:>10}", weighed(t));
+    if (const std::string how = weighed(t); !how.empty()) out += fmt::format(" {:>10}", how);
     if (!t.wanted.empty())
       out += fmt::format("  (not {}: rows of {} are no whole blocks)", t.wanted, t.dims.front());
     out += '\n';

@@ -13,7 +13,7 @@ struct CommandNote {
   std::string_view command;
   std::string_view section;
 };
-constexpr std::array<CommandNote, 19> kCommands{{
+constexpr std::array<CommandNote, 20> kCommands{{
     {"run", kText},
     {"chat", kText},
     {"serve", kText},
@@ -83,8 +83,7 @@ constexpr ExampleNote kExamples[] = {
      "llamajit perplexity model.gguf -f text.txt --save-logits logits && "
      "llamajit perplexity q4.gguf -f text.txt --kl-base logits"},
     {"quantize", "Weights of about 4.5 bits", "llamajit quantize model.gguf q4.gguf Q4_K_M"},
-    {"quantize", "Of less than 4 bits, with what a text says of the columns",
-     "llamajit imatrix model.gguf -f text.txt -o imatrix.gguf && "
+    {"quantize", "Of less than 4 bits, with what llamajit imatrix measured",
      "llamajit quantize model.gguf q3.gguf Q3_K_M --imatrix imatrix.gguf"},
     {"imatrix", "Of a text", "llamajit imatrix model.gguf -f text.txt -o imatrix.gguf"},
     {"pack", "So that later starts need not pack", "llamajit pack model.gguf"},
