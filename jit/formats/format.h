@@ -105,8 +105,8 @@ struct FormatTraits {
   int shift = 0;  // codes are multiples of 1 << shift, and packed without the bits below
   FormatKind floats = FormatKind::f16;  // f16, bf16 or f32: the group's are packed so, and exact in it
   bool nibbles = false;                 // subscales and submins are below 16
-  bool read_only = false;               // nothing is quantised to it; see join_block()
-  int largest_subscale = 128;           // or least, whichever is farther from 0
+  int entry = 1;               // so many codes that stand side by side are an entry of a grid (grids.h)
+  int largest_subscale = 128;  // or least, whichever is farther from 0
 
   bool has_subscales() const { return subgroup < group; }
 };
@@ -129,8 +129,8 @@ struct Group {
   float scale;
   float min;
 };
-// From a file's block, and to it: exact inverses. For i2_s `scale` is left alone. Of formats that are read
-// only, a block can't have every group's codes: join_block() stores the scale and leaves the rest as it is.
+// From a file's block, and to it: exact inverses. For i2_s `scale` is left alone. Where codes are entries of a
+// grid, join_block() takes such codes alone, with signs (and odd subscales) as the format has them.
 void split_block(FormatKind kind, const std::byte* block, Group& to);
 // What split_block() calls, for those who take many blocks apart.
 using SplitBlock = void (*)(const std::byte* block, Group& to);

@@ -9,7 +9,6 @@ namespace llamajit::jit {
 namespace {
 
 constexpr std::size_t kEights = 32, kUpper = 32, kFactors = 48;
-constexpr float kUnit = 0.125F;
 
 void split(const std::byte* block, Group& to) {
   set_no_mins(to);
@@ -19,7 +18,7 @@ void split(const std::byte* block, Group& to) {
     scale |= bits >> 12U << 4 * i;
     for (unsigned s = 0; s < 4; ++s) to.subscales[4 * i + s] = odd(bits >> 3 * s & 7U);
   }
-  to.scale = half_to_float(static_cast<std::uint16_t>(scale)) * kUnit;
+  to.scale = half_to_float(static_cast<std::uint16_t>(scale)) * kIq1Unit;
   for (std::size_t i = 0; i < kEights; ++i) {
     const auto upper = std::to_integer<std::size_t>(block[kUpper + i / 2]) >> i % 2 * 4;
     const auto signs = static_cast<std::byte>((upper & 8U) != 0 ? 0xFF : 0);
@@ -29,11 +28,21 @@ void split(const std::byte* block, Group& to) {
 }
 
 void join(const Group& from, std::byte* block) {
-  const unsigned scale = float_to_half(from.scale / kUnit);
+  const unsigned scale = float_to_half(from.scale / kIq1Unit);
   for (unsigned i = 0; i < 4; ++i) {
-    std::byte* const at = block + kFactors + 2 * i;
-    const unsigned kept = read_at<std::uint16_t>(at) & 0xFFFU;
-    write_at(at, static_cast<std::uint16_t>(kept | (scale >> 4 * i & 0xFU) << 12U));
+    unsigned bits = (scale >> 4 * i & 0xFU) << 12U;
+    for (unsigned s = 0; s < 4; ++s) bits |= (half_of(from.subscales[4 * i + s]) & 7U) << 3 * s;
+    write_at(block + kFactors + 2 * i, static_cast<std::uint16_t>(bits));
+  }
+  for (std::size_t i = 0; i < kEights; i += 2) {
+    unsigned upper = 0;
+    for (unsigned k = 0; k < 2; ++k) {
+      const auto codes = EightCodes<2>::load(from.codes + 8 * (i + k));
+      const unsigned place = place_of(codes.entry, kIq1Grid);
+      block[i + k] = static_cast<std::byte>(place);
+      upper |= (place >> 8U | (std::to_integer<unsigned>(codes.signs) & 8U)) << 4 * k;
+    }
+    block[kUpper + i / 2] = static_cast<std::byte>(upper);
   }
 }
 

@@ -9,11 +9,10 @@ namespace {
 
 constexpr int kSubgroups = 8;
 constexpr std::size_t kEntries = 2, kBits = 34;
-constexpr float kUnit = 0.125F;
 
 void split(const std::byte* block, Group& to) {
   set_no_mins(to);
-  to.scale = load_half(block) * kUnit;
+  to.scale = load_half(block) * kIq1Unit;
   const std::byte* entries = block + kEntries;
   std::uint8_t* codes = to.codes;
   for (int s = 0; s < kSubgroups; ++s) {
@@ -28,7 +27,19 @@ void split(const std::byte* block, Group& to) {
 }
 
 void join(const Group& from, std::byte* block) {
-  store_half(from.scale / kUnit, block);
+  store_half(from.scale / kIq1Unit, block);
+  std::byte* entries = block + kEntries;
+  const std::uint8_t* at = from.codes;
+  for (int s = 0; s < kSubgroups; ++s) {
+    unsigned bits = (half_of(from.subscales[s]) & 7U) << 12U;
+    for (unsigned i = 0; i < 4; ++i, ++entries, at += 8) {
+      const auto codes = EightCodes<2>::load(at);
+      const unsigned place = place_of(codes.entry, kIq1Grid);
+      *entries = static_cast<std::byte>(place);
+      bits |= place >> 8U << 3 * i | (std::to_integer<unsigned>(codes.signs) & 0x80U) << 8U;
+    }
+    write_at(block + kBits + 2 * s, static_cast<std::uint16_t>(bits));
+  }
 }
 
 }  // namespace

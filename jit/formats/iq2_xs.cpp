@@ -9,11 +9,10 @@ namespace {
 
 constexpr int kEights = 32;
 constexpr std::size_t kEntries = 2, kFactors = 66;
-constexpr float kUnit = 0.125F;
 
 void split(const std::byte* block, Group& to) {
   set_no_mins(to);
-  to.scale = load_half(block) * kUnit;
+  to.scale = load_half(block) * kIq2Unit;
   split_odd_nibbles<8>(block + kFactors, to.subscales);
   for (int i = 0; i < kEights; ++i) {
     const unsigned bits = read_at<std::uint16_t>(block + kEntries + 2 * i);
@@ -22,7 +21,13 @@ void split(const std::byte* block, Group& to) {
 }
 
 void join(const Group& from, std::byte* block) {
-  store_half(from.scale / kUnit, block);
+  store_half(from.scale / kIq2Unit, block);
+  join_odd_nibbles<8>(from.subscales, block + kFactors);
+  for (int i = 0; i < kEights; ++i) {
+    const auto codes = EightCodes<2>::load(from.codes + 8 * i);
+    const unsigned bits = place_of(codes.entry, kIq2XsGrid) | codes.seven_signs() << 9U;
+    write_at(block + kEntries + 2 * i, static_cast<std::uint16_t>(bits));
+  }
 }
 
 }  // namespace

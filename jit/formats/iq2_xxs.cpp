@@ -7,11 +7,10 @@ namespace llamajit::jit {
 namespace {
 
 constexpr int kSubgroups = 8;
-constexpr float kUnit = 0.125F;
 
 void split(const std::byte* block, Group& to) {
   set_no_mins(to);
-  to.scale = load_half(block) * kUnit;
+  to.scale = load_half(block) * kIq2Unit;
   const std::byte* at = block + 2;
   std::uint8_t* codes = to.codes;
   for (int s = 0; s < kSubgroups; ++s, at += 8) {
@@ -25,7 +24,18 @@ void split(const std::byte* block, Group& to) {
 }
 
 void join(const Group& from, std::byte* block) {
-  store_half(from.scale / kUnit, block);
+  store_half(from.scale / kIq2Unit, block);
+  std::byte* at = block + 2;
+  const std::uint8_t* eight = from.codes;
+  for (int s = 0; s < kSubgroups; ++s, at += 8) {
+    unsigned bits = half_of(from.subscales[s]) << 28U;
+    for (unsigned i = 0; i < 4; ++i, eight += 8) {
+      const auto codes = EightCodes<2>::load(eight);
+      at[i] = static_cast<std::byte>(place_of(codes.entry, kIq2XxsGrid));
+      bits |= codes.seven_signs() << 7 * i;
+    }
+    write_at(at + 4, bits);
+  }
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ constexpr std::size_t kEights = 32, kEntries = 2, kUpper = 66, kSigns = 74, kFac
 
 void split(const std::byte* block, Group& to) {
   set_no_mins(to);
-  to.scale = load_half(block);
+  to.scale = load_half(block) * kIq3SUnit;
   split_odd_nibbles<4>(block + kFactors, to.subscales);
   const auto entry = [&](std::size_t i) {
     const auto upper = std::to_integer<std::size_t>(block[kUpper + i / 8]) >> i % 8 & 1U;
@@ -22,7 +22,20 @@ void split(const std::byte* block, Group& to) {
 }
 
 void join(const Group& from, std::byte* block) {
-  store_half(from.scale, block);
+  store_half(from.scale / kIq3SUnit, block);
+  join_odd_nibbles<4>(from.subscales, block + kFactors);
+  for (std::size_t i = 0; i < kEights; i += 4) {
+    unsigned upper = 0;
+    for (unsigned k = 0; k < 8; k += 2) {
+      const auto codes = EightCodes<3>::load(from.codes + 8 * i + 4 * k);
+      const auto [first, second] = places_of_halves(codes.entry, kIq3SGrid);
+      block[kEntries + 2 * i + k] = static_cast<std::byte>(first);
+      block[kEntries + 2 * i + k + 1] = static_cast<std::byte>(second);
+      block[kSigns + i + k / 2] = codes.signs;
+      upper |= first >> 8U << k | second >> 8U << (k + 1);
+    }
+    block[kUpper + i / 4] = static_cast<std::byte>(upper);
+  }
 }
 
 }  // namespace

@@ -8,11 +8,10 @@ namespace {
 
 constexpr int kSubgroups = 8;
 constexpr std::size_t kEntries = 2, kBits = 66;
-constexpr float kUnit = 0.5F;
 
 void split(const std::byte* block, Group& to) {
   set_no_mins(to);
-  to.scale = load_half(block) * kUnit;
+  to.scale = load_half(block) * kIq3XxsUnit;
   const std::byte* entries = block + kEntries;
   std::uint8_t* codes = to.codes;
   for (int s = 0; s < kSubgroups; ++s) {
@@ -27,7 +26,20 @@ void split(const std::byte* block, Group& to) {
 }
 
 void join(const Group& from, std::byte* block) {
-  store_half(from.scale / kUnit, block);
+  store_half(from.scale / kIq3XxsUnit, block);
+  std::byte* entries = block + kEntries;
+  const std::uint8_t* at = from.codes;
+  for (int s = 0; s < kSubgroups; ++s) {
+    unsigned bits = half_of(from.subscales[s]) << 28U;
+    for (unsigned i = 0; i < 4; ++i, entries += 2, at += 8) {
+      const auto codes = EightCodes<3>::load(at);
+      const auto [first, second] = places_of_halves(codes.entry, kIq3XxsGrid);
+      entries[0] = static_cast<std::byte>(first);
+      entries[1] = static_cast<std::byte>(second);
+      bits |= codes.seven_signs() << 7 * i;
+    }
+    write_at(block + kBits + 4 * s, bits);
+  }
 }
 
 }  // namespace

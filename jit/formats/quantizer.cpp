@@ -8,6 +8,7 @@
 
 #include "jit/base/scalar_math.h"
 #include "jit/formats/fit.h"
+#include "jit/formats/grid_quantizer.h"
 
 namespace llamajit::jit {
 namespace {
@@ -82,19 +83,28 @@ class ErrorWeights {
   const float* of(const float* importance, const float* x, int n) {
     double squares = 0;
     for (int i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-    double sum = 0;
     for (int i = 0; i < n; ++i) {
       const double weight = x[i];
       w_[i] = importance[i] * std::sqrt(kShareOfMean * squares / n + weight * weight);
-      sum += w_[i];
     }
+    return over_mean(n);
+  }
+  // The same by importances alone.
+  const float* of_columns(const float* importance, int n) {
+    std::copy_n(importance, n, w_);
+    return over_mean(n);
+  }
+
+ private:
+  const float* over_mean(int n) {
+    double sum = 0;
+    for (int i = 0; i < n; ++i) sum += w_[i];
     if (sum == 0) return nullptr;
     // Weights that count for nothing may have a subgroup to themselves, which is fitted to them then.
     for (int i = 0; i < n; ++i) over_mean_[i] = max2(static_cast<float>(w_[i] / sum * n), kLeast);
     return over_mean_;
   }
 
- private:
   static constexpr float kLeast = 0x1p-30F;
   static constexpr double kShareOfMean = 0.25;
 
@@ -323,14 +333,20 @@ void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* bl
     return;
   }
   const FormatTraits& traits = *format_traits(kind);
-  assert(n % traits.group == 0 && !traits.read_only);
+  assert(n % traits.group == 0);
   ErrorWeights weights;
   for (std::int64_t i = 0; i < n / traits.group; ++i) {
     const std::int64_t first = i * traits.group;
-    const float* const w =
-        importance == nullptr ? nullptr : weights.of(importance + first, x + first, traits.group);
     Group group = {};
-    GroupQuantizer(traits, x + first, w, group).quantize(tensor_scale);
+    if (traits.entry > 1) {
+      const float* const w =
+          importance == nullptr ? nullptr : weights.of_columns(importance + first, traits.group);
+      quantize_by_grid(traits, x + first, w, group);
+    } else {
+      const float* const w =
+          importance == nullptr ? nullptr : weights.of(importance + first, x + first, traits.group);
+      GroupQuantizer(traits, x + first, w, group).quantize(tensor_scale);
+    }
     join_block(kind, group, blocks + i * traits.block_bytes);
   }
 }

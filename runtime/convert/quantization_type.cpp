@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "runtime/convert/grid_mixes.h"
+
 namespace llamajit {
 namespace {
 
@@ -31,6 +33,16 @@ constexpr QuantizationType kTypes[] = {
     {"Q5_K_S", FormatKind::q5_k, Mix::none, 16},
     {"Q5_K_M", FormatKind::q5_k, Mix::q5_k_m, 17},
     {"Q6_K", FormatKind::q6_k, Mix::none, 18},
+    {"IQ1_S", FormatKind::iq1_s, Mix::grids, 24},
+    {"IQ1_M", FormatKind::iq1_m, Mix::grids, 31},
+    {"IQ2_XXS", FormatKind::iq2_xxs, Mix::grids, 19},
+    {"IQ2_XS", FormatKind::iq2_xs, Mix::grids, 20},
+    {"IQ2_S", FormatKind::iq2_s, Mix::grids, 28},
+    {"IQ2_M", FormatKind::iq2_s, Mix::grids, 29},
+    {"IQ3_XXS", FormatKind::iq3_xxs, Mix::grids, 23},
+    {"IQ3_XS", FormatKind::iq3_s, Mix::grids, 22},
+    {"IQ3_S", FormatKind::iq3_s, Mix::grids, 26},
+    {"IQ3_M", FormatKind::iq3_s, Mix::grids, 27},
     {"IQ4_NL", FormatKind::iq4_nl, Mix::none, 25},
     {"IQ4_XS", FormatKind::iq4_xs, Mix::none, 30},
     {"TQ1_0", FormatKind::tq1_0, Mix::none, 36},
@@ -49,16 +61,6 @@ std::string upper(std::string_view text) {
   std::string result(text);
   for (char& c : result) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return result;
-}
-
-// 3 of "blk.3.attn_v.weight"; -1 where there is no layer.
-int layer_of(std::string_view name) {
-  constexpr std::string_view kPrefix = "blk.";
-  int layer = -1;
-  if (name.starts_with(kPrefix)) {
-    std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), layer);
-  }
-  return layer;
 }
 
 // The first and the last eighth of the layers, and every third between them.
@@ -86,13 +88,12 @@ FormatKind for_values(const QuantizationType& type, const ModelOutline& model, i
     case Mix::q5_k_m:
       if (deserves_more_bits(layer, model.n_layers)) kind = FormatKind::q6_k;
       break;
+    case Mix::grids:
     case Mix::none:
       if (shared && (kind == FormatKind::iq4_nl || kind == FormatKind::iq4_xs)) kind = FormatKind::q5_k;
       break;
   }
-  // Llama's 70B: an eighth of the queries' size.
-  const bool is_70b = model.n_layers == 80 && model.heads_per_kv_head > 1;
-  if (is_70b && (kind == FormatKind::q3_k || kind == FormatKind::q4_k)) kind = FormatKind::q5_k;
+  if (is_llama_70b(model) && (kind == FormatKind::q3_k || kind == FormatKind::q4_k)) kind = FormatKind::q5_k;
   return kind;
 }
 
@@ -110,6 +111,7 @@ FormatKind for_down(const QuantizationType& type, bool weighed, const ModelOutli
     case Mix::q4_k_m:
     case Mix::q5_k_m:
       return deserves_more_bits(layer, n) ? FormatKind::q6_k : type.kind;
+    case Mix::grids:
     case Mix::none:
       break;
   }
@@ -150,6 +152,13 @@ FormatKind fallback_of(FormatKind kind) {
     case FormatKind::q6_k:
       return FormatKind::q8_0;
     case FormatKind::iq4_xs:
+    case FormatKind::iq1_s:
+    case FormatKind::iq1_m:
+    case FormatKind::iq2_xxs:
+    case FormatKind::iq2_xs:
+    case FormatKind::iq2_s:
+    case FormatKind::iq3_xxs:
+    case FormatKind::iq3_s:
       return FormatKind::iq4_nl;
     default:
       return FormatKind::q4_0;
@@ -175,6 +184,10 @@ FormatKind wanted_format(const QuantizationChoices& choices, const ModelOutline&
   if ((is_output || (is_embedding && !model.has_output)) && choices.output) return *choices.output;
   const bool plain = jit::format_traits(type.kind) == nullptr;
   if (choices.pure || plain) return type.kind;
+  if (type.mix == Mix::grids) {
+    return format_in_grid_mix(type.name, choices.weighed, model,
+                              is_embedding && !model.has_output ? "output.weight" : name);
+  }
   if (is_output || (is_embedding && !model.has_output)) {
     return type.kind == FormatKind::q8_0 ? type.kind : FormatKind::q6_k;
   }
@@ -192,6 +205,25 @@ FormatKind wanted_format(const QuantizationChoices& choices, const ModelOutline&
 }
 
 }  // namespace
+
+int layer_of(std::string_view name) {
+  constexpr std::string_view kPrefix = "blk.";
+  int layer = -1;
+  if (name.starts_with(kPrefix)) {
+    std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), layer);
+  }
+  return layer;
+}
+
+bool is_llama_70b(const ModelOutline& model) {
+  return model.n_layers == 80 && model.heads_per_kv_head > 1;
+}
+
+bool wants_importance(const QuantizationType& type) {
+  constexpr FormatKind kKinds[] = {FormatKind::iq1_s,  FormatKind::iq1_m, FormatKind::iq2_xxs,
+                                   FormatKind::iq2_xs, FormatKind::iq2_s, FormatKind::iq3_xxs};
+  return std::ranges::count(kKinds, type.kind) > 0;
+}
 
 const QuantizationType* find_quantization_type(std::string_view name) {
   const auto* const found = std::ranges::find(kTypes, upper(name), &QuantizationType::name);

@@ -12,12 +12,13 @@
 
 namespace llamajit {
 
-// A format for all matrices, or a mix of them by the names that ggml gave its mixes.
-enum class Mix : std::uint8_t { none, q2_k, q3_k_m, q3_k_l, q4_k_s, q4_k_m, q5_k_m };
+// A format for all matrices, or a mix of them by the names that ggml gave its mixes. Those of formats of grids are all
+// in grid_mixes.h.
+enum class Mix : std::uint8_t { none, q2_k, q3_k_m, q3_k_l, q4_k_s, q4_k_m, q5_k_m, grids };
 
 struct QuantizationType {
   std::string_view name;  // "Q4_K_M"
-  jit::FormatKind kind;   // of most matrices
+  jit::FormatKind kind;   // of all matrices, or of most in the mix
   Mix mix;
   std::uint32_t file_type;  // as general.file_type has it
 };
@@ -25,6 +26,9 @@ struct QuantizationType {
 const QuantizationType* find_quantization_type(std::string_view name);
 // Finds a format by its name alone: F32, Q4_K.
 std::optional<jit::FormatKind> find_format(std::string_view name);
+// Whether most or some of its matrices, as IQ3_XXS's queries, have so few bits that those weights should lose most
+// which count least: llama.cpp makes no such file without an importance matrix.
+bool wants_importance(const QuantizationType& type);
 std::string quantization_type_names();
 std::string format_names();
 
@@ -42,10 +46,16 @@ struct ModelOutline {
   int heads_per_kv_head = 1;
   bool has_output = true;  // a classifier of its own
 };
+// Whose values have an eighth of the queries' size.
+bool is_llama_70b(const ModelOutline& model);
+
 struct MatrixOutline {
   std::string_view name;  // "blk.3.ffn_down.weight"
   std::int64_t cols;
 };
+
+// 3 of "blk.3.attn_v.weight"; -1 where there is no layer.
+int layer_of(std::string_view name);
 
 struct FormatChoice {
   jit::FormatKind kind;

@@ -34,17 +34,6 @@ std::vector<float> random_floats(std::int64_t n, std::mt19937& random) {
   return out;
 }
 
-// Of a format that nothing is quantised to: blocks of any bits, but for their scales.
-void fill_blocks(const jit::FormatTraits& traits, std::span<std::byte> blocks, std::mt19937& random) {
-  for (std::byte& byte : blocks) byte = static_cast<std::byte>(random());
-  for (std::size_t at = 0; at < blocks.size(); at += static_cast<std::size_t>(traits.block_bytes)) {
-    jit::Group group;
-    jit::split_block(traits.kind, &blocks[at], group);
-    group.scale = 1.0F;
-    jit::join_block(traits.kind, group, &blocks[at]);
-  }
-}
-
 // A packed tile of random weights.
 std::vector<std::byte> random_tile(jit::Format format, int cols, std::mt19937& random) {
   const bool pairs = format.kind == jit::FormatKind::bf16_pairs;
@@ -52,10 +41,7 @@ std::vector<std::byte> random_tile(jit::Format format, int cols, std::mt19937& r
   const std::int64_t row_bytes = jit::row_bytes(stored.kind, cols);
   constexpr float kTensorScale = 1.0F;  // I2_S's
   std::vector<std::byte> rows(static_cast<std::size_t>(row_bytes * kLanes));
-  const jit::FormatTraits* const traits = jit::format_traits(stored.kind);
-  const bool read_only = traits != nullptr && traits->read_only;
-  if (read_only) fill_blocks(*traits, rows, random);
-  for (int row = 0; !read_only && row < kLanes; ++row) {
+  for (int row = 0; row < kLanes; ++row) {
     jit::quantize_row(stored.kind, random_floats(cols, random).data(), cols, rows.data() + row * row_bytes,
                       kTensorScale);
   }

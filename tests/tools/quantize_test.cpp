@@ -39,6 +39,13 @@ TEST_F(QuantizeTool, SaysWhichFormatItTookInstead) {
   EXPECT_THAT(result.out, HasSubstr("(not Q4_K: rows of"));
 }
 
+TEST_F(QuantizeTool, WarnsOfFewBitsWithoutAnImportanceMatrix) {
+  const ChildResult few = quantize({model_, out(), "iq2_xs", "-z", tokenizer_});
+  expect_success(few);
+  EXPECT_THAT(few.err, AllOf(HasSubstr("IQ2_XS"), HasSubstr("importance matrix")));
+  EXPECT_EQ(quantize({model_, out(), "iq3_s", "-z", tokenizer_}).err, "");
+}
+
 TEST_F(QuantizeTool, OwnFormatsForEmbeddingAndClassifier) {
   expect_success(quantize({model_, out(), "F32", "--output-type", "bf16", "--embedding-type", "F16"}));
   const GgufFile file(out());

@@ -154,6 +154,12 @@ int quantize(QuantizeOptions& options) {
         "{}: found no tokenizer for it, and {} will have none: name one with -z, here or when it runs",
         options.in, options.out);
   }
+  if (wants_importance(*choices.type) && !options.imatrix) {
+    spdlog::warn(
+        "{}: a type of so few bits loses much without an importance matrix: llamajit imatrix makes one for "
+        "--imatrix",
+        choices.type->name);
+  }
   std::optional<NamedImportance> importance;
   if (options.imatrix) importance = {*options.imatrix, read_importance_matrix(*options.imatrix)};
   const Quantization done =

@@ -230,7 +230,7 @@ std::vector<int> extreme_subscales(FormatKind kind) {
   }
 }
 
-// No block of a format that is read only has these, as far as its grid says: they go into the packed record.
+// No block of a format with a grid has these, unless it has such an entry: they go into the packed record.
 void write_codes(const jit::CodesLayout& layout, int code, int subscale, std::byte* record) {
   for (const jit::Plane& plane : layout.planes()) {
     int byte = 0;
@@ -255,7 +255,8 @@ TEST(MatvecBlocks, LargestCodesAreSummedExactly) {
       if (traits.codebook != nullptr) {
         code = static_cast<int>(std::ranges::max_element(*traits.codebook) - traits.codebook->begin());
       }
-      std::ranges::fill(group.codes, static_cast<std::uint8_t>(code));
+      const bool has_grid = traits.entry > 1;  // which has no entry of such codes alone
+      std::ranges::fill(group.codes, static_cast<std::uint8_t>(has_grid ? 0 : code));
       std::ranges::fill(group.subscales, static_cast<std::int8_t>(subscale));
       const int submin = traits.mins == jit::Mins::each ? extreme_subscales(traits.kind).back() : 1;
       std::ranges::fill(group.submins, static_cast<std::uint8_t>(submin));
@@ -268,7 +269,7 @@ TEST(MatvecBlocks, LargestCodesAreSummedExactly) {
       std::vector<std::byte> packed(static_cast<std::size_t>(jit::packed_bytes(key.format, 16, key.cols)));
       const jit::SourceMatrix source{key.format, 16, key.cols, blocks, std::as_bytes(std::span(ones))};
       jit::pack_tile(source, 0, packed.data());
-      if (traits.read_only) write_codes(jit::CodesLayout(key.format), code, subscale, packed.data());
+      if (has_grid) write_codes(jit::CodesLayout(key.format), code, subscale, packed.data());
       const jit::InputFormat input = *input_format(key.format);
       const auto subgroups = static_cast<std::size_t>(input.subgroups(key.cols));
       for (const int x : {-127, 127}) {

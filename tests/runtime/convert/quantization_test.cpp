@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -94,6 +95,52 @@ TEST(ChoiceOfFormats, MixesWithAnImportanceMatrixAreLlamaCpps) {
   }
 }
 
+// Of most matrices, token_embd, output, attn_v, attn_v of many heads, attn_q, attn_output, and ffn_down of the first
+// and a middle layer.
+TEST(ChoiceOfFormats, MixesOfGridFormatsAreLlamaCpps) {
+  const std::pair<std::string_view, std::string_view> mixes[] = {
+      {"IQ1_S", "IQ1_S Q2_K Q5_K Q2_K Q4_K IQ1_S IQ2_XXS Q2_K IQ1_S"},
+      {"IQ1_M", "IQ1_M Q2_K Q5_K Q2_K Q4_K IQ1_M IQ2_XXS Q2_K IQ1_M"},
+      {"IQ2_XXS", "IQ2_XXS Q2_K Q5_K Q2_K Q4_K IQ2_XXS IQ2_XXS Q2_K IQ2_XXS"},
+      {"IQ2_XS", "IQ2_XS Q2_K Q5_K Q2_K Q4_K IQ2_XS IQ2_XS Q2_K IQ2_XS"},
+      {"IQ2_S", "IQ2_XS IQ3_S Q5_K IQ3_S Q4_K IQ2_XS IQ3_S IQ3_S IQ2_XS"},
+      {"IQ2_M", "IQ2_S IQ3_S Q5_K IQ3_S Q4_K IQ2_S IQ3_S IQ3_S IQ2_S"},
+      {"IQ3_XXS", "IQ3_XXS IQ3_S Q5_K IQ3_S Q4_K IQ2_S IQ3_S Q4_K Q3_K"},
+      {"IQ3_XS", "IQ3_XXS IQ3_S Q6_K IQ3_S Q4_K IQ3_XXS IQ3_S IQ3_S IQ3_S"},
+      {"IQ3_S", "IQ3_S IQ3_S Q6_K IQ3_S Q4_K IQ3_S IQ3_S IQ3_S IQ3_S"},
+      {"IQ3_M", "IQ3_S IQ3_S Q6_K Q4_K Q4_K IQ3_S Q4_K Q4_K IQ3_S"},
+  };
+  const ModelOutline model{32, 1, true}, shared{32, 4, true};
+  for (const auto& [type, expected] : mixes) {
+    std::vector<std::string_view> found;
+    const auto add = [&, type = type](const ModelOutline& of, std::string_view name) {
+      found.push_back(jit::ggml_name(chosen(type, of, name)));
+    };
+    add(model, "blk.9.ffn_up.weight");
+    for (const char* name : {"token_embd.weight", "output.weight", "blk.9.attn_v.weight"}) add(model, name);
+    add(shared, "blk.9.attn_v.weight");
+    for (const char* name : {"blk.9.attn_q.weight", "blk.9.attn_output.weight", "blk.3.ffn_down.weight",
+                             "blk.4.ffn_down_exps.weight"}) {
+      add(model, name);
+    }
+    EXPECT_EQ(fmt::format("{}", fmt::join(found, " ")), expected) << type;
+    EXPECT_EQ(chosen(type, {32, 1, false}, "token_embd.weight"), chosen(type, model, "output.weight"))
+        << type;
+  }
+  for (const int layer : {0, 3, 28}) {
+    EXPECT_EQ(chosen("IQ3_XS", model, fmt::format("blk.{}.ffn_gate.weight", layer)), FormatKind::iq3_s);
+  }
+  EXPECT_EQ(chosen("IQ3_M", model, "blk.9.attn_qkv.weight"), FormatKind::q4_k);
+  EXPECT_EQ(chosen("IQ2_M", model, "blk.9.attn_qkv.weight"), FormatKind::iq2_s);
+  EXPECT_EQ(chosen("IQ3_S", {80, 8, true}, "blk.9.attn_v.weight"), FormatKind::q5_k);
+  EXPECT_EQ(chosen("IQ2_S", {80, 8, true}, "blk.9.attn_v.weight"), FormatKind::q4_k);
+  QuantizationChoices weighed = choice("IQ3_XXS");
+  weighed.weighed = true;
+  for (const char* name : {"blk.9.attn_v.weight", "blk.3.ffn_down.weight", "blk.4.ffn_down.weight"}) {
+    EXPECT_EQ(choose_format(weighed, model, {name, 4096}).kind, FormatKind::iq3_xxs) << name;
+  }
+}
+
 TEST(ChoiceOfFormats, PureAndOwnChoicesGoFirst) {
   const ModelOutline tied{32, 1, false};
   EXPECT_EQ(choose_format(choice("Q4_K", true), tied, {"token_embd.weight", 256}).kind, FormatKind::q4_k);
@@ -108,15 +155,17 @@ TEST(ChoiceOfFormats, PureAndOwnChoicesGoFirst) {
 
 TEST(ChoiceOfFormats, RowsThatGroupsDoNotDivideGetAnother) {
   const std::tuple<std::string_view, std::int64_t, FormatKind> cases[] = {
-      {"Q4_K", 288, FormatKind::q5_0},   {"Q5_K", 288, FormatKind::q5_1},
-      {"Q6_K", 288, FormatKind::q8_0},   {"Q2_K", 288, FormatKind::q4_0},
-      {"Q3_K_S", 288, FormatKind::q4_0}, {"IQ4_XS", 288, FormatKind::iq4_nl},
-      {"TQ1_0", 288, FormatKind::q4_0},  {"TQ2_0", 288, FormatKind::q4_0},
-      {"Q1_0", 64, FormatKind::q4_0},    {"Q2_0", 96, FormatKind::q4_0},
-      {"I2_S", 64, FormatKind::q4_0},    {"Q4_K", 172, FormatKind::f16},
-      {"Q4_0", 172, FormatKind::f16},    {"Q8_0", 16, FormatKind::f16},
-      {"Q8_0", 32, FormatKind::q8_0},    {"F32", 3, FormatKind::f32},
-      {"BF16", 5, FormatKind::bf16},     {"Q1_0", 128, FormatKind::q1_0},
+      {"Q4_K", 288, FormatKind::q5_0},    {"Q5_K", 288, FormatKind::q5_1},
+      {"Q6_K", 288, FormatKind::q8_0},    {"Q2_K", 288, FormatKind::q4_0},
+      {"Q3_K_S", 288, FormatKind::q4_0},  {"IQ4_XS", 288, FormatKind::iq4_nl},
+      {"IQ1_M", 288, FormatKind::iq4_nl}, {"IQ2_S", 288, FormatKind::iq4_nl},
+      {"IQ3_S", 288, FormatKind::iq4_nl}, {"IQ2_S", 256, FormatKind::iq2_s},
+      {"TQ1_0", 288, FormatKind::q4_0},   {"TQ2_0", 288, FormatKind::q4_0},
+      {"Q1_0", 64, FormatKind::q4_0},     {"Q2_0", 96, FormatKind::q4_0},
+      {"I2_S", 64, FormatKind::q4_0},     {"Q4_K", 172, FormatKind::f16},
+      {"Q4_0", 172, FormatKind::f16},     {"Q8_0", 16, FormatKind::f16},
+      {"Q8_0", 32, FormatKind::q8_0},     {"F32", 3, FormatKind::f32},
+      {"BF16", 5, FormatKind::bf16},      {"Q1_0", 128, FormatKind::q1_0},
   };
   for (const auto& [type, cols, expected] : cases) {
     const FormatChoice found = choose_format(choice(type, true), {4, 1, true}, {"blk.1.attn_q.weight", cols});
@@ -144,9 +193,8 @@ TEST(ChoiceOfFormats, NamesInAnyCase) {
   EXPECT_EQ(find_quantization_type(""), nullptr);
   EXPECT_EQ(find_format("q4_k"), FormatKind::q4_k);
   EXPECT_EQ(find_format("Q4_K_M"), std::nullopt);
-  // Whatever format is not read only can be asked for.
   for (const jit::FormatTraits& traits : jit::all_format_traits()) {
-    EXPECT_EQ(find_format(traits.name), traits.read_only ? std::nullopt : std::optional(traits.kind));
+    EXPECT_EQ(find_format(traits.name), traits.kind);
   }
 }
 
@@ -182,7 +230,6 @@ class QuantizeModel : public ::testing::Test {
 TEST_F(QuantizeModel, EveryTypeIsReadAsItsWeights) {
   std::set<std::string_view> seen, expected;
   for (const jit::FormatTraits& traits : jit::all_format_traits()) {
-    if (traits.read_only) continue;
     expected.insert(traits.name);
     const Quantization done = quantize(model_, choice(traits.name, true));
     const GgufFile file(at("out.gguf"));
@@ -223,7 +270,7 @@ TEST_F(QuantizeModel, NormsStayAsTheyAre) {
 }
 
 TEST_F(QuantizeModel, ThreadsDoNotShow) {
-  for (const char* type : {"Q4_K_M", "I2_S"}) {
+  for (const char* type : {"Q4_K_M", "I2_S", "IQ2_M", "IQ1_M"}) {
     quantize(model_, choice(type), 1);
     const std::string once = content_of(at("out.gguf"));
     quantize(model_, choice(type), 5);
@@ -308,13 +355,18 @@ TEST_F(QuantizeModel, RefusesWeightsThatAreNoNumbers) {
   weights_.layers[1].wk[3 * 256 + 5] = std::numeric_limits<float>::quiet_NaN();
   const std::string in = directory_.write("nan.gguf", llama_gguf(weights_, kF32).content());
   for (const jit::FormatTraits& traits : jit::all_format_traits()) {
-    if (traits.read_only) continue;
     expect_refusal(in, choice(traits.name, true),
                    {in, "blk.1.attn_k.weight", "finite weights", "nan at (3, 5)"});
   }
   weights_.layers[1].wk[3 * 256 + 5] = 1e6F;
   const std::string large = directory_.write("large.gguf", llama_gguf(weights_, kF32).content());
   expect_refusal(large, choice("F16"), {large, "blk.1.attn_k.weight", "F16's range", "1000000 at (3, 5)"});
+  weights_.layers[1].wk[3 * 256 + 5] = 1e30F;
+  const std::string huge = directory_.write("huge.gguf", llama_gguf(weights_, kF32).content());
+  for (const char* type : {"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S"}) {
+    expect_refusal(huge, choice(type, true),
+                   {huge, "blk.1.attn_k.weight", fmt::format("{}'s range", type), "1e+30 at (3, 5)"});
+  }
   quantize(large, choice("BF16"));
 }
 
