@@ -1,5 +1,7 @@
 #include "runtime/generate/text_foresight.h"
 
+#include <stdexcept>
+
 namespace llamajit {
 
 TextForesight::TextForesight(const Sampler& sampler, const Constraint* constraint, const TextEnds& ends)
@@ -7,14 +9,23 @@ TextForesight::TextForesight(const Sampler& sampler, const Constraint* constrain
   if (constraint != nullptr) constraint_ = *constraint;
 }
 
+// What a grammar throws, the text itself meets where it comes to the same place, which it may never do.
 TokenId TextForesight::choose(std::span<float> logits) {
-  if (constraint_) constraint_->mask(logits);
+  try {
+    if (constraint_) constraint_->mask(logits);
+  } catch (const std::runtime_error&) {
+    return -1;
+  }
   ends_.forbid(logits);
   return sampler_.sample(logits);
 }
 
 bool TextForesight::accept(TokenId token) {
-  if (ends_.at(token) || (constraint_ && !constraint_->try_accept(token))) return false;
+  try {
+    if (ends_.at(token) || (constraint_ && !constraint_->try_accept(token))) return false;
+  } catch (const std::runtime_error&) {
+    return false;
+  }
   sampler_.accept(token);
   return !constraint_ || !constraint_->must_end();
 }

@@ -265,9 +265,11 @@ double Scheduler::step() {
 void Scheduler::learn_step(int tokens_before, double seconds) {
   int tokens = -tokens_before;
   double draft_seconds = 0;
-  for (Slot& slot : slots_) {
-    tokens += slot.counts().generated_tokens;
-    draft_seconds += slot.settle_draft();
+  for (const Slot& slot : slots_) tokens += slot.counts().generated_tokens;
+  // One that was cancelled has no rows, and settled its last draft already.
+  const Slot* settled = nullptr;
+  for (Slot* const slot : row_slots_) {
+    if (std::exchange(settled, slot) != slot) draft_seconds += slot->settle_draft();
   }
   drafts_->budget().learn_step(static_cast<int>(batch_.rows().size()), tokens, seconds, draft_seconds);
 }

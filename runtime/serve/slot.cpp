@@ -68,7 +68,11 @@ int Slot::add_written(Batch& batch, int most_drafted, int rows_alone, int rows) 
   int most = std::min(most_drafted, engine_->context() - position);
   if (request().max_tokens >= 0) most = std::min(most, request().max_tokens - counts_.generated_tokens - 1);
   TextForesight foresight(sampler_, request().constraint.get(), ends_);
-  draft_ = drafts_->draft(text_, most, rows_alone, rows, foresight);
+  try {
+    draft_ = drafts_->draft(text_, most, rows_alone, rows, foresight);
+  } catch (const std::exception& error) {  // of the smaller model
+    fail(error.what());
+  }
   batch.add(sequence_, draft_, 0);
   return 1 + static_cast<int>(draft_.size());
 }
@@ -86,7 +90,7 @@ double Slot::settle_draft() {
 
 TokenId Slot::choose(const RowOutput& row) {
   const std::span<float> logits = row.logits;
-  if (!have_a_largest(logits)) refuse_logits(logits, sequence_.length() - 1);
+  if (!have_a_largest(logits)) refuse_logits(logits, prompt_tokens() + counts_.generated_tokens - 1);
   if (logprobs_) logprobs_->read(logits);
   if (request().constraint) request().constraint->mask(logits);
   ends_.forbid(logits);

@@ -10,6 +10,7 @@
 #include "runtime/draft/model_drafter.h"
 #include "runtime/draft/ngram_drafter.h"
 #include "runtime/files/llama2c.h"
+#include "runtime/grammar/gbnf.h"
 #include "tests/support/serving.h"
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
@@ -95,6 +96,82 @@ TEST_F(ServingWithDrafts, AListenerMayEndATextAnywhere) {
     asked = test::ask(scheduler, std::move(request), asked);
     EXPECT_EQ(std::ssize(asked.recorder->wait()), most);
     EXPECT_EQ(asked.recorder->reason(), Finish::stop);
+  }
+}
+
+// No tokens but these: a grammar that asks for others can't be gone on with.
+TEST_F(ServingWithDrafts, AGrammarWithoutAWayOnFailsItsTextAlone) {
+  std::vector<Piece> pieces(test::kServedVocab);
+  for (std::size_t i = 0; i < pieces.size(); ++i) pieces[i].bytes = fmt::format("<{}>", i);
+  const Vocab vocab(std::move(pieces));
+  const auto trie = std::make_shared<const TokenTrie>(vocab);
+  const auto grammar = parse_gbnf("root ::= \"<7><8><9>\" [a-z]", "test");
+  Scheduler scheduler(file_, test::engine_options(1, 8), test::kServedSpecial, options(9));
+  GenerationRequest constrained = test::request_of({5, 6, 7}, 40), free = test::request_of({5, 6, 8}, 40);
+  constrained.constraint = std::make_unique<Constraint>(grammar, trie);
+  test::Alone alone(file_);
+  const test::Text expected = alone.tokens(free);
+  const Asked asked = test::ask(scheduler, std::move(constrained)),
+              other = test::ask(scheduler, std::move(free));
+  EXPECT_THAT(asked.recorder->wait(), ElementsAreArray({7, 8, 9}));
+  EXPECT_THAT(asked.recorder->fault(),
+              testing::HasSubstr("expected a token of the vocabulary that can follow"));
+  EXPECT_THAT(other.recorder->wait(), ElementsAreArray(expected));
+}
+
+// Throws as an engine does whose file was cut.
+class Damaged : public Drafter {
+ public:
+  void begin(std::span<const TokenId> text) override { length_ = text.size(); }
+  std::optional<Guess> next(Foresight& /*foresight*/) override {
+    if (length_ > 9) throw std::runtime_error("draft.gguf: expected the file that was opened");
+    return std::nullopt;
+  }
+
+ private:
+  std::size_t length_ = 0;
+};
+
+class DamagedDrafts : public DraftSource {
+ public:
+  std::unique_ptr<Speculation> begin_text() override {
+    return std::make_unique<Speculation>(nullptr, std::make_unique<Damaged>(), budget_);
+  }
+  DraftBudget& budget() override { return budget_; }
+
+ private:
+  DraftBudget budget_{3};
+};
+
+TEST_F(ServingWithDrafts, AnErrorOfTheSmallerModelFailsTheTextThatItGuessesFor) {
+  Scheduler scheduler(
+      file_, test::engine_options(1, 8), test::kServedSpecial,
+      {.slots = 2, .most_step_ms = 1000, .make_drafts = [] { return std::make_unique<DamagedDrafts>(); }});
+  for (int i = 0; i < 2; ++i) {
+    GenerationRequest request = test::request_of({5, 6, 7}, 40);
+    request.ignore_eos = true;
+    const Asked asked = test::ask(scheduler, std::move(request));
+    EXPECT_EQ(asked.recorder->wait().size(), 7U);
+    EXPECT_EQ(asked.recorder->fault(), "draft.gguf: expected the file that was opened");
+  }
+}
+
+// What others write on beside it does not count its last draft again.
+TEST_F(ServingWithDrafts, AcceptedTokensOfACancelledTextCountOnce) {
+  Scheduler scheduler(file_, test::engine_options(1, 8), test::kServedSpecial, options(5));
+  for (int i = 0; i < 4; ++i) {
+    std::vector<Asked> asked;
+    for (const TokenId last : {7, 8}) {
+      GenerationRequest request = test::request_of({5, 6, last}, 500);
+      request.ignore_eos = true;
+      asked.push_back(test::ask(scheduler, std::move(request)));
+    }
+    asked.front().recorder->wait_for_tokens(20);
+    asked.front().ticket->cancel();
+    asked.front().recorder->wait();
+    const GenerationCounts& counts = asked.front().recorder->counts();
+    EXPECT_LE(counts.accepted_tokens, counts.drafted_tokens);
+    asked.back().recorder->wait();
   }
 }
 
