@@ -51,6 +51,9 @@ void ModelDrafter::begin(std::span<const TokenId> text) {
 
 std::optional<Guess> ModelDrafter::next(Foresight& foresight) {
   if (sequence_.length() + std::ssize(unseen_) > engine_.context()) return std::nullopt;
+  // The model's vocabulary may be the larger one.
+  const auto unknown = [&](TokenId token) { return token >= engine_.config().vocab_size; };
+  if (std::ranges::any_of(unseen_, unknown)) return std::nullopt;
   Batch batch;
   batch.add(sequence_, unseen_, unseen_.size() - 1);
   std::size_t vocab = 0;

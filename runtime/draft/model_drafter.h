@@ -17,7 +17,7 @@ class ModelDrafter : public Drafter {
   void begin(std::span<const TokenId> text) override;
   // What the text's sampler would draw from the smaller model's logits with the random numbers that it will have: where
   // both models think alike, they draw alike. The farther the likeliest token is ahead of the next, the surer. Nothing
-  // beyond the smaller model's context.
+  // beyond the smaller model's context, nor behind a token that its vocabulary does not have.
   std::optional<Guess> next(Foresight& foresight) override;
 
  private:

@@ -227,6 +227,38 @@ TEST_F(Drafts, AGrammarHoldsThemToo) {
   }
 }
 
+// The smaller model's guesses may come to where the vocabulary has nothing that can follow: the text has its tokens up to there.
+TEST_F(Drafts, AGrammarWithoutAWayOnFailsWhereTheTextComesToIt) {
+  const TempFile chain(test::write_v1(test::chain_model(test::alphabet_chain(), 60)));
+  const ModelFile file = read_llama2c(chain.path());
+  std::vector<Piece> pieces;
+  for (const std::string& piece : test::alphabet()) pieces.push_back({piece});
+  const Vocab vocab(std::move(pieces));
+  const auto trie = std::make_shared<const TokenTrie>(vocab);
+  const auto grammar = parse_gbnf("root ::= \"abcd\" [0-9]", "test");
+  const auto text = [&](bool drafted) {
+    Engine engine(file, {.isa = {jit::host_tiers().back()}}),
+        same(file, {.isa = {jit::host_tiers().back()}, .sequences = 2});
+    Constraint constraint(grammar, trie);
+    GenerationOptions options{.max_tokens = 25};
+    options.constraint = &constraint;
+    DraftBudget budget(9);
+    Speculation drafts(nullptr, std::make_unique<ModelDrafter>(same, file.config.vocab_size), budget);
+    options.drafts = drafted ? &drafts : nullptr;
+    Sampler sampler({}, [&](std::span<float> x, float scale) { engine.softmax(x, scale); });
+    Text written;
+    EXPECT_THAT(
+        [&] {
+          generate(engine, sampler, Text{1}, options, [&](TokenId token) { written.push_back(token); });
+        },
+        ThrowsMessage<std::runtime_error>(HasSubstr("expected a token of the vocabulary that can follow")));
+    return written;
+  };
+  const Text expected = text(false);
+  EXPECT_EQ(expected.size(), 4U);
+  EXPECT_THAT(text(true), ElementsAreArray(expected));
+}
+
 TEST(ModelDrafts, AnotherVocabularyIsRefusedByTheFirstTokenThatDiffers) {
   const Vocab model({{"<unk>"}, {"<s>"}, {"</s>"}, {"a"}, {"b"}}),
       other({{"<unk>"}, {"<s>"}, {"</s>"}, {"a"}, {"c"}});
@@ -257,6 +289,21 @@ TEST_F(Drafts, AModelWithAFewTokensMoreOrFewerGuesses) {
                 ElementsAreArray(write(plain, sampling, prompt_, options, nullptr).tokens));
     EXPECT_GT(drafts.counts().drafted, 0);
   }
+}
+
+TEST_F(Drafts, ATextWithATokenThatTheSmallerModelDoesNotHaveGetsNone) {
+  const TempFile temp(test::write_v2(
+      test::random_weights(test::toy_config(32, 64, 1, 2, 2, kVocab - 7, kContext, false), 5), 32));
+  const ModelFile file = read_llama2c(temp.path());
+  Engine engine(file_, {.isa = {jit::host_tiers().back()}}),
+      small(file, {.isa = {jit::host_tiers().back()}, .sequences = 2});
+  DraftBudget budget(4);
+  Speculation drafts(nullptr, std::make_unique<ModelDrafter>(small, kVocab), budget);
+  write(engine, {}, {5, kVocab - 8, 6}, {.max_tokens = 5, .ends = {.ignored = true}}, &drafts);
+  const int drafted = drafts.counts().drafted;
+  EXPECT_GT(drafted, 0);
+  write(engine, {}, {5, kVocab - 7, 6}, {.max_tokens = 5, .ends = {.ignored = true}}, &drafts);
+  EXPECT_EQ(drafts.counts().drafted, drafted);
 }
 
 }  // namespace
