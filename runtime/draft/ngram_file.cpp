@@ -51,6 +51,9 @@ std::shared_ptr<const TokenHistory> read_ngrams(const std::string& path, const V
   if (n != reader.remaining() / sizeof(TokenId) || reader.remaining() % sizeof(TokenId) != 0) {
     reader.fail("tokens", fmt::format("as many as {} bytes hold", reader.remaining()), fmt::to_string(n));
   }
+  if (n > TokenHistory::kMostTokens) {
+    reader.fail("tokens", fmt::format("{} at most", TokenHistory::kMostTokens), fmt::to_string(n));
+  }
   std::vector<TokenId> tokens(n);
   if (n > 0)
     std::memcpy(tokens.data(), reader.take(n * sizeof(TokenId), "tokens").data(), n * sizeof(TokenId));

@@ -1,7 +1,9 @@
 // Where in a text stood what stands at another one's end.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <unordered_map>
@@ -22,6 +24,7 @@ class TokenHistory {
   };
   static constexpr int kLeastLength = 2;
   static constexpr int kMostLength = 32;
+  static constexpr std::size_t kMostTokens = std::numeric_limits<std::int32_t>::max();  // so that places fit
 
   TokenHistory() = default;
   explicit TokenHistory(std::span<const TokenId> tokens) { follow(tokens); }

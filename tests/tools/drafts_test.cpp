@@ -56,8 +56,7 @@ TEST_F(DraftsTool, TheTextIsTheSameWithAnyOfThem) {
 }
 
 TEST_F(DraftsTool, ARightGuesserTakesFewSteps) {
-  const ChildResult result =
-      run_program(story({"-md", "story", "--draft", "5", "--temp", "0.7"}));
+  const ChildResult result = run_program(story({"-md", "story", "--draft", "5", "--temp", "0.7"}));
   expect_success(result);
   EXPECT_THAT(result.err, HasSubstr("(100%)"));
 }
@@ -79,6 +78,9 @@ TEST_F(DraftsTool, RefusesWhatCannotGuessForTheModel) {
                {"text.ngrams: vocabulary: expected the model's"});
   expect_error(run({"-z", tokenizer_, "-p", "ab", "--ngrams", directory_.path() + "/none", "-q"}), 1,
                {"none"});
+  const std::string text = directory_.write("own.txt", "once");
+  expect_error(run_program({"ngrams", text, text}), 1,
+               {text + ": expected another file than the text, found " + text});
   for (const std::string wrong : {"16", "-1", "many", ""}) {
     expect_error(run({"-z", tokenizer_, "-p", "ab", "--draft", wrong}), 2,
                  {"--draft: expected auto, off or a whole number up to 15, found '" + wrong + "'"});

@@ -1,5 +1,7 @@
 // llamajit ngrams: a text's tokens, for drafts of other texts.
+#include <filesystem>
 #include <memory>
+#include <stdexcept>
 
 #include <fmt/format.h>
 
@@ -21,6 +23,11 @@ struct NgramOptions {
 };
 
 int ngrams(const NgramOptions& options) {
+  std::error_code absent;
+  if (std::filesystem::equivalent(options.text, options.out, absent)) {
+    throw std::runtime_error(
+        fmt::format("{}: expected another file than the text, found {}", options.out, options.text));
+  }
   const std::string text = read_file(options.text);
   // A tokenizer.bin is enough alone.
   std::optional<std::string> model = options.model;

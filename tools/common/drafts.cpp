@@ -25,9 +25,10 @@ std::size_t weight_bytes(const ModelFile& file) {
 }
 
 // Its text is never longer than that of the model that it guesses for.
-EngineOptions options_of_draft(const ModelFile& file, int threads, const EngineOptions& of_model) {
+EngineOptions options_of_draft(const ModelFile& file, int threads, const EngineOptions& of_model,
+                               int most_context) {
   if (threads == 0) threads = weight_bytes(file) < kForOneThread ? 1 : of_model.threads;
-  const int context = of_model.context > 0 ? std::min(of_model.context, file.config.seq_len) : 0;
+  const int context = std::min(of_model.context > 0 ? of_model.context : most_context, file.config.seq_len);
   return {.isa = of_model.isa, .threads = threads, .context = context, .sequences = of_model.sequences + 1};
 }
 
@@ -86,7 +87,8 @@ Drafts::Drafts(const DraftOptions& options, const EngineOptions& engine, const M
   const auto draft = open_model_and_tokenizer(named_or_bundled(*options.model), std::nullopt);
   refuse_encoder(draft.model);
   refuse_other_vocab(vocab, draft.tokenizer->vocab(), draft.model.path());
-  engine_.emplace(draft.model, options_of_draft(draft.model, options.threads, engine));
+  engine_.emplace(draft.model,
+                  options_of_draft(draft.model, options.threads, engine, model.model.config.seq_len));
   spdlog::info("{}: guesses with {}", draft.model.path(), counted(engine_->threads(), "thread"));
 }
 
