@@ -34,8 +34,8 @@ struct Guess {
 class Drafter {
  public:
   virtual ~Drafter() = default;
-  // Begins a draft behind `text`, which has one token at least.
-  virtual void begin(std::span<const TokenId> text) = 0;
+  // Begins a draft behind `text`, which has one token at least. False: it can't behind this one.
+  virtual bool begin(std::span<const TokenId> text) = 0;
   // The draft's next token, behind those that were given since it began; nothing where it has none.
   virtual std::optional<Guess> next(Foresight& foresight) = 0;
 };

@@ -42,18 +42,17 @@ ModelDrafter::ModelDrafter(Engine& engine, int vocab_size)
       sequence_(engine.new_sequence()),
       logits_(static_cast<std::size_t>(vocab_size), -std::numeric_limits<float>::infinity()) {}
 
-void ModelDrafter::begin(std::span<const TokenId> text) {
+bool ModelDrafter::begin(std::span<const TokenId> text) {
   // The last token gives the logits, so it is fed in any case.
   const int held = std::min(sequence_.common_length(text), static_cast<int>(text.size()) - 1);
   sequence_.cut(held);
   unseen_.assign(text.begin() + held, text.end());
+  const auto unknown = [&](TokenId token) { return token >= engine_.config().vocab_size; };
+  return std::ssize(text) <= engine_.context() && std::ranges::none_of(unseen_, unknown);
 }
 
 std::optional<Guess> ModelDrafter::next(Foresight& foresight) {
   if (sequence_.length() + std::ssize(unseen_) > engine_.context()) return std::nullopt;
-  // The model's vocabulary may be the larger one.
-  const auto unknown = [&](TokenId token) { return token >= engine_.config().vocab_size; };
-  if (std::ranges::any_of(unseen_, unknown)) return std::nullopt;
   Batch batch;
   batch.add(sequence_, unseen_, unseen_.size() - 1);
   std::size_t vocab = 0;

@@ -14,10 +14,11 @@ class ModelDrafter : public Drafter {
   // vocabularies are the same up to the end of the shorter one (refuse_other_vocab()).
   ModelDrafter(Engine& engine, int vocab_size);
 
-  void begin(std::span<const TokenId> text) override;
+  // False beyond the smaller model's context, and behind a token that its vocabulary does not have.
+  bool begin(std::span<const TokenId> text) override;
   // What the text's sampler would draw from the smaller model's logits with the random numbers that it will have: where
   // both models think alike, they draw alike. The farther the likeliest token is ahead of the next, the surer. Nothing
-  // beyond the smaller model's context, nor behind a token that its vocabulary does not have.
+  // beyond the smaller model's context.
   std::optional<Guess> next(Foresight& foresight) override;
 
  private:

@@ -16,12 +16,13 @@ std::size_t sureness_of(const TokenHistory::Match& match) {
 
 }  // namespace
 
-void NgramDrafter::begin(std::span<const TokenId> text) {
+bool NgramDrafter::begin(std::span<const TokenId> text) {
   own_.follow(text);
   const std::size_t length = std::min(text.size(), std::size_t{TokenHistory::kMostLength});
   end_.assign(text.end() - static_cast<std::ptrdiff_t>(length), text.end());
   drafted_ = 0;
   source_ = nullptr;
+  return true;
 }
 
 void NgramDrafter::look_for_longer_match() {

@@ -15,7 +15,7 @@ class NgramDrafter : public Drafter {
   // `other` may be nullptr. Drafters of several texts may share it.
   explicit NgramDrafter(std::shared_ptr<const TokenHistory> other = nullptr) : other_(std::move(other)) {}
 
-  void begin(std::span<const TokenId> text) override;
+  bool begin(std::span<const TokenId> text) override;
   // What the longest match has, of the draft's tokens, too: as the place goes on that the last guess was from, or another
   // one. The longer the match, the surer, and surer still where all places with it agree.
   std::optional<Guess> next(Foresight& foresight) override;

@@ -12,7 +12,7 @@ std::span<const TokenId> Speculation::draft(std::span<const TokenId> text, int m
   draft_.clear();
   sureness_.clear();
   seconds_ = 0;
-  if (most <= 0 || !budget_.may_begin(rows_alone)) return {};
+  if (!budget_.may_begin(rows_alone) || most <= 0) return {};
   const auto start = Clock::now();
   std::optional<Guess> first = begin(text, foresight);
   double right = 1;
@@ -20,8 +20,8 @@ std::span<const TokenId> Speculation::draft(std::span<const TokenId> text, int m
   while (std::ssize(draft_) < most) {
     const int length = static_cast<int>(draft_.size());
     std::optional<Guess> guess = std::exchange(first, std::nullopt);
-    if (!guess && budget_.worth_a_guess(kind_, right, rows + length, length))
-      guess = drafter().next(foresight);
+    if (!guess && drafter_ != nullptr && budget_.worth_a_guess(kind_, right, rows + length, length))
+      guess = drafter_->next(foresight);
     if (!guess) break;
     ++guesses;
     right *= budget_.chance(kind_, guess->sureness);
@@ -38,16 +38,19 @@ std::span<const TokenId> Speculation::draft(std::span<const TokenId> text, int m
 // The likelier drafter begins. A guess from what came before costs nothing, so it is there to be compared.
 std::optional<Guess> Speculation::begin(std::span<const TokenId> text, Foresight& foresight) {
   std::optional<Guess> first;
+  drafter_ = nullptr;
   kind_ = DraftKind::ngrams;
-  if (ngrams_) {
-    ngrams_->begin(text);
+  if (ngrams_ && ngrams_->begin(text)) {
     first = ngrams_->next(foresight);
+    if (first) drafter_ = ngrams_.get();
   }
-  if (model_ &&
-      (!first || budget_.chance(DraftKind::ngrams, first->sureness) < budget_.chance(DraftKind::model))) {
+  const auto model_is_surer = [&] {
+    return !first || budget_.chance(DraftKind::ngrams, first->sureness) < budget_.chance(DraftKind::model);
+  };
+  if (model_ && model_is_surer() && model_->begin(text)) {
+    drafter_ = model_.get();
     kind_ = DraftKind::model;
     first.reset();
-    model_->begin(text);
   }
   return first;
 }

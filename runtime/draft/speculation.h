@@ -35,10 +35,10 @@ class Speculation {
 
  private:
   std::optional<Guess> begin(std::span<const TokenId> text, Foresight& foresight);
-  Drafter& drafter() { return kind_ == DraftKind::ngrams ? *ngrams_ : *model_; }
 
   std::unique_ptr<Drafter> ngrams_, model_;
   DraftBudget& budget_;
+  Drafter* drafter_ = nullptr;  // of the draft at hand; nullptr: none can guess
   DraftKind kind_ = DraftKind::ngrams;
   std::vector<TokenId> draft_;
   std::vector<std::size_t> sureness_;

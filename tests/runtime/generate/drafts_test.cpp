@@ -32,7 +32,10 @@ using Text = std::vector<TokenId>;
 class Knowing : public Drafter {
  public:
   Knowing(Text text, int wrong_each) : text_(std::move(text)), wrong_each_(wrong_each) {}
-  void begin(std::span<const TokenId> text) override { at_ = text.size(); }
+  bool begin(std::span<const TokenId> text) override {
+    at_ = text.size();
+    return true;
+  }
   std::optional<Guess> next(Foresight& /*foresight*/) override {
     if (at_ >= text_.size()) return std::nullopt;
     const TokenId right = text_[at_++];
@@ -289,6 +292,22 @@ TEST_F(Drafts, AModelWithAFewTokensMoreOrFewerGuesses) {
                 ElementsAreArray(write(plain, sampling, prompt_, options, nullptr).tokens));
     EXPECT_GT(drafts.counts().drafted, 0);
   }
+}
+
+// Where the smaller model can't guess any more, what came before still does.
+TEST_F(Drafts, NGramsGoOnBeyondTheSmallerModelsContext) {
+  const TempFile temp(test::write_v1(test::chain_model(test::alphabet_chain(), 60)));
+  const ModelFile file = read_llama2c(temp.path());
+  Engine engine(file, {.isa = {jit::host_tiers().back()}}),
+      small(file, {.isa = {jit::host_tiers().back()}, .context = 8, .sequences = 2});
+  DraftBudget budget(4);
+  Speculation drafts(std::make_unique<NgramDrafter>(),
+                     std::make_unique<ModelDrafter>(small, file.config.vocab_size), budget);
+  write(engine, {.temperature = 0}, {1, 4, 5}, {.max_tokens = 4}, &drafts);
+  EXPECT_GT(drafts.counts().accepted, 0) << "the model's";
+  const int accepted = drafts.counts().accepted;
+  write(engine, {.temperature = 0}, {1, 4, 5, 6, 7, 8, 9, 10, 11, 4, 5}, {.max_tokens = 6}, &drafts);
+  EXPECT_GT(drafts.counts().accepted, accepted) << "those of the text";
 }
 
 TEST_F(Drafts, ATextWithATokenThatTheSmallerModelDoesNotHaveGetsNone) {

@@ -122,7 +122,10 @@ TEST_F(ServingWithDrafts, AGrammarWithoutAWayOnFailsItsTextAlone) {
 // Throws as an engine does whose file was cut.
 class Damaged : public Drafter {
  public:
-  void begin(std::span<const TokenId> text) override { length_ = text.size(); }
+  bool begin(std::span<const TokenId> text) override {
+    length_ = text.size();
+    return true;
+  }
   std::optional<Guess> next(Foresight& /*foresight*/) override {
     if (length_ > 9) throw std::runtime_error("draft.gguf: expected the file that was opened");
     return std::nullopt;
