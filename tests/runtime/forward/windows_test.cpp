@@ -170,6 +170,30 @@ TEST_F(Windows, GenerationKeepsItsPrompt) {
   expect_same_bits(engine.logits(), logits_alone(prompt), "the next prompt");
 }
 
+// Of a text that goes on with the last one: what was taken up again is not told of twice, so that no reply depends on pages.
+TEST_F(Windows, ASamplerIsToldOfEachTokenOnce) {
+  const auto replies = [&](bool keeps) {
+    Engine engine(file_, options(2));
+    Sampler sampler({.temperature = 0, .repeat_penalty = 1.5F, .repeat_last_n = 32},
+                    [&](std::span<float> x, float scale) { engine.softmax(x, scale); });
+    std::optional<Sequence> kept;
+    GenerationOptions how;
+    how.max_tokens = 300;
+    how.ends = {.bos = -1, .tokens = {}};
+    if (keeps) how.kept = &kept;
+    Text text = some_text(500), reply;
+    generate(engine, sampler, text, how, [&](TokenId token) { text.push_back(token); });
+    text.resize(520);
+    text.push_back(3);
+    how.max_tokens = 40;
+    const Generation result =
+        generate(engine, sampler, Text(text), how, [&](TokenId token) { reply.push_back(token); });
+    EXPECT_EQ(result.fed_tokens, keeps ? 21 : 1);
+    return reply;
+  };
+  EXPECT_EQ(replies(true), replies(false));
+}
+
 // Wherever a text ends, behind the begin of a page, too.
 TEST_F(Windows, ShortCutsCostNothing) {
   Engine engine(file_, options());
