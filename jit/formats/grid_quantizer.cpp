@@ -326,7 +326,8 @@ class GridQuantizer {
 
   // An odd integer.
   int nearest_multiple(float part, float whole) const {
-    const auto highest = static_cast<float>(traits_.largest_subscale / 2);
+    const int steps = traits_.largest_subscale / 2;
+    const auto highest = static_cast<float>(steps);
     return 2 * static_cast<int>(min2(max2(part / whole / 2, 0), highest)) + 1;
   }
 

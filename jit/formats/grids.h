@@ -26,7 +26,7 @@ inline constexpr float kIq1Unit = 0.125F, kIq2Unit = 0.125F, kIq3XxsUnit = 0.5F,
 // Where an entry stands, of those that the grid has.
 template <typename Entry, std::size_t Size>
 unsigned place_of(Entry entry, const std::array<Entry, Size>& grid) {
-  const auto found = std::ranges::lower_bound(grid, entry);
+  const auto* const found = std::ranges::lower_bound(grid, entry);
   assert(found != grid.end() && *found == entry);
   return static_cast<unsigned>(found - grid.begin());
 }

@@ -1,11 +1,12 @@
 #include "runtime/generate/text_foresight.h"
 
 #include <stdexcept>
+#include <utility>
 
 namespace llamajit {
 
-TextForesight::TextForesight(const Sampler& sampler, const Constraint* constraint, const TextEnds& ends)
-    : sampler_(sampler), ends_(ends) {
+TextForesight::TextForesight(Sampler sampler, const Constraint* constraint, const TextEnds& ends)
+    : sampler_(std::move(sampler)), ends_(ends) {
   if (constraint != nullptr) constraint_ = *constraint;
 }
 

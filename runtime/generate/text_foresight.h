@@ -13,7 +13,7 @@ namespace llamajit {
 class TextForesight : public Foresight {
  public:
   // Takes copies of the sampler and the constraint, which may be nullptr.
-  TextForesight(const Sampler& sampler, const Constraint* constraint, const TextEnds& ends);
+  TextForesight(Sampler sampler, const Constraint* constraint, const TextEnds& ends);
 
   TokenId choose(std::span<float> logits) override;
   bool accept(TokenId token) override;
