@@ -21,10 +21,10 @@ struct ConversationOptions {
   std::vector<std::string> stops{};  // end a reply, beside those of the template; not part of it
   int max_tokens = -1;               // of a reply; < 0: to the context's end
   bool ignore_eos = false;
-  bool normalize = true;       // texts are brought into Unicode's form C, where the tokenizer does that
-  bool shift = false;          // when the context is full, forget the oldest exchanges instead of stopping
-  int prompt_part = 512;       // tokens fed at a time
-  bool keeps_prompts = false;  // GenerationOptions::kept
+  bool normalize = true;          // texts are brought into Unicode's form C, where the tokenizer does that
+  bool shift = false;             // when the context is full, forget the oldest exchanges instead of stopping
+  int prompt_part = 512;          // tokens fed at a time
+  bool keeps_prompts = false;     // GenerationOptions::kept
   Speculation* drafts = nullptr;  // GenerationOptions::drafts
   const std::atomic<bool>* cancel = nullptr;
 };

@@ -19,7 +19,8 @@ namespace llamajit::serve {
 class Slot {
  public:
   // `drafts` may be nullptr.
-  Slot(WaitingRequest waiting, Engine& engine, const SpecialTokens& special, std::unique_ptr<Speculation> drafts);
+  Slot(WaitingRequest waiting, Engine& engine, const SpecialTokens& special,
+       std::unique_ptr<Speculation> drafts);
 
   const GenerationRequest& request() const { return waiting_.request; }
   std::span<const TokenId> prompt() const { return waiting_.request.prompt; }

@@ -66,14 +66,15 @@ Json Usage::json() const {
 
 Json timings(const GenerationCounts& counts) {
   const int read = counts.prompt_tokens - counts.cached_tokens;
-  Json timings = {{"cache_n", counts.cached_tokens},
-                  {"prompt_n", read},
-                  {"prompt_ms", 1e3 * counts.prompt_seconds},
-                  {"prompt_per_second", per_second(read, counts.prompt_seconds)},
-                  {"predicted_n", counts.generated_tokens},
-                  {"predicted_ms", 1e3 * counts.generation_seconds},
-                  {"predicted_per_second", per_second(counts.generated_tokens - 1, counts.generation_seconds)},
-                  {"waiting_ms", 1e3 * counts.waiting_seconds}};
+  Json timings = {
+      {"cache_n", counts.cached_tokens},
+      {"prompt_n", read},
+      {"prompt_ms", 1e3 * counts.prompt_seconds},
+      {"prompt_per_second", per_second(read, counts.prompt_seconds)},
+      {"predicted_n", counts.generated_tokens},
+      {"predicted_ms", 1e3 * counts.generation_seconds},
+      {"predicted_per_second", per_second(counts.generated_tokens - 1, counts.generation_seconds)},
+      {"waiting_ms", 1e3 * counts.waiting_seconds}};
   if (counts.drafted_tokens > 0) {
     timings["draft_n"] = counts.drafted_tokens;
     timings["draft_n_accepted"] = counts.accepted_tokens;

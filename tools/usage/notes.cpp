@@ -14,26 +14,11 @@ struct CommandNote {
   std::string_view section;
 };
 constexpr std::array<CommandNote, 20> kCommands{{
-    {"run", kText},
-    {"chat", kText},
-    {"serve", kText},
-    {"embed", kText},
-    {"tokenize", kText},
-    {"perplexity", kText},
-    {"models", kModels},
-    {"inspect", kModels},
-    {"convert", kModels},
-    {"imatrix", kModels},
-    {"quantize", kModels},
-    {"pack", kModels},
-    {"ngrams", kModels},
-    {"kernels", kCode},
-    {"report", kCode},
-    {"bench", kCode},
-    {"verify", kCode},
-    {"lesson", kHelp},
-    {"completion", kHelp},
-    {"man", kHelp},
+    {"run", kText},       {"chat", kText},       {"serve", kText},      {"embed", kText},
+    {"tokenize", kText},  {"perplexity", kText}, {"models", kModels},   {"inspect", kModels},
+    {"convert", kModels}, {"imatrix", kModels},  {"quantize", kModels}, {"pack", kModels},
+    {"ngrams", kModels},  {"kernels", kCode},    {"report", kCode},     {"bench", kCode},
+    {"verify", kCode},    {"lesson", kHelp},     {"completion", kHelp}, {"man", kHelp},
 }};
 
 struct ExampleNote {
