@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/byte_reader.h"
+#include "runtime/base/fnv.h"
 #include "runtime/base/mapped_file.h"
 
 namespace llamajit {
@@ -16,13 +17,12 @@ namespace {
 
 constexpr std::string_view kMagic = "llamajitngrams 1";
 
-// FNV-1a (Fowler, Noll and Vo) of all pieces, each with its length before it.
+// Of all pieces, each with its length before it.
 std::uint64_t hash_of(const Vocab& vocab) {
-  std::uint64_t hash = 0xCBF29CE484222325;
-  const auto add = [&](std::uint64_t value) { hash = (hash ^ value) * 0x100000001B3; };
+  std::uint64_t hash = kFnvBasis;
   for (TokenId id = 0; id < vocab.size(); ++id) {
-    add(vocab[id].bytes.size());
-    for (const char c : vocab[id].bytes) add(static_cast<std::uint8_t>(c));
+    const std::string& bytes = vocab[id].bytes;
+    hash = fnv1a(bytes, fnv1a(fmt::format("{} ", bytes.size()), hash));
   }
   return hash;
 }

@@ -12,6 +12,7 @@
 #include "runtime/measure/kernel_work.h"
 #include "runtime/measure/limits.h"
 #include "runtime/measure/some_tokens.h"
+#include "runtime/measure/statistics.h"
 
 namespace llamajit {
 namespace {
@@ -72,17 +73,6 @@ class Limit {
   jit::Format format_;
   std::optional<MachineLimits> limits_;
 };
-
-double mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
-double deviation(const std::vector<double>& values) {
-  if (values.size() < 2) return 0;
-  double squares = 0;
-  for (double value : values) squares += (value - mean(values)) * (value - mean(values));
-  return std::sqrt(squares / static_cast<double>(values.size() - 1));
-}
 
 // What matrices and attention have to do for a token at `pos`, by the steps of a program.
 double operations_at(Engine& engine, const Program& program, int pos) {

@@ -1,8 +1,6 @@
 #include "tools/commands/bench_drafts.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 #include <stdexcept>
 #include <vector>
 
@@ -10,19 +8,12 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/generate/generate.h"
+#include "runtime/measure/statistics.h"
 #include "tools/common/checks.h"
 #include "tools/common/cli.h"
 
 namespace llamajit::cli {
 namespace {
-
-DraftBench::Rates rates_of(const std::vector<double>& runs) {
-  const auto n = static_cast<double>(runs.size());
-  const double mean = std::accumulate(runs.begin(), runs.end(), 0.0) / n;
-  double squares = 0;
-  for (const double run : runs) squares += (run - mean) * (run - mean);
-  return {mean, std::sqrt(squares / n)};
-}
 
 class Runs {
  public:
@@ -54,8 +45,8 @@ class Runs {
       result.counts.drafted += drafts->counts().drafted;
       result.counts.accepted += drafts->counts().accepted;
     }
-    result.without = rates_of(without);
-    result.with = rates_of(with);
+    result.without = {mean(without), deviation(without)};
+    result.with = {mean(with), deviation(with)};
     return result;
   }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/fnv.h"
 #include "runtime/chat/tool_text.h"
 #include "runtime/jinja/json_value.h"
 #include "tools/serve/api_error.h"
@@ -74,13 +75,6 @@ void demand_call(ConversationPrompt& prompt, const OfferedTools& offered, Servic
   prompt.reading.behind = "\n</tool_call>";
 }
 
-// FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/): the same on every machine.
-std::uint64_t hash_of(std::string_view text) {
-  std::uint64_t hash = 0xCBF29CE484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3;
-  return hash;
-}
-
 }  // namespace
 
 ConversationPrompt read_conversation(const Fields& fields, Service& service) {
@@ -98,7 +92,7 @@ ConversationPrompt read_conversation(const Fields& fields, Service& service) {
   reading.parser = {.form = service.tool_form,
                     .tools = offered.tools,
                     .in_reasoning = begins_in_reasoning(service.tool_form, prompt.text)};
-  reading.call_seed = hash_of(prompt.text);
+  reading.call_seed = fnv1a(prompt.text);
   const bool has_form = prompt.form != nullptr || offered.must_call;
   if (has_form && std::exchange(reading.parser.in_reasoning, false)) {
     prompt.text += fmt::format("\n{}\n\n", reasoning_markers(service.tool_form.reasoning).back());

@@ -17,6 +17,7 @@
 #include "runtime/convert/quantization.h"
 #include "runtime/files/gguf.h"
 #include "tests/support/gguf_writer.h"
+#include "tests/support/quantization_choice.h"
 #include "tests/support/toy_model.h"
 
 namespace llamajit::test::quantization_by_importance_test {
@@ -24,14 +25,6 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-QuantizationChoices choice(std::string_view type, bool pure = false) {
-  QuantizationChoices choices;
-  choices.type = find_quantization_type(type);
-  EXPECT_NE(choices.type, nullptr) << type;
-  choices.pure = pure;
-  return choices;
-}
 
 std::string content_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

@@ -17,6 +17,7 @@
 #include "runtime/files/gguf_model.h"
 #include "runtime/files/gguf_tokenizer.h"
 #include "tests/support/gguf_writer.h"
+#include "tests/support/quantization_choice.h"
 #include "tests/support/toy_model.h"
 
 namespace llamajit::test::quantization_test {
@@ -24,14 +25,6 @@ namespace {
 
 using jit::FormatKind;
 using ::testing::HasSubstr;
-
-QuantizationChoices choice(std::string_view type, bool pure = false) {
-  QuantizationChoices choices;
-  choices.type = find_quantization_type(type);
-  EXPECT_NE(choices.type, nullptr) << type;
-  choices.pure = pure;
-  return choices;
-}
 
 // --- which format ---
 

@@ -202,18 +202,27 @@ TEST_F(Drafts, TokensThatEndTheTextEndIt) {
   expect_same_texts(file, {}, {}, {1, 3, 20});
 }
 
+// Of a model that says the alphabet, held to grammars.
+class SpellingDrafts : public ::testing::Test {
+ protected:
+  static Vocab vocab() {
+    std::vector<Piece> pieces;
+    for (const std::string& piece : test::alphabet()) pieces.push_back({piece});
+    return Vocab(std::move(pieces));
+  }
+
+  TempFile chain_{test::write_v1(test::chain_model(test::alphabet_chain(), 60))};
+  ModelFile file_ = read_llama2c(chain_.path());
+  Vocab vocab_ = vocab();
+  std::shared_ptr<const TokenTrie> trie_ = std::make_shared<const TokenTrie>(vocab_);
+};
+
 // Words of a grammar; wrong guesses are often such as it forbids.
-TEST_F(Drafts, AGrammarHoldsThemToo) {
-  const TempFile chain(test::write_v1(test::chain_model(test::alphabet_chain(), 60)));
-  const ModelFile file = read_llama2c(chain.path());
-  std::vector<Piece> pieces;
-  for (const std::string& piece : test::alphabet()) pieces.push_back({piece});
-  const Vocab vocab(std::move(pieces));
-  const auto trie = std::make_shared<const TokenTrie>(vocab);
+TEST_F(SpellingDrafts, AGrammarHoldsThemToo) {
   const auto grammar = parse_gbnf("root ::= ([a-e]+ \" \")+ [x-z]", "test");
   const auto text = [&](int wrong_each) {
-    Engine engine(file, {.isa = {jit::host_tiers().back()}});
-    Constraint constraint(grammar, trie);
+    Engine engine(file_, {.isa = {jit::host_tiers().back()}});
+    Constraint constraint(grammar, trie_);
     GenerationOptions options{.max_tokens = 25};
     options.constraint = &constraint;
     DraftBudget budget(6);
@@ -231,22 +240,16 @@ TEST_F(Drafts, AGrammarHoldsThemToo) {
 }
 
 // The smaller model's guesses may come to where the vocabulary has nothing that can follow: the text has its tokens up to there.
-TEST_F(Drafts, AGrammarWithoutAWayOnFailsWhereTheTextComesToIt) {
-  const TempFile chain(test::write_v1(test::chain_model(test::alphabet_chain(), 60)));
-  const ModelFile file = read_llama2c(chain.path());
-  std::vector<Piece> pieces;
-  for (const std::string& piece : test::alphabet()) pieces.push_back({piece});
-  const Vocab vocab(std::move(pieces));
-  const auto trie = std::make_shared<const TokenTrie>(vocab);
+TEST_F(SpellingDrafts, AGrammarWithoutAWayOnFailsWhereTheTextComesToIt) {
   const auto grammar = parse_gbnf("root ::= \"abcd\" [0-9]", "test");
   const auto text = [&](bool drafted) {
-    Engine engine(file, {.isa = {jit::host_tiers().back()}}),
-        same(file, {.isa = {jit::host_tiers().back()}, .sequences = 2});
-    Constraint constraint(grammar, trie);
+    Engine engine(file_, {.isa = {jit::host_tiers().back()}}),
+        same(file_, {.isa = {jit::host_tiers().back()}, .sequences = 2});
+    Constraint constraint(grammar, trie_);
     GenerationOptions options{.max_tokens = 25};
     options.constraint = &constraint;
     DraftBudget budget(9);
-    Speculation drafts(nullptr, std::make_unique<ModelDrafter>(same, file.config.vocab_size), budget);
+    Speculation drafts(nullptr, std::make_unique<ModelDrafter>(same, file_.config.vocab_size), budget);
     options.drafts = drafted ? &drafts : nullptr;
     Sampler sampler({}, [&](std::span<float> x, float scale) { engine.softmax(x, scale); });
     Text written;
