@@ -28,10 +28,17 @@ class Recorder : public serve::Listener {
  public:
   explicit Recorder(int most = -1) : most_(most) {}
 
+  // Its `n`th token cancels its text: from another thread a slow moment may let the text end before.
+  void cancel_at(std::ptrdiff_t n, std::shared_ptr<serve::Ticket> ticket) {
+    cancel_at_ = n;
+    ticket_ = std::move(ticket);
+  }
+
   bool take(const serve::Chosen& chosen) override {
     const std::lock_guard lock(mutex_);
     tokens_.push_back(chosen.token);
     logprobs_.push_back(chosen.logprob);
+    if (std::ssize(tokens_) == cancel_at_) ticket_->cancel();
     changed_.notify_all();
     return std::ssize(tokens_) != most_;
   }
@@ -70,6 +77,8 @@ class Recorder : public serve::Listener {
   }
 
   int most_;
+  std::ptrdiff_t cancel_at_ = -1;
+  std::shared_ptr<serve::Ticket> ticket_;
   std::mutex mutex_;
   std::condition_variable changed_;
   Text tokens_;

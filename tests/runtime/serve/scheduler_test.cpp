@@ -146,10 +146,10 @@ TEST_F(Serving, ACancelledTextEndsAndLeavesTheOthersAsTheyAre) {
   const Asked first = ask(scheduler, copy_of(kept));
   GenerationRequest endless = request_of({8, 9}, -1);
   endless.ignore_eos = true;
-  const Asked second = ask(scheduler, std::move(endless));
+  Asked second;
+  second.recorder->cancel_at(3, second.ticket);
+  ask(scheduler, std::move(endless), second);
   const Asked third = ask(scheduler, request_of({8, 9}, 5));  // has no place yet
-  second.recorder->wait_for_tokens(3);
-  second.ticket->cancel();
   second.recorder->wait();
   EXPECT_EQ(second.recorder->reason(), Finish::cancelled);
   third.ticket->cancel();
