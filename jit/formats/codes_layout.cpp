@@ -66,11 +66,21 @@ int CodesLayout::largest_code() const {
   return codebook == nullptr ? ((1 << bits) - 1) << shift : *std::ranges::max_element(*codebook);
 }
 
+int CodesLayout::farthest_code() const {
+  if (codebook == nullptr) return std::max(zero, largest_code() - zero);
+  const auto used = std::span(*codebook).first(std::size_t{1} << bits);
+  const auto [least, largest] = std::ranges::minmax(used);
+  return std::max(zero - least, largest - zero);
+}
+
+bool CodesLayout::sums_fit_words() const {
+  return subscales && subgroup * kLargestInput * farthest_code() <= std::numeric_limits<std::int16_t>::max();
+}
+
 int CodesLayout::float_parts() const {
-  if (!subscales) return 0;
+  if (!subscales || sums_fit_words()) return 0;
   constexpr std::int64_t kExact = 1 << 24;
-  const int from_zero = std::max(zero, largest_code() - zero);
-  const std::int64_t all = std::int64_t{group} * kLargestInput * from_zero * largest_subscale;
+  const std::int64_t all = std::int64_t{group} * kLargestInput * farthest_code() * largest_subscale;
   return all < kExact ? 1 : all / 2 < kExact ? 2 : 0;
 }
 

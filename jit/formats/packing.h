@@ -102,11 +102,14 @@ struct CodesLayout {
   int steps() const { return padded / 4; }  // of four columns
   int subgroups() const { return group > 0 ? group / subgroup : 0; }
   int subgroup_steps() const { return steps() / subgroups(); }
-  int largest_code() const;  // that is multiplied, `zero` included
+  int largest_code() const;   // that is multiplied, `zero` included
+  int farthest_code() const;  // how far the farthest from `zero` is
   bool sums_inputs() const { return mins != Mins::none; }
   Subnumbers numbers_of_x() const { return subnumbers(group, subgroup, zero); }
   Sums16 sums16() const;
-  // A group's sum of isum * subscale is below 2^24 in each of so many equal parts of its subgroups, so that f32 holds every
+  // Sums of subgroups that have subscales are numbers of 16 bits, so that an instruction multiplies and adds them.
+  bool sums_fit_words() const;
+  // Else a group's sum of isum * subscale is below 2^24 in each of so many equal parts of its subgroups, so that f32 holds every
   // step of it exactly; 0 where two parts are too few, and where there are no subscales.
   int float_parts() const;
   std::span<const Plane> planes() const { return {all_planes, static_cast<std::size_t>(n_planes)}; }

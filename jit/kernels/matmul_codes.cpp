@@ -201,13 +201,16 @@ class CodedMatmul : public MatmulFrame {
               [&](int t, int i) { e.fma(r.sums[r.at(t, i)], r.isums[r.at(t, i)], r.x.codes); });
   }
 
-  // total += isum * subscale. In floats that takes an instruction less, and one that is slow on some CPUs.
+  // total += isum * subscale. In words that takes one instruction, in floats two, else three, of which one is slow on some
+  // CPUs.
   void add_subscaled(const Registers& r, int part) {
     e.note("the subgroup's sums: total += isum * subscale");
     load_rows(r, plain.scale_at, part);
     over_sums(r, [&](int t, int i) {
       const V16 &isum = r.isums[r.at(t, i)], &total = r.sums[r.at(t, i)];
-      if (in_floats()) {
+      if (layout.sums_fit_words()) {
+        e.dot_i16(total, isum, r.row(i), r.temp);
+      } else if (in_floats()) {
         e.to_float(isum, isum);
         e.fma(total, isum, r.row(i));
       } else {

@@ -47,7 +47,7 @@ void MatmulFrame::emit_row_block(int n_units, int rows) {
 
 void MatmulFrame::prefetch(int bytes_done) {
   constexpr int kCacheLine = 64;
-  constexpr int kPrefetchedOver = 96;  // of a chunk's 128 tokens
+  constexpr int kPrefetchedOver = 96;  // tokens, of the 256 of a chunk
   const auto lines =
       static_cast<int>(divide_up(std::int64_t{bytes_done} * tokens_at_once, kCacheLine * kPrefetchedOver));
   e.note("the next rows, into the second-level cache");

@@ -46,6 +46,7 @@ class PlainWriter {
       }
       if (codes.subscales) {
         emit_subscale(e, codes, row, r.from, s, 0);
+        if (codes.sums_fit_words()) e.and_bits(row, row, i32(0xffff));
         if (codes.float_parts() > 0) e.to_float(row, row);
         e.store(r.to + plain.scale_at, row);
       } else {

@@ -11,8 +11,8 @@ namespace llamajit::jit {
 
 // A row of `kRow` bytes has 32 bits for each of sixteen rows. For each subgroup of a group there are
 //
-//   [steps] rows of codes, four columns each; a row of subscales (i32, or f32 where float_parts() > 0), or without them of scales (f32, in
-//   packed q8_0 sixteen f16); without submins a row of minima (f32), where there are any
+//   [steps] rows of codes, four columns each; a row of subscales (i16 and 0 where sums_fit_words(), f32 where
+//   float_parts() > 0, else i32), or without them of scales (f32, in packed q8_0 sixteen f16); without submins a row of minima (f32), where there are any
 //
 // and behind a group with subscales
 //
