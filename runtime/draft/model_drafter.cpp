@@ -11,6 +11,8 @@ namespace llamajit {
 namespace {
 
 constexpr int kMostPadding = 512;
+// The smaller model takes so many tokens of a long prompt in a step of the text, which may be cancelled between them.
+constexpr std::size_t kMostUnseen = 256;
 
 // By how much the likeliest token's logit is above the next one's, from the second least sure on; the least sure ones
 // are tokens that were drawn though they are not the likeliest.
@@ -48,7 +50,12 @@ bool ModelDrafter::begin(std::span<const TokenId> text) {
   sequence_.cut(held);
   unseen_.assign(text.begin() + held, text.end());
   const auto unknown = [&](TokenId token) { return token >= engine_.config().vocab_size; };
-  return std::ssize(text) <= engine_.context() && std::ranges::none_of(unseen_, unknown);
+  if (std::ssize(text) > engine_.context() || std::ranges::any_of(unseen_, unknown)) return false;
+  if (unseen_.size() <= kMostUnseen) return true;
+  Batch batch;
+  batch.add(sequence_, std::span(unseen_).first(kMostUnseen), kMostUnseen);
+  engine_.step(batch, [](std::size_t, const RowOutput&) {});
+  return false;
 }
 
 std::optional<Guess> ModelDrafter::next(Foresight& foresight) {

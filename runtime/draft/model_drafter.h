@@ -14,7 +14,8 @@ class ModelDrafter : public Drafter {
   // vocabularies are the same up to the end of the shorter one (refuse_other_vocab()).
   ModelDrafter(Engine& engine, int vocab_size);
 
-  // False beyond the smaller model's context, and behind a token that its vocabulary does not have.
+  // False beyond the smaller model's context, behind a token that its vocabulary does not have, and where so much of the
+  // text is new to the model that it takes but a piece of it this time.
   bool begin(std::span<const TokenId> text) override;
   // What the text's sampler would draw from the smaller model's logits with the random numbers that it will have: where
   // both models think alike, they draw alike. The farther the likeliest token is ahead of the next, the surer. Nothing

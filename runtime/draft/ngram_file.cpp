@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "runtime/base/byte_reader.h"
 #include "runtime/base/fnv.h"
@@ -41,7 +42,9 @@ std::shared_ptr<const TokenHistory> read_ngrams(const std::string& path, const V
   const MappedFile file(path);
   ByteReader reader(path, file.bytes());
   const std::string_view magic = as_text(reader.take(std::min(kMagic.size(), file.bytes().size()), "magic"));
-  if (magic != kMagic) reader.fail("magic", fmt::format("'{}'", kMagic), "another one");
+  const std::vector<unsigned char> first(magic.begin(), magic.end());
+  if (magic != kMagic)
+    reader.fail("magic", fmt::format("'{}'", kMagic), fmt::format("bytes {:02x}", fmt::join(first, " ")));
   const std::uint64_t hash = reader.u64("vocabulary"), expected = hash_of(vocab);
   if (hash != expected) {
     reader.fail("vocabulary", fmt::format("the model's ({:016x})", expected),

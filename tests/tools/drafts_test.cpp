@@ -104,6 +104,10 @@ TEST_F(DraftsTool, BenchShowsThemBesideNone) {
   expect_error(
       run_program({"bench", "story", "--lookup", "--prompt-file", directory_.path() + "/none", "-q"}), 1,
       {"none"});
+  expect_error(run_program({"bench", "story", "--lookup", "-p", "5", "-q"}), 2,
+               {"--n-prompt: expected none with drafts, which are measured along one text"});
+  expect_error(run_program({"bench", "story", "--lookup", "-n", "5,6", "-q"}), 2,
+               {"--n-gen: expected one number with drafts, found 2"});
 }
 
 }  // namespace

@@ -252,6 +252,22 @@ int bench_kernel(const BenchOptions& options) {
   return kOk;
 }
 
+// Throws std::invalid_argument for what the measure of a text has no use for.
+void refuse_with_drafts(const CLI::App& sub, const BenchOptions& options) {
+  for (const char* const name : {"--kernel", "--n-prompt", "--n-depth", "--batch", "--tune"}) {
+    if (sub.count(name) == 0) continue;
+    throw std::invalid_argument(
+        fmt::format("{}: expected none with drafts, which are measured along one text", name));
+  }
+  const auto expect_one = [](const char* name, const std::vector<int>& list) {
+    if (list.size() == 1) return;
+    throw std::invalid_argument(
+        fmt::format("{}: expected one number with drafts, found {}", name, list.size()));
+  };
+  expect_one("--n-gen", options.decode);
+  expect_one("--threads", options.threads);
+}
+
 int bench_drafts(BenchOptions& options) {
   const auto opened = open_model_and_tokenizer(options.model, std::nullopt);
   refuse_encoder(opened.model);
@@ -272,10 +288,13 @@ int bench_drafts(BenchOptions& options) {
   return kOk;
 }
 
-int bench(BenchOptions& options) {
+int bench(const CLI::App& sub, BenchOptions& options) {
   if (options.threads.empty()) options.threads = {default_threads()};
+  if (options.drafts.drafts.any()) {
+    refuse_with_drafts(sub, options);
+    return bench_drafts(options);
+  }
   if (options.kernel) return bench_kernel(options);
-  if (options.drafts.drafts.any()) return bench_drafts(options);
   const BenchReport report = measure(options);
   write_out(options.json ? as_json(options, report) : as_table(options, report));
   return kOk;
@@ -323,10 +342,10 @@ void add_bench(CLI::App& app, Command& command) {
   add_tune(*sub, o->tune);
   add_draft_bench(*sub, o->drafts);
   sub->add_flag("--json", o->json, "Print JSON");
-  sub->callback([o, &command] {
-    command = [o] {
+  sub->callback([o, sub, &command] {
+    command = [o, sub] {
       if (!o->kernel) o->model = named_or_bundled(o->model);
-      return bench(*o);
+      return bench(*sub, *o);
     };
   });
 }

@@ -313,6 +313,25 @@ TEST_F(Drafts, NGramsGoOnBeyondTheSmallerModelsContext) {
   EXPECT_GT(drafts.counts().accepted, accepted) << "those of the text";
 }
 
+// So that a text can be cancelled while the smaller model reads its prompt.
+TEST_F(Drafts, TheSmallerModelTakesALongPromptInPieces) {
+  const TempFile temp(
+      test::write_v2(test::random_weights(test::toy_config(32, 64, 1, 2, 2, kVocab, 1000, false), 5), 32));
+  const ModelFile file = read_llama2c(temp.path());
+  Engine engine(file, {.isa = {jit::host_tiers().back()}}), plain(file, {.isa = {jit::host_tiers().back()}}),
+      small(file, {.isa = {jit::host_tiers().back()}, .sequences = 2});
+  DraftBudget budget(4);
+  Speculation drafts(nullptr, std::make_unique<ModelDrafter>(small, kVocab), budget);
+  const Text prompt(600, 5);
+  const GenerationOptions options{.max_tokens = 12, .ends = {.ignored = true}};
+  EXPECT_THAT(write(engine, {.temperature = 0}, prompt, options, &drafts).tokens,
+              ElementsAreArray(write(plain, {.temperature = 0}, prompt, options, nullptr).tokens));
+  // The first token is the prompt's. During two steps the smaller model takes 256 tokens each; two more have 4 guesses.
+  EXPECT_EQ(drafts.counts().steps, 4);
+  EXPECT_EQ(drafts.counts().accepted, drafts.counts().drafted);
+  EXPECT_GT(drafts.counts().drafted, 0);
+}
+
 TEST_F(Drafts, ATextWithATokenThatTheSmallerModelDoesNotHaveGetsNone) {
   const TempFile temp(test::write_v2(
       test::random_weights(test::toy_config(32, 64, 1, 2, 2, kVocab - 7, kContext, false), 5), 32));
