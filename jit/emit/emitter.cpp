@@ -146,11 +146,11 @@ void Emitter::lay_down_constants() {
     record_constant(numbers, "lane numbers");
     for (const std::uint32_t lane : numbers) dd(lane);
   }
-  if (table_) {
+  if (!table_.empty()) {
     align(16);
     L(table_label_);
-    std::vector<std::uint32_t> words(table_->size() / 4);
-    std::memcpy(words.data(), table_->data(), table_->size());
+    std::vector<std::uint32_t> words(table_.size() / 4);
+    std::memcpy(words.data(), table_.data(), table_.size());
     record_constant(words, "a table of bytes");
     for (const std::uint32_t entries : words) dd(entries);
   }

@@ -198,8 +198,13 @@ class Emitter : public Xbyak::CodeGenerator {
   void or_masked(const V16& to, const V16& bits, const V16& mask);  // to |= bits & mask; clobbers bits
   // Lanes of 32 bits, shifted right by `bits`, left where negative.
   void load_shifted(const V16& to, const RegExp& from, int bits);
-  void load_table(const V16& to, std::span<const std::uint8_t, 16> bytes);  // a kernel has one table
-  void look_up(const V16& to, const V16& table);    // each byte, 0..15, becomes that of the table
+  // A kernel has one table of 16 bytes, or of a multiple of it. A register holds the first 16; the others stay in memory.
+  void load_table(const V16& to, std::span<const std::uint8_t> bytes);
+  // Each byte, below the table's size, becomes that of the table. Of tables beyond 16 bytes, clobbers both temporaries.
+  void look_up(const V16& to, const V16& table, const V16& index, const V16& temp);
+  void add_bytes(const V16& to, const V16& a, const V16& b);
+  // to = `value` in lanes whose u16 in memory has the bit, 0 in the others.
+  void load_if_bit(const V16& to, const RegExp& from, int bit, const Const& value);
   void load_s8(const V16& to, const RegExp& from);  // bytes to i32 lanes
   void load_u8(const V16& to, const RegExp& from);
   // Two bytes to the two i16 of a lane, each shifted right by `bits`.
@@ -300,6 +305,7 @@ class Emitter : public Xbyak::CodeGenerator {
   void record_role(Annotations::File file, int first, int registers_each, std::initializer_list<int> shape,
                    std::string_view role);
   void record_loop(const Reg64& counter, std::size_t begin, std::int64_t turns);
+  void broadcast_table_row(const Vec& to, int row);
   void record_constant(const std::vector<std::uint32_t>& values, std::string_view meaning);
 
   static constexpr int kPartBytes = 32;  // of a ymm
@@ -318,7 +324,7 @@ class Emitter : public Xbyak::CodeGenerator {
   bool uses_tail_masks_ = false;
   Xbyak::Label lane_numbers_;  // 0..15
   bool uses_lane_numbers_ = false;
-  std::optional<std::array<std::uint8_t, 16>> table_;
+  std::vector<std::uint8_t> table_;  // from 16 on, what is to be added to the byte 16 places before
   Xbyak::Label table_label_;
 };
 

@@ -4,6 +4,11 @@
 #include "jit/emit/emitter.h"
 
 namespace llamajit::jit {
+namespace {
+
+constexpr std::size_t kTableRow = 16;  // bytes that a shuffle has room for
+
+}  // namespace
 
 // --- bits and bytes
 // ----------------------------------------------------------------------------------------------------
@@ -40,19 +45,55 @@ void Emitter::load_shifted(const V16& to, const RegExp& from, int bits) {
   });
 }
 
-void Emitter::load_table(const V16& to, std::span<const std::uint8_t, 16> bytes) {
-  std::copy(bytes.begin(), bytes.end(), table_.emplace().begin());
+void Emitter::load_table(const V16& to, std::span<const std::uint8_t> bytes) {
+  table_.assign(bytes.begin(), bytes.end());
+  for (std::size_t i = bytes.size(); i-- > kTableRow;) {
+    table_[i] = static_cast<std::uint8_t>(bytes[i] - bytes[i - kTableRow]);
+  }
+  broadcast_table_row(to.part[0], 0);
+}
+
+void Emitter::broadcast_table_row(const Vec& to, int row) {
+  const auto at = ptr[rip + table_label_ + row * static_cast<int>(kTableRow)];
   if (isa_.wide()) {
-    vbroadcasti32x4(Xbyak::Zmm(to.part[0].getIdx()), ptr[rip + table_label_]);
+    vbroadcasti32x4(Xbyak::Zmm(to.getIdx()), at);
   } else {
-    vbroadcasti128(ymm_of(to.part[0]), ptr[rip + table_label_]);
+    vbroadcasti128(ymm_of(to), at);
   }
 }
 
-void Emitter::look_up(const V16& to, const V16& table) {
+// A shuffle takes the lower four bits of an index, or gives zero where its uppermost bit is set. So what the next
+// 16 entries add is looked up with indices 16 less: bytes that don't reach so far wrap around, and get nothing.
+void Emitter::look_up(const V16& to, const V16& table, const V16& index, const V16& temp) {
+  constexpr Const kRowInEachByte{0x10101010};
   for (std::size_t p = 0; p < static_cast<std::size_t>(to.parts); ++p) {
+    const int rows = static_cast<int>(table_.size() / kTableRow);
+    if (rows > 1) vpsubb(index.part[p], to.part[p], constant(kRowInEachByte));
     vpshufb(to.part[p], table.part[p], to.part[p]);
+    for (int row = 1; row < rows; ++row) {
+      if (row > 1) vpsubb(index.part[p], index.part[p], constant(kRowInEachByte));
+      broadcast_table_row(temp.part[p], row);
+      vpshufb(temp.part[p], temp.part[p], index.part[p]);
+      vpaddb(to.part[p], to.part[p], temp.part[p]);
+    }
   }
+}
+
+void Emitter::add_bytes(const V16& to, const V16& a, const V16& b) {
+  for (std::size_t p = 0; p < static_cast<std::size_t>(to.parts); ++p) {
+    vpaddb(to.part[p], a.part[p], b.part[p]);
+  }
+}
+
+void Emitter::load_if_bit(const V16& to, const RegExp& from, int bit, const Const& value) {
+  constexpr int kUppermost = 31;
+  for (std::size_t p = 0; p < static_cast<std::size_t>(to.parts); ++p) {
+    const Vec& v = to.part[p];
+    vpmovzxwd(v, ptr[from + kPartBytes / 2 * static_cast<int>(p)]);
+    vpslld(v, v, static_cast<std::uint8_t>(kUppermost - bit));
+    vpsrad(v, v, kUppermost);
+  }
+  and_bits(to, to, value);
 }
 
 void Emitter::load_s8(const V16& to, const RegExp& from) {

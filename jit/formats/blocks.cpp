@@ -23,8 +23,13 @@ constexpr Row kLayouts[] = {
     {FormatKind::iq2_xs, &kIq2XsLayout},     {FormatKind::iq2_s, &kIq2SLayout},
     {FormatKind::iq3_xxs, &kIq3XxsLayout},   {FormatKind::iq3_s, &kIq3SLayout},
     {FormatKind::iq1_s, &kIq1SLayout},       {FormatKind::iq1_m, &kIq1MLayout},
-    {FormatKind::i2_s, &kI2SLayout},         {FormatKind::q4_0_f32, &kQ4_0F32Layout},
-    {FormatKind::q4_1_f32, &kQ4_1F32Layout},
+    {FormatKind::nvfp4, &kNvfp4Layout},      {FormatKind::iq2_k, &kIq2KLayout},
+    {FormatKind::iq3_k, &kIq3KLayout},       {FormatKind::iq4_k, &kIq4KLayout},
+    {FormatKind::iq5_k, &kIq5KLayout},       {FormatKind::iq6_k, &kIq6KLayout},
+    {FormatKind::iq2_ks, &kIq2KsLayout},     {FormatKind::iq3_ks, &kIq3KsLayout},
+    {FormatKind::iq4_ks, &kIq4KsLayout},     {FormatKind::iq4_kss, &kIq4KssLayout},
+    {FormatKind::iq5_ks, &kIq5KsLayout},     {FormatKind::i2_s, &kI2SLayout},
+    {FormatKind::q4_0_f32, &kQ4_0F32Layout}, {FormatKind::q4_1_f32, &kQ4_1F32Layout},
 };
 
 // By index: a look-up happens for every block.

@@ -23,6 +23,9 @@ extern const BlockLayout kIq4NlLayout, kIq4XsLayout;
 extern const BlockLayout kTq1_0Layout, kTq2_0Layout, kQ1_0Layout, kQ2_0Layout, kMxfp4Layout, kI2SLayout;
 extern const BlockLayout kIq2XxsLayout, kIq2XsLayout, kIq2SLayout, kIq3XxsLayout, kIq3SLayout, kIq1SLayout,
     kIq1MLayout;
+extern const BlockLayout kNvfp4Layout;
+extern const BlockLayout kIq2KLayout, kIq3KLayout, kIq4KLayout, kIq5KLayout, kIq6KLayout;
+extern const BlockLayout kIq2KsLayout, kIq3KsLayout, kIq4KsLayout, kIq4KssLayout, kIq5KsLayout;
 extern const BlockLayout kQ4_0F32Layout, kQ4_1F32Layout;
 
 // N bytes apart from the block, which the compiler then knows not to overlap with the codes.

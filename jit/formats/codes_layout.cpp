@@ -24,6 +24,7 @@ CodesLayout::CodesLayout(Format format) {
   bits = traits.bits;
   shift = traits.shift;
   zero = traits.zero;
+  lift = traits.lift;
   largest_subscale = traits.largest_subscale;
   mins = traits.mins;
   codebook = traits.codebook;
@@ -49,6 +50,7 @@ CodesLayout::CodesLayout(Format format) {
       submins = {.at = take(bytes), .paired = true};
     }
   }
+  if (lift > 0) lifted_at = take(static_cast<int>(sizeof Group::lifted) * kLanes);
   const int scale_bytes = float_bytes(floats) * kLanes;
   scale_at = take(scale_bytes);
   if (mins != Mins::none) min_at = take(scale_bytes);
@@ -63,14 +65,13 @@ Sums16 CodesLayout::sums16() const {
 }
 
 int CodesLayout::largest_code() const {
-  return codebook == nullptr ? ((1 << bits) - 1) << shift : *std::ranges::max_element(*codebook);
+  if (codebook == nullptr) return ((1 << bits) - 1) << shift;
+  return *std::ranges::max_element(entries()) + lift;
 }
 
 int CodesLayout::farthest_code() const {
-  if (codebook == nullptr) return std::max(zero, largest_code() - zero);
-  const auto used = std::span(*codebook).first(std::size_t{1} << bits);
-  const auto [least, largest] = std::ranges::minmax(used);
-  return std::max(zero - least, largest - zero);
+  const int least = codebook == nullptr ? 0 : *std::ranges::min_element(entries());
+  return std::max(zero - least, largest_code() - zero);
 }
 
 bool CodesLayout::sums_fit_words() const {

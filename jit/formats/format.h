@@ -46,6 +46,18 @@ enum class FormatKind : std::uint8_t {
   iq3_s,
   iq1_s,
   iq1_m,
+  nvfp4,
+  // ik_llama.cpp's.
+  iq2_k,
+  iq3_k,
+  iq4_k,
+  iq5_k,
+  iq6_k,
+  iq2_ks,
+  iq3_ks,
+  iq4_ks,
+  iq4_kss,
+  iq5_ks,
   i2_s,  // BitNet's: its one scale stands behind the tensor
   // Blocks of ggml's files from before GGUF: q4_0 and q4_1 with floats of 32 bits.
   q4_0_f32,
@@ -68,11 +80,12 @@ enum class Mins : std::uint8_t {
   each,  // one for each group, times an integer of each subgroup
 };
 
-// Where codes are no integers but indices, the code that is multiplied for each of them.
-using Codebook = std::array<std::uint8_t, 16>;
-// The values of IQ4_NL's and IQ4_XS's codes, plus 128.
+// Where codes are no integers but indices, the code that is multiplied for each of them. A format's has as many
+// entries as its bits tell apart.
+using Codebook = std::array<std::uint8_t, 64>;
+// The values of IQ4_NL's, IQ4_XS's, IQ4_K's and IQ4_KS's codes, plus 128.
 extern const Codebook kIq4Codebook;
-// Twice the values of MXFP4's codes, plus 16.
+// Twice the values of MXFP4's and NVFP4's codes, plus 16.
 extern const Codebook kFp4Codebook;
 // The values of IQ2_XXS's, IQ2_XS's and IQ2_S's codes, plus 64.
 extern const Codebook kIq2Codebook;
@@ -82,6 +95,9 @@ extern const Codebook kIq3XxsCodebook;
 extern const Codebook kIq3SCodebook;
 // Eight times the values of IQ1_S's and IQ1_M's codes, plus 16.
 extern const Codebook kIq1Codebook;
+// The values of the codes of IQ2_K and IQ2_KS, plus 32; of IQ3_K and IQ3_KS, plus 64; of IQ5_K and IQ5_KS, and of IQ6_K, plus
+// 128.
+extern const Codebook kIq2KCodebook, kIq3KCodebook, kIq5KCodebook, kIq6KCodebook;
 inline int looked_up(const Codebook* codebook, int code) {
   return codebook == nullptr ? code : (*codebook)[static_cast<std::size_t>(code)];
 }
@@ -91,11 +107,12 @@ inline int looked_up(const Codebook* codebook, int code) {
 //   scale * subscale * (code - zero) + min * submin
 //
 // where scale and min are floats of the group, subscale and submin small integers of a subgroup of it (1
-// where the format has none), and code is looked_up() where there is a codebook.
+// where the format has none), and code is looked_up() where there is a codebook, and greater by `lift` in
+// subgroups that are lifted.
 struct FormatTraits {
   FormatKind kind;
   std::string_view name;  // as ggml has it
-  int block_bytes;        // of a group in a file; i2_s: without the scale
+  int block_bytes;        // of a group in a file; without a scale that is the row's or the matrix's
   int group;
   int subgroup;  // weights that share a subscale and submin; the group's where there are none
   int bits;      // of a code
@@ -107,6 +124,11 @@ struct FormatTraits {
   bool nibbles = false;                 // subscales and submins are below 16
   int entry = 1;               // so many codes that stand side by side are an entry of a grid (grids.h)
   int largest_subscale = 128;  // or least, whichever is farther from 0
+  int lift = 0;                // 0: there are no lifted subgroups
+  // Bytes in front of a row's blocks, its one scale: 2 as f16, 4 as f32, or 0.
+  int row_scale_bytes = 0;
+  // So many blocks lie in one another in a file: first the byte that is each one's first, then what each has else.
+  int interleaved = 1;
 
   bool has_subscales() const { return subgroup < group; }
 };
@@ -126,10 +148,17 @@ struct Group {
   std::uint8_t codes[kMost];              // (group)
   std::int8_t subscales[kMostSubgroups];  // (group / subgroup)
   std::uint8_t submins[kMostSubgroups];
+  std::uint16_t lifted;  // bit s: subgroup s is; of formats with a lift
   float scale;
   float min;
 };
-// From a file's block, and to it: exact inverses. For i2_s `scale` is left alone. Where codes are entries of a
+// The code that is multiplied for weight i.
+inline int multiplied_code(const FormatTraits& traits, const Group& group, int i) {
+  const int code = looked_up(traits.codebook, group.codes[i]);
+  if (traits.lift == 0) return code;
+  return code + (group.lifted >> i / traits.subgroup & 1) * traits.lift;
+}
+// From a file's block, and to it: exact inverses. A scale that is the row's or the matrix's is left alone. Where codes are entries of a
 // grid, join_block() takes such codes alone, with signs (and odd subscales) as the format has them.
 void split_block(FormatKind kind, const std::byte* block, Group& to);
 // What split_block() calls, for those who take many blocks apart.

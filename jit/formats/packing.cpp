@@ -8,6 +8,7 @@
 
 #include "jit/base/scalar_math.h"
 #include "jit/formats/activations.h"
+#include "jit/formats/rows.h"
 #include "jit/formats/stored_numbers.h"
 
 namespace llamajit::jit {
@@ -166,6 +167,8 @@ GatherPlane gather_of_bits(int bits) {
 // Codes of eight bits are not taken apart.
 GatherPlane gather_of(int bits, int group) {
   switch (group) {
+    case 16:
+      return gather_of_bits<16>(bits);
     case 32:
       return gather_of_bits<32>(bits);
     case 64:
@@ -184,6 +187,7 @@ struct Rows {
   static constexpr int kMostVectors = Group::kMost / 4 / 2;  // of a plane of four bits
   std::array<std::array<std::array<std::uint32_t, kMostVectors>, kLanes>, 2> words;  // of planes
   SmallNumberRows subscales, submins;
+  std::array<std::uint16_t, kLanes> lifted{};
   std::array<float, kLanes> scales{}, mins{};
 };
 
@@ -219,9 +223,9 @@ constexpr std::int64_t kAhead = 512;
 
 void pack_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t n_rows, std::byte* to) {
   const CodesLayout layout(from.format);
-  const std::int64_t n_groups = from.cols / layout.group, bytes = block_bytes(from.format);
-  const std::int64_t row_bytes = n_groups * bytes;
-  const SplitBlock split = split_of(from.format.kind);
+  const std::int64_t n_groups = from.cols / layout.group;
+  const BlockRows source(from.format.kind, from.cols);
+  const std::int64_t row_bytes = source.row_bytes();
   std::array<GatherPlane, 2> gather{};
   for (std::size_t p = 0; p < layout.planes().size(); ++p)
     gather[p] = gather_of(layout.planes()[p].bits, layout.group);
@@ -232,9 +236,9 @@ void pack_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t 
     std::byte* const record = to + g * layout.group_bytes;
     for (std::int64_t row = 0; row < n_rows; ++row) {
       const auto r = static_cast<std::size_t>(row);
-      const std::byte* const block = from.data.data() + (first_row + row) * row_bytes + g * bytes;
-      __builtin_prefetch(block + kAhead);
-      split(block, group);
+      const std::byte* const blocks = from.data.data() + (first_row + row) * row_bytes;
+      __builtin_prefetch(blocks + source.group_at(g) + kAhead);
+      source.split(blocks, g, group);
       for (std::size_t p = 0; p < layout.planes().size(); ++p) {
         gather[p](layout.planes()[p].position + layout.shift, group.codes, rows.words[p][r].data());
       }
@@ -242,6 +246,7 @@ void pack_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t 
         std::memcpy(rows.subscales[r].data(), group.subscales, sizeof group.subscales);
         std::memcpy(rows.submins[r].data(), group.submins, sizeof group.submins);
       }
+      if (layout.lift > 0) rows.lifted[r] = group.lifted;
       rows.scales[r] = group.scale;
       rows.mins[r] = group.min;
     }
@@ -252,6 +257,10 @@ void pack_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t 
     }
     if (layout.subscales) write_small_numbers(layout, layout.subscales, rows.subscales, n_rows, record);
     if (layout.submins) write_small_numbers(layout, layout.submins, rows.submins, n_rows, record);
+    if (layout.lift > 0) {
+      std::memcpy(record + layout.lifted_at, rows.lifted.data(),
+                  static_cast<std::size_t>(n_rows) * sizeof rows.lifted[0]);
+    }
     write_floats(layout.floats, rows.scales, n_rows, record + layout.scale_at);
     if (layout.min_at > 0) write_floats(layout.floats, rows.mins, n_rows, record + layout.min_at);
   }

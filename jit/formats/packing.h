@@ -94,7 +94,8 @@ struct SmallNumbers {
 
 // A group's record in a tile: planes of codes, then the subgroups' scales (s8) and
 // minima (u8, paired), or as nibbles of the same bytes scales (the lower ones) and
-// minima; then the group's scale and minimum (f16, bf16 or f32, as the format says).
+// minima; bits that say which subgroups are lifted (u16); then the group's scale and minimum (f16, bf16 or f32, as the
+// format says).
 // A group of int8 whose length is no multiple of 4 is padded with the code for zero.
 struct CodesLayout {
   explicit CodesLayout(Format format);  // all zeros for floats
@@ -102,6 +103,8 @@ struct CodesLayout {
   int steps() const { return padded / 4; }  // of four columns
   int subgroups() const { return group > 0 ? group / subgroup : 0; }
   int subgroup_steps() const { return steps() / subgroups(); }
+  std::span<const std::uint8_t> entries() const { return std::span(*codebook).first(std::size_t{1} << bits); }
+  bool has_large_codebook() const { return codebook != nullptr && bits > 4; }  // of more than 16 entries
   int largest_code() const;   // that is multiplied, `zero` included
   int farthest_code() const;  // how far the farthest from `zero` is
   bool sums_inputs() const { return mins != Mins::none; }
@@ -115,7 +118,7 @@ struct CodesLayout {
   std::span<const Plane> planes() const { return {all_planes, static_cast<std::size_t>(n_planes)}; }
 
   int group = 0, subgroup = 0, padded = 0;  // padded: group rounded up to 4
-  int bits = 0, shift = 0, zero = 0;
+  int bits = 0, shift = 0, zero = 0, lift = 0;
   int largest_subscale = 0;
   Mins mins = Mins::none;
   const Codebook* codebook = nullptr;
@@ -123,13 +126,14 @@ struct CodesLayout {
   Plane all_planes[2] = {};
   int n_planes = 0;
   SmallNumbers subscales, submins;
+  int lifted_at = 0;  // where `lift` is not 0
   int scale_at = 0, min_at = 0;
   int group_bytes = 0;
 };
 
 // These read what a record says of one row and one column or subgroup of its
 // group: the code that is multiplied, found in the codebook where there is
-// one; subscale and submin, which are 1 where there are none; scale and min.
+// one, and lifted; subscale and submin, which are 1 where there are none; scale and min.
 int packed_code(const CodesLayout& layout, const std::byte* record, int column, int row);
 int packed_subscale(const CodesLayout& layout, const std::byte* record, int subgroup, int row);
 int packed_submin(const CodesLayout& layout, const std::byte* record, int subgroup, int row);

@@ -5,10 +5,14 @@
 #include <cassert>
 #include <cmath>
 #include <cstring>
+#include <span>
+#include <vector>
 
 #include "jit/base/scalar_math.h"
 #include "jit/formats/fit.h"
 #include "jit/formats/grid_quantizer.h"
+#include "jit/formats/lifted_quantizer.h"
+#include "jit/formats/rows.h"
 
 namespace llamajit::jit {
 namespace {
@@ -38,11 +42,12 @@ struct CodebookTables {
   std::array<std::uint8_t, 256> index{};
 
   explicit CodebookTables(const Codebook& codebook) {
+    const auto entries = std::span(codebook).first<16>();
     for (int i = 0; i < 256; ++i) {
-      const auto* const best =
-          std::ranges::min_element(codebook, [i](int a, int b) { return std::abs(a - i) < std::abs(b - i); });
+      const auto best =
+          std::ranges::min_element(entries, [i](int a, int b) { return std::abs(a - i) < std::abs(b - i); });
       nearest[static_cast<std::size_t>(i)] = static_cast<std::int8_t>(*best - 128);
-      index[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(best - codebook.begin());
+      index[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(best - entries.begin());
     }
   }
 };
@@ -59,7 +64,8 @@ Levels levels_of(const FormatTraits& traits) {
     case FormatKind::tq2_0:
     case FormatKind::i2_s:
       return {-1, 1};
-    case FormatKind::mxfp4: {
+    case FormatKind::mxfp4:
+    case FormatKind::nvfp4: {
       static constexpr std::int8_t kMagnitudes[] = {0, 1, 2, 3, 4, 6, 8, 12};
       return {-12, 12, nullptr, kMagnitudes};
     }
@@ -112,6 +118,26 @@ class ErrorWeights {
   float over_mean_[Group::kMost];
 };
 
+// What the errors of a row's groups count; nothing where all weights count alike. With few levels large weights count more
+// without importances, too: it is worth more than least errors (docs/quantizing.md).
+std::vector<float> weights_of_row(const FormatTraits& traits, const float* x, std::int64_t n,
+                                  const float* importance) {
+  constexpr int kFewBits = 3;
+  if (importance == nullptr && traits.bits > kFewBits) return {};
+  const std::vector<float> alike(static_cast<std::size_t>(traits.group), 1.0F);
+  std::vector<float> row;
+  row.reserve(static_cast<std::size_t>(n));
+  ErrorWeights weights;
+  for (std::int64_t first = 0; first < n; first += traits.group) {
+    const float* w =
+        importance == nullptr ? nullptr : weights.of(importance + first, x + first, traits.group);
+    if (w == nullptr && traits.bits <= kFewBits) w = weights.of(alike.data(), x + first, traits.group);
+    if (w == nullptr) w = alike.data();
+    row.insert(row.end(), w, w + traits.group);
+  }
+  return row;
+}
+
 // One group of a format.
 class GroupQuantizer {
  public:
@@ -140,6 +166,9 @@ class GroupQuantizer {
     } else if (traits_.kind == FormatKind::mxfp4) {
       to_.scale = fit_power_of_two(x_, importance_, traits_.group, levels_, -128);
       take_levels({to_.scale, 0}, 0);
+    } else if (traits_.kind == FormatKind::nvfp4) {
+      to_.scale = fit_stored_scale();
+      take_levels({to_.scale, 0}, 0);
     } else {
       to_.scale = as_half(fit_scale(x_, importance_, traits_.group, levels_));
       take_levels({to_.scale, 0}, 0);
@@ -162,6 +191,24 @@ class GroupQuantizer {
   }
   Moments moments_of(int subgroup) {
     return moments(weights(subgroup), importances(subgroup), levels(subgroup), traits_.subgroup);
+  }
+
+  // Of scales that a file can hold, the better one of the nearest to the best and to that times a little.
+  float fit_stored_scale() {
+    constexpr float kStep = 1.0F / 16;  // half of the largest between neighbours
+    const float best = fit_scale(x_, importance_, traits_.group, levels_);
+    std::byte block[kStoredBytes];
+    float least = 0, found = 0;
+    for (const float factor : {1.0F, 1 - kStep, 1 + kStep}) {
+      to_.scale = best * factor;
+      join_block(traits_.kind, to_, block);
+      split_block(traits_.kind, block, to_);
+      const float error = take_levels({to_.scale, 0}, 0);
+      if (factor != 1 && !(error < least)) continue;
+      least = error;
+      found = to_.scale;
+    }
+    return found;
   }
 
   // Codes 0 and 2; the best scale is the mean magnitude.
@@ -283,6 +330,8 @@ class GroupQuantizer {
     }
   }
 
+  static constexpr std::size_t kStoredBytes = 32;  // NVFP4's block is less
+
   const FormatTraits& traits_;
   Levels levels_;
   Range factors_;
@@ -297,7 +346,7 @@ void dequantize_group(const FormatTraits& traits, const Group& group, float* x) 
     const float scale = group.scale * static_cast<float>(group.subscales[s]);
     const float min = group.min * static_cast<float>(group.submins[s]);
     for (int i = s * traits.subgroup; i < (s + 1) * traits.subgroup; ++i) {
-      const int code = looked_up(traits.codebook, group.codes[i]);
+      const int code = multiplied_code(traits, group, i);
       x[i] = scale * static_cast<float>(code - traits.zero) + min;
     }
   }
@@ -312,10 +361,8 @@ std::int64_t row_bytes(FormatKind kind, std::int64_t n) {
     case FormatKind::f16:
     case FormatKind::bf16:
       return n * 2;
-    default: {
-      const FormatTraits& traits = *format_traits(kind);
-      return n / traits.group * traits.block_bytes;
-    }
+    default:
+      return BlockRows(kind, n).row_bytes();
   }
 }
 
@@ -333,8 +380,13 @@ void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* bl
     return;
   }
   const FormatTraits& traits = *format_traits(kind);
-  assert(n % traits.group == 0);
+  assert(n % (traits.group * traits.interleaved) == 0);
+  const BlockRows rows(kind, n);
   ErrorWeights weights;
+  if (traits.lift > 0) {
+    std::vector<float> row_weights = weights_of_row(traits, x, n, importance);
+    return quantize_lifted(traits, x, n, row_weights.empty() ? nullptr : row_weights.data(), blocks);
+  }
   for (std::int64_t i = 0; i < n / traits.group; ++i) {
     const std::int64_t first = i * traits.group;
     Group group = {};
@@ -347,7 +399,7 @@ void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* bl
           importance == nullptr ? nullptr : weights.of(importance + first, x + first, traits.group);
       GroupQuantizer(traits, x + first, w, group).quantize(tensor_scale);
     }
-    join_block(kind, group, blocks + i * traits.block_bytes);
+    rows.join(group, i, blocks);
   }
 }
 
@@ -365,10 +417,11 @@ void dequantize_row(FormatKind kind, const std::byte* blocks, std::int64_t n, fl
     return;
   }
   const FormatTraits& traits = *format_traits(kind);
+  const BlockRows rows(kind, n);
   for (std::int64_t i = 0; i < n / traits.group; ++i) {
     Group group;
     group.scale = tensor_scale;
-    split_block(kind, blocks + i * traits.block_bytes, group);
+    rows.split(blocks, i, group);
     dequantize_group(traits, group, x + i * traits.group);
   }
 }

@@ -1,5 +1,6 @@
 // These functions say what a weight is worth, in a file's matrix and in a packed one.
 #include "jit/formats/packing.h"
+#include "jit/formats/rows.h"
 #include "jit/formats/stored_numbers.h"
 
 namespace llamajit::jit {
@@ -19,18 +20,18 @@ float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col)
   if (!has_codes(from.format)) {
     return float_value(from.format.kind, data + index * float_bytes(from.format.kind));
   }
-  const std::int64_t g = index / from.format.group;
   if (from.format.kind == FormatKind::int8) {
     return static_cast<float>(read_at<std::int8_t>(data + index)) *
-           read_at<float>(from.scales.data() + g * 4);
+           read_at<float>(from.scales.data() + index / from.format.group * 4);
   }
   const CodesLayout layout(from.format);
   Group group;
-  split_block(from.format.kind, data + g * block_bytes(from.format), group);
+  const BlockRows rows(from.format.kind, from.cols);
+  rows.split(data + row * rows.row_bytes(), col / from.format.group, group);
   if (from.format.kind == FormatKind::i2_s) group.scale = read_at<float>(from.scales.data());
-  const auto k = static_cast<int>(index % from.format.group);
+  const auto k = static_cast<int>(col % from.format.group);
   const int s = k / layout.subgroup;
-  const int code = looked_up(layout.codebook, group.codes[k]);
+  const int code = multiplied_code(*format_traits(from.format.kind), group, k);
   const int subscale = layout.subscales ? group.subscales[s] : 1;
   const int submin = layout.submins ? group.submins[s] : 1;
   return coded_value(layout, code, group.scale * static_cast<float>(subscale),
@@ -62,7 +63,10 @@ int packed_code(const CodesLayout& layout, const std::byte* record, int column, 
     const auto byte = read_at<std::uint8_t>(record + plane.at + (vector * kLanes + row) * 4 + column % 4);
     code |= (byte >> (slot * plane.bits) & ((1U << plane.bits) - 1)) << plane.position;
   }
-  return looked_up(layout.codebook, static_cast<int>(code << layout.shift));
+  const int value = looked_up(layout.codebook, static_cast<int>(code << layout.shift));
+  if (layout.lift == 0) return value;
+  const auto lifted = read_at<std::uint16_t>(record + layout.lifted_at + row * sizeof(std::uint16_t));
+  return value + (lifted >> column / layout.subgroup & 1) * layout.lift;
 }
 
 int packed_subscale(const CodesLayout& layout, const std::byte* record, int subgroup, int row) {

@@ -1,5 +1,6 @@
 #include "jit/formats/packing.h"
 #include "jit/kernels/generators.h"
+#include "jit/kernels/unpacker.h"
 
 namespace llamajit::jit {
 namespace {
@@ -98,8 +99,13 @@ class EmbedGenerator {
                                     {&table, "table"}}) {
       e.name(*reg, role);
     }
+    if (layout.lift > 0) e.name(lift, "lift");
+    if (layout.has_large_codebook()) {
+      e.name(index, "index");
+      e.name(temp, "temp");
+    }
     e.vbroadcastss(zero, e.constant(i32(layout.zero)));
-    if (layout.codebook != nullptr) e.load_table({{table, Vec()}, 1}, *layout.codebook);
+    if (layout.codebook != nullptr) e.load_table(xmm_of(table), whole_rows(layout));
     e.repeat(groups, key.dim / layout.group, [&] {
       for (int s = 0; s < layout.subgroups(); ++s) {
         e.note("{} codes: value = scale * (code - {}){}", layout.subgroup, layout.zero,
@@ -155,6 +161,7 @@ class EmbedGenerator {
 
   void decode_subgroup(int s) {
     const int steps = layout.subgroup_steps();
+    if (layout.lift > 0) load_lift(s);
     for (int step = 0; step < steps; ++step) {
       load_codes(s * steps + step);
       e.vpmovzxbd(value, value);
@@ -178,8 +185,22 @@ class EmbedGenerator {
       if (plane.position > 0) e.or_(codes, bits);
     }
     e.vmovd(value, codes);
-    if (layout.codebook != nullptr) e.vpshufb(value, table, value);
+    if (layout.codebook != nullptr) e.look_up(xmm_of(value), xmm_of(table), xmm_of(index), xmm_of(temp));
+    if (layout.lift > 0) e.vpaddb(value, value, lift);
   }
+
+  // lift = what the row's codes of the subgroup have added, a byte each
+  void load_lift(int s) {
+    const Xbyak::Reg32 bits = e.scratch().cvt32();
+    constexpr int kEachByte = 0x01010101;
+    e.movzx(bits, e.word[tile + lane * static_cast<int>(sizeof Group::lifted) + layout.lifted_at]);
+    e.shr(bits, s);
+    e.and_(bits, 1);
+    e.imul(bits, bits, layout.lift * kEachByte);
+    e.vmovd(lift, bits);
+  }
+
+  static V16 xmm_of(const Xbyak::Xmm& reg) { return {{reg, Vec()}, 1}; }
 
   // value = the weights of four codes, as i32: scale * (code - zero), with minima fma(scale, code - zero,
   // min); then times the key's scale
@@ -199,7 +220,7 @@ class EmbedGenerator {
   const CodesLayout layout{key.format};
   const Reg64 tile = e.gpr("tile"), lane = e.gpr("lane"), at = e.gpr("at"), out = e.gpr("out");
   const Reg64 groups = e.gpr("groups"), count = e.gpr("count");
-  const Xbyak::Xmm scale{0}, min{1}, value{2}, zero{3}, table{4};
+  const Xbyak::Xmm scale{0}, min{1}, value{2}, zero{3}, table{4}, lift{5}, index{6}, temp{7};
 };
 
 }  // namespace

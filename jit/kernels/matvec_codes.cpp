@@ -46,7 +46,7 @@ class CodedMatvec : public MatvecFrame {
           weights(g.weights_of(s)),
           x(g.dot->inputs("x4")),
           temp(g.dot->needs_temp() ? g.take("temp") : weights[0].codes),
-          unpacker(g.e, g.layout, !g.by_halves()) {
+          unpacker(g.e, g.layout, !g.by_halves(), s.tiles()) {
       for (int i = 0; i < sums.tiles(); ++i) {
         for (int t = 0; t < sums.tokens; ++t) {
           const std::string which = sums.tokens == 1 ? fmt::format("{}", i) : fmt::format("{}_{}", i, t);
@@ -91,7 +91,7 @@ class CodedMatvec : public MatvecFrame {
     const int of_inputs = by_signs && e.isa().wide() ? 2 : 1;
     const int once = of_weights + of_inputs + (dot->needs_temp() ? 1 : 0) + n_planes +
                      (n_planes > 1 ? 1 : 0) + (layout.codebook != nullptr ? 1 : 0) +
-                     (layout.bits == 8 ? 0 : 1);
+                     (layout.lift > 0 ? n_tiles : 0) + (layout.bits == 8 ? 0 : 1);
     const int each = 2 + (layout.subscales ? 1 : 0) + (dot->needs_run() ? 1 : 0);
     return (e.vectors() - once) / (each * n_tiles);
   }
@@ -143,6 +143,7 @@ class CodedMatvec : public MatvecFrame {
       const int steps = layout.subgroup_steps();
       for (int s = 0; s < layout.subgroups(); ++s) {
         start(c, s);
+        for (int i = 0; i < c.sums.tiles(); ++i) c.unpacker.begin_subgroup(tile_at(i), s, half, i);
         for (int step = s * steps; step < (s + 1) * steps; ++step) {
           prefetch(c, half, step, layout.steps(), layout.group_bytes);
           add_step(c, step, half * kPartBytes);
@@ -203,7 +204,7 @@ class CodedMatvec : public MatvecFrame {
     e.note("columns {} to {} of the group: 4 codes of x, 16 rows x 4 codes of W", 4 * step, 4 * step + 3);
     const int n = c.sums.tiles(), steps = layout.subgroup_steps();
     const auto unpack = [&](int i, const Dot::Weights& weights) {
-      c.unpacker.emit_step(weights.codes, tile_at(i) + part_offset, step);
+      c.unpacker.emit_step(weights.codes, tile_at(i) + part_offset, step, c.scale, i);
       dot->make_ready(weights);
     };
     const auto acc = [&](std::size_t sum) {

@@ -40,8 +40,9 @@ class PlainWriter {
   // Moves `to` past the group, `from` stays.
   void write_group() const {
     for (int s = 0; s < plain.n_subgroups; ++s) {
+      unpacker.begin_subgroup(r.from, s, 0);
       for (int step = 0; step < plain.steps; ++step) {
-        unpacker.emit_step(row, r.from, s * plain.steps + step);
+        unpacker.emit_step(row, r.from, s * plain.steps + step, temp);
         e.store(r.to + step * PlainLayout::kRow, row);
       }
       if (codes.subscales) {
@@ -76,8 +77,8 @@ class PlainWriter {
   const CodesLayout& codes;
   const PlainRegisters& r;
   const PlainLayout plain{codes};
-  const Unpacker unpacker{e, codes, true};
-  const V16 row = e.v16("row");
+  const Unpacker unpacker{e, codes, true, 1};
+  const V16 row = e.v16("row"), temp = codes.has_large_codebook() ? e.v16("temp") : V16();
 };
 
 }  // namespace

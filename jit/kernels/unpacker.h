@@ -1,6 +1,8 @@
 // Takes the codes of packed records (packing.h) apart, four columns of sixteen rows at a time.
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "jit/emit/emitter.h"
@@ -11,13 +13,15 @@ namespace llamajit::jit {
 class Unpacker {
  public:
   // Takes the registers that it needs for as long as the caller's VectorScope lives; `whole` as
-  // in Dot.
-  Unpacker(Emitter& emitter, const CodesLayout& codes_layout, bool whole);
+  // in Dot. Of up to `n_tiles` that are taken apart in turn, each has its own lifted rows.
+  Unpacker(Emitter& emitter, const CodesLayout& codes_layout, bool whole, int n_tiles);
 
   // Fills registers with constants; comes before the first step.
   void begin() const;
-  // to = the codes of the record's step number `step`, as they are multiplied.
-  void emit_step(const V16& to, const RegExp& record, int step) const;
+  // Comes before the steps of a subgroup, of all rows or of a half, as in emit_scale().
+  void begin_subgroup(const RegExp& record, int s, int half, int tile = 0) const;
+  // to = the codes of the record's step number `step`, as they are multiplied. Large codebooks clobber `temp`.
+  void emit_step(const V16& to, const RegExp& record, int step, const V16& temp, int tile = 0) const;
 
  private:
   int position(const Plane& plane) const { return plane.position + layout_.shift; }
@@ -29,7 +33,11 @@ class Unpacker {
   std::vector<V16> masks_;  // of each plane; none for whole bytes
   V16 upper_;               // bits of the second plane
   V16 table_;
+  std::vector<V16> lifts_;  // of each tile: what its rows have added
 };
+
+// The codebook as Emitter takes tables: whole rows of it.
+std::span<const std::uint8_t> whole_rows(const CodesLayout& layout);
 
 // to = a group's scale, or its min, as f32: of all rows, or where `to` is for half of them of the first or
 // second `half`.

@@ -47,9 +47,20 @@ constexpr QuantizationType kTypes[] = {
     {"IQ4_XS", FormatKind::iq4_xs, Mix::none, 30},
     {"TQ1_0", FormatKind::tq1_0, Mix::none, 36},
     {"TQ2_0", FormatKind::tq2_0, Mix::none, 37},
+    {"IQ2_K", FormatKind::iq2_k, Mix::none, 138},
+    {"IQ3_K", FormatKind::iq3_k, Mix::none, 139},
+    {"IQ4_K", FormatKind::iq4_k, Mix::none, 140},
+    {"IQ5_K", FormatKind::iq5_k, Mix::none, 141},
+    {"IQ6_K", FormatKind::iq6_k, Mix::none, 142},
+    {"IQ2_KS", FormatKind::iq2_ks, Mix::none, 147},
+    {"IQ3_KS", FormatKind::iq3_ks, Mix::none, 154},
+    {"IQ4_KS", FormatKind::iq4_ks, Mix::none, 145},
+    {"IQ4_KSS", FormatKind::iq4_kss, Mix::none, 148},
+    {"IQ5_KS", FormatKind::iq5_ks, Mix::none, 150},
     {"Q1_0", FormatKind::q1_0, Mix::none, 40},
     {"Q2_0", FormatKind::q2_0, Mix::none, 41},
     {"MXFP4", FormatKind::mxfp4, Mix::none, 38},
+    {"NVFP4", FormatKind::nvfp4, Mix::none, 39},
     {"I2_S", FormatKind::i2_s, Mix::none, 40},  // as BitNet's fork numbers it
     // Short for the medium mixes.
     {"Q3_K", FormatKind::q3_k, Mix::q3_k_m, 12},
@@ -167,7 +178,7 @@ FormatKind fallback_of(FormatKind kind) {
 
 bool fits(FormatKind kind, std::int64_t cols) {
   const jit::FormatTraits* const traits = jit::format_traits(kind);
-  return traits == nullptr || cols % traits->group == 0;
+  return traits == nullptr || cols % (traits->group * traits->interleaved) == 0;
 }
 
 FormatChoice fitting(FormatKind wanted, std::int64_t cols) {

@@ -12,6 +12,7 @@ struct GgmlType {
   std::uint32_t block_weights;  // consecutive weights of a row
   std::uint32_t block_bytes;
   std::uint32_t tail_bytes = 0;  // behind a tensor's blocks
+  std::uint32_t row_bytes = 0;   // in front of each row's
 };
 
 // nullptr for a number that is not known: then nobody knows either how large a tensor is.

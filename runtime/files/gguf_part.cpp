@@ -258,9 +258,12 @@ class PartReader {
                                tensor.type->name),
                    fmt::to_string(row));
     }
+    // Neither is near 2^64: the file is not so large.
+    const std::uint64_t of_row =
+        reader_.product({row / tensor.type->block_weights, tensor.type->block_bytes}, field) +
+        tensor.type->row_bytes;
     const std::uint64_t blocks = reader_.product(
-        {row / tensor.type->block_weights, tensor.type->block_bytes,
-         static_cast<std::uint64_t>(tensor.dims[1]), static_cast<std::uint64_t>(tensor.dims[2]),
+        {of_row, static_cast<std::uint64_t>(tensor.dims[1]), static_cast<std::uint64_t>(tensor.dims[2]),
          static_cast<std::uint64_t>(tensor.dims[3])},
         field);
     return blocks > reader_.size() ? blocks

@@ -78,6 +78,44 @@ double fp4_value(int code) {
   return code >= 8 ? -magnitude : magnitude;
 }
 
+// Four bits of exponent, three of fraction.
+double ue4m3_value(int bits) {
+  const int exponent = bits >> 3, fraction = bits & 7;
+  if (bits >= 0x7F) return std::nan("");
+  return exponent == 0 ? fraction / 512.0 : std::ldexp(1 + fraction / 8.0, exponent - 7);
+}
+
+int iq2_k_value(int code) {
+  constexpr int kValues[] = {-31, -13, 1, 17};
+  return kValues[code];
+}
+int iq3_k_value(int code) {
+  constexpr int kValues[] = {-63, -40, -23, -10, 1, 13, 28, 47};
+  return kValues[code];
+}
+int iq5_k_value(int code) {
+  constexpr int kValues[] = {-126, -114, -103, -92, -83, -74, -65, -57, -50, -43, -36,
+                             -30,  -24,  -18,  -12, -6,  -1,  5,   11,  17,  23,  29,
+                             36,   43,   51,   59,  68,  77,  87,  97,  109, 121};
+  return kValues[code];
+}
+// A polynomial's value, rounded.
+int iq6_k_value(int code) {
+  const double value = -127 + code * (6.2568 + code * (-0.11218 + code * 0.0011972));
+  return static_cast<int>(std::lround(value));
+}
+// Each of its bits, and the one above it in their u16, but for the lowest, which is another's.
+int iq4_kss_code(const Block& block, int i) {
+  const int at = i / 32 * 16 + i % 16 / 2 * 2, first = i % 2 * 8 + i / 16 % 2 * 4;
+  const auto bit = [&](int n) { return n == 0 || n == 16 ? 0 : block.run(at, n, 1); };
+  int code = 0;
+  for (int n = 0; n < 4; ++n) code |= (bit(first + n) != bit(first + n + 1) ? 1 : 0) << n;
+  return code;
+}
+double six_bits_scale(const Block& block, int j) {
+  return block.half(0) * (block.run(8, 4 * j, 4) + 16 * block.run(4, 2 * j, 2) - 32);
+}
+
 int tq1_0_digit(const Block& block, int i) {
   const int at = i < 160 ? i % 32 : i < 240 ? 32 + i % 16 : 48 + i % 4;
   const int digit = i < 160 ? i / 32 : i < 240 ? (i - 160) / 16 : (i - 240) / 4;
@@ -204,6 +242,39 @@ double block_value(FormatKind kind, const std::byte* block, int i) {
       return iq1_s_value(b, i);
     case FormatKind::iq1_m:
       return iq1_m_value(b, i);
+    case FormatKind::nvfp4:
+      return ue4m3_value(b.byte(0)) * fp4_value(b.nibble(1, 8, i));
+    case FormatKind::iq2_k:
+      return b.half(0) * (b.bits(4 + i / 32, i / 16 % 2 * 4, 4) - 8) *
+             (iq2_k_value(b.pair(12, 32, i)) + 5 * b.run(2, i / 16, 1));
+    case FormatKind::iq3_k:
+      return b.half(0) * (b.run(4, i / 16, 1) != 0 ? -1 : 1) *
+             (2 * b.bits(6 + i / 32, i / 16 % 2 * 4, 4) + 1) *
+             (iq3_k_value(b.pair(14, 32, i) + 4 * b.eighth(78, i)) + 4 * b.run(2, i / 16, 1));
+    case FormatKind::iq4_k:
+      return six_bits_scale(b, i / 16) * (iq4_value(b.nibble(16, 16, i)) + 4 * b.run(2, i / 16, 1));
+    case FormatKind::iq5_k:
+      return six_bits_scale(b, i / 16) *
+             (iq5_k_value(b.nibble(16, 32, i) + 16 * b.eighth(144, i)) + 2 * b.run(2, i / 16, 1));
+    case FormatKind::iq6_k:
+      return b.half(0) * b.int8(4 + i / 16) *
+             (iq6_k_value(b.nibble(20, 32, i) + 16 * b.pair(148, 32, i)) + b.run(2, i / 16, 1));
+    case FormatKind::iq2_ks:
+      return (b.bits(2 + i / 64, i / 32 % 2 * 4, 4) + 16 * b.bits(1, i / 32, 1) - 16) *
+             (iq2_k_value(b.pair(6, 32, i)) + 5 * b.bits(0, i / 32, 1));
+    case FormatKind::iq3_ks:
+      return (b.bits(2 + i / 32 % 4, i / 128 * 4, 4) + 16 * b.bits(0, i / 32, 1) - 16) *
+             (iq3_k_value(b.pair(6, 32, i) + 4 * b.eighth(70, i)) + 4 * b.bits(1, i / 32, 1));
+    case FormatKind::iq4_ks:
+      return (2 * (b.byte(i / 32) / 2) - 127) * (iq4_value(b.nibble(8, 16, i)) + 4 * (b.byte(i / 32) % 2));
+    case FormatKind::iq4_kss: {
+      int factor = 0;
+      for (int k = 0; k < 8; ++k) factor |= b.bits(i / 32 * 16 + 2 * k, 0, 1) << k;
+      return (2 * (factor / 2) - 127) * (iq4_value(iq4_kss_code(b, i)) + 4 * (factor % 2));
+    }
+    case FormatKind::iq5_ks:
+      return (2 * (b.byte(i / 32) / 2) - 127) *
+             (iq5_k_value(b.nibble(8, 32, i) + 16 * b.eighth(136, i)) + 2 * (b.byte(i / 32) % 2));
     case FormatKind::i2_s:
       return b.bits(i % 32, 6 - i / 32 * 2, 2) - 1;
     case FormatKind::q4_0_f32:
@@ -217,7 +288,7 @@ double block_value(FormatKind kind, const std::byte* block, int i) {
 
 double group_value(const jit::FormatTraits& traits, const jit::Group& group, int i) {
   const int subgroup = i / traits.subgroup;
-  const int code = jit::looked_up(traits.codebook, group.codes[i]);
+  const int code = multiplied_code(traits, group, i);
   const double scale = static_cast<double>(group.scale) * group.subscales[subgroup];
   return scale * (code - traits.zero) + static_cast<double>(group.min) * group.submins[subgroup];
 }

@@ -9,7 +9,7 @@
 
 namespace llamajit::test {
 
-// Weight `i` of a block; i2_s has a scale of 1.
+// Weight `i` of a block; a scale that stands elsewhere is 1.
 double block_value(jit::FormatKind kind, const std::byte* block, int i);
 
 // The same from a group's numbers, by the formula of FormatTraits.

@@ -13,6 +13,7 @@
 
 #include "jit/base/scalar_math.h"
 #include "jit/formats/packing.h"
+#include "jit/formats/rows.h"
 #include "jit/kernels/kernels.h"
 
 namespace llamajit::test {
@@ -87,27 +88,33 @@ class RandomMatrix {
     const jit::FormatTraits& traits = *jit::format_traits(format_.kind);
     const float tensor_scale = small_half(random);
     if (format_.kind == jit::FormatKind::i2_s) append(scales_, tensor_scale);
+    const auto small = [&] {
+      return traits.floats == jit::FormatKind::f32 ? unit(random) * 0.02F : small_half(random);
+    };
     std::vector<std::byte> block(static_cast<std::size_t>(traits.block_bytes));
-    for (int i = 0; i < rows_ * cols_ / traits.group; ++i) {
-      for (std::byte& byte : block) byte = static_cast<std::byte>(random() >> 56);
-      jit::Group group{};
-      split_block(format_.kind, block.data(), group);
-      const auto small = [&] {
-        return traits.floats == jit::FormatKind::f32 ? unit(random) * 0.02F : small_half(random);
-      };
-      group.scale = format_.kind == jit::FormatKind::i2_s ? tensor_scale : small();
-      if (traits.mins != jit::Mins::none) group.min = -small();
-      join_block(format_.kind, group, block.data());
-      split_block(format_.kind, block.data(), group);  // of MXFP4's scales one that it has
-      data_.insert(data_.end(), block.begin(), block.end());
-      for (int k = 0; k < traits.group; ++k) add_code(traits, group, k);
+    const jit::BlockRows rows(format_.kind, cols_);
+    data_.resize(static_cast<std::size_t>(rows_ * rows.row_bytes()));
+    for (int row = 0; row < rows_; ++row) {
+      std::byte* const to = data_.data() + row * rows.row_bytes();
+      const float row_scale = traits.row_scale_bytes > 0 ? small() : tensor_scale;
+      const bool is_shared = traits.row_scale_bytes > 0 || format_.kind == jit::FormatKind::i2_s;
+      for (int g = 0; g < cols_ / traits.group; ++g) {
+        for (std::byte& byte : block) byte = static_cast<std::byte>(random() >> 56);
+        jit::Group group{};
+        split_block(format_.kind, block.data(), group);
+        group.scale = is_shared ? row_scale : small();
+        if (traits.mins != jit::Mins::none) group.min = -small();
+        rows.join(group, g, to);
+        rows.split(to, g, group);  // of MXFP4's scales one that it has
+        for (int k = 0; k < traits.group; ++k) add_code(traits, group, k);
+      }
     }
   }
 
   void add_code(const jit::FormatTraits& traits, const jit::Group& group, int k) {
     const int s = k / traits.subgroup;
     const float factor = group.scale * static_cast<float>(traits.has_subscales() ? group.subscales[s] : 1);
-    const int code = jit::looked_up(traits.codebook, group.codes[k]);
+    const int code = multiplied_code(traits, group, k);
     const double part = double{factor} * (code - traits.zero);
     double min = 0;
     if (traits.mins != jit::Mins::none) {

@@ -48,6 +48,12 @@ std::vector<int> upper_bytes_of(FormatKind kind) {
     case FormatKind::iq1_m:
       return {55};
     case FormatKind::i2_s:
+    case FormatKind::nvfp4:
+    case FormatKind::iq2_ks:
+    case FormatKind::iq3_ks:
+    case FormatKind::iq4_ks:
+    case FormatKind::iq4_kss:
+    case FormatKind::iq5_ks:
       return {};
     case FormatKind::q4_0_f32:
       return {3};
@@ -67,6 +73,7 @@ class Blocks : public testing::TestWithParam<FormatTraits> {
     if (GetParam().kind == FormatKind::tq1_0) {
       for (std::size_t i = 0; i < 52; ++i) block[i] = ternary_byte(i >= 48);
     }
+    if (GetParam().kind == FormatKind::nvfp4) block[0] = static_cast<std::byte>(random_() % 0x7F);
     return block;
   }
 
@@ -84,7 +91,7 @@ TEST_P(Blocks, JoinIsTheInverseOfSplit) {
   for (int round = 0; round < 200; ++round) {
     const std::vector<std::byte> block = random_block();
     Group group;
-    if (GetParam().kind == FormatKind::i2_s) group.scale = 1;
+    group.scale = 1;  // for those that leave it
     split_block(GetParam().kind, block.data(), group);
     std::vector<std::byte> joined(block.size());
     join_block(GetParam().kind, group, joined.data());
@@ -96,7 +103,7 @@ TEST_P(Blocks, GroupsHaveTheBlocksValues) {
   for (int round = 0; round < 50; ++round) {
     const std::vector<std::byte> block = random_block();
     Group group;
-    group.scale = 1;  // for i2_s, which leaves it
+    group.scale = 1;  // for those that leave it
     split_block(GetParam().kind, block.data(), group);
     for (int i = 0; i < GetParam().group; ++i) {
       ASSERT_EQ(group_value(GetParam(), group, i), block_value(GetParam().kind, block.data(), i)) << i;
@@ -262,6 +269,87 @@ TEST(HandMadeBlocks, ExponentsOfMxfp4ArePacked) {
   }
 }
 
+// Its floats have no sign; the least is a 512th, and half of each is the group's scale. Of what is no number every bit is kept.
+TEST(HandMadeBlocks, ScalesOfNvfp4) {
+  const jit::Format format{FormatKind::nvfp4, 16};
+  const std::pair<int, double> scales[] = {{0x00, 0.0}, {0x01, 0x1p-9}, {0x07, 7 * 0x1p-9}, {0x08, 0x1p-6},
+                                           {0x38, 1.0}, {0x3B, 1.375},  {0x77, 240.0},      {0x7E, 448.0},
+                                           {0x7F, NAN}, {0x80, NAN},    {0xB8, NAN},        {0xFF, NAN}};
+  for (const auto& [bits, scale] : scales) {
+    std::vector<std::byte> block(9, std::byte{0x22});  // 1.0
+    block[0] = static_cast<std::byte>(bits);
+    block[8] = std::byte{0xF7};  // 6 and -6
+    Group group;
+    split_block(FormatKind::nvfp4, block.data(), group);
+    std::vector<std::byte> joined(9);
+    join_block(FormatKind::nvfp4, group, joined.data());
+    EXPECT_EQ(joined, block) << bits;
+    std::vector<std::byte> rows;
+    for (int row = 0; row < 16; ++row) rows.insert(rows.end(), block.begin(), block.end());
+    std::vector<std::byte> tile(static_cast<std::size_t>(jit::tile_bytes(format, 16)));
+    jit::pack_tile({format, 16, 16, rows, {}}, 0, tile.data());
+    EXPECT_EQ(jit::all_finite(format, 16, tile.data()), !std::isnan(scale)) << bits;
+    if (std::isnan(scale)) continue;
+    EXPECT_EQ(values(FormatKind::nvfp4, block, {0, 7, 14, 15}),
+              (Values{scale, 6 * scale, scale, -6 * scale}));
+    EXPECT_EQ(jit::packed_value(format, 16, tile.data(), 3, 7, 1), static_cast<float>(6 * scale));
+  }
+}
+
+// The nearest one of a scale that no block has.
+TEST(HandMadeBlocks, ScalesOfNvfp4AreRounded) {
+  const std::pair<float, int> scales[] = {{0x1p-12F, 0x00}, {0x1.8p-10F, 0x02}, {0x1.Fp-8F, 0x08},
+                                          {0.51F, 0x38},    {0.54F, 0x39},      {0.999F, 0x40},
+                                          {230.0F, 0x7E},   {500.0F, 0x7F},     {-0.5F, 0x38}};
+  for (const auto& [scale, bits] : scales) {
+    Group group{};
+    group.scale = scale;
+    std::vector<std::byte> block(9);
+    join_block(FormatKind::nvfp4, group, block.data());
+    EXPECT_EQ(std::to_integer<int>(block[0]), bits) << scale;
+  }
+}
+
+// In a row of 128 weights of a file: four scales, and then the codes that they go with, twice.
+TEST(HandMadeRows, FourBlocksOfNvfp4LieInOneAnother) {
+  std::vector<std::byte> row(72);
+  for (int g = 0; g < 8; ++g) {
+    row[static_cast<std::size_t>(g / 4 * 36 + g % 4)] =
+        static_cast<std::byte>(0x38 + 8 * (g % 4));  // 1, 2, 4, 8
+    row[static_cast<std::size_t>(g / 4 * 36 + 4 + g % 4 * 8 + 1)] = static_cast<std::byte>(g << 4U | 2);
+  }
+  const jit::SourceMatrix matrix{{FormatKind::nvfp4, 16}, 1, 128, row, {}};
+  constexpr float kMagnitudes[] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+  for (int g = 0; g < 8; ++g) {
+    const auto scale = static_cast<float>(1 << g % 4);
+    EXPECT_EQ(source_value(matrix, 0, 16 * g), 0.0F);
+    EXPECT_EQ(source_value(matrix, 0, 16 * g + 1), scale);
+    EXPECT_EQ(source_value(matrix, 0, 16 * g + 9), scale * kMagnitudes[g]);
+  }
+}
+
+// Behind the row's scale, in halves or whole floats.
+TEST(HandMadeRows, HaveTheirScaleInFront) {
+  std::vector<std::byte> rows(std::size_t{2} * (4 + 136));
+  const float scales[] = {0.5F, 3.0F};
+  for (std::size_t row = 0; row < 2; ++row) {
+    std::memcpy(&rows[row * 140], &scales[row], sizeof scales[row]);
+    rows[row * 140 + 4 + 7] = std::byte{129};         // weights 224-255: 1, lifted
+    rows[row * 140 + 4 + 8 + 112] = std::byte{0x8F};  // weights 224 and 240
+  }
+  const jit::SourceMatrix matrix{{FormatKind::iq4_ks, 256}, 2, 256, rows, {}};
+  EXPECT_EQ(source_value(matrix, 0, 224), 0.5F * (113 + 4));
+  EXPECT_EQ(source_value(matrix, 1, 240), 3.0F * (1 + 4));
+  EXPECT_EQ(source_value(matrix, 1, 0), 3.0F * -127 * -127);
+  std::vector<std::byte> half(2 + 70);
+  half[1] = std::byte{0xC0};           // -2
+  half[2 + 1] = std::byte{0x80};       // weights 224-255: the fifth bit of the subscale
+  half[2 + 5] = std::byte{0x50};       // and 5, so 5
+  half[2 + 6 + 32] = std::byte{0xC0};  // weight 224: the last
+  const jit::SourceMatrix of_halves{{FormatKind::iq2_ks, 256}, 1, 256, half, {}};
+  EXPECT_EQ(source_value(of_halves, 0, 224), -2.0F * 5 * 17);
+}
+
 TEST(HandMadeBlocks, TernaryDigits) {
   auto block = zeros_with_scale(FormatKind::tq1_0, 52);
   // Digits 2 1 0 2 1: 2*81 + 27 + 6 + 1 = 196 of 243.
@@ -302,6 +390,32 @@ TEST(GridFormats, ValuesAreThoseOfGgml) {
       const jit::SourceMatrix row{{kind, traits.group}, 1, traits.group, block, {}};
       for (int i = 0; i < traits.group; ++i) {
         hash = (hash ^ std::bit_cast<std::uint32_t>(source_value(row, 0, i))) * 0x100000001B3;
+      }
+    }
+    EXPECT_EQ(hash, expected) << fmt::format("{}: {:#x}", traits.name, hash);
+  }
+}
+
+// The same of rows of one block of ik_llama.cpp's. IQ6_K's, which it decodes to other numbers than it multiplies, aren't here.
+TEST(LiftedFormats, ValuesAreThoseOfIkLlama) {
+  const std::pair<FormatKind, std::uint64_t> cases[] = {
+      {FormatKind::iq2_k, 0x2A54B332F8418DA5},   {FormatKind::iq3_k, 0x862F40AB8F2F7F7D},
+      {FormatKind::iq4_k, 0x8842F13F5D959D7B},   {FormatKind::iq5_k, 0x632DCA63E69E56A9},
+      {FormatKind::iq2_ks, 0xAD4F6E204EE91335},  {FormatKind::iq3_ks, 0x6E8CF6D6DEA54395},
+      {FormatKind::iq4_ks, 0xF5EDE8A4F417982B},  {FormatKind::iq5_ks, 0xD3B84887338E6575},
+      {FormatKind::iq4_kss, 0x01DA3A5F1B0B7FC2},
+  };
+  for (const auto& [kind, expected] : cases) {
+    const FormatTraits& traits = *jit::format_traits(kind);
+    std::mt19937_64 random(7);
+    std::uint64_t hash = 0xCBF29CE484222325;
+    std::vector<std::byte> row(static_cast<std::size_t>(traits.row_scale_bytes + traits.block_bytes));
+    for (int round = 0; round < 1000; ++round) {
+      for (std::byte& byte : row) byte = static_cast<std::byte>(random());
+      row[traits.row_scale_bytes == 4 ? 3 : 1] &= std::byte{0xBF};
+      const jit::SourceMatrix matrix{{kind, traits.group}, 1, traits.group, row, {}};
+      for (int i = 0; i < traits.group; ++i) {
+        hash = (hash ^ std::bit_cast<std::uint32_t>(source_value(matrix, 0, i))) * 0x100000001B3;
       }
     }
     EXPECT_EQ(hash, expected) << fmt::format("{}: {:#x}", traits.name, hash);

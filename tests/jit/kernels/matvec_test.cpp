@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "jit/formats/rows.h"
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 #include "tests/support/products.h"
@@ -214,8 +215,23 @@ std::vector<int> extreme_subscales(FormatKind kind) {
     case FormatKind::q3_k:
     case FormatKind::iq4_xs:
       return {-32, 31};
+    case FormatKind::iq4_k:
+    case FormatKind::iq5_k:
+      return {-32, 31};
     case FormatKind::q6_k:
+    case FormatKind::iq6_k:
       return {-128, 127};
+    case FormatKind::iq2_k:
+      return {-8, 7};
+    case FormatKind::iq3_k:
+      return {-31, 31};
+    case FormatKind::iq2_ks:
+    case FormatKind::iq3_ks:
+      return {-16, 15};
+    case FormatKind::iq4_ks:
+    case FormatKind::iq4_kss:
+    case FormatKind::iq5_ks:
+      return {-127, 127};
     case FormatKind::iq2_xxs:
     case FormatKind::iq2_xs:
     case FormatKind::iq2_s:
@@ -253,18 +269,21 @@ TEST(MatvecBlocks, LargestCodesAreSummedExactly) {
       const int digits = traits.kind == FormatKind::tq1_0 ? 3 : 1 << traits.bits;  // it stores ternary ones
       int code = (digits - 1) << traits.shift;
       if (traits.codebook != nullptr) {
-        code = static_cast<int>(std::ranges::max_element(*traits.codebook) - traits.codebook->begin());
+        const jit::CodesLayout layout(key.format);
+        code = static_cast<int>(std::ranges::max_element(layout.entries()) - layout.entries().begin());
       }
       const bool has_grid = traits.entry > 1;  // which has no entry of such codes alone
       std::ranges::fill(group.codes, static_cast<std::uint8_t>(has_grid ? 0 : code));
       std::ranges::fill(group.subscales, static_cast<std::int8_t>(subscale));
       const int submin = traits.mins == jit::Mins::each ? extreme_subscales(traits.kind).back() : 1;
       std::ranges::fill(group.submins, static_cast<std::uint8_t>(submin));
+      group.lifted = traits.lift > 0 ? 0xFFFF : 0;
       group.scale = 1.0F;
       group.min = traits.mins == jit::Mins::none ? 0.0F : -1.0F;
-      std::vector<std::byte> blocks(static_cast<std::size_t>(16 * traits.block_bytes));
+      const jit::BlockRows rows(traits.kind, traits.group);
+      std::vector<std::byte> blocks(static_cast<std::size_t>(16 * rows.row_bytes()));
       for (int row = 0; row < 16; ++row)
-        join_block(traits.kind, group, &blocks[static_cast<std::size_t>(row * traits.block_bytes)]);
+        rows.join(group, 0, &blocks[static_cast<std::size_t>(row * rows.row_bytes())]);
       const std::vector<float> ones(1, 1.0F);
       std::vector<std::byte> packed(static_cast<std::size_t>(jit::packed_bytes(key.format, 16, key.cols)));
       const jit::SourceMatrix source{key.format, 16, key.cols, blocks, std::as_bytes(std::span(ones))};
@@ -289,7 +308,7 @@ TEST(MatvecBlocks, LargestCodesAreSummedExactly) {
               args.unit_end = 1;
               return args;
             });
-        const int value = jit::looked_up(traits.codebook, code) - traits.zero;
+        const int value = jit::looked_up(traits.codebook, code) + traits.lift - traits.zero;
         const auto total = static_cast<float>(std::int64_t{key.cols} * x * value * subscale);
         const double minima = double{group.min} * submin * key.cols * x;
         for (float out : result->view<float>("out")) {
