@@ -67,6 +67,8 @@ Tensor GgufTensors::floats(const std::string& name, std::int64_t rows, std::int6
 Tensor GgufTensors::matrix(const std::string& name, std::int64_t rows, std::int64_t cols, Presence has_bias,
                            Tensor& scale, Tensor& bias) {
   scale = vector(name + ".scale", 1, family_.scales);
+  // A scale for products in NVFP4; inputs are quantised otherwise here, and need none.
+  if (const GgufTensor* const found = file_.find_tensor(name + ".input_scale")) bound_.insert(found->name);
   bias = vector(name + ".bias", rows, has_bias);
   return matrix(name + ".weight", rows, cols);
 }

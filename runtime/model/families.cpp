@@ -365,19 +365,16 @@ constexpr Family kFamilies[] = {
     {.name = "bitnet",
      .pairs = Pairs::halves,
      .sub_norms = Presence::needed,
-     .scales = Presence::optional,
      .classifier = Presence::none},
     // The 2B4T model, as Microsoft's converter writes it and as ik_llama.cpp's does.
     {.name = "bitnet-b1.58",
      .pairs = Pairs::halves,
      .activation = jit::Epilogue::relu2glu,
-     .sub_norms = Presence::needed,
-     .scales = Presence::optional},
+     .sub_norms = Presence::needed},
     {.name = "bitnet-25",
      .pairs = Pairs::halves,
      .activation = jit::Epilogue::relu2glu,
-     .sub_norms = Presence::needed,
-     .scales = Presence::optional},
+     .sub_norms = Presence::needed},
 };
 
 }  // namespace

@@ -89,7 +89,8 @@ struct Family {
   Presence sinks = Presence::none;            // attn_sinks
   bool slopes = false;                        // as LayerShape has it
   Presence sub_norms = Presence::none;        // attn_sub_norm, ffn_sub_norm
-  Presence scales = Presence::none;           // "….scale" beside each matrix of a layer
+  // "….scale" beside each matrix of a layer: BitNet's have it, and in any family matrices in NVFP4
+  Presence scales = Presence::optional;
   Presence classifier = Presence::optional;   // output; without it, the classifier is the embedding
   Presence classifier_bias = Presence::none;  // output.bias
   Presence positions = Presence::none;        // position_embd

@@ -149,6 +149,26 @@ TEST(GgufModel, FormatsMayDifferFromMatrixToMatrix) {
 
 // Heads four times as long whose additional values are zeros and not rotated: the same sums. The longer
 // head's scores are divided by twice as much, which the queries make up for.
+// As converters put it beside NVFP4; what they put there for the inputs changes nothing.
+TEST(GgufModel, MatricesMayHaveAScale) {
+  const CheckpointWeights weights = test::random_weights(kConfig, 5);
+  CheckpointWeights halves = weights;
+  for (auto& l : halves.layers) {
+    for (auto* matrix : {&l.wq, &l.wk, &l.wv, &l.wo, &l.gate, &l.down, &l.up}) {
+      for (float& weight : *matrix) weight /= 2;
+    }
+  }
+  GgufWriter scaled = llama_gguf(halves, test::kF32);
+  for (int layer = 0; layer < kConfig.n_layers; ++layer) {
+    for (const char* name : {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}) {
+      const std::string matrix = fmt::format("blk.{}.{}", layer, name);
+      scaled.add_tensor(matrix + ".scale", {1}, test::kF32, test::bytes_of(2.0F));
+      scaled.add_tensor(matrix + ".input_scale", {1}, test::kF32, test::bytes_of(0.37F));
+    }
+  }
+  expect_same_logits(scaled.content(), llama_gguf(weights, test::kF32).content());
+}
+
 TEST(GgufModel, HeadsNeedNotMakeUpTheDimension) {
   const Config narrow = toy_config(128, 96, 2, 8, 1, 50, 24, true);  // heads of 16
   const CheckpointWeights weights = test::random_weights(narrow, 5);
@@ -334,6 +354,9 @@ TEST_F(RefusedModel, WithTensorsThatAreMissingOrWrong) {
   expect_refused(with_tensor("rope_freqs.weight", {8}),
                  "rope_freqs.weight: expected positive numbers, found 0");
   expect_refused(with_tensor("rope_freqs.weight", {7}), "rope_freqs.weight: expected shape (8), found (7)");
+  expect_refused(with_tensor("blk.1.ffn_up.scale", {2}), "blk.1.ffn_up.scale: expected shape (1), found (2)");
+  expect_refused(with_tensor("output.scale", {1}),
+                 "output.scale: expected tensors that a model of the family llama has, found another");
 }
 
 TEST_F(RefusedModel, InFormatsWithoutKernels) {
