@@ -113,11 +113,12 @@ class LiftedQuantizer {
     }
     for (int i = 0; i < kMostRefits && attempt(refitted(), least); ++i) {
     }
+    stored_ = rounded(scale_ * growth());
   }
 
   Group group(std::int64_t g) const {
     Group to = {};
-    to.scale = scale_;
+    to.scale = stored_;
     const int subgroups = traits_.group / traits_.subgroup;
     for (int i = 0; i < subgroups; ++i) {
       const auto s = static_cast<std::size_t>(g * subgroups + i);
@@ -137,6 +138,8 @@ class LiftedQuantizer {
  private:
   static constexpr int kTries = 4, kMostRefits = 4;
   static constexpr float kTryStep = 0.03F;
+  // As formats of grids have it (grid_quantizer.cpp).
+  static constexpr double kGrowth = 0.85, kMostGrowth = 1.5;
 
   const LevelTable& table(bool lifted) const { return lifted ? lifted_ : plain_; }
   float rounded(double scale) const {
@@ -230,6 +233,22 @@ class LiftedQuantizer {
     return true;
   }
 
+  // How much larger a scale makes good a share of what is missing of the weights' product with what they were.
+  double growth() const {
+    double up = 0, squares = 0;
+    for (std::size_t s = 0; s < best_.size(); ++s) {
+      std::int8_t levels[Group::kMost];
+      take_levels(s, choices_[s], scale_, levels);
+      for (int i = 0; i < traits_.subgroup; ++i) {
+        const double w = importance_ == nullptr ? 1 : importances(s)[i], x = weights(s)[i];
+        up += w * x * levels[i] * choices_[s].subscale;
+        squares += w * x * x;
+      }
+    }
+    const double product = up * static_cast<double>(scale_);
+    return product > 0 ? std::min(1 + kGrowth * (squares / product - 1), kMostGrowth) : 1;
+  }
+
   // The best scale for the levels and subscales that are chosen.
   float refitted() const {
     double up = 0, down = 0;
@@ -251,7 +270,8 @@ class LiftedQuantizer {
   const LevelTable plain_{traits_, 0}, lifted_{traits_, traits_.lift};
   std::vector<float> best_;  // of each subgroup: the scale that it would have
   std::vector<Choice> choices_, tried_;
-  float scale_ = 0;
+  float scale_ = 0;   // by which levels are chosen
+  float stored_ = 0;  // which may have grown
 };
 
 }  // namespace

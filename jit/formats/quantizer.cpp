@@ -118,22 +118,16 @@ class ErrorWeights {
   float over_mean_[Group::kMost];
 };
 
-// What the errors of a row's groups count; nothing where all weights count alike. With few levels large weights count more
-// without importances, too: it is worth more than least errors (docs/quantizing.md).
+// What the errors of all weights of a row count, where there are importances.
 std::vector<float> weights_of_row(const FormatTraits& traits, const float* x, std::int64_t n,
                                   const float* importance) {
-  constexpr int kFewBits = 3;
-  if (importance == nullptr && traits.bits > kFewBits) return {};
-  const std::vector<float> alike(static_cast<std::size_t>(traits.group), 1.0F);
   std::vector<float> row;
-  row.reserve(static_cast<std::size_t>(n));
+  if (importance == nullptr) return row;
+  row.assign(static_cast<std::size_t>(n), 1.0F);
   ErrorWeights weights;
   for (std::int64_t first = 0; first < n; first += traits.group) {
-    const float* w =
-        importance == nullptr ? nullptr : weights.of(importance + first, x + first, traits.group);
-    if (w == nullptr && traits.bits <= kFewBits) w = weights.of(alike.data(), x + first, traits.group);
-    if (w == nullptr) w = alike.data();
-    row.insert(row.end(), w, w + traits.group);
+    const float* const w = weights.of(importance + first, x + first, traits.group);
+    if (w != nullptr) std::copy_n(w, traits.group, row.begin() + first);
   }
   return row;
 }
@@ -384,7 +378,7 @@ void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* bl
   const BlockRows rows(kind, n);
   ErrorWeights weights;
   if (traits.lift > 0) {
-    std::vector<float> row_weights = weights_of_row(traits, x, n, importance);
+    const std::vector<float> row_weights = weights_of_row(traits, x, n, importance);
     return quantize_lifted(traits, x, n, row_weights.empty() ? nullptr : row_weights.data(), blocks);
   }
   for (std::int64_t i = 0; i < n / traits.group; ++i) {
