@@ -374,7 +374,7 @@ void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* bl
     return;
   }
   const FormatTraits& traits = *format_traits(kind);
-  assert(n % (traits.group * traits.interleaved) == 0);
+  assert(n % traits.group == 0);
   const BlockRows rows(kind, n);
   ErrorWeights weights;
   if (traits.lift > 0) {

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <iterator>
 #include <random>
+#include <span>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -244,9 +244,27 @@ TEST(QuantizerWithoutImportance, HasTheBytesThatItHad) {
   }
 }
 
+// Without importances and with some.
+struct ExpectedSums {
+  FormatKind kind;
+  std::uint64_t plain, weighed;
+};
 // The same on every machine, though they are found by many comparisons of sums.
+void expect_sums(std::span<const ExpectedSums> expected) {
+  const std::vector<float> x = plain_weights();
+  std::vector<float> importance(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) importance[i] = static_cast<float>(1 + i * 7 % 32);
+  for (const ExpectedSums& sums : expected) {
+    const auto name = jit::format_traits(sums.kind)->name;
+    const std::uint64_t without = checksum(blocks_of(sums.kind, x)),
+                        with = checksum(blocks_of(sums.kind, x, importance));
+    EXPECT_EQ(without, sums.plain) << fmt::format("{}: {:#x}", name, without);
+    EXPECT_EQ(with, sums.weighed) << fmt::format("{}: {:#x}", name, with);
+  }
+}
+
 TEST(GridQuantizer, HasTheSameBytesEverywhere) {
-  const std::tuple<FormatKind, std::uint64_t, std::uint64_t> expected[] = {
+  constexpr ExpectedSums kExpected[] = {
       {FormatKind::iq1_s, 0xdf75f27aaf2f1d47, 0x5722dffbf25439aa},
       {FormatKind::iq1_m, 0x023173b3e7ba0946, 0xbbbf0ebd2202fad7},
       {FormatKind::iq2_xxs, 0x45cd13461baaed35, 0x10dda3343429aa38},
@@ -255,16 +273,30 @@ TEST(GridQuantizer, HasTheSameBytesEverywhere) {
       {FormatKind::iq3_xxs, 0xe3f65598eadf223f, 0x0ba955866a1a627a},
       {FormatKind::iq3_s, 0xcb5801cd1ce63cb8, 0x27142a761521f4f1},
   };
-  const std::vector<float> x = plain_weights();
-  std::vector<float> importance(x.size());
-  for (std::size_t i = 0; i < x.size(); ++i) importance[i] = static_cast<float>(1 + i * 7 % 32);
-  for (const auto& [kind, plain, weighed] : expected) {
-    const auto name = jit::format_traits(kind)->name;
-    const std::uint64_t without = checksum(blocks_of(kind, x)),
-                        with = checksum(blocks_of(kind, x, importance));
-    EXPECT_EQ(without, plain) << fmt::format("{}: {:#x}", name, without);
-    EXPECT_EQ(with, weighed) << fmt::format("{}: {:#x}", name, with);
-  }
+  expect_sums(kExpected);
+}
+
+TEST(LiftedQuantizer, HasTheSameBytesEverywhere) {
+  constexpr ExpectedSums kExpected[] = {
+      {FormatKind::iq2_k, 0xe04f04dc8e4688e5, 0xc0a958dfd0268300},
+      {FormatKind::iq3_k, 0x8984b1cfb3ef8921, 0x99ccc4cfe106679d},
+      {FormatKind::iq4_k, 0x5c9002f94dd267c5, 0xb8a34519f1ad21d4},
+      {FormatKind::iq5_k, 0x3e646288117ff39e, 0x53b2b5ac124726c9},
+      {FormatKind::iq6_k, 0x0499bec1ce8f0ff5, 0x562632e0daa84e15},
+      {FormatKind::iq2_ks, 0xa943165906a4a2f7, 0x8eaa089440448131},
+      {FormatKind::iq3_ks, 0xb1385d4c08015fa2, 0x815b3717222f1f75},
+      {FormatKind::iq4_ks, 0xba27790a9e872daf, 0xb704a69f606b0f20},
+      {FormatKind::iq4_kss, 0xbf201f2f426d90a4, 0xd04f5e206a01180d},
+      {FormatKind::iq5_ks, 0xc8924c51f538987b, 0x23b0ac817d26b621},
+  };
+  expect_sums(kExpected);
+}
+
+// Its scales have few digits; and there is none for weights that are too large.
+TEST(QuantizerOfNvfp4, KeepsTheRangeOfItsScales) {
+  const std::vector<float> largest(64, 448 * 6.0F), beyond(64, 480 * 6.0F);
+  EXPECT_EQ(there_and_back(FormatKind::nvfp4, largest), largest);
+  for (const float weight : there_and_back(FormatKind::nvfp4, beyond)) EXPECT_TRUE(std::isnan(weight));
 }
 
 TEST_P(Quantizer, ImportancesOfZeroChangeNothing) {
