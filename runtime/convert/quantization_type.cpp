@@ -159,9 +159,19 @@ FormatKind fallback_of(FormatKind kind) {
     case FormatKind::q4_k:
       return FormatKind::q5_0;
     case FormatKind::q5_k:
+    case FormatKind::iq5_k:
+    case FormatKind::iq5_ks:
       return FormatKind::q5_1;
     case FormatKind::q6_k:
+    case FormatKind::iq6_k:
       return FormatKind::q8_0;
+    case FormatKind::iq2_k:
+    case FormatKind::iq3_k:
+    case FormatKind::iq4_k:
+    case FormatKind::iq2_ks:
+    case FormatKind::iq3_ks:
+    case FormatKind::iq4_ks:
+    case FormatKind::iq4_kss:
     case FormatKind::iq4_xs:
     case FormatKind::iq1_s:
     case FormatKind::iq1_m:
@@ -203,7 +213,8 @@ FormatKind wanted_format(const QuantizationChoices& choices, const ModelOutline&
     return type.kind == FormatKind::q8_0 ? type.kind : FormatKind::q6_k;
   }
   if (is_embedding) {
-    constexpr FormatKind kFew[] = {FormatKind::tq1_0, FormatKind::tq2_0, FormatKind::q2_0, FormatKind::i2_s};
+    constexpr FormatKind kFew[] = {FormatKind::tq1_0, FormatKind::tq2_0, FormatKind::q2_0,
+                                   FormatKind::i2_s,  FormatKind::iq2_k, FormatKind::iq2_ks};
     return std::ranges::count(kFew, type.kind) > 0 ? FormatKind::q4_k : type.kind;
   }
   const int layer = layer_of(name);
