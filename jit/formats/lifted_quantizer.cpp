@@ -113,7 +113,9 @@ class LiftedQuantizer {
     }
     for (int i = 0; i < kMostRefits && attempt(refitted(), least); ++i) {
     }
-    stored_ = rounded(scale_ * growth());
+    // Weights too large for the format, or for squares of errors, have no scale.
+    constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
+    stored_ = std::isfinite(least) ? rounded(scale_ * growth()) : kNone;
   }
 
   Group group(std::int64_t g) const {

@@ -72,6 +72,7 @@ class Quantizer : public testing::TestWithParam<FormatTraits> {};
 // Formats with subscales fit those anew.
 class QuantizerWithoutSubscales : public Quantizer {};
 class QuantizerOfGrids : public Quantizer {};
+class QuantizerOfLifts : public Quantizer {};
 
 // ggml's quantisers lose this much of normally distributed weights without an importance matrix, RMS
 // error over RMS: it was measured for the formats up to IQ4_XS. For those of grids it is what was reached
@@ -292,6 +293,13 @@ TEST(LiftedQuantizer, HasTheSameBytesEverywhere) {
   expect_sums(kExpected);
 }
 
+TEST_P(QuantizerOfLifts, LosesNoWeightsThatAreTooLarge) {
+  for (const float weight : there_and_back(GetParam().kind, std::vector<float>(256, 1e30F))) {
+    // Scales that are f32 may hold such weights, but squares of their errors do not fit.
+    ASSERT_TRUE(!std::isfinite(weight) || std::abs(weight / 1e30F - 1) < 0.1F) << weight;
+  }
+}
+
 // Its scales have few digits; and there is none for weights that are too large.
 TEST(QuantizerOfNvfp4, KeepsTheRangeOfItsScales) {
   const std::vector<float> largest(64, 448 * 6.0F), beyond(64, 480 * 6.0F);
@@ -373,11 +381,15 @@ std::vector<FormatTraits> formats_that(Predicate are_wanted) {
 std::vector<FormatTraits> without_subscales() {
   return formats_that([](const FormatTraits& traits) { return !traits.has_subscales(); });
 }
+std::vector<FormatTraits> of_lifts() {
+  return formats_that([](const FormatTraits& traits) { return traits.lift > 0; });
+}
 std::vector<FormatTraits> of_grids() {
   return formats_that([](const FormatTraits& traits) { return traits.entry > 1; });
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, Quantizer, testing::ValuesIn(jit::all_format_traits()), name_of);
+INSTANTIATE_TEST_SUITE_P(Formats, QuantizerOfLifts, testing::ValuesIn(of_lifts()), name_of);
 INSTANTIATE_TEST_SUITE_P(Formats, QuantizerOfGrids, testing::ValuesIn(of_grids()), name_of);
 INSTANTIATE_TEST_SUITE_P(Formats, QuantizerWithoutSubscales, testing::ValuesIn(without_subscales()), name_of);
 

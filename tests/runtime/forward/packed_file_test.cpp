@@ -102,7 +102,7 @@ TEST(PackedLayout, IsTheOneOfItsVersion) {
   }
   const auto* const bytes = reinterpret_cast<const std::uint8_t*>(all.data());
   EXPECT_EQ(jit::inspect::sha256({bytes, all.size()}),
-            "4a1d58462ea9712134af463cf9631ef8caf8d43d54334b08e34bf8463c469585");
+            "b54b7dec716b9f4105a0e63085f1868b37426342f9ef11076eeca0f270b30b82");
 }
 
 TEST_F(Packed, IsOfOneModelAndItsOptions) {
