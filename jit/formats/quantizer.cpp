@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -187,21 +188,26 @@ class GroupQuantizer {
     return moments(weights(subgroup), importances(subgroup), levels(subgroup), traits_.subgroup);
   }
 
-  // Of scales that a file can hold, the better one of the nearest to the best and to that times a little.
+  // Of scales that a file can hold, the best one of those nearest to the best of all, to that times a little, and to those
+  // that bring the largest weight onto a level. None, where all are beyond what it can hold.
   float fit_stored_scale() {
     constexpr float kStep = 1.0F / 16;  // half of the largest between neighbours
-    const float best = fit_scale(x_, importance_, traits_.group, levels_);
-    std::byte block[kStoredBytes];
-    float least = 0, found = 0;
-    for (const float factor : {1.0F, 1 - kStep, 1 + kStep}) {
-      to_.scale = best * factor;
+    float least = std::numeric_limits<float>::infinity(), found = std::numeric_limits<float>::quiet_NaN();
+    const auto attempt = [&](float scale) {
+      std::byte block[kStoredBytes];
+      to_.scale = scale;
       join_block(traits_.kind, to_, block);
       split_block(traits_.kind, block, to_);
       const float error = take_levels({to_.scale, 0}, 0);
-      if (factor != 1 && !(error < least)) continue;
+      if (!(error < least)) return;
       least = error;
       found = to_.scale;
-    }
+    };
+    const float best = fit_scale(x_, importance_, traits_.group, levels_);
+    for (const float factor : {1.0F, 1 - kStep, 1 + kStep}) attempt(best * factor);
+    float largest = 0;
+    for (int i = 0; i < traits_.group; ++i) largest = max2(std::abs(x_[i]), largest);
+    for (const int level : levels_.magnitudes.subspan(1)) attempt(largest / static_cast<float>(level));
     return found;
   }
 

@@ -258,16 +258,14 @@ class PartReader {
                                tensor.type->name),
                    fmt::to_string(row));
     }
-    // Neither is near 2^64: the file is not so large.
-    const std::uint64_t of_row =
-        reader_.product({row / tensor.type->block_weights, tensor.type->block_bytes}, field) +
-        tensor.type->row_bytes;
+    const auto extent = [&](std::size_t i) { return static_cast<std::uint64_t>(tensor.dims[i]); };
     const std::uint64_t blocks = reader_.product(
-        {of_row, static_cast<std::uint64_t>(tensor.dims[1]), static_cast<std::uint64_t>(tensor.dims[2]),
-         static_cast<std::uint64_t>(tensor.dims[3])},
-        field);
-    return blocks > reader_.size() ? blocks
-                                   : blocks + tensor.type->tail_bytes;  // too many already, or no overflow
+        {row / tensor.type->block_weights, tensor.type->block_bytes, extent(1), extent(2), extent(3)}, field);
+    const std::uint64_t in_front =
+        reader_.product({tensor.type->row_bytes, extent(1), extent(2), extent(3)}, field);
+    // Too many already, or no overflow.
+    if (std::max(blocks, in_front) > reader_.size()) return std::max(blocks, in_front);
+    return blocks + in_front + tensor.type->tail_bytes;
   }
 
   // The tensors' data begins at the next multiple of the alignment.

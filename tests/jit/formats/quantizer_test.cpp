@@ -167,7 +167,7 @@ TEST_P(Quantizer, ZerosStayZeros) {
   // Where a row has one scale whose multiples are odd, the least that there is.
   const bool odd = GetParam().row_scale_bytes == 4;
   for (int i = 0; i < 256; ++i)
-    ASSERT_LE(std::abs(back[static_cast<std::size_t>(i)]), odd ? 3e-4F : 0.0F) << i;
+    ASSERT_LE(std::abs(back[static_cast<std::size_t>(i)]), odd ? 4e-4F : 0.0F) << i;
 }
 
 // A value on one of the format's levels stays as it is: quantising twice is quantising once.
@@ -302,7 +302,7 @@ TEST_P(QuantizerOfLifts, LosesNoWeightsThatAreTooLarge) {
 
 // Its scales have few digits; and there is none for weights that are too large.
 TEST(QuantizerOfNvfp4, KeepsTheRangeOfItsScales) {
-  const std::vector<float> largest(64, 448 * 6.0F), beyond(64, 480 * 6.0F);
+  const std::vector<float> largest(64, 448 * 6.0F), beyond(64, 600 * 6.0F);
   EXPECT_EQ(there_and_back(FormatKind::nvfp4, largest), largest);
   for (const float weight : there_and_back(FormatKind::nvfp4, beyond)) EXPECT_TRUE(std::isnan(weight));
 }
