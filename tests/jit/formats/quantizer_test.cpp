@@ -121,7 +121,7 @@ double accepted_error(FormatKind kind, float deviation) {
     case FormatKind::iq3_s:
       return 0.1307;         // ggml: 0.1663
     case FormatKind::nvfp4:  // with normal numbers for scales; what is small has but a few
-      return deviation < 0.1F ? 0.1011 : 0.0859;
+      return deviation < 0.1F ? 0.0902 : 0.0827;
     case FormatKind::iq2_k:
       return 0.2803;  // ik_llama.cpp: 0.2974
     case FormatKind::iq3_k:
