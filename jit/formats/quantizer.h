@@ -11,8 +11,8 @@ namespace llamajit::jit {
 // n weights that stand in one row, whole groups of them, to the row's blocks. i2_s needs the scale of its
 // tensor. Weights must be finite. The same on every machine.
 // `importance` (n), finite and not negative, is how large the inputs of each column are, squared; what it says counts
-// within a group, and beside that, but for formats of grids, the weight's own size. nullptr: all weights count alike,
-// as in groups where it is zero throughout.
+// within a group, and beside that, but for formats of grids, the weight's own size. nullptr: all columns count alike, as
+// in groups where it is zero throughout; and so do all weights, but in formats of few levels.
 void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* blocks, float tensor_scale = 0,
                   const float* importance = nullptr);
 // And back.
