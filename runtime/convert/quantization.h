@@ -11,7 +11,7 @@
 
 #include "runtime/convert/conversion_source.h"
 #include "runtime/convert/quantization_type.h"
-#include "runtime/files/importance_matrix.h"
+#include "runtime/convert/tensor_quantizer.h"
 
 namespace llamajit {
 
@@ -29,12 +29,6 @@ struct QuantizedTensor {
   // Of its matrices, how many had importances; nothing where it is not quantised, or there is no importance matrix.
   std::optional<std::int64_t> weighed{};
   std::int64_t matrices = 1;
-};
-
-// An importance matrix, and what files that are quantised by it call it.
-struct NamedImportance {
-  std::string name;
-  ImportanceMatrix matrix;
 };
 
 struct Quantization {

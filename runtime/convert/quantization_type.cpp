@@ -199,6 +199,7 @@ FormatChoice fitting(FormatKind wanted, std::int64_t cols) {
 
 FormatKind wanted_format(const QuantizationChoices& choices, const ModelOutline& model,
                          std::string_view name) {
+  if (const auto own = choices.by_name.find(name); own != choices.by_name.end()) return own->second;
   const QuantizationType& type = *choices.type;
   const bool is_embedding = name == "token_embd.weight", is_output = name == "output.weight";
   if (is_embedding && choices.embedding) return *choices.embedding;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -37,7 +39,8 @@ struct QuantizationChoices {
   bool pure = false;  // the type's format for all matrices, embedding and classifier included
   std::optional<jit::FormatKind> output;
   std::optional<jit::FormatKind> embedding;
-  bool weighed = false;  // by an importance matrix
+  bool weighed = false;                                           // by an importance matrix
+  std::map<std::string, jit::FormatKind, std::less<>> by_name{};  // of single matrices, before all else
 };
 
 // The choice of a format depends on these.
