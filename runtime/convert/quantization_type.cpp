@@ -199,11 +199,9 @@ FormatChoice fitting(FormatKind wanted, std::int64_t cols) {
 
 FormatKind wanted_format(const QuantizationChoices& choices, const ModelOutline& model,
                          std::string_view name) {
-  if (const auto own = choices.by_name.find(name); own != choices.by_name.end()) return own->second;
+  if (const auto given = given_format(choices, model, name)) return *given;
   const QuantizationType& type = *choices.type;
   const bool is_embedding = name == "token_embd.weight", is_output = name == "output.weight";
-  if (is_embedding && choices.embedding) return *choices.embedding;
-  if ((is_output || (is_embedding && !model.has_output)) && choices.output) return *choices.output;
   const bool plain = jit::format_traits(type.kind) == nullptr;
   if (choices.pure || plain) return type.kind;
   if (type.mix == Mix::grids) {
@@ -272,6 +270,15 @@ std::string format_names() {
     if (std::ranges::count(names, ggml_name(type.kind)) == 0) names.push_back(ggml_name(type.kind));
   }
   return fmt::format("{}", fmt::join(names, ", "));
+}
+
+std::optional<FormatKind> given_format(const QuantizationChoices& choices, const ModelOutline& model,
+                                       std::string_view name) {
+  if (const auto own = choices.by_name.find(name); own != choices.by_name.end()) return own->second;
+  const bool is_embedding = name == "token_embd.weight", is_output = name == "output.weight";
+  if (is_embedding && choices.embedding) return choices.embedding;
+  if (is_output || (is_embedding && !model.has_output)) return choices.output;
+  return std::nullopt;
 }
 
 FormatChoice choose_format(const QuantizationChoices& choices, const ModelOutline& model,

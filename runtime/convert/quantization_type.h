@@ -69,6 +69,10 @@ struct FormatChoice {
 FormatChoice choose_format(const QuantizationChoices& choices, const ModelOutline& model,
                            const MatrixOutline& matrix);
 
+// The format that the choices give this matrix, whatever the type.
+std::optional<jit::FormatKind> given_format(const QuantizationChoices& choices, const ModelOutline& model,
+                                            std::string_view name);
+
 // Whether a tensor of this name and with so many dimensions is
 // quantised at all. Norms, biases and small tables are not.
 bool is_quantized(std::string_view name, int n_dims);

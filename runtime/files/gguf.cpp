@@ -121,6 +121,12 @@ const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
   return found == tensor_index_.end() ? nullptr : &tensors_[found->second];
 }
 
+void GgufFile::replace(std::string_view tensor, const GgmlType& type, std::span<const std::byte> data) {
+  GgufTensor& found = tensors_[tensor_index_.at(tensor)];
+  found.type = &type;
+  found.data = data;
+}
+
 std::optional<std::int64_t> GgufFile::integer(std::string_view key, std::int64_t low,
                                               std::int64_t high) const {
   const GgufEntry* const entry = find(key);

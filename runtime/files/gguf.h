@@ -110,6 +110,9 @@ class GgufFile {
   // An array of strings, of numbers of this type; nullptr where the file does not have it.
   const GgufArray* array(std::string_view key, GgufType element) const;
 
+  // Puts other data, which must outlive whoever sees it, in the place of a tensor's that the file has.
+  void replace(std::string_view tensor, const GgmlType& type, std::span<const std::byte> data);
+
   [[noreturn]] void fail(std::string_view field, std::string_view expected, std::string_view found) const;
   // Throws std::runtime_error if a part was truncated since it was mapped.
   void check_intact() const;

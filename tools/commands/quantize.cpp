@@ -11,7 +11,9 @@
 #include "runtime/base/numbers.h"
 #include "runtime/convert/quantization.h"
 #include "runtime/files/ggml_legacy.h"
+#include "tools/commands/quantize_mix.h"
 #include "tools/common/bundled_models.h"
+#include "tools/common/checks.h"
 #include "tools/common/cli.h"
 #include "tools/common/model_input.h"
 #include "tools/common/progress_bar.h"
@@ -23,7 +25,9 @@ namespace {
 struct QuantizeOptions {
   std::string in;
   std::string out;
-  std::string type;
+  std::optional<std::string> type;
+  MixOptions mix;
+  std::optional<std::string> mix_formats;  // in the place of a type
   std::optional<std::string> tokenizer_bin;
   std::optional<std::string> output_type;
   std::optional<std::string> embedding_type;
@@ -53,13 +57,28 @@ std::optional<jit::FormatKind> format_option(const char* option, const std::opti
   return format;
 }
 
+// "Q4_K,Q6_K"
+std::vector<jit::FormatKind> formats_option(const std::optional<std::string>& names) {
+  std::vector<jit::FormatKind> formats;
+  for (std::size_t first = 0; names && first <= names->size();) {
+    const std::size_t end = std::min(names->find(',', first), names->size());
+    const jit::FormatKind kind = *format_option("--formats", names->substr(first, end - first));
+    if (std::ranges::count(formats, kind) == 0) formats.push_back(kind);
+    first = end + 1;
+  }
+  return formats;
+}
+
 QuantizationChoices quantization_choices(const QuantizeOptions& options) {
   QuantizationChoices choices;
-  choices.type = find_quantization_type(options.type);
-  if (choices.type == nullptr) {
+  if (!options.type && !options.mix.bits) {
+    throw std::invalid_argument("TYPE: expected a type, or --target-bits with a number, found neither");
+  }
+  if (options.type) choices.type = find_quantization_type(*options.type);
+  if (options.type && choices.type == nullptr) {
     throw std::invalid_argument(
-        fmt::format("TYPE: expected one of {}, found '{}'{}", quantization_type_names(), options.type,
-                    did_you_mean(options.type, split_names(quantization_type_names()))));
+        fmt::format("TYPE: expected one of {}, found '{}'{}", quantization_type_names(), *options.type,
+                    did_you_mean(*options.type, split_names(quantization_type_names()))));
   }
   choices.pure = options.pure;
   choices.output = format_option("--output-type", options.output_type);
@@ -145,7 +164,8 @@ std::optional<std::string> tokenizer_for(const std::string& model,
 }
 
 int quantize(QuantizeOptions& options) {
-  const QuantizationChoices choices = quantization_choices(options);
+  QuantizationChoices choices = quantization_choices(options);
+  options.mix.formats = formats_option(options.mix_formats);
   options.in = named_or_bundled(options.in);
   const ConversionSource source =
       open_conversion_source(options.in, tokenizer_for(options.in, options.tokenizer_bin));
@@ -154,7 +174,7 @@ int quantize(QuantizeOptions& options) {
         "{}: found no tokenizer for it, and {} will have none: name one with -z, here or when it runs",
         options.in, options.out);
   }
-  if (wants_importance(*choices.type) && !options.imatrix) {
+  if (choices.type != nullptr && wants_importance(*choices.type) && !options.imatrix) {
     spdlog::warn(
         "{}: a type of so few bits loses much without an importance matrix: llamajit imatrix makes one for "
         "--imatrix",
@@ -162,9 +182,14 @@ int quantize(QuantizeOptions& options) {
   }
   std::optional<NamedImportance> importance;
   if (options.imatrix) importance = {*options.imatrix, read_importance_matrix(*options.imatrix)};
-  const Quantization done =
-      quantize_with_bar(source, options.out, choices, options.threads, importance ? &*importance : nullptr);
-  write_out(as_table(done));
+  const NamedImportance* const by = importance ? &*importance : nullptr;
+  std::optional<TextMix> mix;
+  if (options.mix.bits) {
+    mix.emplace(source, options.mix, choices, by, options.threads);
+    choices = mix->choices();
+  }
+  const Quantization done = quantize_with_bar(source, options.out, choices, options.threads, by);
+  write_out((mix ? mix->as_table() : "") + as_table(done) + (mix ? mix->as_summary(options.out) : ""));
   if (importance) warn_of_unweighed(done, *options.imatrix);
   return kOk;
 }
@@ -205,6 +230,31 @@ int convert(ConvertOptions& options) {
   return kOk;
 }
 
+void add_mix_options(CLI::App& sub, QuantizeOptions& o, CLI::Option* type) {
+  auto* bits = sub.add_option(
+      "--target-bits", o.mix.bits,
+      "In the place of TYPE: a mix with so many bits a weight at most, all of the file's tensors "
+      "together, of the formats that lose least over --kl-text");
+  bits->transform(number_above_0(32))->excludes(type);
+  auto* text = sub.add_option("--kl-text", o.mix.text,
+                              "The text over which each matrix's KL divergence is measured in each format");
+  text->type_name("FILE")->needs(bits);
+  bits->needs(text);
+  sub.add_option("--formats", o.mix_formats,
+                 "The formats to choose from, parted by commas; default: some from IQ1_M to Q8_0")
+      ->type_name("LIST")
+      ->needs(bits);
+  sub.add_option("-c,--ctx,--ctx-size", o.mix.context,
+                 "Tokens of a chunk of the text; at most the model's context")
+      ->transform(whole_number(2, 1 << 24))
+      ->capture_default_str()
+      ->needs(bits);
+  sub.add_option("--chunks", o.mix.chunks, "So many chunks of the text at most")
+      ->transform(whole_number(1, 1 << 24))
+      ->capture_default_str()
+      ->needs(bits);
+}
+
 }  // namespace
 
 void add_quantize(CLI::App& app, Command& command) {
@@ -218,9 +268,8 @@ void add_quantize(CLI::App& app, Command& command) {
   const auto choices = [](const std::string& names) {
     return fmt::format("{}", fmt::join(split_names(names), "|"));
   };
-  sub->add_option("TYPE", o->type, "One of " + quantization_type_names())
-      ->type_name(choices(quantization_type_names()))
-      ->required();
+  auto* type = sub->add_option("TYPE", o->type, "One of " + quantization_type_names());
+  type->type_name(choices(quantization_type_names()));
   sub->add_option(
          "-z,--tokenizer", o->tokenizer_bin,
          "The tokenizer.bin to put in, for a llama2.c checkpoint or a legacy ggml file; default: the one "
@@ -234,7 +283,8 @@ void add_quantize(CLI::App& app, Command& command) {
   sub->add_option("--imatrix", o->imatrix,
                   "An importance matrix: how much each column's errors count; llamajit imatrix makes one")
       ->type_name("FILE");
-  sub->add_flag("--pure", o->pure, "The type's format for all matrices, no mix");
+  sub->add_flag("--pure", o->pure, "The type's format for all matrices, no mix")->needs(type);
+  add_mix_options(*sub, *o, type);
   add_threads(*sub, o->threads);
   sub->callback([o, &command] { command = [o] { return quantize(*o); }; });
 }

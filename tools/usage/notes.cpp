@@ -70,6 +70,8 @@ constexpr ExampleNote kExamples[] = {
     {"quantize", "Weights of about 4.5 bits", "llamajit quantize model.gguf q4.gguf Q4_K_M"},
     {"quantize", "Of less than 4 bits, with what llamajit imatrix measured",
      "llamajit quantize model.gguf q3.gguf Q3_K_M --imatrix imatrix.gguf"},
+    {"quantize", "A mix of 4 bits a weight, chosen by what a text's predictions lose",
+     "llamajit quantize model.gguf mix.gguf --target-bits 4 --kl-text text.txt"},
     {"imatrix", "Of a text", "llamajit imatrix model.gguf -f text.txt -o imatrix.gguf"},
     {"pack", "So that later starts need not pack", "llamajit pack model.gguf"},
     {"ngrams", "Of a text that those to come are like", "llamajit ngrams -m model.gguf code.txt code.ngrams"},
