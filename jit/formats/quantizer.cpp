@@ -100,8 +100,11 @@ class ErrorWeights {
  private:
   // Without an importance matrix, too. Errors that are the least in themselves make a row's products smaller, by the
   // square of the relative error: 7 % in Q2_K and 2 % in Q3_K, where large weights' errors must count more; with four
-  // bits 0.5 %, where that makes no difference to a model's predictions. Formats of grids let their scales grow instead.
-  static bool sizes_count_anyway(const FormatTraits& traits) { return traits.entry == 1 && traits.bits <= 3; }
+  // bits 0.5 %, where that makes no difference to a model's predictions. Formats of grids and those with two tables let
+  // their scales grow instead.
+  static bool sizes_count_anyway(const FormatTraits& traits) {
+    return traits.entry == 1 && traits.lift == 0 && traits.bits <= 3;
+  }
 
   void multiply_by_sizes(const float* x, int n) {
     double squares = 0;
@@ -136,7 +139,7 @@ std::vector<float> weights_of_row(const FormatTraits& traits, const float* x, st
   row.assign(static_cast<std::size_t>(n), 1.0F);
   ErrorWeights weights;
   for (std::int64_t first = 0; first < n; first += traits.group) {
-    const float* const w = weights.of(importance + first, x + first, traits.group);
+    const float* const w = weights.of(traits, importance + first, x + first);
     if (w != nullptr) std::copy_n(w, traits.group, row.begin() + first);
   }
   return row;
