@@ -362,10 +362,7 @@ constexpr Family kFamilies[] = {
      .output_bias = Presence::needed,
      .ffn_bias = Presence::needed,
      .classifier = Presence::needed},
-    {.name = "bitnet",
-     .pairs = Pairs::halves,
-     .sub_norms = Presence::needed,
-     .classifier = Presence::none},
+    {.name = "bitnet", .pairs = Pairs::halves, .sub_norms = Presence::needed, .classifier = Presence::none},
     // The 2B4T model, as Microsoft's converter writes it and as ik_llama.cpp's does.
     {.name = "bitnet-b1.58",
      .pairs = Pairs::halves,
