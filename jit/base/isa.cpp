@@ -32,10 +32,19 @@ const TierRow kTiers[] = {
     {Tier::avx512vnni, "avx512vnni", kAvx512 | Cpu::tAVX512_VNNI, "AVX-512 F, BW, DQ, VL, VNNI"},
     {Tier::avx512bf16, "avx512bf16", kAvx512 | Cpu::tAVX512_VNNI | Cpu::tAVX512_BF16,
      "AVX-512 F, BW, DQ, VL, VNNI, BF16"},
+    {Tier::avx512amx, "avx512amx",
+     kAvx512 | Cpu::tAVX512_VNNI | Cpu::tAVX512_BF16 | Cpu::tAMX_TILE | Cpu::tAMX_INT8,
+     "AVX-512 F, BW, DQ, VL, VNNI, BF16, AMX-TILE, AMX-INT8"},
 };
 
 const TierRow& row(Tier tier) {
   return kTiers[static_cast<std::size_t>(tier)];
+}
+
+// Whether the system saves the tiles' configuration and data (XCR0), of a CPU that has AVX.
+bool system_saves_tiles() {
+  constexpr std::uint64_t kConfiguration = std::uint64_t{1} << 17, kData = std::uint64_t{1} << 18;
+  return (~Cpu::getXfeature() & (kConfiguration | kData)) == 0;
 }
 
 std::vector<std::string_view> names(const std::vector<Tier>& tiers) {
@@ -75,7 +84,9 @@ std::vector<Tier> host_tiers() {
   static const Cpu cpu;
   std::vector<Tier> tiers;
   for (const TierRow& tier : kTiers) {
-    if (cpu.has(tier.requires_features)) tiers.push_back(tier.tier);
+    if (!cpu.has(tier.requires_features)) continue;
+    if (Isa{tier.tier}.has_tiles() && !system_saves_tiles()) continue;
+    tiers.push_back(tier.tier);
   }
   return tiers;
 }

@@ -4,9 +4,11 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <stdexcept>
 
 #include <fmt/format.h>
 
+#include "jit/base/tile_permission.h"
 #include "jit/code/limits.h"
 
 namespace llamajit::jit {
@@ -34,6 +36,18 @@ std::string the_best(Tier tier) {
   return fmt::format("the best of this CPU, which has {}", features_of(tier));
 }
 
+// The host's tier of that name, which may run from now on.
+Isa isa_named(std::string_view name, std::string_view asked_by) {
+  const Tier tier = host_tier_named(name, asked_by);
+  if (!Isa{tier}.has_tiles()) return {tier};
+  if (const std::optional<std::string>& why = tiles_refused()) {
+    throw std::runtime_error(
+        fmt::format("{}: {} needs tiles, which the system refuses this process: {}", asked_by, name, *why));
+  }
+  static const bool pairs_pay = measure_pairs(tier).instruction_pays();
+  return {tier, !pairs_pay};
+}
+
 }  // namespace
 
 PairRates measure_pairs(Tier tier) {
@@ -57,14 +71,21 @@ IsaChoice fastest_of(std::span<const Tier> tiers, const std::optional<PairRates>
                       to_string(best), pairs->by_instruction / kGiga, pairs->by_f32 / kGiga)};
 }
 
+std::vector<Tier> usable_tiers() {
+  std::vector<Tier> tiers = host_tiers();
+  if (Isa{tiers.back()}.has_tiles() && tiles_refused()) tiers.pop_back();
+  return tiers;
+}
+
 IsaChoice choose_isa(const std::optional<std::string>& name) {
-  if (name) return {{host_tier_named(*name, "--isa")}, "asked for by --isa"};
+  if (name) return {isa_named(*name, "--isa"), "asked for by --isa"};
   if (const char* variable = std::getenv("LLAMAJIT_ISA"); variable != nullptr && *variable != '\0') {
-    return {{host_tier_named(variable, "LLAMAJIT_ISA")}, "asked for by LLAMAJIT_ISA"};
+    return {isa_named(variable, "LLAMAJIT_ISA"), "asked for by LLAMAJIT_ISA"};
   }
   // Once: a program that asks twice must not get two answers.
   static const IsaChoice fastest = [] {
-    const std::vector<Tier> tiers = host_tiers();
+    std::vector<Tier> tiers = host_tiers();
+    std::erase(tiers, Tier::avx512amx);  // is used where it is asked for
     const bool pairs = Isa{tiers.back()}.has_bf16_dot();
     return fastest_of(tiers, pairs ? std::optional(measure_pairs(tiers.back())) : std::nullopt);
   }();

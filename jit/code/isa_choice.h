@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "jit/base/isa.h"
 
@@ -15,8 +16,12 @@ struct IsaChoice {
 };
 
 // The tier to use: the one named, else the one in LLAMAJIT_ISA, else the fastest. All give the same bits. Throws
-// std::invalid_argument for a name that is no tier, std::runtime_error for a tier that the host lacks.
+// std::invalid_argument for a name that is no tier, std::runtime_error for a tier that the host lacks or whose tiles the
+// system refuses.
 IsaChoice choose_isa(const std::optional<std::string>& name);
+
+// host_tiers() but for one whose tiles the system refuses: code of each of them may run from now on.
+std::vector<Tier> usable_tiers();
 
 // How fast pairs of bf16 are multiplied and added up, in operations a second. CPUID says which instructions exist, not
 // which pay: VDPBF16PS does two to four times the work of f32's multiplications on some CPUs, and less than half of it on

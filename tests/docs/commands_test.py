@@ -28,7 +28,7 @@ NOT_RUN = re.compile(r"<!-- not run: (.+?) -->")
 MEASURED = re.compile(r"llamajit (bench|kernels [^|&]*$)")
 # What /proc/cpuinfo calls what a tier needs.
 TIERS = {"avx2": "avx2", "avxvnni": "avx_vnni", "avx512": "avx512f", "avx512vnni": "avx512_vnni",
-         "avx512bf16": "avx512_bf16"}
+         "avx512bf16": "avx512_bf16", "avx512amx": "amx_int8"}
 UNITS = re.compile(r"[\d.,]+(?= ?(ms|µs|us|tok/s|GB/s|GOP/s|MiB/s|s)\b)")
 
 

@@ -9,8 +9,9 @@
 namespace llamajit::test {
 
 // Also those that this CPU lacks.
-inline constexpr jit::Tier kGeneratingTiers[] = {jit::Tier::avx2, jit::Tier::avxvnni, jit::Tier::avx512,
-                                                 jit::Tier::avx512vnni, jit::Tier::avx512bf16};
+inline constexpr jit::Tier kGeneratingTiers[] = {jit::Tier::avx2,       jit::Tier::avxvnni,
+                                                 jit::Tier::avx512,     jit::Tier::avx512vnni,
+                                                 jit::Tier::avx512bf16, jit::Tier::avx512amx};
 
 // Some of every kind: every type, format and epilogue, with tails and without.
 std::vector<jit::KernelKey> some_keys();

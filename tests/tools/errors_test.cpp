@@ -124,7 +124,8 @@ TEST_F(Errors, ContextsThatDoNotFit) {
 TEST_F(Errors, TiersThatAreNone) {
   expect_error(
       run({"-p", "a", "--isa", "sse9"}), 2,
-      {"--isa: expected one of scalar, avx2, avxvnni, avx512, avx512vnni, avx512bf16, found 'sse9'"});
+      {"--isa: expected one of scalar, avx2, avxvnni, avx512, avx512vnni, avx512bf16, avx512amx, found "
+       "'sse9'"});
   expect_error(run_program({"verify", model_, "--isa", ""}), 2, {"--isa: expected one of"});
   ChildOptions options;
   options.environment = {{"LLAMAJIT_ISA", "AVX2"}};

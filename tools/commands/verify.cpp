@@ -22,7 +22,7 @@ struct VerifyOptions {
 
 std::vector<jit::Tier> tiers_to_verify(const VerifyOptions& options) {
   if (options.isa) return {jit::choose_isa(options.isa).isa.tier};
-  return jit::host_tiers();
+  return jit::usable_tiers();
 }
 
 int verify(const VerifyOptions& options) {

@@ -11,8 +11,9 @@
 namespace llamajit::cli {
 
 jit::Isa isa_to_show(const std::optional<std::string>& name) {
-  if (name) return {jit::tier_named(*name, "--isa")};
-  return jit::choose_isa(std::nullopt).isa;
+  if (!name) return jit::choose_isa(std::nullopt).isa;
+  const jit::Isa isa{jit::tier_named(*name, "--isa")};
+  return runs_here(isa) ? jit::choose_isa(name).isa : isa;
 }
 
 bool runs_here(jit::Isa isa) {

@@ -147,7 +147,7 @@ class KernelLesson {
   void tiers() {
     heading(words_.tiers);
     TextTable table({words_.columns.begin(), words_.columns.end()}, "lrrrrl");
-    for (const jit::Tier tier : jit::host_tiers()) {
+    for (const jit::Tier tier : jit::usable_tiers()) {
       const jit::Isa isa{tier};
       const double ticks = run(isa, {});
       std::vector<std::string> row = {std::string(to_string(tier)), "-", "-", "-"};

@@ -193,7 +193,7 @@ class ModelLesson {
     }
     bool agree = true;
     TextTable table({words_.model_columns.begin(), words_.model_columns.end()}, "lrrrl");
-    for (const jit::Tier tier : jit::host_tiers()) {
+    for (const jit::Tier tier : jit::usable_tiers()) {
       Engine engine(input_.model, {.isa = {tier}});
       const Walk other = walk(engine, tokens_);
       const bool same =
