@@ -25,7 +25,7 @@ struct Annotations {
     std::string name;    // the role of its counter
     std::int64_t turns;  // 0: known only when it runs
   };
-  enum class File : std::uint8_t { general, vector, mask };
+  enum class File : std::uint8_t { general, vector, mask, tile };
   // Consecutive registers of one file and what they hold in [begin, end).
   struct Role {
     File file;

@@ -116,6 +116,7 @@ void Emitter::enter(int stack_bytes) {
 void Emitter::leave() {
   using Change = Annotations::Frame::Change;
   note("return");
+  if (!tile_configs_.empty()) tilerelease();
   if (has_scratch_) lea(rsp, ptr[rbp - 8 * saved_]);
   for (int i = saved_; i-- > 0;) {
     const Reg64 reg(kGprs[static_cast<std::size_t>(kCallerSaved + i)]);
@@ -149,10 +150,7 @@ void Emitter::lay_down_constants() {
   if (!table_.empty()) {
     align(16);
     L(table_label_);
-    std::vector<std::uint32_t> words(table_.size() / 4);
-    std::memcpy(words.data(), table_.data(), table_.size());
-    record_constant(words, "a table of bytes");
-    for (const std::uint32_t entries : words) dd(entries);
+    lay_down(table_, "a table of bytes");
   }
   if (uses_tail_masks_) {
     align(64);
@@ -162,6 +160,19 @@ void Emitter::lay_down_constants() {
     record_constant(masks, "a mask of lanes");
     for (const std::uint32_t lane : masks) dd(lane);
   }
+  for (auto& [config, label] : tile_configs_) {
+    align(64);
+    L(label);
+    lay_down(config, "the tiles' shapes");
+  }
+}
+
+// A whole number of 32-bit values.
+void Emitter::lay_down(std::span<const std::uint8_t> bytes, std::string_view meaning) {
+  std::vector<std::uint32_t> words(bytes.size() / 4);
+  std::memcpy(words.data(), bytes.data(), bytes.size());
+  record_constant(words, meaning);
+  for (const std::uint32_t value : words) dd(value);
 }
 
 Xbyak::Address Emitter::constant(Const value) {

@@ -56,6 +56,14 @@ inline Const i32(std::int32_t value) {
 // The second operand of an operation: registers, sixteen lanes in memory, or a constant.
 using Source = std::variant<V16, RegExp, Const>;
 
+// A tile's rows, and the bytes of one: at most 16, and 64.
+struct TileShape {
+  int rows;
+  int row_bytes;
+};
+// What the bytes of a product's second operand are; those of the first are signed.
+enum class TileBytes : std::uint8_t { s8, u8 };
+
 // The same register at another width.
 inline Xbyak::Ymm ymm_of(const Vec& v) {
   return Xbyak::Ymm(v.getIdx());
@@ -89,6 +97,8 @@ class Emitter : public Xbyak::CodeGenerator {
   std::vector<V16> part16s(int count, std::string_view role = {});
   std::vector<V16> part16s(std::initializer_list<int> shape, std::string_view role);
   int free_vectors() const { return vectors() - next_vector_; }
+  // The next free tiles, where the tier has them, for the whole kernel.
+  std::vector<Xbyak::Tmm> tiles(std::initializer_list<int> shape, std::string_view role);
 
   // Vector registers taken while a scope lives are free again after it.
   class VectorScope {
@@ -125,7 +135,7 @@ class Emitter : public Xbyak::CodeGenerator {
   // endbr64, rbp frame, saves the callee-saved registers taken so far; rsp is then the address of
   // `stack_bytes` of scratch, a multiple of 64 like the address.
   void enter(int stack_bytes = 0);
-  void leave();  // restores, returns, then lays down the constant pool
+  void leave();  // releases tiles, restores, returns, then lays down the constant pool
 
   // --- moves
   void load(const V16& to, const RegExp& from);
@@ -178,8 +188,8 @@ class Emitter : public Xbyak::CodeGenerator {
   void flip_signs(const V16& to, const RegExp& bits);
   // Bit i of `to` = a[i] == b[i]; the other bits become 0. Clobbers `temp`, a and a mask.
   void equal_mask(const Reg64& to, const Reg64& temp, const V16& a, const V16& b);
-  void swap_pairs(const V16& to, const V16& a);  // lanes 2i and 2i+1 change places
-  void to_float(const V16& to, const V16& a);    // i32 lanes to f32, to nearest even
+  void swap_pairs(const V16& to, const V16& a);   // lanes 2i and 2i+1 change places
+  void to_float(const V16& to, const Source& a);  // i32 lanes to f32, to nearest even
   void to_int(const V16& to, const V16& a);  // f32 lanes to i32, to nearest even; what does not fit: -2^31
   void add_i32(const V16& to, const V16& a, const Source& b);
   void mul_i32(const V16& to, const V16& a, const Source& b);  // the lower 32 bits
@@ -215,6 +225,16 @@ class Emitter : public Xbyak::CodeGenerator {
   void dot_i16(const V16& acc, const V16& w, const V16& x, const V16& temp);
   // Dot's masks, which stay clear of those that prepare_tail() takes.
   static Xbyak::Opmask dot_mask(int index) { return Xbyak::Opmask(kLastMask - index); }
+
+  // --- tiles
+  // Gives all that were taken their shapes, in this order; their contents become zeros. Comes before their first use.
+  void configure_tiles(std::span<const TileShape> shapes);
+  // Rows of memory lie as many bytes apart as `stride` holds; the address has no index of its own.
+  void load_tile(const Xbyak::Tmm& to, const RegExp& from, const Reg64& stride);
+  void store_tile(const RegExp& to, const Reg64& stride, const Xbyak::Tmm& from);
+  // acc[m][n] += sum of a[m][4 k + j] * b[k][4 n + j] over k and j = 0..3, modulo 2^32. Throws std::logic_error unless the
+  // three are different.
+  void dot_tiles(const Xbyak::Tmm& acc, const Xbyak::Tmm& a, const Xbyak::Tmm& b, TileBytes b_bytes);
 
   // --- control
   // Runs body `count` times, with `counter` counting down;
@@ -307,6 +327,7 @@ class Emitter : public Xbyak::CodeGenerator {
   void record_loop(const Reg64& counter, std::size_t begin, std::int64_t turns);
   void broadcast_table_row(const Vec& to, int row);
   void record_constant(const std::vector<std::uint32_t>& values, std::string_view meaning);
+  void lay_down(std::span<const std::uint8_t> bytes, std::string_view meaning);
 
   static constexpr int kPartBytes = 32;  // of a ymm
   static constexpr int kMaskLanes = 8;
@@ -316,6 +337,7 @@ class Emitter : public Xbyak::CodeGenerator {
   Annotations* annotations_;
   int next_gpr_ = 0;
   int next_vector_ = 0;
+  int next_tile_ = 0;
   bool has_scratch_ = false;
   int saved_ = 0;                      // how many callee-saved registers enter() pushed
   std::map<int, int> prepared_masks_;  // lanes to mask register
@@ -326,6 +348,8 @@ class Emitter : public Xbyak::CodeGenerator {
   bool uses_lane_numbers_ = false;
   std::vector<std::uint8_t> table_;  // from 16 on, what is to be added to the byte 16 places before
   Xbyak::Label table_label_;
+  using TileConfig = std::array<std::uint8_t, 64>;
+  std::map<TileConfig, Xbyak::Label> tile_configs_;
 };
 
 template <class Op>

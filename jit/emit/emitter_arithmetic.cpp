@@ -159,7 +159,7 @@ void Emitter::swap_pairs(const V16& to, const V16& a) {
   each(to, a, [&](std::size_t p, const Xbyak::Operand& o) { vpermilps(to.part[p], o, 0b10'11'00'01); });
 }
 
-void Emitter::to_float(const V16& to, const V16& a) {
+void Emitter::to_float(const V16& to, const Source& a) {
   each(to, a, [&](std::size_t p, const Xbyak::Operand& o) { vcvtdq2ps(to.part[p], o); });
 }
 

@@ -95,6 +95,12 @@ const std::unordered_map<int, std::string_view> kPatterns = {
     {ZYDIS_MNEMONIC_VPDPWSSD, "$0 += pairs of $1 * $2"},
     {ZYDIS_MNEMONIC_VPDPBUSD, "$0 += fours of $1 * $2"},
     {ZYDIS_MNEMONIC_VDPBF16PS, "$0 += pairs of $1 * $2"},
+    // tiles; the second register of an address is the rows' distance
+    {ZYDIS_MNEMONIC_TILEZERO, "$0 = 0"},
+    {ZYDIS_MNEMONIC_TILELOADD, "$0 = rows from $1"},
+    {ZYDIS_MNEMONIC_TILESTORED, "rows from $0 = $1"},
+    {ZYDIS_MNEMONIC_TDPBSSD, "$0 += fours of $1 * $2"},
+    {ZYDIS_MNEMONIC_TDPBSUD, "$0 += fours of $1 * $2"},
 };
 
 // $0 = $1 operator $2
@@ -107,7 +113,8 @@ const std::unordered_map<int, std::string_view> kOperators = {
     {ZYDIS_MNEMONIC_VPSRAW, ">>"}, {ZYDIS_MNEMONIC_VANDPS, "&"},  {ZYDIS_MNEMONIC_VORPS, "|"},
     {ZYDIS_MNEMONIC_VPOR, "|"},    {ZYDIS_MNEMONIC_VPSUBB, "-"},  {ZYDIS_MNEMONIC_VPAND, "&"},
     {ZYDIS_MNEMONIC_VPANDD, "&"},  {ZYDIS_MNEMONIC_VXORPS, "^"},  {ZYDIS_MNEMONIC_VPXORD, "^"},
-    {ZYDIS_MNEMONIC_VPXOR, "^"},   {ZYDIS_MNEMONIC_VPMULLD, "*"},
+    {ZYDIS_MNEMONIC_VPXOR, "^"},   {ZYDIS_MNEMONIC_VPMULLD, "*"}, {ZYDIS_MNEMONIC_VPMULLW, "*"},
+    {ZYDIS_MNEMONIC_VPSUBW, "-"},
 };
 
 class Writer {

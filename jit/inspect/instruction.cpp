@@ -28,6 +28,8 @@ std::optional<Annotations::File> file_of(ZydisRegisterClass of) {
       return Annotations::File::vector;
     case ZYDIS_REGCLASS_MASK:
       return Annotations::File::mask;
+    case ZYDIS_REGCLASS_TMM:
+      return Annotations::File::tile;
     default:
       return std::nullopt;
   }

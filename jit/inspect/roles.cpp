@@ -25,6 +25,8 @@ std::string register_name(File file, int index, Isa isa) {
       return fmt::format("{}mm{}", isa.wide() ? 'z' : 'y', index);
     case File::mask:
       return fmt::format("k{}", index);
+    case File::tile:
+      return fmt::format("tmm{}", index);
   }
   return "";
 }
