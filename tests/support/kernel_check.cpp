@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tests/support/abi_call.h"
+#include "tests/support/tile_emulator.h"
 
 namespace llamajit::test {
 namespace {
@@ -69,7 +70,7 @@ std::string write_listing_source(const CodeCache& cache, Tier tier) {
 
 std::vector<Tier> generating_host_tiers() {
   std::vector<Tier> tiers = jit::host_tiers();
-  std::erase(tiers, Tier::scalar);
+  std::erase_if(tiers, [](Tier tier) { return tier == Tier::scalar || jit::Isa{tier}.has_tiles(); });
   return tiers;
 }
 
@@ -118,8 +119,8 @@ std::string CallMemory::difference(const CallMemory& twin) const {
 }
 
 std::string run_and_compare(jit::KernelEntry entry, Edge edge, std::uint64_t seed, const MakeCall& make,
-                            const CallMemory& twin, const std::string& context) {
-  CallMemory memory(edge, seed);
+                            const CallMemory& twin, const std::string& context, jit::Isa isa) {
+  CallMemory memory(edge, seed, isa);
   const std::vector<std::byte> args = make(memory);
   const GuardedBuffer<std::byte> guarded_args(args.size(), Edge::back);
   std::ranges::copy(args, guarded_args.data());
@@ -129,6 +130,7 @@ std::string run_and_compare(jit::KernelEntry entry, Edge edge, std::uint64_t see
     // Generated code has its key baked in and must not read it.
     broken = abi_call(entry, guarded_args.data(), nullptr);
   }
+  if (tiles_are_configured()) broken += broken.empty() ? "tiles" : ", tiles";
   const std::string difference = memory.difference(twin);
   if (broken.empty()) return difference;
   return fmt::format("{}{}clobbered: {}", difference, difference.empty() ? "" : "; ", broken);
@@ -142,10 +144,12 @@ std::span<const std::byte> code_of(const CodeCache& cache) {
   return {reinterpret_cast<const std::byte*>(reinterpret_cast<std::uintptr_t>(info.entry)), info.size};
 }
 
-// The sanitizers look at generators and twins, not at the code that is generated: two tiers are enough.
+// The sanitizers look at generators and twins, not at the code that is generated: two tiers are enough,
+// and that with tiles, whose kernels are its own.
 std::vector<Tier> tiers_to_check() {
   std::vector<Tier> tiers = generating_host_tiers();
   if (kSanitized && tiers.size() > 2) tiers.erase(tiers.begin() + 1, tiers.end() - 1);
+  if (tile_kernels_run()) tiers.push_back(Tier::avx512amx);
   return tiers;
 }
 
@@ -169,7 +173,8 @@ std::unique_ptr<CallMemory> KernelUnderTest::check_bytes(std::uint64_t seed, con
   auto twin = std::make_unique<CallMemory>(Edge::back, seed);
   run_reference(key_, make(*twin).data());
   for (const OnTier& on : tiers_) {
-    for (const Edge edge : {Edge::front, Edge::back, Edge::back}) run_on(on, edge, seed, what, make, *twin);
+    for (const Edge edge : {Edge::front, Edge::back}) run_on(on, edge, seed, what, make, *twin);
+    if (!jit::Isa{on.tier}.has_tiles()) run_on(on, Edge::back, seed, what, make, *twin);
   }
   return twin;
 }
@@ -180,7 +185,7 @@ void KernelUnderTest::run_on(const OnTier& on, Edge edge, std::uint64_t seed, co
   const std::string context =
       fmt::format("{} on {}, shape {}, {}, seed {}, buffers flush at the {}", info.name, to_string(on.tier),
                   kernel_shape(key_), what, seed, edge == Edge::front ? "front" : "back");
-  const std::string wrong = run_and_compare(info.entry, edge, seed, make, twin, context);
+  const std::string wrong = run_and_compare(info.entry, edge, seed, make, twin, context, {on.tier});
   if (wrong.empty()) return;
   ADD_FAILURE() << context << ": " << wrong << "\n  " << write_listing_source(*on.cache, on.tier);
 }

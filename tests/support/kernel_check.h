@@ -20,14 +20,15 @@
 
 namespace llamajit::test {
 
-// The tiers of this host that have generated code.
+// The tiers of this host that have generated code, but for tiles.
 std::vector<jit::Tier> generating_host_tiers();
 
 // All memory of one call. Made once for the twin and once for each run of generated code, from the same seed,
 // so that afterwards all of it, inputs and unwritten outputs included, must be equal.
 class CallMemory {
  public:
-  CallMemory(Edge edge, std::uint64_t seed) : edge_(edge), random_(seed) {}
+  // `isa` is the tier of the kernel that is called, scalar for the twin.
+  CallMemory(Edge edge, std::uint64_t seed, jit::Isa isa = {}) : edge_(edge), random_(seed), isa_(isa) {}
 
   // `name` is what messages call it.
   template <class T>
@@ -63,6 +64,7 @@ class CallMemory {
   std::vector<float> random_floats(std::size_t count, float low = -1.0F, float high = 1.0F);
   std::vector<std::byte> random_bytes(std::size_t count);
   std::mt19937_64& random() { return random_; }
+  jit::Isa isa() const { return isa_; }  // what scratch may depend on, and nothing else
 
   // The contents of the buffer with that name.
   template <class T>
@@ -87,6 +89,7 @@ class CallMemory {
 
   Edge edge_;
   std::mt19937_64 random_;
+  jit::Isa isa_;
   std::vector<Buffer> buffers_;
 };
 
@@ -102,12 +105,17 @@ using MakeCall = std::function<std::vector<std::byte>(CallMemory&)>;
 // Makes the call on fresh memory and says how it differs from its twin or what of the ABI it broke; "" if
 // nothing. `context` is printed should the call fault.
 std::string run_and_compare(jit::KernelEntry entry, Edge edge, std::uint64_t seed, const MakeCall& make,
-                            const CallMemory& twin, const std::string& context);
+                            const CallMemory& twin, const std::string& context, jit::Isa isa = {});
 
-// One key's kernel on every generating tier of the host, on those once whose code is the same.
+// One key's kernel on every generating tier of the host, with tiles emulated, and on those once whose code is the same.
 class KernelUnderTest {
  public:
   explicit KernelUnderTest(jit::KernelKey key);
+
+  // An emulated instruction takes 15 us: grids leave out part of their shapes.
+  void leave_out_tiles() {
+    std::erase_if(tiers_, [](const OnTier& on) { return jit::Isa{on.tier}.has_tiles(); });
+  }
 
   // Runs the twin, then each tier's kernel at both edges and twice at one, and compares. `what` names this
   // call among those of one key. Returns the twin's memory.
