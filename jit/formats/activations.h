@@ -55,9 +55,12 @@ constexpr std::int64_t rounded_bytes(std::int64_t n) {
 constexpr std::int64_t row_stride(std::int64_t n) {
   return round_up(n, 32) + 32;
 }
-// The codes of a quantised row of n values take this many bytes, and rows lie row_stride() of that apart, as
-// do those of rounded_bytes();
-// scales and sums lie n / group apart, offsets and subsums n / subgroup.
+// The same of rows of prepared activations, codes or rounded, which take `bytes`.
+constexpr std::int64_t prepared_stride(std::int64_t bytes) {
+  return round_up(bytes, 64) + 64;
+}
+// The codes of a quantised row of n values take this many bytes; scales and sums lie n / group apart, offsets and subsums
+// n / subgroup.
 constexpr std::int64_t quantized_codes(std::int64_t n, int group) {
   return n / group * round_up(group, 4);
 }

@@ -22,7 +22,7 @@ class FloatMatmul : public MatmulFrame {
  private:
   // Returns how many bytes lie between two tokens' x, or its rounded values.
   int x_stride() const {
-    return static_cast<int>(input ? row_stride(input->codes_bytes(key.cols)) : row_stride(key.cols) * 4);
+    return static_cast<int>(input ? prepared_stride(input->codes_bytes(key.cols)) : row_stride(key.cols) * 4);
   }
   std::size_t x_argument() const {
     return input ? offsetof(MatmulArgs, xq) + offsetof(QuantizedArgs, codes) : offsetof(MatmulArgs, x);

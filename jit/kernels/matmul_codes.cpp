@@ -49,7 +49,7 @@ class CodedMatmul : public MatmulFrame {
     V16 temp;
   };
 
-  int x_stride() const { return static_cast<int>(row_stride(input->codes_bytes(key.cols))); }
+  int x_stride() const { return static_cast<int>(prepared_stride(input->codes_bytes(key.cols))); }
   int scales_stride() const { return key.cols / layout.group * 4; }
   int numbers_stride() const { return key.cols / layout.subgroup * numbers.bytes; }
   int groups_of_row() const { return key.cols / layout.group; }

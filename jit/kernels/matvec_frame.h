@@ -74,7 +74,7 @@ class MatvecFrame {
   }
   // Returns how many bytes lie between two tokens' x, or what x was prepared as.
   int x_stride() const {
-    return static_cast<int>(input ? row_stride(input->codes_bytes(key.cols)) : row_stride(key.cols) * 4);
+    return static_cast<int>(input ? prepared_stride(input->codes_bytes(key.cols)) : row_stride(key.cols) * 4);
   }
 
   Emitter& e;

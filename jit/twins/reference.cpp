@@ -128,7 +128,7 @@ MatvecArgs token_args(const Key& key, const Args& args, std::int64_t t) {
     one.x = args.x + t * row_stride(key.cols);
     return one;
   }
-  one.xq.codes = args.xq.codes + t * row_stride(input->codes_bytes(key.cols));
+  one.xq.codes = args.xq.codes + t * prepared_stride(input->codes_bytes(key.cols));
   if (!has_codes(key.format)) return one;
   const CodesLayout layout(key.format);
   const std::int64_t subgroups = t * (key.cols / layout.subgroup);

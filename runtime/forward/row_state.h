@@ -14,7 +14,7 @@ namespace llamajit {
 // Elements from a row of a prepared input to the next one's.
 struct PreparedStrides {
   PreparedStrides(const jit::InputFormat& format, int n)
-      : codes(jit::row_stride(format.codes_bytes(n))),
+      : codes(jit::prepared_stride(format.codes_bytes(n))),
         groups(format.groups(n)),
         subgroups(format.subgroups(n)) {}
   std::int64_t codes, groups, subgroups;

@@ -60,7 +60,7 @@ class Vectors {
     x_ = random_floats(tokens * row_stride(shape.cols), random);
     out_.resize(static_cast<std::size_t>(tokens * row_stride(shape.rows)));
     if (!input) return;
-    const std::int64_t codes = row_stride(input->codes_bytes(shape.cols));
+    const std::int64_t codes = jit::prepared_stride(input->codes_bytes(shape.cols));
     const std::int64_t groups = input->groups(shape.cols), subgroups = input->subgroups(shape.cols);
     codes_.resize(static_cast<std::size_t>(tokens * codes));
     scales_.resize(static_cast<std::size_t>(tokens * groups));

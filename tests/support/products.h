@@ -105,7 +105,7 @@ class TokenActivations {
       return;
     }
     const std::int64_t groups = input->groups(cols_), subgroups = input->subgroups(cols_);
-    const std::int64_t codes = jit::row_stride(input->codes_bytes(cols_));
+    const std::int64_t codes = jit::prepared_stride(input->codes_bytes(cols_));
     args.xq = {memory.copy_of("codes", rows(n_tokens, &Activations::codes, codes)),
                memory.copy_of("scales", rows(n_tokens, &Activations::scales, groups)),
                memory.copy_of("offsets", rows(n_tokens, &Activations::offsets, subgroups)),

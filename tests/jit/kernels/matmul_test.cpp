@@ -205,7 +205,7 @@ TEST(MatmulQ8, LargestCodesAreSummedExactly) {
               const std::vector rows(kTokenBlock, &token);
               MatmulArgs args{};
               args.w = memory.copy_of("w", packed);
-              args.xq = {memory.copy_of("codes", matrix_of(rows, row_stride(group))),
+              args.xq = {memory.copy_of("codes", matrix_of(rows, jit::prepared_stride(group))),
                          memory.copy_of("scales", std::vector(kTokenBlock, 1.0F)),
                          memory.copy_of("offsets", std::vector(kTokenBlock, -128 * group * x_code)), nullptr,
                          nullptr};
