@@ -92,7 +92,11 @@ std::string immediate(const ZydisDecodedOperand& o, int operand_width) {
 }
 
 std::string_view size_keyword(const Instruction& i, const ZydisDecodedOperand& o) {
-  if (o.mem.type == ZYDIS_MEMOP_TYPE_AGEN || i.is.meta.category == ZYDIS_CATEGORY_PREFETCH) return "";
+  const ZydisInstructionCategory category = i.is.meta.category;
+  if (o.mem.type == ZYDIS_MEMOP_TYPE_AGEN || category == ZYDIS_CATEGORY_PREFETCH ||
+      category == ZYDIS_CATEGORY_AMX_TILE) {
+    return "";
+  }
   switch (o.size) {
     case 8:
       return "byte ptr ";
