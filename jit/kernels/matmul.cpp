@@ -5,6 +5,7 @@
 #include "jit/kernels/generators.h"
 #include "jit/kernels/matmul_frame.h"
 #include "jit/kernels/plain_layout.h"
+#include "jit/kernels/tile_layout.h"
 
 namespace llamajit::jit {
 namespace {
@@ -84,12 +85,17 @@ class FloatMatmul : public MatmulFrame {
 
 }  // namespace
 
-std::int64_t matmul_scratch_bytes(const MatmulKey& key) {
-  return MatmulFrame::most_tiles(key) * PlainLayout(CodesLayout(key.format)).scratch_bytes(key.cols);
+std::int64_t matmul_scratch_bytes(const MatmulKey& key, Isa isa) {
+  const CodesLayout codes(key.format);
+  return MatmulFrame::most_tiles(key) * (uses_tiles(isa, key.format)
+                                             ? TileLayout(codes).scratch_bytes(key.cols)
+                                             : PlainLayout(codes).scratch_bytes(key.cols));
 }
 
 void generate(Emitter& e, const MatmulKey& key) {
-  if (has_codes(key.format)) {
+  if (uses_tiles(e.isa(), key.format)) {
+    generate_tile_matmul(e, key);
+  } else if (has_codes(key.format)) {
     generate_coded_matmul(e, key);
   } else {
     FloatMatmul(e, key).generate();

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "jit/base/fields.h"
+#include "jit/base/isa.h"
 #include "jit/formats/activations.h"
 #include "jit/formats/format.h"
 #include "jit/kernels/epilogue.h"
@@ -57,6 +58,9 @@ struct MatmulKey {
                      &MatmulKey::affine>();
   }
 };
-std::int64_t matmul_scratch_bytes(const MatmulKey& key);
+// Whether a tier multiplies matrices of the format in tiles.
+bool uses_tiles(Isa isa, Format format);
+// What the kernel of a tier wants.
+std::int64_t matmul_scratch_bytes(const MatmulKey& key, Isa isa);
 
 }  // namespace llamajit::jit

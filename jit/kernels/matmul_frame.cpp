@@ -8,8 +8,7 @@
 namespace llamajit::jit {
 
 void MatmulFrame::generate() {
-  constexpr int kSets = 2;
-  e.enter(kSets * scratch_tiles() * tokens_at_once * kLanes * 4);
+  e.enter(stack_bytes());
   over_units<MatmulArgs>(e, {w, out, units}, key.rows, unit_bytes(), tiles_at_once(),
                          [&](int n_units, int rows) { emit_row_block(n_units, rows); });
   e.leave();
@@ -18,13 +17,21 @@ void MatmulFrame::generate() {
 // Multiplies all tokens with `n_units` units at w, storing `rows` of each; then moves w and out past them.
 void MatmulFrame::emit_row_block(int n_units, int rows) {
   const int n_tiles = n_units * tiles_per_unit();
-  Xbyak::Label next;
   begin_rows(n_tiles);
-  e.note("all tokens, {} at a time", tokens_at_once);
+  e.note("all tokens, {} at a time", most_tokens);
   e.xor_(token, token);
   e.lea(ahead, e.ptr[w + n_units * unit_bytes()]);
   e.mov(at_out, out);
-  e.L(next, "tokens");
+  over_tokens([&](int n_tokens) {
+    tokens_at_once = n_tokens;
+    emit_token_block(n_units, rows);
+  });
+  e.add(w, n_units * unit_bytes());
+  e.add(out, n_units * kLanes * 4);
+}
+
+void MatmulFrame::emit_token_block(int n_units, int rows) {
+  const int n_tiles = n_units * tiles_per_unit();
   for (int first = 0; first < n_tiles; first += tiles_at_once()) {
     sum(first, std::min(tiles_at_once(), n_tiles - first));
   }
@@ -35,14 +42,18 @@ void MatmulFrame::emit_row_block(int n_units, int rows) {
   if (key.affine.bias) e.name(at_x, "at_x");
   e.add(at_out, tokens_at_once * out_stride());
   e.add(token, tokens_at_once);
-  if (tokens_at_once < kTokenBlock) {  // blocks are always finished
+}
+
+void MatmulFrame::over_tokens(const TokenBlock& block) {
+  Xbyak::Label next;
+  e.L(next, "tokens");
+  block(most_tokens);
+  if (most_tokens < kTokenBlock) {  // blocks are always finished
     e.test(token, kTokenBlock - 1);
     e.jnz(next, Emitter::T_NEAR);
   }
   e.cmp(token, e.ptr[e.args() + offsetof(MatmulArgs, n_tokens)]);
   e.jl(next, Emitter::T_NEAR);
-  e.add(w, n_units * unit_bytes());
-  e.add(out, n_units * kLanes * 4);
 }
 
 void MatmulFrame::prefetch(int bytes_done) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 
 #include "jit/emit/emitter.h"
 #include "jit/formats/packing.h"
@@ -15,7 +16,7 @@ namespace llamajit::jit {
 class MatmulFrame {
  public:
   MatmulFrame(Emitter& emitter, const MatmulKey& matmul_key, int n_tokens_at_once)
-      : e(emitter), key(matmul_key), tokens_at_once(n_tokens_at_once) {}
+      : e(emitter), key(matmul_key), most_tokens(n_tokens_at_once), tokens_at_once(n_tokens_at_once) {}
   virtual ~MatmulFrame() = default;
   MatmulFrame(const MatmulFrame&) = delete;
   MatmulFrame& operator=(const MatmulFrame&) = delete;
@@ -27,15 +28,19 @@ class MatmulFrame {
  protected:
   // Is called before each block of rows, whose tiles are at w.
   virtual void begin_rows(int /*n_tiles*/) {}
+  // Emits the walk over all tokens: block(n) for so many of them from `token` on, which it moves past them.
+  using TokenBlock = std::function<void(int n_tokens)>;
+  virtual void over_tokens(const TokenBlock& block);
+  // What the kernel wants of the stack.
+  virtual int stack_bytes() const { return 2 * scratch_bytes(); }
   // Emits the sums of `n` of a block's tiles and of the tokens from `token` on, to scratch.
   virtual void sum(int first_tile, int n) = 0;
 
   int tiles_at_once() const { return e.isa().wide() ? kTilesAtOnce : 1; }
   int tiles_per_unit() const { return is_gated(key.epilogue) ? 2 : 1; }
   // Scratch has sixteen floats for each tile of a block and each token, a second time for those who want it.
-  RegExp scratch(int tile_index, int t) const {
-    return e.rsp + (tile_index * tokens_at_once + t) * kLanes * 4;
-  }
+  RegExp scratch(int tile_index, int t) const { return e.rsp + (tile_index * most_tokens + t) * kLanes * 4; }
+  int scratch_bytes() const { return scratch_tiles() * most_tokens * kLanes * 4; }
   RegExp more_scratch(int tile_index, int t) const { return scratch(scratch_tiles() + tile_index, t); }
   // While this block of rows is multiplied, the next one is fetched into the second-level cache, so much at
   // each call that it has come when most of a chunk's tokens are through.
@@ -45,7 +50,8 @@ class MatmulFrame {
 
   Emitter& e;
   const MatmulKey& key;
-  const int tokens_at_once;
+  const int most_tokens;  // of a block
+  int tokens_at_once;     // of the one that is being emitted
   const int tile = static_cast<int>(tile_bytes(key.format, key.cols));
   const Reg64 w = e.gpr("w"), token = e.gpr("token");
   const Reg64 at_w = e.gpr("at_w"), at_x = e.gpr("at_x"), count = e.gpr("count");
@@ -57,12 +63,14 @@ class MatmulFrame {
   int unit_bytes() const { return tiles_per_unit() * tile; }
   int out_stride() const { return static_cast<int>(row_stride(key.rows)) * 4; }
   void emit_row_block(int n_units, int rows);
+  void emit_token_block(int n_units, int rows);
   void finish(int unit, int t, int rows);
 
   const Reg64 out = e.gpr("out"), units = e.gpr("units"), at_out = e.gpr("at_out"), ahead = e.gpr("ahead");
 };
 
-// Emits the kernel of a matrix of codes.
+// Emit the kernel of a matrix of codes: with vectors, and where uses_tiles() with tiles.
 void generate_coded_matmul(Emitter& e, const MatmulKey& key);
+void generate_tile_matmul(Emitter& e, const MatmulKey& key);
 
 }  // namespace llamajit::jit

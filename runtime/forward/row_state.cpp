@@ -58,8 +58,9 @@ void RowState::place(Carver& carver, const Model& model) {
       if (!m->exists()) continue;
       // Which epilogue it is does not change the size, but for whether a unit has two tiles.
       const Epilogue epilogue = m->tiles_per_unit > 1 ? Epilogue::swiglu : Epilogue::store;
-      scratch =
-          std::max(scratch, jit::matmul_scratch_bytes({m->format, m->rows, m->cols, epilogue, m->affine()}));
+      scratch = std::max(
+          scratch,
+          jit::matmul_scratch_bytes({m->format, m->rows, m->cols, epilogue, m->affine()}, model.code.isa()));
     }
   }
   std::int64_t attention = 0;

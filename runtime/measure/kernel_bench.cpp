@@ -62,7 +62,7 @@ class Vectors {
     if (!input) return;
     const std::int64_t codes = jit::prepared_stride(input->codes_bytes(shape.cols));
     const std::int64_t groups = input->groups(shape.cols), subgroups = input->subgroups(shape.cols);
-    codes_.resize(static_cast<std::size_t>(tokens * codes));
+    codes_ = PagedMemory(static_cast<std::size_t>(tokens * codes), "codes");
     scales_.resize(static_cast<std::size_t>(tokens * groups));
     offsets_.resize(static_cast<std::size_t>(tokens * subgroups));
     sums_.resize(static_cast<std::size_t>(tokens * groups));
@@ -70,7 +70,7 @@ class Vectors {
     for (std::int64_t t = 0; t < tokens; ++t) {
       const jit::QuantizeArgs args{
           x_.data() + t * row_stride(shape.cols),
-          {codes_.data() + t * codes, scales_.data() + t * groups, offsets_.data() + t * subgroups,
+          {prepared() + t * codes, scales_.data() + t * groups, offsets_.data() + t * subgroups,
            sums_.data() + t * groups, subsums_.data() + t * subgroups}};
       if (input->pairs) {
         jit::run_reference(jit::RoundKey{shape.cols}, &args);
@@ -86,14 +86,16 @@ class Vectors {
     Args args{};
     args.w = w;
     args.x = x_.data();
-    args.xq = {codes_.data(), scales_.data(), offsets_.data(), sums_.data(), subsums_.data()};
+    args.xq = {prepared(), scales_.data(), offsets_.data(), sums_.data(), subsums_.data()};
     args.out = out_.data();
     return args;
   }
 
  private:
+  std::int8_t* prepared() const { return reinterpret_cast<std::int8_t*>(codes_.data()); }
+
   std::vector<float> x_, out_;
-  std::vector<std::int8_t> codes_;
+  PagedMemory codes_;  // in whole cache lines, as an engine's
   std::vector<float> scales_, sums_;
   std::vector<std::int32_t> offsets_;
   std::vector<std::int16_t> subsums_;
@@ -179,8 +181,8 @@ class Bench {
     }
     if (shape_.tokens > 1) {
       const jit::MatmulKey key{shape_.format, shape_.rows, shape_.cols, jit::Epilogue::store};
-      const std::int64_t bytes = matmul_scratch_bytes(key);
-      scratch_.resize(static_cast<std::size_t>(bytes * team_.size()));
+      const std::int64_t bytes = matmul_scratch_bytes(key, options_.isa);
+      scratch_ = PagedMemory(static_cast<std::size_t>(bytes * team_.size()), "scratch");
       add_call(key, [this, bytes](jit::MatmulArgs& args, int thread) {
         args.scratch = scratch_.data() + bytes * thread;
         args.n_tokens = shape_.tokens;
@@ -226,7 +228,7 @@ class Bench {
   Team team_;
   jit::CodeCache code_;
   Vectors vectors_;
-  std::vector<std::byte> scratch_;
+  PagedMemory scratch_;
   std::vector<Call> calls_;
 };
 

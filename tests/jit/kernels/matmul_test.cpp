@@ -33,6 +33,10 @@ class Product {
         tokens_(key.format, key.cols, padded(most_tokens), seed + 1),
         kernels_(key) {}
 
+  Product& with_tiles(bool tiles) {
+    if (!tiles) kernels_.leave_out_tiles();
+    return *this;
+  }
   int units() const { return matrix_.units(); }
 
   // The result has rows for whole blocks of tokens, the last one of `rows` values alone.
@@ -42,8 +46,8 @@ class Product {
       MatmulArgs args{};
       args.w = memory.copy_of("w", matrix_.packed());
       tokens_.copy_to(memory, padded(n_tokens), args);
-      args.scratch =
-          memory.scratch<std::byte>("scratch", static_cast<std::size_t>(matmul_scratch_bytes(key_)));
+      args.scratch = memory.scratch<std::byte>(
+          "scratch", static_cast<std::size_t>(matmul_scratch_bytes(key_, memory.isa())));
       args.out = memory.uniform("out", out_size(n_tokens));
       args.unit_begin = unit_begin;
       args.unit_end = unit_end;
@@ -115,9 +119,9 @@ class Product {
   Kernels<MatmulKey> kernels_;
 };
 
-void check_whole(const MatmulKey& key, int n_tokens) {
+void check_whole(const MatmulKey& key, int n_tokens, bool tiles) {
   const auto seed = static_cast<std::uint64_t>(key.rows) * 10007 + static_cast<std::uint64_t>(key.cols);
-  Product(key, n_tokens, seed).check_whole(n_tokens);
+  Product(key, n_tokens, seed).with_tiles(tiles).check_whole(n_tokens);
 }
 
 class Matmul : public testing::TestWithParam<std::tuple<Finish, Format>> {
@@ -127,6 +131,12 @@ class Matmul : public testing::TestWithParam<std::tuple<Finish, Format>> {
     return {format(), rows, columns, finish.epilogue, finish.affine};
   }
   Format format() const { return std::get<1>(GetParam()); }
+  // Every format, and every end of a product for a short and a long group.
+  bool tiles() const {
+    const Finish& finish = std::get<0>(GetParam());
+    return finish.epilogue == Epilogue::store || format().kind == jit::FormatKind::q4_1 ||
+           format().kind == jit::FormatKind::q4_k || format() == q8(64);
+  }
   // Columns: a number that the format can have, near n.
   int cols(int n) const {
     return format().group == 0 ? n : static_cast<int>(jit::round_up(n, format().group));
@@ -135,6 +145,7 @@ class Matmul : public testing::TestWithParam<std::tuple<Finish, Format>> {
 
 TEST_P(Matmul, EveryNumberOfTokens) {
   Product product(key(53, cols(44)), 33, 5);
+  product.with_tiles(tiles());
   for (int n_tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 24, 25, 32, 33}) product.check_whole(n_tokens);
 }
 
@@ -142,6 +153,7 @@ TEST_P(Matmul, GivesTheBitsOfMatvec) {
   for (int n : {1, 37, 288}) {
     for (int rows : {3, 16, 70}) {
       Product product(key(rows, cols(n)), 17, 6);
+      product.with_tiles(tiles());
       for (int n_tokens : {1, 8, 11, 17}) {
         product.expect_is_matvec(*product.check(n_tokens, 0, product.units()), n_tokens);
       }
@@ -150,31 +162,34 @@ TEST_P(Matmul, GivesTheBitsOfMatvec) {
 }
 
 TEST_P(Matmul, OneBlockAndEveryRowTail) {
-  for (int rows = 1; rows <= 18; ++rows) check_whole(key(rows, cols(1)), 3);
+  for (int rows = 1; rows <= 18; ++rows) check_whole(key(rows, cols(1)), 3, tiles());
 }
 
 TEST_P(Matmul, EveryColumnTail) {
   const int step = std::max(format().group, 1);
   for (int n = 1; n <= 35; ++n) {
-    if (n * step <= 1200) check_whole(key(21, n * step), 5);
+    const bool few = n * step <= 400 || step == 256;
+    if (n * step <= 1200) check_whole(key(21, n * step), 5, tiles() && few);
   }
 }
 
 TEST_P(Matmul, OddNumbersOfBlocks) {
   // One to nine tiles: kernels take up to three at once.
-  for (int rows : {31, 32, 33, 48, 49, 63, 64, 65, 80, 81, 97, 113, 144}) check_whole(key(rows, cols(20)), 9);
+  for (int rows : {31, 32, 33, 48, 49, 63, 64, 65, 80, 81, 97, 113, 144})
+    check_whole(key(rows, cols(20)), 9, tiles());
 }
 
 TEST_P(Matmul, RealSizes) {
   for (int n : {64, 172, 288, 768, 2048, 5632}) {
     if (kSanitized && n > 768) continue;
-    check_whole(key(kSanitized ? 17 : 70, cols(n)), kSanitized ? 3 : 11);
+    check_whole(key(kSanitized ? 17 : 70, cols(n)), kSanitized ? 3 : 11, tiles() && n <= 768);
   }
 }
 
 TEST_P(Matmul, AnySplitOfTheUnitsGivesTheSameAndTouchesItsRowsOnly) {
   for (int rows : {75, 80}) {
     Product product(key(rows, cols(20)), 9, 99);
+    product.with_tiles(tiles());
     // The twin leaves other rows as they were, and so must the kernel: all of `out` is compared.
     for (int begin = 0; begin <= product.units(); ++begin) {
       for (int end = begin; end <= product.units(); ++end) {
@@ -209,6 +224,8 @@ TEST(MatmulQ8, LargestCodesAreSummedExactly) {
                          memory.copy_of("scales", std::vector(kTokenBlock, 1.0F)),
                          memory.copy_of("offsets", std::vector(kTokenBlock, -128 * group * x_code)), nullptr,
                          nullptr};
+              args.scratch = memory.scratch<std::byte>(
+                  "scratch", static_cast<std::size_t>(matmul_scratch_bytes(key, memory.isa())));
               args.out = memory.allocate<float>("out", static_cast<std::size_t>(7 * row_stride(48) + 48));
               args.unit_end = 3;
               args.n_tokens = kTokenBlock;
@@ -218,6 +235,58 @@ TEST(MatmulQ8, LargestCodesAreSummedExactly) {
           for (float sum :
                result->view<float>("out").subspan(static_cast<std::size_t>(t * row_stride(48)), 48))
             EXPECT_EQ(sum, static_cast<float>(group * weight_code * x_code));
+        }
+      }
+    }
+  }
+}
+
+// Kernels with tiles take 32 tokens at once, 16 and 8.
+TEST(MatmulTiles, BlocksOfTokensOfEverySize) {
+  for (const jit::FormatKind kind : {jit::FormatKind::q4_1, jit::FormatKind::q2_k, jit::FormatKind::q4_k,
+                                     jit::FormatKind::q6_k, jit::FormatKind::tq2_0}) {
+    const Format format{kind, jit::format_traits(kind)->group};
+    Product product({format, 35, 3 * format.group, Epilogue::add}, 97, 8);
+    for (int n_tokens : {8, 16, 24, 32, 40, 41, 48, 49, 56, 64, 65, 97}) product.check_whole(n_tokens);
+  }
+}
+
+// Codes -32 or 31 times subscales -128 or 127, and all activations 127 or -127.
+TEST(MatmulTiles, LargestCodesTimesSubscalesAreSummedExactly) {
+  constexpr int kGroup = 256, kScalesAt = 192, kRows = 16;
+  const MatmulKey key{{jit::FormatKind::q6_k, kGroup}, kRows, kGroup, Epilogue::store};
+  for (const int code : {-32, 31}) {
+    for (const int subscale : {-128, 127}) {
+      std::vector<std::byte> block(210, std::byte{code < 0 ? std::uint8_t{0} : std::uint8_t{0xFF}});
+      std::fill(block.begin() + kScalesAt, block.begin() + 208, static_cast<std::byte>(subscale));
+      block[208] = std::byte{0x00};  // 1 as f16
+      block[209] = std::byte{0x3C};
+      std::vector<std::byte> rows;
+      for (int row = 0; row < kRows; ++row) rows.insert(rows.end(), block.begin(), block.end());
+      std::vector<std::byte> packed(static_cast<std::size_t>(jit::packed_bytes(key.format, kRows, kGroup)));
+      jit::pack_tile({key.format, kRows, kGroup, rows, {}}, 0, packed.data());
+      for (const int x_code : {-127, 127}) {
+        const std::vector<std::int8_t> token(kGroup, static_cast<std::int8_t>(x_code));
+        Kernels kernels(key);
+        const auto result =
+            kernels.check(0, fmt::format("{} x {} x {}", code, subscale, x_code), [&](CallMemory& memory) {
+              MatmulArgs args{};
+              args.w = memory.copy_of("w", packed);
+              args.xq = {memory.copy_of("codes", matrix_of(std::vector(kTokenBlock, &token),
+                                                           jit::prepared_stride(kGroup))),
+                         memory.copy_of("scales", std::vector(kTokenBlock, 1.0F)),
+                         memory.copy_of("offsets", std::vector(kTokenBlock * 16, -32 * 16 * x_code)), nullptr,
+                         nullptr};
+              args.scratch = memory.scratch<std::byte>(
+                  "scratch", static_cast<std::size_t>(matmul_scratch_bytes(key, memory.isa())));
+              args.out =
+                  memory.allocate<float>("out", static_cast<std::size_t>(7 * row_stride(kRows) + kRows));
+              args.unit_end = 1;
+              args.n_tokens = kTokenBlock;
+              return args;
+            });
+        for (const float sum : result->view<float>("out").first(kRows)) {
+          EXPECT_EQ(sum, static_cast<float>(kGroup * code * subscale * x_code));
         }
       }
     }

@@ -9,12 +9,14 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "jit/base/tile_permission.h"
 #include "runtime/files/llama2c.h"
 #include "runtime/forward/engine.h"
 #include "runtime/forward/rows_program.h"
 #include "tests/support/checkpoint_writer.h"
 #include "tests/support/sanitized.h"
 #include "tests/support/temp_file.h"
+#include "tests/support/tile_emulator.h"
 #include "tests/support/toy_model.h"
 
 namespace llamajit::prefill_test {
@@ -229,6 +231,19 @@ std::string stored_name(const ::testing::TestParamInfo<Stored>& stored) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, PrefillPositions, ::testing::ValuesIn(kStored), stored_name);
+
+// Each thread has tiles of its own, and none of them outlives a call.
+TEST(Prefill, TilesGiveTheBitsOfSingleTokens) {
+  if (!test::tile_kernels_run()) GTEST_SKIP() << "this CPU lacks what stands beside tiles";
+  const std::uint64_t before = test::emulated_instructions();
+  const Prompts prompts(write_v2(test::random_weights(toy_config(64, 96, 2, 4, 2, 100, 64, false), 16), 32),
+                        43);
+  for (const int threads : {1, 3}) {
+    Engine engine(prompts.file(), prompts.options(jit::Tier::avx512amx, threads));
+    for (const int n : {1, 16, 17, 24, 25, 33, 40}) prompts.expect_same(engine, n, 0);
+  }
+  EXPECT_TRUE(test::emulated_instructions() > before || !jit::tiles_refused()) << "no tiles were used";
+}
 
 TEST(Prefill, ArgmaxIsThatOfTheLastToken) {
   const TempFile temp(write_v1(test::random_weights(toy_config(64, 96, 1, 4, 2, 100, 64, false), 14)));

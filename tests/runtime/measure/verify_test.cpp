@@ -16,6 +16,7 @@
 #include "tests/support/gguf_writer.h"
 #include "tests/support/random_matrix.h"
 #include "tests/support/temp_file.h"
+#include "tests/support/tile_emulator.h"
 #include "tests/support/toy_model.h"
 
 namespace llamajit::verify_test {
@@ -39,6 +40,15 @@ TEST(Verify, FindsNoDifferenceOnAnyTier) {
     }
     EXPECT_EQ(verify_packing(file), 0);
   }
+}
+
+TEST(Verify, FindsNoDifferenceWithTiles) {
+  if (!test::tile_kernels_run()) GTEST_SKIP() << "this CPU lacks what stands beside tiles";
+  const test::TempFile temp(
+      write_v2(test::random_weights(test::toy_config(64, 96, 1, 4, 2, 100, 64, false), 3), 32));
+  const ModelFile file = read_llama2c(temp.path());
+  for (const VerifyRow& row : verify_kernels(file, {jit::Tier::avx512amx}))
+    EXPECT_EQ(row.different, 0) << row.kernel;
 }
 
 TEST(Verify, CoversEveryTypeOfCache) {
