@@ -32,6 +32,8 @@ class BestRate {
   double best_ = 0;
 };
 
+constexpr double kGiga = 1e9;
+
 std::string the_best(Tier tier) {
   return fmt::format("the best of this CPU, which has {}", features_of(tier));
 }
@@ -61,10 +63,33 @@ PairRates measure_pairs(Tier tier) {
   return {by_instruction.value(), by_f32.value()};
 }
 
-IsaChoice fastest_of(std::span<const Tier> tiers, const std::optional<PairRates>& pairs) {
+TileRates measure_tiles(Tier tier) {
+  constexpr int kTries = 15;
+  const LimitKernels loops(Isa{tier});
+  BestRate by_tiles, by_vectors;
+  for (int i = 0; i < kTries; ++i) {
+    by_tiles.try_again([&](std::int64_t turns) { return loops.dot_tiles(turns); });
+    by_vectors.try_again([&](std::int64_t turns) { return loops.dot_u8s8(turns); });
+  }
+  return {by_tiles.value(), by_vectors.value()};
+}
+
+IsaChoice fastest_of(std::span<const Tier> tiers, const std::optional<PairRates>& pairs,
+                     const std::optional<TileRates>& tiles) {
   const Tier best = tiers.back();
-  if (!pairs || pairs->instruction_pays()) return {{best}, the_best(best)};
-  constexpr double kGiga = 1e9;
+  const bool pairs_pay = !pairs || pairs->instruction_pays();
+  if (Isa{best}.has_tiles()) {
+    const bool tiles_pay = tiles && tiles->tiles_pay();
+    IsaChoice choice = tiles_pay ? IsaChoice{{best, !pairs_pay}, "the fastest of this CPU"}
+                                 : fastest_of(tiers.first(tiers.size() - 1), pairs);
+    if (tiles) {
+      choice.why += fmt::format("{} multiply int8 at {:.0f} GOP/s, and vectors at {:.0f}",
+                                tiles_pay ? ", whose tiles" : "; its tiles", tiles->by_tiles / kGiga,
+                                tiles->by_vectors / kGiga);
+    }
+    return choice;
+  }
+  if (pairs_pay) return {{best}, the_best(best)};
   const Tier next = tiers[tiers.size() - 2];
   return {{next},
           fmt::format("the fastest of this CPU, whose {} multiplies bf16 at {:.0f} GOP/s, and f32 at {:.0f}",
@@ -84,10 +109,15 @@ IsaChoice choose_isa(const std::optional<std::string>& name) {
   }
   // Once: a program that asks twice must not get two answers.
   static const IsaChoice fastest = [] {
-    std::vector<Tier> tiers = host_tiers();
-    std::erase(tiers, Tier::avx512amx);  // is used where it is asked for
-    const bool pairs = Isa{tiers.back()}.has_bf16_dot();
-    return fastest_of(tiers, pairs ? std::optional(measure_pairs(tiers.back())) : std::nullopt);
+    std::vector<Tier> tiers = usable_tiers();
+    const Isa best{tiers.back()};
+    IsaChoice choice =
+        fastest_of(tiers, best.has_bf16_dot() ? std::optional(measure_pairs(best.tier)) : std::nullopt,
+                   best.has_tiles() ? std::optional(measure_tiles(best.tier)) : std::nullopt);
+    if (tiers.size() < host_tiers().size()) {
+      choice.why += fmt::format("; the system refuses this process its tiles: {}", *tiles_refused());
+    }
+    return choice;
   }();
   return fastest;
 }

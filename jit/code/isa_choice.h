@@ -36,7 +36,19 @@ struct PairRates {
 // Measures both in less than a millisecond. `tier` has the instruction.
 PairRates measure_pairs(Tier tier);
 
-// The fastest of some tiers, lowest first; `pairs` are the rates where the last of them has the instruction.
-IsaChoice fastest_of(std::span<const Tier> tiers, const std::optional<PairRates>& pairs);
+// How fast bytes are multiplied and added up, in operations a second.
+struct TileRates {
+  double by_tiles = 0;
+  double by_vectors = 0;
+
+  // Groups of 32, the shortest that are multiplied so, fill half a tile.
+  bool tiles_pay() const { return by_tiles / 2 > by_vectors; }
+};
+// Measures both in two milliseconds. `tier` has tiles, which the system allows.
+TileRates measure_tiles(Tier tier);
+
+// The fastest of some tiers, lowest first; the rates are there where the last of them has what they are about.
+IsaChoice fastest_of(std::span<const Tier> tiers, const std::optional<PairRates>& pairs,
+                     const std::optional<TileRates>& tiles = std::nullopt);
 
 }  // namespace llamajit::jit

@@ -97,6 +97,22 @@ void emit_dot(Emitter& e, Sums16 sums16) {
   e.leave();
 }
 
+constexpr int kTileChains = 6;  // beside the two operands
+
+// Of full tiles, which hold zeros.
+void emit_dot_tiles(Emitter& e) {
+  const Reg64 turns = e.gpr();
+  const auto sums = e.tiles({kTileChains}, {}), operands = e.tiles({2}, {});
+  const std::vector<TileShape> shapes(sums.size() + operands.size(), {kLanes, kLanes * 4});
+  e.enter();
+  e.mov(turns, e.rsi);
+  e.configure_tiles(shapes);
+  e.repeat(turns, [&] {
+    for (const Xbyak::Tmm& sum : sums) e.dot_tiles(sum, operands[0], operands[1], TileBytes::u8);
+  });
+  e.leave();
+}
+
 // Appends a loop to `code` and returns where it begins.
 template <class Emit>
 std::size_t append(std::vector<std::uint8_t>& code, Isa isa, Emit emit) {
@@ -119,6 +135,7 @@ LimitKernels::LimitKernels(Isa isa) : isa_(isa) {
     dot_at_[i] = append(code, isa, [&](Emitter& e) { emit_dot(e, static_cast<Sums16>(i)); });
   }
   if (isa.has_bf16_dot()) dot_bf16_at_ = append(code, isa, emit_dot_bf16);
+  if (isa.has_tiles()) dot_tiles_at_ = append(code, isa, emit_dot_tiles);
   memory_ = ExecutableMemory(code);
 }
 
@@ -144,6 +161,12 @@ std::int64_t LimitKernels::multiply_bf16(std::int64_t turns) const {
 std::int64_t LimitKernels::dot_u8s8(std::int64_t turns, Sums16 sums) const {
   at(dot_at_[static_cast<std::size_t>(sums)])(nullptr, turns);
   return std::int64_t{2} * 4 * kLanes * dot_chains(isa_) * kDotSteps;
+}
+
+std::int64_t LimitKernels::dot_tiles(std::int64_t turns) const {
+  if (!isa_.has_tiles()) return dot_u8s8(turns);
+  at(dot_tiles_at_)(nullptr, turns);
+  return std::int64_t{2} * kLanes * kLanes * kLanes * 4 * kTileChains;
 }
 
 }  // namespace llamajit::jit

@@ -17,6 +17,7 @@ class LimitKernels {
  public:
   // For a tier that generates code.
   explicit LimitKernels(Isa isa);
+  Isa isa() const { return isa_; }
 
   // Reads all of data (64-byte aligned, a multiple of 256 bytes) once.
   void read(const std::byte* data, std::int64_t bytes) const;
@@ -25,6 +26,7 @@ class LimitKernels {
   std::int64_t multiply_f32(std::int64_t turns) const;
   std::int64_t multiply_bf16(std::int64_t turns) const;  // multiply_f32 where there is no instruction
   std::int64_t dot_u8s8(std::int64_t turns, Sums16 sums = Sums16::none) const;  // of such codes
+  std::int64_t dot_tiles(std::int64_t turns) const;  // of bytes; dot_u8s8 where there are no tiles
 
  private:
   using Loop = void (*)(const void* data, std::int64_t turns);
@@ -34,6 +36,7 @@ class LimitKernels {
   std::size_t multiply_at_ = 0;
   std::array<std::size_t, kSums16> dot_at_{};  // of each Sums16
   std::size_t dot_bf16_at_ = 0;
+  std::size_t dot_tiles_at_ = 0;
   ExecutableMemory memory_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "jit/kernels/matmul.h"
 #include "runtime/base/clock.h"
 
 namespace llamajit {
@@ -80,7 +81,12 @@ double MachineLimits::multiply_bf16() const {
   return rate_of([&](std::int64_t turns) { return kernels_.multiply_bf16(turns); });
 }
 
+double MachineLimits::dot_tiles() const {
+  return rate_of([&](std::int64_t turns) { return kernels_.dot_tiles(turns); });
+}
+
 double MachineLimits::multiply(jit::Format format) const {
+  if (uses_tiles(kernels_.isa(), format)) return dot_tiles();
   if (has_codes(format)) return dot_u8s8(jit::CodesLayout(format).sums16());
   return format.kind == jit::FormatKind::bf16_pairs ? multiply_bf16() : multiply_f32();
 }

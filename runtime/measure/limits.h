@@ -26,9 +26,10 @@ class MachineLimits {
   double read_cached() const;
   // On registers alone, in operations/s.
   double dot_u8s8(jit::Sums16 sums = jit::Sums16::none) const;
+  double dot_tiles() const;
   double multiply_f32() const;
   double multiply_bf16() const;
-  // That of these which matrices of the format multiply with.
+  // That of these which chunks of a prompt multiply matrices of the format with.
   double multiply(jit::Format format) const;
 
  private:

@@ -60,6 +60,23 @@ TEST(FastestOf, PassesOverAnInstructionThatDoesNotPayAndSaysSo) {
   EXPECT_THAT(choice.why, AllOf(HasSubstr("avx512bf16"), HasSubstr("82 GOP/s"), HasSubstr("190")));
 }
 
+TEST(FastestOf, TakesTilesWhereTheyPayAndLeavesWhatDoesNot) {
+  const std::vector<Tier> tiers = {Tier::scalar, Tier::avx512vnni, Tier::avx512bf16, Tier::avx512amx};
+  const PairRates slow{.by_instruction = 82.4e9, .by_f32 = 190e9},
+      fast{.by_instruction = 500e9, .by_f32 = 250e9};
+  const jit::TileRates good{.by_tiles = 7400e9, .by_vectors = 925e9},
+      bad{.by_tiles = 1400e9, .by_vectors = 925e9};
+  const jit::IsaChoice intel = fastest_of(tiers, slow, good);
+  EXPECT_TRUE(intel.isa.has_tiles() && !intel.isa.has_bf16_dot());
+  EXPECT_THAT(intel.why, AllOf(HasSubstr("7400 GOP/s"), HasSubstr("925")));
+  EXPECT_TRUE(fastest_of(tiers, fast, good).isa.has_bf16_dot());
+  EXPECT_EQ(fastest_of(tiers, slow, bad).isa.tier, Tier::avx512vnni);
+  EXPECT_THAT(fastest_of(tiers, slow, bad).why,
+              AllOf(HasSubstr("190"), HasSubstr("tiles multiply int8 at 1400")));
+  EXPECT_EQ(fastest_of(tiers, fast, bad).isa.tier, Tier::avx512bf16);
+  EXPECT_EQ(fastest_of(tiers, fast, std::nullopt).isa.tier, Tier::avx512bf16) << "unmeasured";
+}
+
 TEST(MeasurePairs, FindsTheSameRatioAgain) {
   const Tier best = host_tiers().back();
   if (!jit::Isa{best}.has_bf16_dot()) GTEST_SKIP() << "this CPU has no dot product of bf16";
@@ -73,8 +90,9 @@ TEST(ChooseIsa, TakesTheFastestUnlessTold) {
     const IsaVariable variable(variable_value);
     return choose_isa(std::nullopt);
   };
-  const std::vector<Tier> tiers = host_tiers();
+  std::vector<Tier> tiers = host_tiers();
   EXPECT_THAT(chosen(nullptr).why, HasSubstr("of this CPU"));
+  if (jit::Isa{tiers.back()}.has_tiles()) tiers.pop_back();
   EXPECT_GE(chosen(nullptr).isa.tier,
             jit::Isa{tiers.back()}.has_bf16_dot() ? tiers[tiers.size() - 2] : tiers.back());
   EXPECT_EQ(chosen("").isa.tier, chosen(nullptr).isa.tier);

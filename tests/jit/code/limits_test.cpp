@@ -10,6 +10,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/guarded_buffer.h"
 #include "tests/support/kernel_check.h"
+#include "tests/support/tile_emulator.h"
 
 namespace llamajit::test::limits_test {
 namespace {
@@ -65,6 +66,22 @@ TEST(Limits, TurnsAreWholeVectorsOfOperations) {
       EXPECT_EQ(loop(kernels, 1000), operations);
     }
   }
+}
+
+TEST(Limits, TilesTakeAsManyTurnsAsTheyAreTold) {
+  if (!tile_kernels_run()) GTEST_SKIP() << "this CPU lacks what stands beside tiles";
+  const LimitKernels kernels(Isa{Tier::avx512amx});
+  const std::int64_t operations = kernels.dot_tiles(1);
+  EXPECT_EQ(operations % (2 * 16 * 16 * 64), 0);
+  const auto instructions = [&](std::int64_t turns) {
+    const std::uint64_t before = emulated_instructions();
+    EXPECT_EQ(kernels.dot_tiles(turns), operations);
+    return emulated_instructions() - before;
+  };
+  const std::uint64_t one = instructions(1);
+  if (one == 0) GTEST_SKIP() << "the CPU's own tiles run here";
+  EXPECT_EQ(instructions(11) - one, static_cast<std::uint64_t>(10 * operations / (2 * 16 * 16 * 64)));
+  EXPECT_FALSE(tiles_are_configured());
 }
 
 // Should the loop ignore its count, the limits would be nonsense. Times are the only thing that shows it; the
