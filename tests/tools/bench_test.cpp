@@ -44,6 +44,7 @@ TEST_F(BenchCommand, JsonHasAllFields) {
   ASSERT_TRUE(found.is_object());
   EXPECT_EQ(found["model"], model_);
   EXPECT_EQ(found["isa"], to_string(jit::choose_isa(std::nullopt).isa.tier));
+  EXPECT_NE(found["isa_why"].get<std::string>().find("of this CPU"), std::string::npos);
   EXPECT_EQ(found["threads"], json({1, 2}));
   for (const char* field : {"load_ms", "pack_ms", "emit_ms"}) {
     ASSERT_TRUE(found[field].is_number()) << field;

@@ -54,7 +54,7 @@ struct Loaded {
 };
 
 struct BenchReport {
-  std::string tier;
+  std::string tier, why;  // it is this one
   Loaded loaded;
   std::vector<BenchResult> results;
 };
@@ -111,9 +111,11 @@ std::vector<BenchTest> tests_of(const BenchOptions& options) {
 }
 
 BenchReport measure(const BenchOptions& options) {
-  const jit::Isa isa = jit::choose_isa(options.isa).isa;
+  const jit::IsaChoice choice = jit::choose_isa(options.isa);
+  const jit::Isa isa = choice.isa;
   BenchReport report;
   report.tier = to_string(isa.tier);
+  report.why = choice.why;
   Progress progress;
   for (const int threads : options.threads) {
     warn_of_crowding(threads);
@@ -144,10 +146,15 @@ BenchReport measure(const BenchOptions& options) {
 }
 
 std::string as_json(const BenchOptions& options, const BenchReport& report) {
-  nlohmann::ordered_json json = {{"model", options.model},           {"isa", report.tier},
-                                 {"threads", options.threads},       {"load_ms", report.loaded.load_ms},
-                                 {"pack_ms", report.loaded.pack_ms}, {"emit_ms", report.loaded.emit_ms},
-                                 {"kernels", report.loaded.kernels}, {"code_bytes", report.loaded.code_bytes},
+  nlohmann::ordered_json json = {{"model", options.model},
+                                 {"isa", report.tier},
+                                 {"isa_why", report.why},
+                                 {"threads", options.threads},
+                                 {"load_ms", report.loaded.load_ms},
+                                 {"pack_ms", report.loaded.pack_ms},
+                                 {"emit_ms", report.loaded.emit_ms},
+                                 {"kernels", report.loaded.kernels},
+                                 {"code_bytes", report.loaded.code_bytes},
                                  {"peak_rss_bytes", peak_memory()}};
   json["tests"] = nlohmann::ordered_json::array();
   for (const BenchResult& r : report.results) {
