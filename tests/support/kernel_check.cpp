@@ -130,7 +130,7 @@ std::string run_and_compare(jit::KernelEntry entry, Edge edge, std::uint64_t see
     // Generated code has its key baked in and must not read it.
     broken = abi_call(entry, guarded_args.data(), nullptr);
   }
-  if (tiles_are_configured()) broken += broken.empty() ? "tiles" : ", tiles";
+  if (take_leftover_tiles()) broken += broken.empty() ? "tiles" : ", tiles";
   const std::string difference = memory.difference(twin);
   if (broken.empty()) return difference;
   return fmt::format("{}{}clobbered: {}", difference, difference.empty() ? "" : "; ", broken);

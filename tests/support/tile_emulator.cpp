@@ -376,8 +376,10 @@ std::uint64_t emulated_instructions() {
   return emulated;
 }
 
-bool tiles_are_configured() {
-  return tiles.is_configured();
+bool take_leftover_tiles() {
+  const bool found = tiles.is_configured();
+  tiles.release();
+  return found;
 }
 
 std::string take_tile_error() {

@@ -53,8 +53,8 @@ bool tiles_run();
 bool tile_kernels_run();
 // How many instructions were emulated so far, in all threads.
 std::uint64_t emulated_instructions();
-// Whether the calling thread has emulated tiles that nobody released.
-bool tiles_are_configured();
+// Whether the calling thread has emulated tiles that nobody released. It has none afterwards.
+bool take_leftover_tiles();
 // What an instruction did first since the last call, of any thread, that no CPU would do; "" if nothing.
 std::string take_tile_error();
 

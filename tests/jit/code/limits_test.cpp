@@ -81,7 +81,7 @@ TEST(Limits, TilesTakeAsManyTurnsAsTheyAreTold) {
   const std::uint64_t one = instructions(1);
   if (one == 0) GTEST_SKIP() << "the CPU's own tiles run here";
   EXPECT_EQ(instructions(11) - one, static_cast<std::uint64_t>(10 * operations / (2 * 16 * 16 * 64)));
-  EXPECT_FALSE(tiles_are_configured());
+  EXPECT_FALSE(take_leftover_tiles());
 }
 
 // Should the loop ignore its count, the limits would be nonsense. Times are the only thing that shows it; the

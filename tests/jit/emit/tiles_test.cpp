@@ -160,7 +160,7 @@ TEST(TileEmulator, MultipliesBytesAsTheManualSays) {
           << static_cast<int>(product) << ": " << c.m << " " << c.n << " " << c.k;
     }
   }
-  EXPECT_FALSE(tiles_are_configured());
+  EXPECT_FALSE(take_leftover_tiles());
 }
 
 TEST(TileEmulator, SumsWrapAround) {
@@ -351,7 +351,7 @@ TEST(EmitterTiles, ShapesCanChange) {
   }
   reinterpret_cast<void (*)(void*)>(reinterpret_cast<std::uintptr_t>(code.data()))(memory.data());
   EXPECT_EQ(memory, expected);
-  EXPECT_FALSE(tiles_are_configured());
+  EXPECT_FALSE(take_leftover_tiles());
 }
 
 }  // namespace
