@@ -88,7 +88,8 @@ TEST_F(Habits, NearMissesAreSuggested) {
                {"run has no option '--tmep'; did you mean '--temp'?", "llamajit run --help"});
   expect_error(run({"-temp", "0"}), 2, {"'-temp'; did you mean '--temp'?"});
   expect_error(run({"--temprature", "0"}), 2, {"'--temprature'; did you mean '--temperature'?"});
-  expect_error(run({"--ctx", "5"}), 2, {"it is one of perplexity, imatrix, quantize; did you mean '--ctx-size'?"});
+  expect_error(run({"--ctx", "5"}), 2,
+               {"it is one of perplexity, imatrix, quantize; did you mean '--ctx-size'?"});
   expect_error(run({"--kl-base", "x"}), 2, {"run has no option '--kl-base'; it is one of perplexity"});
   expect_error(run_program({"chta"}), 2,
                {"expected a command or a model, found 'chta'; did you mean 'chat'?"});
