@@ -11,7 +11,7 @@ namespace {
 
 // A code less its zero point times a subscale is at most so far from 0.
 int largest_product(const CodesLayout& codes) {
-  return std::max(codes.zero, codes.largest_code() - codes.zero) * codes.largest_subscale;
+  return codes.farthest_code() * codes.largest_subscale;
 }
 
 constexpr std::uint32_t in_each_byte(int value) {
@@ -73,8 +73,8 @@ class TileWriter {
   void write_group() const {
     const int subgroup_steps = codes.subgroup_steps();
     for (int step = 0; step < layout.steps; ++step) {
-      if (codes.subscales && step % subgroup_steps == 0) load_factors(step / subgroup_steps);
-      unpacker.emit_step(row, r.from, step);
+      if (step % subgroup_steps == 0) begin_subgroup(step / subgroup_steps);
+      unpacker.emit_step(row, r.from, step, temp);
       codes.subscales ? write_products(step) : write_codes(step);
     }
     emit_scale(e, codes, row, r.from, 0);
@@ -98,7 +98,9 @@ class TileWriter {
   }
 
   // factors = the subgroup's, in both words of each lane.
-  void load_factors(int s) const {
+  void begin_subgroup(int s) const {
+    unpacker.begin_subgroup(r.from, s, 0);
+    if (!codes.subscales) return;
     emit_subscale(e, codes, words, r.from, s, 0);
     e.shift_left(factors, words, 16);
     e.or_masked(factors, words, low_words);
@@ -128,8 +130,8 @@ class TileWriter {
   const CodesLayout& codes;
   const PlainRegisters& r;
   const TileLayout layout{codes};
-  const Unpacker unpacker{e, codes, true};
-  const V16 row = e.v16("row");
+  const Unpacker unpacker{e, codes, true, 1};
+  const V16 row = e.v16("row"), temp = codes.has_large_codebook() ? e.v16("temp") : V16();
   V16 odd, factors, words;
   V16 low_words, low_bytes, high_bytes;  // masks
 };
