@@ -86,9 +86,9 @@ struct Family {
   bool up_bias = true;                    // false: of ffn_down alone
   Presence head_norms = Presence::none;   // attn_q_norm, attn_k_norm
   HeadNorm head_norm = HeadNorm::shared;
-  Presence sinks = Presence::none;            // attn_sinks
-  bool slopes = false;                        // as LayerShape has it
-  Presence sub_norms = Presence::none;        // attn_sub_norm, ffn_sub_norm
+  Presence sinks = Presence::none;      // attn_sinks
+  bool slopes = false;                  // as LayerShape has it
+  Presence sub_norms = Presence::none;  // attn_sub_norm, ffn_sub_norm
   // "….scale" beside each matrix of a layer: BitNet's have it, and in any family matrices in NVFP4
   Presence scales = Presence::optional;
   Presence classifier = Presence::optional;   // output; without it, the classifier is the embedding
