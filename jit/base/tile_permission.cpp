@@ -16,7 +16,7 @@ constexpr int kGetPermission = 0x1022, kRequestPermission = 0x1023;
 constexpr unsigned long kTileData = 18;  // the state's number
 
 std::string refusal(int error) {
-  const std::string what = std::generic_category().message(error);
+  std::string what = std::generic_category().message(error);
   if (error == ENOSPC)
     return fmt::format("{}: a thread's alternate signal stack is too small for them", what);
   return what;

@@ -63,6 +63,7 @@ class LevelTable {
       code_[at] = static_cast<std::uint8_t>(entry);
     }
   }
+  ~LevelTable() = default;
   LevelTable(const LevelTable&) = delete;
   LevelTable& operator=(const LevelTable&) = delete;
 

@@ -17,11 +17,11 @@ namespace {
 
 class Quantizer {
  public:
-  Quantizer(const ConversionSource& source, const std::string& out, const QuantizationChoices& choices,
-            int threads, const QuantizationProgress& progress, const NamedImportance* importance)
+  Quantizer(const ConversionSource& source, const std::string& out, QuantizationChoices choices, int threads,
+            const QuantizationProgress& progress, const NamedImportance* importance)
       : source_(source),
         writer_(out),
-        choices_(choices),
+        choices_(std::move(choices)),
         team_(threads),
         quantizer_(source, team_),
         progress_(progress),

@@ -8,8 +8,8 @@
 namespace llamajit {
 
 LossMeter::LossMeter(std::string path, std::vector<TokenId> tokens, const Windows& windows,
-                     const EngineOptions& options)
-    : path_(std::move(path)), tokens_(std::move(tokens)), windows_(windows), options_(options) {
+                     EngineOptions options)
+    : path_(std::move(path)), tokens_(std::move(tokens)), windows_(windows), options_(std::move(options)) {
   options_.precision.kv_type = jit::ElementType::f32;
   Engine engine(read_gguf_model(GgufFile(path_)), options_);
   predict(engine, tokens_, windows_, [&](TokenId, std::span<const float> logits) {

@@ -23,8 +23,7 @@ class LossMeter {
  public:
   // Takes a text of 2 tokens or more through a GGUF file's model and keeps all logits: 4 bytes for each prediction
   // and token of the vocabulary. Keys and values are f32 throughout, so that nothing but tensors differs.
-  LossMeter(std::string path, std::vector<TokenId> tokens, const Windows& windows,
-            const EngineOptions& options);
+  LossMeter(std::string path, std::vector<TokenId> tokens, const Windows& windows, EngineOptions options);
 
   std::int64_t predictions() const;
   // The mean KL divergence of the same model's predictions with these tensors from those it has without.
