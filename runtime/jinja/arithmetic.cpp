@@ -18,13 +18,14 @@ Value repeated(Execution& execution, const Value& sequence, std::int64_t times) 
       sequence.text() != nullptr ? sequence.text()->size() : sequence.list()->items.size();
   std::size_t bytes = sequence.list() != nullptr ? sizeof(Value) : 1;
   if (__builtin_mul_overflow(bytes * size, n, &bytes)) bytes = std::numeric_limits<std::size_t>::max();
+  if (sequence.text() != nullptr) execution.check_output(bytes);
   execution.allocate(bytes);
-  if (const std::string* text = sequence.text()) {
-    std::string out;
+  if (const String* text = sequence.text()) {
+    String out;
     for (std::size_t i = 0; i < n && size > 0; ++i) out += *text;
     return execution.text(std::move(out), sequence.is_markup());
   }
-  std::vector<Value> items;
+  Values items;
   for (std::size_t i = 0; i < n && size > 0; ++i) {
     items.insert(items.end(), sequence.list()->items.begin(), sequence.list()->items.end());
   }
@@ -33,20 +34,23 @@ Value repeated(Execution& execution, const Value& sequence, std::int64_t times) 
 
 Value joined(Execution& execution, const List& a, const List& b) {
   execution.allocate((a.items.size() + b.items.size()) * sizeof(Value));
-  std::vector<Value> items = a.items;
+  Values items = a.items;
   items.insert(items.end(), b.items.begin(), b.items.end());
   return execution.list(std::move(items), a.is_tuple() ? List::Kind::tuple : List::Kind::list);
 }
 
-Value joined(Execution& execution, const std::string& a, const std::string& b) {
-  execution.allocate(a.size() + b.size());
-  return execution.text(a + b);
+Value joined(Execution& execution, const String& a, const String& b) {
+  execution.check_output(a.size() + b.size());
+  String out;
+  out.reserve(a.size() + b.size());
+  return execution.text(out.append(a).append(b));
 }
 
 // Beside markup, what is none is escaped.
 Value joined_texts(Execution& execution, const Value& a, const Value& b) {
   if (!a.is_markup() && !b.is_markup()) return joined(execution, *a.text(), *b.text());
-  execution.allocate(6 * (a.text()->size() + b.text()->size()));
+  execution.work_on_characters(*a.text());
+  execution.work_on_characters(*b.text());
   const auto markup = [](const Value& value) {
     return value.is_markup() ? *value.text() : escaped_for_html(*value.text());
   };
@@ -159,13 +163,14 @@ Value concatenated(Execution& execution, const Value& a, const Value& b, bool es
     return value.text() != nullptr ? value : Value(to_text(execution, value));
   };
   if (escapes) return joined_texts(execution, text(a), text(b));
-  return joined(execution, to_text(execution, a), to_text(execution, b));
+  const Value x = text(a), y = text(b);
+  return joined(execution, *x.text(), *y.text());
 }
 
 Value negated(Execution& execution, const Value& value) {
   if (value.integer() ||
       value.is_large()) {  // by its digits, as 64 bits hold one more negative one than positive ones
-    const std::string digits = to_text(execution, value.is_large() ? value : Value(*value.integer()));
+    const String digits = to_text(execution, value.is_large() ? value : Value(*value.integer()));
     return integer_of(digits[0] == '-' ? digits.substr(1) : '-' + digits);
   }
   if (const auto x = value.number()) return -*x;

@@ -16,14 +16,14 @@ const Value& Call::required(std::size_t place, std::string_view called) const {
   return *value;
 }
 
-const std::string* Call::text(std::size_t place, std::string_view called) const {
+const String* Call::text(std::size_t place, std::string_view called) const {
   const Value* const value = given(place, called);
   if (value == nullptr || value->is_none()) return nullptr;
   if (value->text() == nullptr) fail(fmt::format("a string as '{}'", called), *value);
   return value->text();
 }
 
-const std::string& Call::required_text(std::size_t place, std::string_view called) const {
+const String& Call::required_text(std::size_t place, std::string_view called) const {
   const Value& value = required(place, called);
   if (value.text() == nullptr) fail(fmt::format("a string as '{}'", called), value);
   return *value.text();
@@ -43,6 +43,7 @@ bool Call::truth(std::size_t place, std::string_view called, bool otherwise) con
 }
 
 Arguments Call::behind(std::size_t count) const {
+  execution.work((arguments.positional.size() + arguments.named.size()) * sizeof(Value));
   Arguments rest;
   rest.named = arguments.named;
   if (count < arguments.positional.size()) {
@@ -69,30 +70,43 @@ constexpr std::string_view kMutating[] = {"append",  "clear",  "extend", "insert
 constexpr std::size_t kLongestName = 60;  // of something undefined, for messages
 
 Value undefined(std::string_view name) {
-  return Undefined{std::string(name.substr(0, kLongestName))};
+  return Undefined{String(name.substr(0, kLongestName))};
 }
 
 [[noreturn]] void refuse_undefined(Execution& execution, const Undefined& value, std::string_view wanted) {
-  execution.fail(fmt::format("'{}'", escaped(value.name)), wanted, "an undefined value");
+  execution.fail(fmt::format("'{}'", shown_text(value.name)), wanted, "an undefined value");
 }
 
 }  // namespace
+
+// Strings are gone through character by character, by most of what is called with them.
+void work_on_texts(Execution& execution, const Value& value, const Arguments& arguments) {
+  const auto work_on = [&](const Value& v) {
+    if (v.text() != nullptr) execution.work_on_characters(*v.text());
+  };
+  work_on(value);
+  execution.work(arguments.positional.size() + arguments.named.size());
+  for (const Value& argument : arguments.positional) work_on(argument);
+  for (const auto& [name, argument] : arguments.named) work_on(argument);
+}
 
 bool has_filter(std::string_view name) {
   return find_filter(name) != nullptr;
 }
 
-Value apply_filter(Execution& execution, const std::string& name, const Value& value,
+Value apply_filter(Execution& execution, std::string_view name, const Value& value,
                    const Arguments& arguments) {
   const Filter filter = find_filter(name);
   if (filter == nullptr)
-    execution.fail("filter", "one that templates here have", fmt::format("'{}'", escaped(name)));
+    execution.fail("filter", "one that templates here have", fmt::format("'{}'", shown_text(name)));
+  const Execution::At at(execution);  // as filters call each other
+  work_on_texts(execution, value, arguments);
   return filter({execution, name, arguments}, value);
 }
 
-Value attribute_of(Execution& execution, const Value& object, const std::string& name) {
+Value attribute_of(Execution& execution, const Value& object, std::string_view name) {
   if (const auto* none = object.as<Undefined>()) {
-    refuse_undefined(execution, *none, fmt::format("a value with '{}'", escaped(name)));
+    refuse_undefined(execution, *none, fmt::format("a value with '{}'", shown_text(name)));
   }
   if (const auto* space = object.space()) {
     const Value* const member = space->members.find(name);
@@ -116,14 +130,15 @@ Value item_of(Execution& execution, const Value& object, const Value& key) {
   if (const auto* none = object.as<Undefined>()) {
     refuse_undefined(
         execution, *none,
-        key.text() != nullptr ? fmt::format("a value with '{}'", escaped(*key.text())) : "a list");
+        key.text() != nullptr ? fmt::format("a value with '{}'", shown_text(*key.text())) : "a list");
   }
+  if (object.dict() != nullptr) may_be_key(execution, key);  // what the look-up takes
   const Value* const entry = object.dict() != nullptr ? object.dict()->find_key(key) : nullptr;
   if (entry != nullptr) return *entry;
   if (key.text() != nullptr) return attribute_of(execution, object, *key.text());
   const auto index = key.integer();
   if (!index) return undefined("item");
-  Value none = Undefined{fmt::format("item {}", *index)};
+  Value none = Undefined{printed_to_string("item {}", *index)};
   const auto in = [&](std::size_t size) {
     const std::int64_t i = *index < 0 ? *index + static_cast<std::int64_t>(size) : *index;
     return i < 0 || i >= static_cast<std::int64_t>(size) ? -1 : i;
@@ -132,11 +147,13 @@ Value item_of(Execution& execution, const Value& object, const Value& key) {
     const auto i = in(list->items.size());
     return i < 0 ? none : list->items[static_cast<std::size_t>(i)];
   }
-  if (const std::string* text = object.text()) {
-    execution.allocate(text->size() * sizeof(std::string_view));
-    const auto all = characters(*text);
-    const auto i = in(all.size());
-    return i < 0 ? none : execution.text(std::string(all[static_cast<std::size_t>(i)]), object.is_markup());
+  if (const String* text = object.text()) {
+    execution.work_on_characters(*text);
+    const auto i = in(count_characters(*text));
+    if (i < 0) return none;
+    std::string_view rest = *text;
+    for (std::int64_t before = 0; before < i; ++before) rest.remove_prefix(utf8_length(rest));
+    return execution.text(String(rest.substr(0, utf8_length(rest))), object.is_markup());
   }
   return none;
 }
@@ -154,27 +171,27 @@ Value at_path(Execution& execution, Value value, const Value& path, const Value*
   for (const std::string_view part : split(*path.text(), ".", -1)) {
     const bool index =
         !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos && part.size() < 10;
-    step(index ? Value(static_cast<std::int64_t>(std::stol(std::string(part)))) : Value(std::string(part)));
+    step(index ? Value(static_cast<std::int64_t>(std::stol(std::string(part)))) : Value(String(part)));
   }
   return value;
 }
 
-std::vector<Value> elements_of(Execution& execution, const Value& value) {
+Values elements_of(Execution& execution, const Value& value) {
   if (const List* list = value.list()) {
-    execution.allocate(list->items.size() * sizeof(Value));
+    execution.work(list->items.size() * sizeof(Value));
     return list->items;
   }
-  std::vector<Value> elements;
+  Values elements;
   if (Iterator* iterator = value.iterator()) {
-    execution.allocate(iterator->items.size() * sizeof(Value));
+    execution.work(iterator->items.size() * sizeof(Value));
     elements.assign(iterator->items.begin() + static_cast<std::ptrdiff_t>(iterator->next),
                     iterator->items.end());
     iterator->next = iterator->items.size();
-  } else if (const std::string* text = value.text()) {
-    execution.allocate(text->size() * 4 * sizeof(Value));
-    for (const std::string_view c : characters(*text)) elements.emplace_back(std::string(c));
+  } else if (const String* text = value.text()) {
+    execution.work(text->size() * 4 * sizeof(Value));
+    for (const std::string_view c : characters(*text)) elements.emplace_back(c);
   } else if (const Dict* dict = value.dict()) {
-    execution.allocate(dict->entries.size() * sizeof(Value));
+    execution.work(dict->entries.size() * sizeof(Value));
     for (const auto& [key, entry] : dict->entries) elements.push_back(key);
   } else if (!value.is_undefined()) {
     execution.fail("loop", "a list, a string or a dictionary", value.kind());
@@ -184,6 +201,8 @@ std::vector<Value> elements_of(Execution& execution, const Value& value) {
 
 int compare(Execution& execution, const Value& a, const Value& b) {
   execution.step();
+  execution.work_on(a);
+  execution.work_on(b);
   const auto sign = [](auto x, auto y) { return x < y ? -1 : x > y ? 1 : 0; };
   if (const auto order = integer_order(a, b)) return *order;
   if (const auto x = a.number(), y = b.number(); x && y) return sign(*x, *y);
@@ -200,12 +219,14 @@ int compare(Execution& execution, const Value& a, const Value& b) {
 }
 
 bool contains(Execution& execution, const Value& container, const Value& value) {
-  if (const std::string* text = container.text()) {
+  if (const String* text = container.text()) {
     if (value.text() == nullptr) execution.fail("in", "a string in a string", value.kind());
-    return text->find(*value.text()) != std::string::npos;
+    execution.work(text->size() + value.text()->size());
+    return found_in(*text, *value.text()) != String::npos;
   }
   if (const Dict* dict = container.dict()) {
-    if (!may_be_key(value) && !value.is_undefined()) execution.fail("in", "what may be a key", value.kind());
+    if (!may_be_key(execution, value) && !value.is_undefined())
+      execution.fail("in", "what may be a key", value.kind());
     return dict->find_key(value) != nullptr;
   }
   const auto same = [&](const Value& item) { return equal(execution, item, value); };

@@ -11,7 +11,7 @@ namespace llamajit::jinja {
 Execution::~Execution() {
   for (const auto& weak : spaces_) {
     // What the members' destruction destroys in turn must find the others alive.
-    if (const auto space = weak.lock()) const auto members = std::exchange(space->members.entries, {});
+    if (const auto space = weak.lock()) const auto members = std::exchange(space->members, {});
   }
 }
 
@@ -25,21 +25,35 @@ void Execution::fail(std::string_view what, std::string_view expected, std::stri
 
 void Execution::step() {
   if (++steps_ > limits_.steps) fail(fmt::format("expected at most {} steps, found more", limits_.steps));
+  if (limits_.cancel != nullptr && limits_.cancel->load(std::memory_order_relaxed)) {
+    throw RenderingCancelled(fmt::format("{}: line {}: the rendering was cancelled", name_, line_));
+  }
 }
 
-void Execution::allocate(std::size_t bytes) {
-  if (bytes > limits_.bytes || live_ > limits_.bytes - bytes) {
-    fail(fmt::format("expected values of at most {} bytes together, found more", limits_.bytes));
-  }
+void Execution::work(std::size_t bytes) {
   if (bytes > limits_.work - work_) {
-    fail(fmt::format("expected values of at most {} bytes one after another, found more", limits_.work));
+    fail(fmt::format("expected work on at most {} bytes one after another, found more", limits_.work));
   }
   work_ += bytes;
 }
 
+void Execution::work_on(const Value& value) {
+  if (const String* text = value.text()) return work(text->size());
+  if (const auto* large = value.as<LargeInteger>()) return work_on_characters(*large->digits);
+}
+
+void Execution::refuse_bytes() const {
+  fail(fmt::format("expected values of at most {} bytes together, found more", limits_.bytes));
+}
+
+void Execution::allocate(std::size_t bytes) {
+  if (!has_room_for(bytes)) refuse_bytes();
+  work(bytes);
+}
+
 void Execution::check_output(std::size_t bytes) const {
   if (bytes > limits_.output) {
-    fail(fmt::format("expected a result of at most {} bytes, found more", limits_.output));
+    fail(fmt::format("expected a result and strings of at most {} bytes, found more", limits_.output));
   }
 }
 
@@ -49,44 +63,39 @@ void Execution::check_nesting(int nesting) const {
   }
 }
 
-template <class T>
-std::shared_ptr<T> Execution::charged(std::remove_const_t<T> value, std::size_t bytes) {
-  allocate(bytes);
-  auto holder = std::make_shared<Charged<T>>(live_, bytes, std::move(value));
-  return {holder, &holder->value};
+Value Execution::text(String text, bool markup) {
+  check_output(text.size());
+  work(text.size());
+  return Text{std::allocate_shared<const String>(Counted<String>(), std::move(text)), markup};
 }
 
-Value Execution::text(std::string text, bool markup) {
-  const std::size_t bytes = text.size();
-  return Text{charged<const std::string>(std::move(text), bytes), markup};
-}
-
-Value Execution::list(std::vector<Value> items, List::Kind kind) {
+Value Execution::list(Values items, List::Kind kind) {
+  work(items.size() * sizeof(Value));
   List list{std::move(items), kind};
   list.measure_nesting();
   check_nesting(list.nesting);
-  const std::size_t bytes = list.items.size() * sizeof(Value);
-  return charged<const List>(std::move(list), bytes);
+  return list;
 }
 
-Value Execution::iterator(std::vector<Value> items) {
+Value Execution::iterator(Values items) {
+  work(items.size() * sizeof(Value));
   Iterator iterator{std::move(items)};
   for (const Value& item : iterator.items) iterator.nesting = std::max(iterator.nesting, 1 + item.nesting());
   check_nesting(iterator.nesting);
-  const std::size_t bytes = iterator.items.size() * sizeof(Value);
-  return charged<Iterator>(std::move(iterator), bytes);
+  return std::allocate_shared<Iterator>(Counted<Iterator>(), std::move(iterator));
 }
 
 Value Execution::dict(Dict dict) {
+  for (const auto& entry : dict.entries) work_on(entry.first);
+  work(dict.entries.size() * sizeof dict.entries.front());
   dict.measure_nesting();
   check_nesting(dict.nesting);
-  const std::size_t bytes = dict.entries.size() * sizeof dict.entries.front();
-  return charged<const Dict>(std::move(dict), bytes);
+  return dict;
 }
 
 Value Execution::space(Dict members) {
-  const std::size_t bytes = sizeof(Namespace) + members.entries.size() * sizeof members.entries.front();
-  const auto space = charged<Namespace>(Namespace{std::move(members)}, bytes);
+  work(members.entries.size() * sizeof members.entries.front());
+  const auto space = std::allocate_shared<Namespace>(Counted<Namespace>(), Namespace{std::move(members)});
   remember(space);
   return space;
 }

@@ -39,13 +39,13 @@ bool is_align(char c) {
 }
 
 [[noreturn]] void refuse_type(Execution& execution, const FormatSpec& spec, const Value& value) {
-  execution.fail("format", fmt::format("a value for '{}'", escaped({&spec.type, 1})), value.kind());
+  execution.fail("format", fmt::format("a value for '{}'", shown_text({&spec.type, 1})), value.kind());
 }
 
 // printf's letter for it, with as many digits.
-std::string printed(char type, bool alternative, int precision, double x) {
+String printed(char type, bool alternative, int precision, double x) {
   std::array<char, kMostDigits + 400> buffer{};
-  const std::string format = fmt::format("%{}.*{}", alternative ? "#" : "", type);
+  const String format = printed_to_string("%{}.*{}", alternative ? "#" : "", type);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
   const int n = std::snprintf(buffer.data(), buffer.size(), format.c_str(), precision, x);
@@ -54,10 +54,10 @@ std::string printed(char type, bool alternative, int precision, double x) {
 }
 
 // The digits of a number that is not negative.
-std::string digits_of(Execution& execution, const FormatSpec& spec, double x) {
+String digits_of(Execution& execution, const FormatSpec& spec, double x) {
   const bool upper_case = spec.type == 'E' || spec.type == 'F' || spec.type == 'G';
   if (!std::isfinite(x)) {
-    const std::string name = std::isnan(x) ? "nan" : "inf";
+    const String name = std::isnan(x) ? "nan" : "inf";
     return (upper_case ? upper(name) : name) + (spec.type == '%' ? "%" : "");
   }
   if (spec.precision.value_or(0) > kMostDigits) {
@@ -70,8 +70,8 @@ std::string digits_of(Execution& execution, const FormatSpec& spec, double x) {
   if (!spec.precision) return to_text(execution, x);
   // As 'g', but with a digit behind the point, and an exponent one digit earlier.
   const int significant = std::max(precision, 1);
-  std::string text = printed('g', false, significant, x);
-  if (text.find_first_of(".e") != std::string::npos) return text;
+  String text = printed('g', false, significant, x);
+  if (text.find_first_of(".e") != String::npos) return text;
   if (static_cast<int>(text.size()) < significant) return text + ".0";
   text = printed('e', false, significant - 1, x);
   const std::size_t exponent = text.find('e');
@@ -81,7 +81,7 @@ std::string digits_of(Execution& execution, const FormatSpec& spec, double x) {
 }
 
 // The digits before the point in groups: of three, or of four in bases of two.
-std::string grouped(const FormatSpec& spec, std::string digits, std::size_t width) {
+String grouped(const FormatSpec& spec, String digits, std::size_t width) {
   if (spec.grouping == 0) {
     digits.insert(0, width > digits.size() ? width - digits.size() : 0, '0');
     return digits;
@@ -89,7 +89,7 @@ std::string grouped(const FormatSpec& spec, std::string digits, std::size_t widt
   const bool binary = spec.type == 'x' || spec.type == 'X' || spec.type == 'o' || spec.type == 'b';
   const std::size_t group = binary ? 4 : 3;
   const std::size_t whole = std::min(digits.find_first_not_of("0123456789abcdefABCDEF"), digits.size());
-  const std::string rest = digits.substr(whole);
+  const String rest = digits.substr(whole);
   digits.resize(whole);
   const auto size_of = [&](std::size_t n) { return n + (n - 1) / group + rest.size(); };
   std::size_t n = std::max<std::size_t>(digits.size(), 1);
@@ -99,9 +99,9 @@ std::string grouped(const FormatSpec& spec, std::string digits, std::size_t widt
   return digits + rest;
 }
 
-std::string with_sign(Execution& execution, const FormatSpec& spec, bool negative, std::string_view prefix,
-                      const std::string& digits) {
-  std::string before;
+String with_sign(Execution& execution, const FormatSpec& spec, bool negative, std::string_view prefix,
+                 const String& digits) {
+  String before;
   if (negative) {
     before += '-';
   } else if (spec.sign != '-') {
@@ -112,7 +112,7 @@ std::string with_sign(Execution& execution, const FormatSpec& spec, bool negativ
   const auto width = static_cast<std::size_t>(spec.width);
   const std::size_t left = fills_with_zeros && width > before.size() ? width - before.size() : 0;
   execution.allocate(2 * left);
-  const std::string number = grouped(spec, digits, left);
+  const String number = grouped(spec, digits, left);
   if (spec.align != '=') return padded(execution, spec, before + number, '>');
   FormatSpec inner = spec;
   inner.width = std::max<std::int64_t>(spec.width - static_cast<std::int64_t>(before.size()), 0);
@@ -127,7 +127,7 @@ FormatSpec parse_format_spec(Execution& execution, std::string_view text) {
   if (!text.empty()) {
     const std::size_t first = utf8_length(text);
     if (first < text.size() && is_align(text[first])) {
-      spec.fill = std::string(text.substr(0, first));
+      spec.fill = String(text.substr(0, first));
       text.remove_prefix(first);
     }
     take_character(text, "<>^=", spec.align);
@@ -145,29 +145,30 @@ FormatSpec parse_format_spec(Execution& execution, std::string_view text) {
     spec.precision = take_number(execution, text);
   }
   take_character(text, "bcdeEfFgGnosxX%", spec.type);
-  if (!text.empty()) execution.fail("format", "[fill][align][sign][width][.precision][type]", escaped(all));
+  if (!text.empty())
+    execution.fail("format", "[fill][align][sign][width][.precision][type]", shown_text(all));
   return spec;
 }
 
-std::string padded(Execution& execution, const FormatSpec& spec, std::string_view text, char align) {
+String padded(Execution& execution, const FormatSpec& spec, std::string_view text, char align) {
   const auto size = static_cast<std::int64_t>(count_characters(text));
   const std::int64_t blanks = std::max<std::int64_t>(spec.width - size, 0);
   if (spec.align != 0 && spec.align != '=') align = spec.align;
   const std::int64_t before = align == '<' ? 0 : align == '^' ? blanks / 2 : blanks;
   execution.allocate(static_cast<std::size_t>(blanks) * spec.fill.size() + text.size());
-  std::string out;
+  String out;
   for (std::int64_t i = 0; i < before; ++i) out += spec.fill;
   out += text;
   for (std::int64_t i = before; i < blanks; ++i) out += spec.fill;
   return out;
 }
 
-std::string formatted_number(Execution& execution, const FormatSpec& spec, double x) {
+String formatted_number(Execution& execution, const FormatSpec& spec, double x) {
   return with_sign(execution, spec, std::signbit(x) && !std::isnan(x), "",
                    digits_of(execution, spec, std::fabs(x)));
 }
 
-std::string formatted_integer(Execution& execution, const FormatSpec& spec, std::int64_t x) {
+String formatted_integer(Execution& execution, const FormatSpec& spec, std::int64_t x) {
   if (spec.type == 'c') {
     if (x < 0 || x > 0x10FFFF) execution.fail("format", "a character's number", fmt::to_string(x));
     return padded(execution, spec, utf8_of(static_cast<char32_t>(x)), '<');
@@ -175,19 +176,23 @@ std::string formatted_integer(Execution& execution, const FormatSpec& spec, std:
   const auto magnitude = x < 0 ? -static_cast<std::uint64_t>(x) : static_cast<std::uint64_t>(x);
   switch (spec.type) {
     case 'x':
-      return with_sign(execution, spec, x < 0, spec.alternative ? "0x" : "", fmt::format("{:x}", magnitude));
+      return with_sign(execution, spec, x < 0, spec.alternative ? "0x" : "",
+                       printed_to_string("{:x}", magnitude));
     case 'X':
-      return with_sign(execution, spec, x < 0, spec.alternative ? "0X" : "", fmt::format("{:X}", magnitude));
+      return with_sign(execution, spec, x < 0, spec.alternative ? "0X" : "",
+                       printed_to_string("{:X}", magnitude));
     case 'o':
-      return with_sign(execution, spec, x < 0, spec.alternative ? "0o" : "", fmt::format("{:o}", magnitude));
+      return with_sign(execution, spec, x < 0, spec.alternative ? "0o" : "",
+                       printed_to_string("{:o}", magnitude));
     case 'b':
-      return with_sign(execution, spec, x < 0, spec.alternative ? "0b" : "", fmt::format("{:b}", magnitude));
+      return with_sign(execution, spec, x < 0, spec.alternative ? "0b" : "",
+                       printed_to_string("{:b}", magnitude));
     default:
-      return with_sign(execution, spec, x < 0, "", fmt::to_string(magnitude));
+      return with_sign(execution, spec, x < 0, "", printed_to_string("{}", magnitude));
   }
 }
 
-std::string formatted_integer(Execution& execution, const FormatSpec& spec, const LargeInteger& x) {
+String formatted_integer(Execution& execution, const FormatSpec& spec, const LargeInteger& x) {
   if (spec.type != 0 && spec.type != 'd') {
     execution.fail("format", "an integer of 64 bits", Value(x).kind());
   }
@@ -195,13 +200,13 @@ std::string formatted_integer(Execution& execution, const FormatSpec& spec, cons
   return with_sign(execution, spec, negative, "", x.digits->substr(negative ? 1 : 0));
 }
 
-std::string formatted(Execution& execution, const FormatSpec& spec, const Value& value) {
+String formatted(Execution& execution, const FormatSpec& spec, const Value& value) {
   constexpr std::string_view kOfIntegers = "bcdnoxX";
-  if (const std::string* text = value.text()) {
+  if (const String* text = value.text()) {
     if ((spec.type != 0 && spec.type != 's') || spec.align == '=' || spec.sign != '-' || spec.grouping != 0) {
       refuse_type(execution, spec, value);
     }
-    std::string shown = *text;
+    String shown = *text;
     if (spec.precision) {
       const auto all = characters(*text);
       const auto kept = std::min(static_cast<std::size_t>(*spec.precision), all.size());

@@ -12,22 +12,22 @@ namespace llamajit::jinja {
 namespace {
 
 // Python's repr() and ascii() of a value, or its text.
-std::string converted(Execution& execution, char conversion, const Value& value) {
+String converted(Execution& execution, char conversion, const Value& value) {
   if (conversion == 's') return to_text(execution, value);
-  std::string shown = to_repr(execution, value);
+  String shown = to_repr(execution, value);
   if (conversion == 'r') return shown;
-  std::string out;
+  String out;
   for (const std::string_view c : characters(shown)) {
     const auto code = static_cast<std::uint32_t>(code_point(c));
-    out += code < 0x80      ? std::string(c)
-           : code < 0x100   ? fmt::format("\\x{:02x}", code)
-           : code < 0x10000 ? fmt::format("\\u{:04x}", code)
-                            : fmt::format("\\U{:08x}", code);
+    out += code < 0x80      ? String(c)
+           : code < 0x100   ? printed_to_string("\\x{:02x}", code)
+           : code < 0x10000 ? printed_to_string("\\u{:04x}", code)
+                            : printed_to_string("\\U{:08x}", code);
   }
   return out;
 }
 
-std::string escaped_unless_markup(const Value& value, const std::string& text) {
+String escaped_unless_markup(const Value& value, const String& text) {
   return value.is_markup() ? text : escaped_for_html(text);
 }
 
@@ -42,7 +42,7 @@ class PercentFormat {
   }
 
   Value format() {
-    std::string out;
+    String out;
     while (!rest_.empty()) {
       const std::size_t end = std::min(rest_.find('%'), rest_.size());
       out += rest_.substr(0, end);
@@ -97,11 +97,11 @@ class PercentFormat {
     const std::string_view name = rest_.substr(1, end - 1);
     rest_.remove_prefix(end + 1);
     const Value* const member = values_.dict() != nullptr ? values_.dict()->find(name) : nullptr;
-    if (member == nullptr) refuse(fmt::format("a dictionary with '{}'", escaped(name)), "none");
+    if (member == nullptr) refuse(fmt::format("a dictionary with '{}'", shown_text(name)), "none");
     return member;
   }
 
-  std::string conversion() {
+  String conversion() {
     take();
     const Value* value = named();
     FormatSpec spec;
@@ -128,14 +128,14 @@ class PercentFormat {
     return convert(std::move(spec), *value);
   }
 
-  std::string convert(FormatSpec spec, const Value& value) {
+  String convert(FormatSpec spec, const Value& value) {
     const std::string_view type(&spec.type, 1);
     if (std::string_view("sra").find(type) != std::string_view::npos) return convert_text(spec, value);
     if (spec.type == 'c') return convert_character(spec, value);
     const bool whole = std::string_view("diu").find(type) != std::string_view::npos;
     const bool based = std::string_view("xXo").find(type) != std::string_view::npos;
     if (!whole && !based && std::string_view("eEfFgG").find(type) == std::string_view::npos) {
-      refuse("a conversion that Python has", fmt::format("'{}'", escaped(type)));
+      refuse("a conversion that Python has", fmt::format("'{}'", shown_text(type)));
     }
     if (!value.number() || (based && !value.integer())) {
       refuse(fmt::format("a number for '%{}'", type), value.kind());
@@ -152,7 +152,7 @@ class PercentFormat {
 
   // A precision is the least number of digits.
   template <class Integer>
-  std::string convert_integer(FormatSpec spec, const Integer& x) {
+  String convert_integer(FormatSpec spec, const Integer& x) {
     if (!spec.precision) return formatted_integer(execution_, spec, x);
     FormatSpec digits = spec;
     digits.align = 0;
@@ -164,8 +164,8 @@ class PercentFormat {
     return padded(execution_, outer, formatted_integer(execution_, digits, x), '>');
   }
 
-  std::string convert_text(FormatSpec& spec, const Value& value) {
-    std::string text = converted(execution_, spec.type, value);
+  String convert_text(FormatSpec& spec, const Value& value) {
+    String text = converted(execution_, spec.type, value);
     if (markup_) text = escaped_unless_markup(value, text);
     spec.type = 's';
     spec.sign = '-';
@@ -174,7 +174,7 @@ class PercentFormat {
     return formatted(execution_, spec, std::move(text));
   }
 
-  std::string convert_character(FormatSpec& spec, const Value& value) {
+  String convert_character(FormatSpec& spec, const Value& value) {
     if (spec.align == 0) spec.align = '>';
     spec.zero = false;
     if (value.integer()) return formatted_integer(execution_, spec, *value.integer());
@@ -188,7 +188,7 @@ class PercentFormat {
   std::string_view rest_;
   bool markup_;
   const Value& values_;
-  const std::vector<Value>* many_ = nullptr;
+  const Values* many_ = nullptr;
   std::size_t taken_ = 0;
 };
 
@@ -199,9 +199,9 @@ class BraceFormat {
       : execution_(execution), markup_(markup), arguments_(arguments) {}
 
   // Fields may stand in a field's specification, but not in those.
-  std::string format(std::string_view rest, int depth) {
+  String format(std::string_view rest, int depth) {
     if (depth < 0) refuse("fields within fields only once", "more");
-    std::string out;
+    String out;
     while (!rest.empty()) {
       const std::size_t end = std::min(rest.find_first_of("{}"), rest.size());
       out += rest.substr(0, end);
@@ -239,26 +239,26 @@ class BraceFormat {
     return field;
   }
 
-  std::string field(std::string_view text, int depth) {
+  String field(std::string_view text, int depth) {
     const std::size_t colon = std::min(text.find(':'), text.size());
     std::string_view name = text.substr(0, colon);
     char conversion = 0;
     if (const std::size_t mark = name.find('!'); mark != std::string_view::npos) {
       if (mark + 2 != name.size() || std::string_view("sra").find(name[mark + 1]) == std::string_view::npos) {
-        refuse("!s, !r or !a", escaped(name));
+        refuse("!s, !r or !a", shown_text(name));
       }
       conversion = name[mark + 1];
       name = name.substr(0, mark);
     }
     Value value = find(name);
     // Behind the value, as both may take the next argument.
-    const std::string spec = colon < text.size() ? format(text.substr(colon + 1), depth - 1) : "";
+    const String spec = colon < text.size() ? format(text.substr(colon + 1), depth - 1) : "";
     if (conversion != 0) value = execution_.text(converted(execution_, conversion, value));
     if (spec.empty()) {
-      const std::string shown = to_text(execution_, value);
+      const String shown = to_text(execution_, value);
       return markup_ ? escaped_unless_markup(value, shown) : shown;
     }
-    const std::string shown = formatted(execution_, parse_format_spec(execution_, spec), value);
+    const String shown = formatted(execution_, parse_format_spec(execution_, spec), value);
     return markup_ ? escaped_for_html(shown) : shown;
   }
 
@@ -269,12 +269,11 @@ class BraceFormat {
     for (path.remove_prefix(end); !path.empty();) {
       const bool item = path[0] == '[';
       const std::size_t stop = std::min(item ? path.find(']') : path.find_first_of(".[", 1), path.size());
-      if ((item && stop == path.size()) || stop == 1) refuse("a name or an item", escaped(path));
-      const std::string part(path.substr(1, stop - 1));
-      const bool index =
-          item && part.size() < 10 && part.find_first_not_of("0123456789") == std::string::npos;
+      if ((item && stop == path.size()) || stop == 1) refuse("a name or an item", shown_text(path));
+      const String part(path.substr(1, stop - 1));
+      const bool index = item && part.size() < 10 && part.find_first_not_of("0123456789") == String::npos;
       value = !item   ? attribute_of(execution_, value, part)
-              : index ? item_of(execution_, value, static_cast<std::int64_t>(std::stol(part)))
+              : index ? item_of(execution_, value, static_cast<std::int64_t>(std::stol(std::string(part))))
                       : item_of(execution_, value, part);
       path.remove_prefix(item ? stop + 1 : stop);
     }
@@ -289,7 +288,7 @@ class BraceFormat {
       place = static_cast<std::size_t>(std::stoul(std::string(name)));
     } else {
       const Value* const named = arguments_.find_named(name);
-      if (named == nullptr) refuse(fmt::format("an argument '{}'", escaped(name)), "none");
+      if (named == nullptr) refuse(fmt::format("an argument '{}'", shown_text(name)), "none");
       return *named;
     }
     if (place >= arguments_.positional.size()) refuse(fmt::format("{} arguments", place + 1), "fewer");
@@ -309,7 +308,7 @@ Value formatted_by_percent(Execution& execution, const Value& format, const Valu
 }
 
 Value formatted_by_braces(Execution& execution, const Value& format, const Arguments& arguments) {
-  std::string out = BraceFormat(execution, format.is_markup(), arguments).format(*format.text(), 1);
+  String out = BraceFormat(execution, format.is_markup(), arguments).format(*format.text(), 1);
   return execution.text(std::move(out), format.is_markup());
 }
 

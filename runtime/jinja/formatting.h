@@ -12,7 +12,7 @@ namespace llamajit::jinja {
 
 // How one value is written, as both ways have it: '[[fill]align][sign][#][0][width][,][.precision][type]'.
 struct FormatSpec {
-  std::string fill = " ";
+  String fill = " ";
   char align = 0;  // '<', '>', '^', '='; 0: as the type has it
   char sign = '-';
   bool alternative = false;
@@ -25,12 +25,12 @@ struct FormatSpec {
 // Fails for what str.format() refuses.
 FormatSpec parse_format_spec(Execution& execution, std::string_view text);
 // The value, as format() writes it.
-std::string formatted(Execution& execution, const FormatSpec& spec, const Value& value);
+String formatted(Execution& execution, const FormatSpec& spec, const Value& value);
 // Digits with what stands before them, filled up to the width.
-std::string padded(Execution& execution, const FormatSpec& spec, std::string_view text, char align);
-std::string formatted_number(Execution& execution, const FormatSpec& spec, double x);
-std::string formatted_integer(Execution& execution, const FormatSpec& spec, std::int64_t x);
-std::string formatted_integer(Execution& execution, const FormatSpec& spec, const LargeInteger& x);
+String padded(Execution& execution, const FormatSpec& spec, std::string_view text, char align);
+String formatted_number(Execution& execution, const FormatSpec& spec, double x);
+String formatted_integer(Execution& execution, const FormatSpec& spec, std::int64_t x);
+String formatted_integer(Execution& execution, const FormatSpec& spec, const LargeInteger& x);
 
 // 'format' % values. Values are escaped where the format is markup.
 Value formatted_by_percent(Execution& execution, const Value& format, const Value& values);

@@ -18,7 +18,7 @@ Value range(const Call& call) {
   const std::int64_t stride = call.integer(2, "step", 1);
   if (stride == 0) call.execution.fail("range", "a step", "0");
   constexpr std::size_t kMost = 100'000;  // Jinja's sandbox has no more
-  std::vector<Value> all;
+  Values all;
   for (std::int64_t i = begin; stride > 0 ? i < end : i > end;) {
     if (all.size() == kMost) call.execution.fail("range", fmt::format("at most {} numbers", kMost), "more");
     all.emplace_back(i);
@@ -32,13 +32,14 @@ Dict named_arguments(const Call& call) {
   Dict dict;
   for (const Value& from : call.arguments.positional) {
     if (from.dict() != nullptr) {
-      dict.entries = from.dict()->entries;
+      dict = *from.dict();
       continue;
     }
     if (from.list() == nullptr && from.iterator() == nullptr) call.fail("a dictionary or pairs", from);
     for (const Value& pair : elements_of(call.execution, from)) {
-      const std::vector<Value> parts = elements_of(call.execution, pair);
-      if (parts.size() != 2 || !may_be_key(parts[0])) call.fail("pairs of a key and a value", pair);
+      const Values parts = elements_of(call.execution, pair);
+      if (parts.size() != 2 || !may_be_key(call.execution, parts[0]))
+        call.fail("pairs of a key and a value", pair);
       dict.set(parts[0], parts[1]);
     }
   }
@@ -57,8 +58,8 @@ Value make_dict(const Call& call) {
 // A function that is given a namespace's members, which keep its state.
 using StateFunction = Value (*)(Execution& execution, Dict& state);
 
-Value with_state(const std::string& name, const Value& state, StateFunction call) {
-  return Function{name, [state, call](Execution& execution, const Arguments&) {
+Value with_state(std::string_view name, const Value& state, StateFunction call) {
+  return Function{String(name), [state, call](Execution& execution, const Arguments&) {
                     return call(execution, state.space()->members);
                   }};
 }
@@ -89,7 +90,7 @@ Value make_cycler(const Call& call) {
                     if (name == "current") return current(execution, state.space()->members);
                     if (name == "next") return with_state("next", state, next);
                     if (name == "reset") return with_state("reset", state, reset);
-                    return Value(Undefined{fmt::format("cycler.{}", name)});
+                    return Value(Undefined{printed_to_string("cycler.{}", name)});
                   }};
 }
 
@@ -107,12 +108,12 @@ Value make_joiner(const Call& call) {
 
 // The template's own way to say that it can't be used like this.
 Value raise_exception(const Call& call) {
-  const std::string message = to_text(call.execution, call.required(0, "message"));
-  call.execution.fail(fmt::format("the template says: {}", escaped(message)));
+  const String message = to_text(call.execution, call.required(0, "message"));
+  call.execution.fail(fmt::format("the template says: {}", shown_text(message)));
 }
 
 Value strftime_now(const Call& call) {
-  const std::string& format = call.required_text(0, "format");
+  const String& format = call.required_text(0, "format");
   constexpr std::size_t kLongest = 200;
   if (format.size() > kLongest) {
     call.execution.fail("strftime_now", fmt::format("a format of at most {} bytes", kLongest),
@@ -128,7 +129,7 @@ Value strftime_now(const Call& call) {
 
 template <Value (*Body)(const Call&)>
 Value function(const char* name) {
-  return Function{name, [name](Execution& execution, const Arguments& arguments) {
+  return Function{String(name), [name](Execution& execution, const Arguments& arguments) {
                     return Body(Call{execution, name, arguments});
                   }};
 }

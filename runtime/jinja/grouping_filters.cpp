@@ -28,12 +28,12 @@ const Value* filling(const Call& call) {
 // Lists of so many elements each.
 Value batch(const Call& call, const Value& value) {
   const auto count = static_cast<std::size_t>(required_count(call, "linecount"));
-  const std::vector<Value> all = elements_of(call.execution, value);
-  std::vector<Value> out;
+  const Values all = elements_of(call.execution, value);
+  Values out;
   for (std::size_t begin = 0; begin < all.size(); begin += count) {
     const std::size_t end = std::min(begin + count, all.size());
-    std::vector<Value> part(all.begin() + static_cast<std::ptrdiff_t>(begin),
-                            all.begin() + static_cast<std::ptrdiff_t>(end));
+    Values part(all.begin() + static_cast<std::ptrdiff_t>(begin),
+                all.begin() + static_cast<std::ptrdiff_t>(end));
     if (const Value* const fill = filling(call)) {
       call.execution.allocate(count * sizeof(Value));
       part.resize(count, *fill);
@@ -46,14 +46,14 @@ Value batch(const Call& call, const Value& value) {
 // So many lists, the first ones longer by one where the elements cannot be dealt evenly.
 Value slice(const Call& call, const Value& value) {
   const auto count = static_cast<std::size_t>(required_count(call, "slices"));
-  const std::vector<Value> all = elements_of(call.execution, value);
-  std::vector<Value> out;
+  const Values all = elements_of(call.execution, value);
+  Values out;
   std::size_t begin = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const bool longer = i < all.size() % count;
     const std::size_t end = begin + all.size() / count + (longer ? 1 : 0);
-    std::vector<Value> part(all.begin() + static_cast<std::ptrdiff_t>(begin),
-                            all.begin() + static_cast<std::ptrdiff_t>(end));
+    Values part(all.begin() + static_cast<std::ptrdiff_t>(begin),
+                all.begin() + static_cast<std::ptrdiff_t>(end));
     const Value* const fill = filling(call);
     if (fill != nullptr && !longer) part.push_back(*fill);
     out.push_back(call.execution.list(std::move(part)));
@@ -75,17 +75,17 @@ Value group_by(const Call& call, const Value& value) {
     Value part = attribute(item);
     return part.text() != nullptr && !case_sensitive ? call.execution.text(lower(*part.text())) : part;
   };
-  std::vector<Value> all = elements_of(call.execution, value);
+  Values all = elements_of(call.execution, value);
   std::ranges::stable_sort(
       all, [&](const Value& a, const Value& b) { return compare(call.execution, key(a), key(b)) < 0; });
-  std::vector<Value> groups;
+  Values groups;
   for (std::size_t begin = 0, end = 0; begin < all.size(); begin = end) {
-    std::vector<Value> same;
+    Values same;
     for (; end < all.size() && equal(call.execution, key(all[begin]), key(all[end])); ++end) {
       same.push_back(all[end]);
     }
     if (same.empty()) call.fail("attributes that equal themselves", key(all[begin]));
-    std::vector<Value> group = {attribute(all[begin]), call.execution.list(std::move(same))};
+    Values group = {attribute(all[begin]), call.execution.list(std::move(same))};
     groups.push_back(call.execution.list(std::move(group), List::Kind::group));
   }
   return call.execution.list(std::move(groups));
@@ -106,22 +106,22 @@ Value sum(const Call& call, const Value& value) {
 
 // A dictionary's members are items and no attributes, but its methods are.
 Value attribute(const Call& call, const Value& value) {
-  const std::string& name = call.required_text(0, "name");
+  std::string_view name = call.required_text(0, "name");
   return value.dict() != nullptr ? find_method(value, name) : attribute_of(call.execution, value, name);
 }
 
 // A dictionary as attributes of XML, without those that are none or undefined.
 Value xml_attributes(const Call& call, const Value& value) {
   if (value.dict() == nullptr) call.fail("a dictionary", value);
-  std::string out;
+  String out;
   for (const auto& [name, content] : value.dict()->entries) {
     if (content.is_none() || content.is_undefined()) continue;
-    if (name.text() == nullptr || name.text()->find_first_of(" \t\n\r\f\v/>=") != std::string::npos) {
+    if (name.text() == nullptr || name.text()->find_first_of(" \t\n\r\f\v/>=") != String::npos) {
       call.fail("names without blanks, '/', '>' and '='", name);
     }
     const Value escaped = apply_filter(call.execution, "escape", content, {});
-    out +=
-        fmt::format("{}{}=\"{}\"", out.empty() ? "" : " ", escaped_for_html(*name.text()), *escaped.text());
+    out += printed_to_string("{}{}=\"{}\"", out.empty() ? "" : " ", escaped_for_html(*name.text()),
+                             *escaped.text());
     call.execution.check_output(out.size());
   }
   const bool space = call.truth(0, "autospace", true) && !out.empty();

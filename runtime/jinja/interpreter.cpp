@@ -14,15 +14,17 @@ namespace llamajit::jinja {
 namespace {
 
 // Where a slice begins and how far it goes, of a sequence of `size`, as Python has it.
-std::vector<std::size_t> slice_indices(std::int64_t size, const std::optional<std::int64_t>& from,
-                                       const std::optional<std::int64_t>& to, std::int64_t stride) {
+std::vector<std::size_t, Counted<std::size_t>> slice_indices(std::int64_t size,
+                                                             const std::optional<std::int64_t>& from,
+                                                             const std::optional<std::int64_t>& to,
+                                                             std::int64_t stride) {
   const auto bound = [&](std::int64_t i) {
     if (i < 0) i += size;
     return stride > 0 ? std::clamp<std::int64_t>(i, 0, size) : std::clamp<std::int64_t>(i, -1, size - 1);
   };
   const std::int64_t begin = from ? bound(*from) : stride > 0 ? 0 : size - 1;
   const std::int64_t end = to ? bound(*to) : stride > 0 ? size : -1;
-  std::vector<std::size_t> indices;
+  std::vector<std::size_t, Counted<std::size_t>> indices;
   for (std::int64_t i = begin; stride > 0 ? i < end : i > end;) {
     indices.push_back(static_cast<std::size_t>(i));
     if (__builtin_add_overflow(i, stride, &i)) break;
@@ -32,7 +34,7 @@ std::vector<std::size_t> slice_indices(std::int64_t size, const std::optional<st
 
 }  // namespace
 
-std::string Interpreter::render(const Block& block) {
+String Interpreter::render(const Block& block) {
   run(block);
   return std::move(out_);
 }
@@ -90,22 +92,26 @@ Value Interpreter::evaluate_in_place(const Expression& e) {
   return {};
 }
 
-Value Interpreter::name(const std::string& name) const {
-  const auto find = [&](const Scope& scope) -> const Value* {
-    const auto found = std::ranges::find(scope, name, [](const auto& entry) { return entry.first; });
-    return found == scope.end() ? nullptr : &found->second;
-  };
+Value Interpreter::name(std::string_view name) const {
+  constexpr std::size_t kLookUp = 64;  // a scope's, as so many bytes copied
   for (std::size_t i = inner_.size(); i-- > 0;) {
-    if (const Value* value = find(inner_[i])) return *value;
+    execution_.work(kLookUp);
+    if (const Value* value = inner_[i].find(name)) return *value;
   }
-  if (const Value* value = find(outer_)) return *value;
+  if (const Value* value = outer_.find(name)) return *value;
   if (const Value* value = globals_.find(name)) return *value;
   const Value* const function = find_function(name);
-  return function != nullptr ? *function : Value(Undefined{name});
+  return function != nullptr ? *function : Value(Undefined{String(name)});
 }
 
-std::vector<Value> Interpreter::evaluate_all(const Expression& e, std::size_t from) {
-  std::vector<Value> values;
+Scopes Interpreter::copied(const Scopes& scopes) {
+  for (const Scope& scope : scopes)
+    execution_.work((1 + scope.size()) * sizeof(std::pair<std::string_view, Value>));
+  return scopes;
+}
+
+Values Interpreter::evaluate_all(const Expression& e, std::size_t from) {
+  Values values;
   for (std::size_t i = from; i < e.parts.size(); ++i) values.push_back(evaluate(*e.parts[i]));
   return values;
 }
@@ -114,7 +120,7 @@ Value Interpreter::dict(const Expression& e) {
   Dict made;
   for (std::size_t i = 0; i < e.parts.size(); i += 2) {
     const Value key = evaluate(*e.parts[i]);
-    if (!may_be_key(key)) execution_.fail("dictionary", "a key that can't change", key.kind());
+    if (!may_be_key(execution_, key)) execution_.fail("dictionary", "a key that can't change", key.kind());
     made.set(key, evaluate(*e.parts[i + 1]));
   }
   return execution_.dict(std::move(made));
@@ -136,15 +142,17 @@ Value Interpreter::slice(const Expression& e) {
   if ((object.list() == nullptr || object.list()->is_view()) && object.text() == nullptr) {
     execution_.fail("slice", "a list or a string", object.kind());
   }
-  const std::vector<Value> all = elements_of(execution_, object);
-  execution_.allocate(all.size() * sizeof(std::size_t));
-  std::vector<Value> taken;
-  for (const std::size_t i : slice_indices(std::ssize(all), from, to, stride)) taken.push_back(all[i]);
   if (const List* list = object.list()) {
+    Values taken;
+    for (const std::size_t i : slice_indices(std::ssize(list->items), from, to, stride)) {
+      taken.push_back(list->items[i]);
+    }
     return execution_.list(std::move(taken), list->is_tuple() ? List::Kind::tuple : list->kind);
   }
-  std::string text;
-  for (const Value& c : taken) text += *c.text();
+  execution_.work_on_characters(*object.text());
+  const Views all = characters(*object.text());
+  String text;
+  for (const std::size_t i : slice_indices(std::ssize(all), from, to, stride)) text += all[i];
   return execution_.text(std::move(text), object.is_markup());
 }
 
@@ -152,15 +160,21 @@ Arguments Interpreter::arguments(const Expression& e) {
   Arguments made;
   made.positional = evaluate_all(e, 1);
   if (e.more) {
-    const std::vector<Value> more = elements_of(execution_, evaluate(*e.more));
+    const Values more = elements_of(execution_, evaluate(*e.more));
     made.positional.insert(made.positional.end(), more.begin(), more.end());
   }
   for (const auto& [name, value] : e.named) made.named.emplace_back(name, evaluate(*value));
   if (!e.more_named) return made;
   const Value more = evaluate(*e.more_named);
+  const auto is_given = [&](std::string_view name) {  // those of a dictionary differ from each other
+    execution_.work(e.named.size());
+    return std::ranges::any_of(e.named, [&](const auto& given) { return given.first == name; });
+  };
   if (more.dict() == nullptr) execution_.fail("'**'", "a dictionary", more.kind());
+  execution_.work(more.dict()->entries.size() * sizeof(Value));
   for (const auto& [name, value] : more.dict()->entries) {
-    if (name.text() == nullptr || made.find_named(*name.text()) != nullptr) {
+    execution_.work_on(name);
+    if (name.text() == nullptr || is_given(*name.text())) {
       execution_.fail("'**'", "names that are not given yet", to_repr(execution_, name));
     }
     made.named.emplace_back(*name.text(), value);
@@ -173,7 +187,7 @@ Value Interpreter::call(const Expression& e, const Value& caller) {
   Arguments given = arguments(e);
   if (!caller.is_undefined()) given.named.emplace_back("caller", caller);
   if (callee.function() == nullptr || !callee.function()->call) {
-    execution_.fail(e.parts[0]->name.empty() ? "call" : fmt::format("'{}'", escaped(e.parts[0]->name)),
+    execution_.fail(e.parts[0]->name.empty() ? "call" : fmt::format("'{}'", shown_text(e.parts[0]->name)),
                     "a function that templates here have", callee.kind());
   }
   return callee.function()->call(execution_, given);

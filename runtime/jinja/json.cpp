@@ -15,7 +15,7 @@ class JsonWriter {
  public:
   JsonWriter(Execution& execution, const JsonStyle& style) : execution_(execution), style_(style) {}
 
-  std::string write(const Value& value, int level) {
+  String write(const Value& value, int level) {
     execution_.step();
     if (value.is_none()) return "null";
     if (const auto* truth = value.as<bool>()) return *truth ? "true" : "false";
@@ -31,14 +31,14 @@ class JsonWriter {
   }
 
  private:
-  std::string number_text(const Value& value) const {
+  String number_text(const Value& value) const {
     const auto* const x = value.as<double>();
     if (x == nullptr || std::isfinite(*x)) return to_text(execution_, value);
     return std::isnan(*x) ? "NaN" : *x < 0 ? "-Infinity" : "Infinity";
   }
 
-  std::string string_text(std::string_view text) const {
-    std::string out = "\"";
+  String string_text(std::string_view text) const {
+    String out = "\"";
     for (const std::string_view c : characters(text)) {
       constexpr std::string_view kPlain = "\"\\\n\r\t\b\f";
       const std::size_t plain = kPlain.find(c[0]);
@@ -54,22 +54,22 @@ class JsonWriter {
   }
 
   // Beyond 16 bits as two halves, as UTF-16 has them.
-  static void append_number(std::string& out, char32_t c) {
+  static void append_number(String& out, char32_t c) {
     if (c < 0x10000) {
-      out += fmt::format("\\u{:04x}", static_cast<std::uint32_t>(c));
+      out += printed_to_string("\\u{:04x}", static_cast<std::uint32_t>(c));
     } else {
       const auto beyond = static_cast<std::uint32_t>(c - 0x10000);
-      out += fmt::format("\\u{:04x}\\u{:04x}", 0xD800 | beyond >> 10, 0xDC00 | (beyond & 0x3FF));
+      out += printed_to_string("\\u{:04x}\\u{:04x}", 0xD800 | beyond >> 10, 0xDC00 | (beyond & 0x3FF));
     }
   }
 
   // Keys that are no strings become some.
-  std::string key_text(const Value& key) {
+  String key_text(const Value& key) {
     if (key.list() != nullptr) execution_.fail("tojson", "a key that JSON has", key.kind());
     return key.text() != nullptr ? string_text(*key.text()) : '"' + write(key, 0) + '"';
   }
 
-  std::string write_dict(const Dict& dict, int level) {
+  String write_dict(const Dict& dict, int level) {
     auto entries = dict.entries;
     if (style_.sort_keys) {
       std::ranges::stable_sort(
@@ -81,14 +81,14 @@ class JsonWriter {
   }
 
   template <class Items, class Write>
-  std::string container(const Items& items, std::string_view brackets, int level, const Write& write_item) {
-    std::string out(1, brackets[0]);
+  String container(const Items& items, std::string_view brackets, int level, const Write& write_item) {
+    String out(1, brackets[0]);
     bool first = true;
     for (const auto& item : items) {
       if (!first) out += item_separator();
       first = false;
       new_line(out, level + 1);
-      const std::string written = write_item(item);
+      const String written = write_item(item);
       execution_.allocate(written.size());  // it is copied once for each level
       out += written;
     }
@@ -96,8 +96,8 @@ class JsonWriter {
     return out + brackets[1];
   }
 
-  std::string item_separator() const { return style_.item_separator.value_or(style_.indent ? "," : ", "); }
-  void new_line(std::string& out, int level) {
+  String item_separator() const { return style_.item_separator.value_or(style_.indent ? "," : ", "); }
+  void new_line(String& out, int level) {
     if (!style_.indent) return;
     execution_.allocate(style_.indent->size() * static_cast<std::size_t>(level));
     out += '\n';
@@ -110,7 +110,7 @@ class JsonWriter {
 
 }  // namespace
 
-std::string to_json(Execution& execution, const Value& value, const JsonStyle& style) {
+String to_json(Execution& execution, const Value& value, const JsonStyle& style) {
   return JsonWriter(execution, style).write(value, 0);
 }
 

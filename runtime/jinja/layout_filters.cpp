@@ -98,7 +98,7 @@ class Pieces {
     return end_of_word();
   }
 
-  std::vector<std::string_view> all_;
+  Views all_;
   std::vector<Piece> pieces_;
   std::size_t at_ = 0;
 };
@@ -111,11 +111,11 @@ struct Wrapping {
 
 // The lines of at most so many characters that one line becomes. Blanks at their ends are dropped, but those at the
 // front of the first.
-std::vector<std::string> wrapped(std::string_view line, const Wrapping& how) {
+std::vector<String> wrapped(std::string_view line, const Wrapping& how) {
   Pieces cut(line, how.at_hyphens);
   auto& pieces = cut.pieces();
   std::ranges::reverse(pieces);  // the next one is the last
-  std::vector<std::string> lines;
+  std::vector<String> lines;
   const auto is_dropped = [&](const auto& piece) { return stripped(cut.text(piece)).empty(); };
   while (!pieces.empty()) {
     if (!lines.empty() && is_dropped(pieces.back())) pieces.pop_back();
@@ -148,17 +148,17 @@ Value word_wrap(const Call& call, const Value& value) {
   if (value.text() == nullptr) call.fail("a string", value);
   const std::int64_t width = call.integer(0, "width", 79);
   if (width < 1) call.execution.fail("wordwrap", "a width of at least 1", fmt::to_string(width));
-  const std::string* const given = call.text(2, "wrapstring");
-  const std::string between = given != nullptr ? *given : "\n";
+  const String* const given = call.text(2, "wrapstring");
+  const String between = given != nullptr ? *given : "\n";
   const Wrapping how{static_cast<std::size_t>(width), call.truth(1, "break_long_words", true),
                      call.truth(3, "break_on_hyphens", true)};
   call.execution.allocate(value.text()->size() * (sizeof(std::string_view) + sizeof(Pieces::Piece)));
-  std::string out;
+  String out;
   bool first = true;
   for (const std::string_view line : lines_of(*value.text())) {
     if (!std::exchange(first, false)) out += between;
     bool begins = true;
-    for (const std::string& part : wrapped(line, how)) {
+    for (const String& part : wrapped(line, how)) {
       if (!std::exchange(begins, false)) out += between;
       out += part;
       call.execution.check_output(out.size());
@@ -172,7 +172,7 @@ class PrettyWriter {
  public:
   explicit PrettyWriter(const Call& call) : call_(call) {}
 
-  std::string write(const Value& value) {
+  String write(const Value& value) {
     // The sorted copy makes each repr() along the way a sorted one.
     format(sorted(value), 0, 0, 0);
     return std::move(out_);
@@ -181,11 +181,11 @@ class PrettyWriter {
  private:
   static constexpr std::size_t kWidth = 80;
 
-  std::string repr(const Value& value) const { return to_repr(call_.execution, value); }
+  String repr(const Value& value) const { return to_repr(call_.execution, value); }
 
   Value sorted(const Value& value) const {
     if (const List* list = value.list()) {
-      std::vector<Value> items;
+      Values items;
       for (const Value& item : list->items) items.push_back(sorted(item));
       return call_.execution.list(std::move(items), list->kind);
     }
@@ -208,7 +208,7 @@ class PrettyWriter {
 
   // Writes the value `indent` characters from the left, so that `allowance` more fit behind it.
   void format(const Value& value, std::size_t indent, std::size_t allowance, int level) {
-    const std::string whole = repr(value);
+    const String whole = repr(value);
     call_.execution.allocate(whole.size());
     const List* const list = value.list();
     if (count_characters(whole) + indent + allowance <= kWidth) {
@@ -239,7 +239,7 @@ class PrettyWriter {
     call_.execution.check_output(out_.size());
   }
 
-  void format_items(const std::vector<Value>& items, std::size_t indent, std::size_t allowance, int level) {
+  void format_items(const Values& items, std::size_t indent, std::size_t allowance, int level) {
     for (std::size_t i = 0; i < items.size(); ++i) {
       if (i > 0) {
         out_ += ',';
@@ -249,14 +249,13 @@ class PrettyWriter {
     }
   }
 
-  void format_entries(const std::vector<std::pair<Value, Value>>& entries, std::size_t indent,
-                      std::size_t allowance, int level) {
+  void format_entries(const Dict::Entries& entries, std::size_t indent, std::size_t allowance, int level) {
     for (std::size_t i = 0; i < entries.size(); ++i) {
       if (i > 0) {
         out_ += ',';
         new_line(indent);
       }
-      const std::string key = repr(entries[i].first) + ": ";
+      const String key = repr(entries[i].first) + ": ";
       out_ += key;
       format(entries[i].second, indent + count_characters(key), i + 1 == entries.size() ? allowance : 1,
              level + 1);
@@ -269,7 +268,7 @@ class PrettyWriter {
       ++indent;
       ++allowance;
     }
-    std::vector<std::string> parts;
+    std::vector<String> parts;
     const auto lines = lines_of(text, true);
     for (std::size_t i = 0; i < lines.size(); ++i) {
       add_line(parts, lines[i], indent, i + 1 == lines.size() ? allowance : 0);
@@ -284,12 +283,12 @@ class PrettyWriter {
   }
 
   // A line whole, or cut behind blanks.
-  void add_line(std::vector<std::string>& parts, std::string_view line, std::size_t indent,
+  void add_line(std::vector<String>& parts, std::string_view line, std::size_t indent,
                 std::size_t allowance) const {
-    const auto fits = [&](const std::string& written, std::size_t behind) {
+    const auto fits = [&](const String& written, std::size_t behind) {
       return count_characters(written) + indent + behind <= kWidth;
     };
-    std::string written = repr(std::string(line));
+    String written = repr(String(line));
     if (fits(written, allowance)) return parts.push_back(std::move(written));
     std::string_view taken = line.substr(0, 0);
     for (std::size_t at = 0; at < line.size();) {
@@ -301,18 +300,18 @@ class PrettyWriter {
       const std::string_view longer = line.substr(static_cast<std::size_t>(taken.data() - line.data()),
                                                   at - static_cast<std::size_t>(taken.data() - line.data()));
       call_.execution.allocate(longer.size());
-      if (fits(repr(std::string(longer)), at == line.size() ? allowance : 0)) {
+      if (fits(repr(String(longer)), at == line.size() ? allowance : 0)) {
         taken = longer;
         continue;
       }
-      if (!taken.empty()) parts.push_back(repr(std::string(taken)));
+      if (!taken.empty()) parts.push_back(repr(String(taken)));
       taken = line.substr(begin, at - begin);
     }
-    if (!taken.empty()) parts.push_back(repr(std::string(taken)));
+    if (!taken.empty()) parts.push_back(repr(String(taken)));
   }
 
   const Call& call_;
-  std::string out_;
+  String out_;
 };
 
 Value pretty(const Call& call, const Value& value) {

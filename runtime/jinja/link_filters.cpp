@@ -81,7 +81,7 @@ bool is_known_domain(std::string_view host) {
 }
 
 bool is_web_address(std::string_view word) {
-  const std::string small = lower(word);
+  const String small = lower(word);
   std::string_view host = small;
   bool http = false;
   for (const std::string_view scheme : {"http://", "https://"}) {
@@ -118,35 +118,35 @@ std::size_t count_of(std::string_view text, std::string_view part) {
 
 struct Linking {
   const Call& call;
-  std::string attributes{};               // of each link: ' rel="…" target="…"'
+  String attributes{};                    // of each link: ' rel="…" target="…"'
   std::optional<std::int64_t> longest{};  // of what a link shows
-  std::vector<std::string> schemes{};     // further ones
+  std::vector<String> schemes{};          // further ones
 
-  std::string shown(std::string_view address) const {
-    if (!longest) return std::string(address);
+  String shortened(std::string_view address) const {
+    if (!longest) return String(address);
     const auto all = characters(address);
-    if (std::ssize(all) <= *longest) return std::string(address);
+    if (std::ssize(all) <= *longest) return String(address);
     const std::int64_t kept = std::max<std::int64_t>(*longest < 0 ? *longest + std::ssize(all) : *longest, 0);
     const char* const end = all[static_cast<std::size_t>(kept)].data();
-    return fmt::format("{}...", address.substr(0, static_cast<std::size_t>(end - address.data())));
+    return printed_to_string("{}...", address.substr(0, static_cast<std::size_t>(end - address.data())));
   }
 
-  std::string link(std::string_view to, std::string_view shows, bool plain = false) const {
-    return fmt::format("<a href=\"{}\"{}>{}</a>", to, plain ? "" : attributes, shows);
+  String link(std::string_view to, std::string_view shows, bool plain = false) const {
+    return printed_to_string("<a href=\"{}\"{}>{}</a>", to, plain ? "" : attributes, shows);
   }
 
   // The word as a link where it is an address.
-  std::string linked(std::string_view word) const {
+  String linked(std::string_view word) const {
     const bool has_scheme = word.starts_with("https://") || word.starts_with("http://");
-    if (is_web_address(word)) return link((has_scheme ? "" : "https://") + std::string(word), shown(word));
+    if (is_web_address(word)) return link((has_scheme ? "" : "https://") + String(word), shortened(word));
     if (word.starts_with("mailto:") && is_mail_address(word.substr(7)))
       return link(word, word.substr(7), true);
     if (word.find('@') != std::string_view::npos && word.find(':') == std::string_view::npos &&
         !word.starts_with("www.") && is_mail_address(word)) {
-      return link(fmt::format("mailto:{}", word), word, true);
+      return link(printed_to_string("mailto:{}", word), word, true);
     }
-    std::string out(word);
-    for (const std::string& scheme : schemes) {
+    String out(word);
+    for (const String& scheme : schemes) {
       if (out != scheme && out.starts_with(scheme)) out = link(out, out);
     }
     return out;
@@ -168,7 +168,7 @@ std::string_view cut_off(std::string_view& text, bool front, std::initializer_li
 }
 
 // Punctuation around a word belongs to no address, but a bracket does that closes one within.
-std::string with_link(const Linking& linking, std::string_view word) {
+String with_link(const Linking& linking, std::string_view word) {
   const std::string_view head = cut_off(word, true, {"(", "<", "&lt;"});
   std::string_view tail = cut_off(word, false, {")", ">", ".", ",", "&gt;"});
   constexpr std::pair<std::string_view, std::string_view> kBrackets[] = {
@@ -182,27 +182,27 @@ std::string with_link(const Linking& linking, std::string_view word) {
       tail.remove_prefix(end);
     }
   }
-  return fmt::format("{}{}{}", head, linking.linked(word), tail);
+  return printed_to_string("{}{}{}", head, linking.linked(word), tail);
 }
 
 // The words of `rel`, each once and sorted, and what templates' links have anyway.
-std::string relations(const Call& call) {
-  const std::string* const given = call.text(3, "rel");
-  const std::string all = given != nullptr ? *given : "";
-  std::vector<std::string_view> words = split(all, "", -1);
+String relations(const Call& call) {
+  const String* const given = call.text(3, "rel");
+  const String all = given != nullptr ? *given : "";
+  Views words = split(all, "", -1);
   if (call.truth(1, "nofollow", false)) words.emplace_back("nofollow");
   words.emplace_back("noopener");
   std::ranges::sort(words);
   words.erase(std::unique(words.begin(), words.end()), words.end());
-  return fmt::format("{}", fmt::join(words, " "));
+  return printed_to_string("{}", fmt::join(words, " "));
 }
 
-std::vector<std::string> schemes_of(const Call& call) {
-  std::vector<std::string> schemes;
+std::vector<String> schemes_of(const Call& call) {
+  std::vector<String> schemes;
   const Value* const given = call.given(4, "extra_schemes");
   if (given == nullptr || given->is_none()) return schemes;
   for (const Value& scheme : elements_of(call.execution, *given)) {
-    const std::string* const text = scheme.text();
+    const String* const text = scheme.text();
     std::string_view name = text != nullptr ? std::string_view(*text) : "";
     for (int i = 0; i < 2 && name.ends_with('/'); ++i) name.remove_suffix(1);
     const bool valid =
@@ -217,9 +217,9 @@ std::vector<std::string> schemes_of(const Call& call) {
 
 Value urlize(const Call& call, const Value& value) {
   Linking linking{call};
-  linking.attributes = fmt::format(" rel=\"{}\"", escaped_for_html(relations(call)));
-  if (const std::string* target = call.text(2, "target"); target != nullptr && !target->empty()) {
-    linking.attributes += fmt::format(" target=\"{}\"", escaped_for_html(*target));
+  linking.attributes = printed_to_string(" rel=\"{}\"", escaped_for_html(relations(call)));
+  if (const String* target = call.text(2, "target"); target != nullptr && !target->empty()) {
+    linking.attributes += printed_to_string(" target=\"{}\"", escaped_for_html(*target));
   }
   const Value* const longest = call.given(0, "trim_url_limit");
   if (longest != nullptr && !longest->is_none()) linking.longest = call.integer(0, "trim_url_limit", 0);
@@ -227,7 +227,7 @@ Value urlize(const Call& call, const Value& value) {
   const Value escaped = apply_filter(call.execution, "escape", value, {});
   const std::string_view text = *escaped.text();
   call.execution.allocate(text.size() * sizeof(std::string_view));
-  std::string out;
+  String out;
   for (std::size_t at = 0; at < text.size();) {
     const std::string_view rest = stripped(text.substr(at), true, false);
     out += text.substr(at, text.size() - at - rest.size());  // blanks

@@ -12,7 +12,7 @@ namespace {
 
 // What the rounds of a loop share.
 struct Rounds {
-  std::vector<Value> items;
+  Values items;
   int depth;       // of a recursive loop, from 1
   Value before{};  // a namespace with what changed() was last given, or undefined
 };
@@ -56,13 +56,13 @@ Value member_of_loop(const std::shared_ptr<Rounds>& rounds, std::size_t i, std::
                       return changed(execution, arguments, *rounds);
                     }};
   }
-  return Undefined{fmt::format("loop.{}", name)};
+  return Undefined{printed_to_string("loop.{}", name)};
 }
 
 }  // namespace
 
-std::vector<Value> Interpreter::loop_items(const Statement& s, const Value& over) {
-  std::vector<Value> items = elements_of(execution_, over);
+Values Interpreter::loop_items(const Statement& s, const Value& over) {
+  Values items = elements_of(execution_, over);
   if (!s.condition) return items;
   std::erase_if(items, [&](const Value& item) {
     inner_.emplace_back();
@@ -75,12 +75,13 @@ std::vector<Value> Interpreter::loop_items(const Statement& s, const Value& over
 }
 
 Interpreter::Flow Interpreter::loop(const Statement& s, const Value& over, int depth) {
-  const auto rounds = std::make_shared<Rounds>(Rounds{loop_items(s, over), depth});
+  const auto rounds = std::allocate_shared<Rounds>(Counted<Rounds>(), Rounds{loop_items(s, over), depth});
   const std::size_t n = rounds->items.size();
   Function loop{"loop", {}, {}};
   if (s.flag) {
-    loop.call = [this, &s, depth, seen = inner_](Execution&, const Arguments& arguments) {
-      return loop_again(s, arguments, depth, seen);
+    const auto seen = std::allocate_shared<const Scopes>(Counted<Scopes>(), copied(inner_));
+    loop.call = [this, &s, depth, seen](Execution&, const Arguments& arguments) {
+      return loop_again(s, arguments, depth, *seen);
     };
   }
   for (std::size_t i = 0; i < n; ++i) {
@@ -100,13 +101,12 @@ Interpreter::Flow Interpreter::loop(const Statement& s, const Value& over, int d
 }
 
 // `loop(items)` inside of a recursive loop: what the loop prints for these.
-Value Interpreter::loop_again(const Statement& s, const Arguments& arguments, int depth,
-                              const std::vector<Scope>& seen) {
+Value Interpreter::loop_again(const Statement& s, const Arguments& arguments, int depth, const Scopes& seen) {
   if (arguments.positional.size() != 1) {
     execution_.fail("loop", "one argument", fmt::to_string(arguments.positional.size()));
   }
-  std::string before = std::exchange(out_, {});
-  std::vector<Scope> callers = std::exchange(inner_, seen);
+  String before = std::exchange(out_, {});
+  Scopes callers = std::exchange(inner_, copied(seen));
   loop(s, arguments.positional[0], depth + 1);
   inner_ = std::move(callers);
   return execution_.text(std::exchange(out_, std::move(before)), escaping_.prints);

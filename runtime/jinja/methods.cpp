@@ -10,6 +10,7 @@ namespace {
 
 Value dict_get(const Call& call, const Dict& dict) {
   const Value& key = call.required(0, "key");
+  may_be_key(call.execution, key);  // what the look-up takes
   const Value* const entry = dict.find_key(key);
   if (entry != nullptr) return *entry;
   const Value* const otherwise = call.given(1, "default");
@@ -17,19 +18,22 @@ Value dict_get(const Call& call, const Dict& dict) {
 }
 
 Value dict_items(const Call& call, const Dict& dict) {
-  std::vector<Value> all;
+  call.execution.work(dict.entries.size() * sizeof(List));
+  Values all;
   for (const auto& [key, value] : dict.entries) all.push_back(call.execution.tuple({key, value}));
   return call.execution.list(std::move(all), List::Kind::items);
 }
 
 Value dict_keys(const Call& call, const Dict& dict) {
-  std::vector<Value> all;
+  call.execution.work(dict.entries.size() * sizeof(Value));
+  Values all;
   for (const auto& entry : dict.entries) all.push_back(entry.first);
   return call.execution.list(std::move(all), List::Kind::keys);
 }
 
 Value dict_values(const Call& call, const Dict& dict) {
-  std::vector<Value> all;
+  call.execution.work(dict.entries.size() * sizeof(Value));
+  Values all;
   for (const auto& entry : dict.entries) all.push_back(entry.second);
   return call.execution.list(std::move(all), List::Kind::values);
 }
@@ -56,13 +60,14 @@ Value list_count(const Call& call, const List& list) {
 
 // A method that is tied to its object, which stays alive with it.
 template <class Method>
-Value bound(const std::string& name, const Value& object, Method method) {
-  return Function{name, [name, object, method](Execution& execution, const Arguments& arguments) {
+Value bound(std::string_view name, const Value& object, Method method) {
+  return Function{String(name),
+                  [name = String(name), object, method](Execution& execution, const Arguments& arguments) {
                     return method(Call{execution, name, arguments}, object);
                   }};
 }
 
-Value dict_method(const Value& value, const std::string& name) {
+Value dict_method(const Value& value, std::string_view name) {
   using DictMethod = Value (*)(const Call&, const Dict&);
   const DictMethod method = name == "get"      ? dict_get
                             : name == "items"  ? dict_items
@@ -70,12 +75,12 @@ Value dict_method(const Value& value, const std::string& name) {
                             : name == "values" ? dict_values
                             : name == "copy"   ? dict_copy
                                                : nullptr;
-  if (method == nullptr) return Undefined{name};
+  if (method == nullptr) return Undefined{String(name)};
   return bound(name, value,
                [method](const Call& call, const Value& self) { return method(call, *self.dict()); });
 }
 
-Value list_method(const Value& value, const std::string& name) {
+Value list_method(const Value& value, std::string_view name) {
   using ListMethod = Value (*)(const Call&, const List&);
   const List& list = *value.list();
   const bool sequence = !list.is_view();
@@ -83,17 +88,17 @@ Value list_method(const Value& value, const std::string& name) {
                             : sequence && name == "count"                     ? list_count
                             : list.kind == List::Kind::list && name == "copy" ? list_copy
                                                                               : nullptr;
-  if (method == nullptr) return Undefined{name};
+  if (method == nullptr) return Undefined{String(name)};
   return bound(name, value,
                [method](const Call& call, const Value& self) { return method(call, *self.list()); });
 }
 
 }  // namespace
 
-Value find_method(const Value& value, const std::string& name) {
+Value find_method(const Value& value, std::string_view name) {
   if (value.dict() != nullptr) return dict_method(value, name);
   if (value.list() != nullptr) return list_method(value, name);
-  return value.text() != nullptr ? find_text_method(value, name) : Value(Undefined{name});
+  return value.text() != nullptr ? find_text_method(value, name) : Value(Undefined{String(name)});
 }
 
 }  // namespace llamajit::jinja

@@ -22,9 +22,9 @@ Value default_value(const Call& call, const Value& value) {
 }
 
 // The text without blanks and without the '_' between digits; nothing where one stands elsewhere.
-std::optional<std::string> plain_number(std::string_view text) {
+std::optional<String> plain_number(std::string_view text) {
   text = stripped(text);
-  std::string out;
+  String out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto is_digit_at = [&](std::size_t at) {
       return at < text.size() &&
@@ -42,7 +42,7 @@ std::optional<std::string> plain_number(std::string_view text) {
 
 // As int(text, base); base 0 goes by the prefix.
 std::optional<Value> parsed_integer(const Call& call, std::string_view text, std::int64_t base) {
-  std::string digits = plain_number(text).value_or("");
+  String digits = plain_number(text).value_or("");
   const bool negative = digits.starts_with('-');
   if (negative || digits.starts_with('+')) digits.erase(0, 1);
   constexpr std::pair<std::string_view, int> kPrefixes[] = {{"0x", 16}, {"0o", 8}, {"0b", 2}};
@@ -55,7 +55,7 @@ std::optional<Value> parsed_integer(const Call& call, std::string_view text, std
   if (base == 0) base = 10;
   if (base < 2 || base > 36 || digits.empty() || digits[0] == '-') return std::nullopt;
   if (negative) digits.insert(0, 1, '-');
-  if (base == 10 && digits.find_first_not_of("0123456789", negative ? 1 : 0) == std::string::npos) {
+  if (base == 10 && digits.find_first_not_of("0123456789", negative ? 1 : 0) == String::npos) {
     return integer_of(digits);
   }
   std::int64_t number = 0;
@@ -69,8 +69,8 @@ std::optional<Value> parsed_integer(const Call& call, std::string_view text, std
 
 // As float(text), which knows no hexadecimal digits.
 std::optional<double> parsed_number(std::string_view text) {
-  std::string digits = plain_number(text).value_or("");
-  if (digits.find_first_of("xXpP(") != std::string::npos) return std::nullopt;
+  String digits = plain_number(text).value_or("");
+  if (digits.find_first_of("xXpP(") != String::npos) return std::nullopt;
   if (digits.starts_with('+')) digits.erase(0, 1);
   if (digits.empty() || digits[0] == '+') return std::nullopt;
   double number = 0;
@@ -83,13 +83,13 @@ std::optional<double> parsed_number(std::string_view text) {
 Value to_integer(const Call& call, const Value& value) {
   if (const auto integer = value.integer()) return *integer;
   if (value.is_large()) return value;
-  const std::string* const text = value.text();
+  const String* const text = value.text();
   if (text != nullptr) {
     if (const auto integer = parsed_integer(call, *text, call.integer(1, "base", 10))) return *integer;
   }
   const auto number = text != nullptr ? parsed_number(*text) : value.number();
   if (number && std::isinf(*number)) call.execution.fail("int", "a finite number", fmt::to_string(*number));
-  if (number && !std::isnan(*number)) return integer_of(fmt::format("{:.0f}", std::trunc(*number)));
+  if (number && !std::isnan(*number)) return integer_of(printed_to_string("{:.0f}", std::trunc(*number)));
   const Value* const otherwise = call.given(0, "default");
   return otherwise != nullptr ? *otherwise : Value(std::int64_t{0});
 }
@@ -114,9 +114,9 @@ Value round_number(const Call& call, const Value& value) {
   if (!value.number()) call.fail("a number", value);
   const double scale = std::pow(
       10.0, static_cast<double>(std::clamp<std::int64_t>(call.integer(0, "precision", 0), -300, 300)));
-  const std::string* const method = call.text(1, "method");
+  const String* const method = call.text(1, "method");
   if (method != nullptr && *method != "common" && *method != "ceil" && *method != "floor") {
-    call.execution.fail("round", "common, ceil or floor", escaped(*method));
+    call.execution.fail("round", "common, ceil or floor", shown_text(*method));
   }
   const bool common = method == nullptr || *method == "common";
   if (common && value.integer() && scale >= 1) return *value.integer();
@@ -138,13 +138,13 @@ Value file_size(const Call& call, const Value& value) {
   const bool binary = call.truth(0, "binary", false);
   const double base = binary ? 1024 : 1000;
   if (*number == 1) return "1 Byte";
-  if (*number < base) return call.execution.text(fmt::format("{:.0f} Bytes", std::trunc(*number)));
+  if (*number < base) return call.execution.text(printed_to_string("{:.0f} Bytes", std::trunc(*number)));
   double unit = base;
   std::size_t prefix = 0;
   constexpr std::string_view kPrefixes = "kMGTPEZY";
   for (; prefix + 1 < kPrefixes.size() && *number >= unit * base; ++prefix) unit *= base;
   const char letter = binary && prefix == 0 ? 'K' : kPrefixes[prefix];
-  return call.execution.text(fmt::format("{:.1f} {}{}B", *number / unit, letter, binary ? "i" : ""));
+  return call.execution.text(printed_to_string("{:.1f} {}{}B", *number / unit, letter, binary ? "i" : ""));
 }
 
 constexpr NamedFilter kNumberFilters[] = {

@@ -12,11 +12,11 @@
 namespace llamajit::jinja {
 namespace {
 
-std::string number_text(double x) {
+String number_text(double x) {
   if (std::isnan(x)) return "nan";
   if (std::isinf(x)) return x < 0 ? "-inf" : "inf";
-  std::string text = fmt::format("{}", x);
-  if (text.find_first_of(".e") == std::string::npos) text += ".0";
+  String text = printed_to_string("{}", x);
+  if (text.find_first_of(".e") == String::npos) text += ".0";
   return text;
 }
 
@@ -27,19 +27,19 @@ bool is_shown_by_number(char32_t c) {
          (c >= 0xE000 && c <= 0xF8FF) || c == 0xFEFF;
 }
 
-std::string by_number(char32_t c) {
+String by_number(char32_t c) {
   const auto code = static_cast<std::uint32_t>(c);
   if (code == '\n') return "\\n";
   if (code == '\r') return "\\r";
   if (code == '\t') return "\\t";
-  return code < 0x100 ? fmt::format("\\x{:02x}", code) : fmt::format("\\u{:04x}", code);
+  return code < 0x100 ? printed_to_string("\\x{:02x}", code) : printed_to_string("\\u{:04x}", code);
 }
 
 // The string between quotes as Python shows it.
-std::string quoted_text(std::string_view text) {
+String quoted_text(std::string_view text) {
   const char quote =
       text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos ? '"' : '\'';
-  std::string out(1, quote);
+  String out(1, quote);
   for (const std::string_view c : characters(text)) {
     if (is_shown_by_number(code_point(c))) {
       out += by_number(code_point(c));
@@ -52,8 +52,8 @@ std::string quoted_text(std::string_view text) {
 }
 
 template <class Items, class Write>
-std::string joined(const Items& items, std::string_view open, std::string_view close, const Write& write) {
-  std::string out(open);
+String joined(const Items& items, std::string_view open, std::string_view close, const Write& write) {
+  String out(open);
   for (const auto& item : items) {
     if (out.size() > open.size()) out += ", ";
     out += write(item);
@@ -63,16 +63,16 @@ std::string joined(const Items& items, std::string_view open, std::string_view c
 
 }  // namespace
 
-std::string to_text(Execution& execution, const Value& value) {
+String to_text(Execution& execution, const Value& value) {
   if (const auto* text = value.text()) return *text;
   if (value.is_undefined()) return {};
   return to_repr(execution, value);
 }
 
-std::string to_repr(Execution& execution, const Value& value) {
+String to_repr(Execution& execution, const Value& value) {
   execution.step();
   const auto repr = [&](const Value& x) {
-    std::string out = to_repr(execution, x);
+    String out = to_repr(execution, x);
     execution.allocate(out.size());  // it is copied once for each level
     return out;
   };
@@ -80,10 +80,10 @@ std::string to_repr(Execution& execution, const Value& value) {
   if (value.is_undefined()) return "Undefined";
   if (const auto* truth = value.as<bool>()) return *truth ? "True" : "False";
   if (const auto* x = value.as<double>()) return number_text(*x);
-  if (const auto integer = value.integer()) return fmt::to_string(*integer);
+  if (const auto integer = value.integer()) return printed_to_string("{}", *integer);
   if (const auto* large = value.as<LargeInteger>()) return *large->digits;
   if (const auto* text = value.text()) {
-    return value.is_markup() ? fmt::format("Markup({})", quoted_text(*text)) : quoted_text(*text);
+    return value.is_markup() ? printed_to_string("Markup({})", quoted_text(*text)) : quoted_text(*text);
   }
   if (const auto* list = value.list(); list != nullptr && list->is_tuple()) {
     return joined(list->items, "(", list->items.size() == 1 ? ",)" : ")", repr);

@@ -10,14 +10,14 @@
 namespace llamajit::jinja {
 namespace {
 
-std::vector<Value> elements(const Call& call, const Value& value) {
+Values elements(const Call& call, const Value& value) {
   return elements_of(call.execution, value);
 }
 
 Value length(const Call& call, const Value& value) {
   if (const List* list = value.list()) return static_cast<std::int64_t>(list->items.size());
   if (const Dict* dict = value.dict()) return static_cast<std::int64_t>(dict->entries.size());
-  if (const std::string* text = value.text()) return static_cast<std::int64_t>(count_characters(*text));
+  if (const String* text = value.text()) return static_cast<std::int64_t>(count_characters(*text));
   if (value.is_undefined()) return std::int64_t{0};
   call.fail("a list, a string or a dictionary", value);
 }
@@ -26,7 +26,7 @@ Value join(const Call& call, const Value& value) {
   const Value* const given = call.text(0, "d") != nullptr ? call.given(0, "d") : nullptr;
   const Value separator = given != nullptr ? *given : Value("");
   const Value* const attribute = call.given(1, "attribute");
-  std::vector<Value> all = elements(call, value);
+  Values all = elements(call, value);
   if (attribute != nullptr) {
     for (Value& item : all) item = at_path(call.execution, item, *attribute);
   }
@@ -36,8 +36,8 @@ Value join(const Call& call, const Value& value) {
   const auto text = [&](const Value& v) {
     return escapes ? *apply_filter(call.execution, "escape", v, {}).text() : to_text(call.execution, v);
   };
-  const std::string between = text(separator);
-  std::string out;
+  const String between = text(separator);
+  String out;
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (i > 0) out += between;
     out += text(all[i]);
@@ -79,13 +79,13 @@ Value reverse(const Call& call, const Value& value) {
   auto all = elements(call, value);
   std::ranges::reverse(all);
   if (value.text() == nullptr) return call.execution.iterator(std::move(all));
-  std::string out;
+  String out;
   for (const Value& c : all) out += *c.text();
   return call.execution.text(std::move(out));
 }
 
-std::vector<Value> pairs(const Call& call, const std::vector<std::pair<Value, Value>>& entries) {
-  std::vector<Value> all;
+Values pairs(const Call& call, const Dict::Entries& entries) {
+  Values all;
   all.reserve(entries.size());
   for (const auto& [key, entry] : entries) all.push_back(call.execution.tuple({key, entry}));
   return all;
@@ -106,7 +106,7 @@ Value dict_sort(const Call& call, const Value& value) {
   if (value.dict() == nullptr) call.fail("a dictionary", value);
   auto entries = value.dict()->entries;
   const bool case_sensitive = call.truth(0, "case_sensitive", false);
-  const std::string* const by = call.text(1, "by");
+  const String* const by = call.text(1, "by");
   const bool by_value = by != nullptr && *by == "value";
   std::ranges::stable_sort(entries, [&](const auto& a, const auto& b) {
     const auto key = [&](const auto& entry) {
@@ -124,9 +124,9 @@ Value sort_key(const Call& call, const Value& value, const Value* attributes, bo
   if (attributes->text() == nullptr) {
     return without_case(call, at_path(call.execution, value, *attributes), case_sensitive);
   }
-  std::vector<Value> keys;
+  Values keys;
   for (const std::string_view path : split(*attributes->text(), ",", -1)) {
-    const Value key = at_path(call.execution, value, std::string(path));
+    const Value key = at_path(call.execution, value, String(path));
     keys.push_back(without_case(call, key, case_sensitive));
   }
   return call.execution.list(std::move(keys));
@@ -146,8 +146,8 @@ Value sort(const Call& call, const Value& value) {
 }
 
 Value unique(const Call& call, const Value& value) {
-  std::vector<Value> seen;
-  std::vector<Value> kept;
+  Values seen;
+  Values kept;
   const bool case_sensitive = call.truth(0, "case_sensitive", false);
   const Value* const attribute = call.given(1, "attribute");
   for (const Value& item : elements(call, value)) {
@@ -161,17 +161,17 @@ Value unique(const Call& call, const Value& value) {
 }
 
 // What these filters go over: of nothing that is false, as Jinja has it, so that none has no elements.
-std::vector<Value> elements_if_true(const Call& call, const Value& value) {
-  return value.truth() ? elements(call, value) : std::vector<Value>{};
+Values elements_if_true(const Call& call, const Value& value) {
+  return value.truth() ? elements(call, value) : Values{};
 }
 
 // Those for which the test named by the argument number `place` answers `wanted`; without one, the true ones.
 template <bool Wanted, bool ByAttribute>
 Value select(const Call& call, const Value& value) {
   constexpr std::size_t kTest = ByAttribute ? 1 : 0;
-  const std::string* const test = call.text(kTest, "test");
+  const String* const test = call.text(kTest, "test");
   const Arguments arguments = call.behind(kTest + 1);
-  std::vector<Value> kept;
+  Values kept;
   for (const Value& item : elements_if_true(call, value)) {
     const Value subject = ByAttribute ? at_path(call.execution, item, call.required(0, "attribute")) : item;
     const bool answer =
@@ -182,7 +182,7 @@ Value select(const Call& call, const Value& value) {
 }
 
 Value map(const Call& call, const Value& value) {
-  std::vector<Value> out;
+  Values out;
   const Value* const attribute = call.arguments.positional.empty() ? call.given(0, "attribute") : nullptr;
   const Value* const given = call.arguments.find_named("default");
   const Value* const otherwise = given != nullptr && !given->is_none() ? given : nullptr;

@@ -70,19 +70,9 @@ Interpreter::Flow Interpreter::branches(const Statement& s) {
   return Flow::normal;
 }
 
-void Interpreter::set(const std::string& name, Value value) {
-  Scope& scope = innermost();
-  const auto found = std::ranges::find(scope, name, [](const auto& entry) { return entry.first; });
-  if (found != scope.end()) {
-    found->second = std::move(value);
-  } else {
-    scope.emplace_back(name, std::move(value));
-  }
-}
-
 void Interpreter::assign(const Target& target, const Value& value) {
   if (target.is_tuple) {
-    const std::vector<Value> values = elements_of(execution_, value);
+    const Values values = elements_of(execution_, value);
     const std::size_t n = target.parts.size();
     if (values.size() != n) {
       execution_.fail("names", fmt::format("{} values for {} names", n, n), fmt::to_string(values.size()));
@@ -93,25 +83,24 @@ void Interpreter::assign(const Target& target, const Value& value) {
   if (target.attribute.empty()) return set(target.name, value);
   const Value space = name(target.name);
   if (space.space() == nullptr) {
-    execution_.fail(fmt::format("'{}'", escaped(target.name)), "a namespace", space.kind());
+    execution_.fail(fmt::format("'{}'", shown_text(target.name)), "a namespace", space.kind());
   }
-  execution_.allocate(target.attribute.size() + sizeof(Value));
+  execution_.work(target.attribute.size() + sizeof(Value));
   space.space()->members.set(target.attribute, value);
 }
 
 // Returns what the block prints, with variables of its own, and how it ended.
-std::pair<std::string, Interpreter::Flow> Interpreter::render_apart(const Block& block, Scope scope) {
-  std::string before = std::exchange(out_, {});
+std::pair<String, Interpreter::Flow> Interpreter::render_apart(const Block& block, Scope scope) {
+  String before = std::exchange(out_, {});
   inner_.push_back(std::move(scope));
   const Flow flow = run(block);
   inner_.pop_back();
-  std::string rendered = std::exchange(out_, std::move(before));
-  execution_.allocate(rendered.size());
+  String rendered = std::exchange(out_, std::move(before));
   return {std::move(rendered), flow};
 }
 
 Interpreter::Flow Interpreter::with(const Statement& s) {
-  std::vector<Value> values;
+  Values values;
   values.reserve(s.defaults.size());
   for (const ExpressionPtr& value : s.defaults) values.push_back(evaluate(*value));
   inner_.emplace_back();
@@ -135,14 +124,15 @@ Interpreter::Flow Interpreter::autoescape(const Statement& s) {
 }
 
 void Interpreter::print_value(const Value& value) {
-  const std::string text = to_text(execution_, value);
+  if (value.text() != nullptr && (!escaping_.prints || value.is_markup())) return print(*value.text());
+  const String text = to_text(execution_, value);
   if (!escaping_.prints || value.is_markup()) return print(text);
-  execution_.allocate(6 * text.size());
+  execution_.work_on_characters(text);
   print(escaped_for_html(text));
 }
 
 // What a block printed, through the statement's filters, whose innermost operand it is.
-Value Interpreter::filtered(const Statement& s, std::string rendered) {
+Value Interpreter::filtered(const Statement& s, String rendered) {
   Value value = execution_.text(std::move(rendered), escaping_.prints);
   if (!s.expression) return value;
   inner_.emplace_back();
@@ -168,7 +158,7 @@ Interpreter::Flow Interpreter::filter_block(const Statement& s) {
 }
 
 void Interpreter::block(const Statement& s) {
-  std::vector<Scope> around = s.flag ? inner_ : std::vector<Scope>{};
+  Scopes around = s.flag ? copied(inner_) : Scopes{};
   std::swap(inner_, around);
   const Escaping escaping = std::exchange(escaping_, {});  // Jinja's blocks know none from outside
   print(render_apart(s.body, {}).first);

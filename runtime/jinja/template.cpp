@@ -12,7 +12,7 @@ Template::Template(std::string_view source, std::string name)
 std::string Template::render(const Dict& variables, const Limits& limits,
                              const std::function<std::time_t()>& now) const {
   Execution execution(name_, limits, now);
-  return Interpreter(execution, variables).render(block_);
+  return std::string(std::string_view(Interpreter(execution, variables).render(block_)));
 }
 
 }  // namespace llamajit::jinja

@@ -78,12 +78,12 @@ constexpr NamedTest kTests[] = {
      [](const Call& c, const Value& v) { return remainder(c, v, c.integer(0, "num", 0)) == 0; }},
     {"lower",
      [](const Call& c, const Value& v) {
-       const std::string text = to_text(c.execution, v);
+       const String text = to_text(c.execution, v);
        return text == lower(text) && text != upper(text);
      }},
     {"upper",
      [](const Call& c, const Value& v) {
-       const std::string text = to_text(c.execution, v);
+       const String text = to_text(c.execution, v);
        return text == upper(text) && text != lower(text);
      }},
     {"in", [](const Call& c, const Value& v) { return contains(c.execution, c.required(0, "seq"), v); }},
@@ -112,11 +112,10 @@ bool has_test(std::string_view name) {
   return std::ranges::find(kTests, name, &NamedTest::name) != std::end(kTests);
 }
 
-bool apply_test(Execution& execution, const std::string& name, const Value& value,
-                const Arguments& arguments) {
+bool apply_test(Execution& execution, std::string_view name, const Value& value, const Arguments& arguments) {
   const auto* const found = std::ranges::find(kTests, name, &NamedTest::name);
   if (found == std::end(kTests)) {
-    execution.fail("test", "one that templates here have", fmt::format("'{}'", escaped(name)));
+    execution.fail("test", "one that templates here have", fmt::format("'{}'", shown_text(name)));
   }
   return found->test({execution, name, arguments}, value);
 }

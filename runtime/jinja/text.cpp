@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <cstring>
 
 #include "tokenizer/utf8.h"
 
@@ -80,7 +82,7 @@ char32_t code_point(std::string_view text) {
   }
 }
 
-std::string utf8_of(char32_t c) {
+String utf8_of(char32_t c) {
   const auto byte = [](char32_t x) { return static_cast<char>(static_cast<unsigned char>(x)); };
   if (c < 0x80) return {byte(c)};
   if (c < 0x800) return {byte(0xC0 | c >> 6), byte(0x80 | (c & 0x3F))};
@@ -95,8 +97,8 @@ std::size_t count_characters(std::string_view text) {
   return count;
 }
 
-std::vector<std::string_view> characters(std::string_view text) {
-  std::vector<std::string_view> all;
+Views characters(std::string_view text) {
+  Views all;
   while (!text.empty()) {
     all.push_back(text.substr(0, utf8_length(text)));
     text.remove_prefix(all.back().size());
@@ -109,38 +111,38 @@ std::string_view stripped(std::string_view text, bool left, bool right) {
 }
 
 std::string_view stripped(std::string_view text, std::string_view set, bool left, bool right) {
-  const std::vector<std::string_view> members = characters(set);
+  const Views members = characters(set);
   return without(
       text, [&](std::string_view c) { return std::ranges::count(members, c) > 0; }, left, right);
 }
 
-std::string upper(std::string_view text) {
-  std::string out(text);
+String upper(std::string_view text) {
+  String out(text);
   std::ranges::transform(out, out.begin(), to_upper);
   return out;
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
+String lower(std::string_view text) {
+  String out(text);
   std::ranges::transform(out, out.begin(), to_lower);
   return out;
 }
 
-std::string capitalized(std::string_view text) {
-  std::string out = lower(text);
+String capitalized(std::string_view text) {
+  String out = lower(text);
   if (!out.empty()) out[0] = to_upper(out[0]);
   return out;
 }
 
-std::string swapped_case(std::string_view text) {
-  std::string out(text);
+String swapped_case(std::string_view text) {
+  String out(text);
   std::ranges::transform(out, out.begin(),
                          [](char c) { return to_upper(c) != c ? to_upper(c) : to_lower(c); });
   return out;
 }
 
-std::string title(std::string_view text) {
-  std::string out(text);
+String title(std::string_view text) {
+  String out(text);
   bool in_word = false;
   for (char& c : out) {
     c = in_word ? to_lower(c) : to_upper(c);
@@ -149,8 +151,8 @@ std::string title(std::string_view text) {
   return out;
 }
 
-std::string title_of_words(std::string_view text) {
-  std::string out;
+String title_of_words(std::string_view text) {
+  String out;
   bool begins = true;
   for (const std::string_view c : characters(text)) {
     const char letter = c[0];
@@ -164,8 +166,35 @@ std::string title_of_words(std::string_view text) {
   return out;
 }
 
-std::string replaced(std::string_view text, std::string_view from, std::string_view to, long most) {
-  std::string out;
+std::size_t found_in(std::string_view text, std::string_view part) {
+  if (part.empty()) return 0;
+  const void* const found = memmem(text.data(), text.size(), part.data(), part.size());
+  return found == nullptr ? std::string_view::npos
+                          : static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+}
+
+// Knuth, Morris and Pratt's, from the right.
+std::size_t last_found_in(std::string_view text, std::string_view part) {
+  constexpr std::size_t kShort = 32;
+  if (part.size() <= kShort) return text.rfind(part);
+  if (part.size() > text.size()) return std::string_view::npos;
+  const auto of_part = [&](std::size_t i) { return part[part.size() - 1 - i]; };
+  std::vector<std::uint32_t, Counted<std::uint32_t>> borders(part.size());  // of what ends the part
+  for (std::size_t i = 1, n = 0; i < part.size(); ++i) {
+    while (n > 0 && of_part(i) != of_part(n)) n = borders[n - 1];
+    if (of_part(i) == of_part(n)) ++n;
+    borders[i] = static_cast<std::uint32_t>(n);
+  }
+  for (std::size_t at = text.size(), n = 0; at-- > 0;) {
+    while (n > 0 && text[at] != of_part(n)) n = borders[n - 1];
+    if (text[at] == of_part(n)) ++n;
+    if (n == part.size()) return at;
+  }
+  return std::string_view::npos;
+}
+
+String replaced(std::string_view text, std::string_view from, std::string_view to, long most) {
+  String out;
   long done = 0;
   if (from.empty()) {
     for (const std::string_view c : characters(text)) {
@@ -175,7 +204,7 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
     if (most < 0 || done < most) out += to;
     return out;
   }
-  for (std::size_t at; (most < 0 || done < most) && (at = text.find(from)) != std::string_view::npos;
+  for (std::size_t at; (most < 0 || done < most) && (at = found_in(text, from)) != std::string_view::npos;
        ++done) {
     out.append(text.substr(0, at)).append(to);
     text.remove_prefix(at + from.size());
@@ -183,8 +212,8 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
   return out.append(text);
 }
 
-std::vector<std::string_view> split(std::string_view text, std::string_view separator, long most) {
-  std::vector<std::string_view> parts;
+Views split(std::string_view text, std::string_view separator, long most) {
+  Views parts;
   const auto may_split = [&] { return most < 0 || std::ssize(parts) < most; };
   if (separator.empty()) {
     text = stripped(text, true, false);
@@ -196,7 +225,7 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
     }
     return parts;
   }
-  for (std::size_t at; may_split() && (at = text.find(separator)) != std::string_view::npos;) {
+  for (std::size_t at; may_split() && (at = found_in(text, separator)) != std::string_view::npos;) {
     parts.push_back(text.substr(0, at));
     text.remove_prefix(at + separator.size());
   }
@@ -204,8 +233,8 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
   return parts;
 }
 
-std::vector<std::string_view> split_from_right(std::string_view text, std::string_view separator, long most) {
-  std::vector<std::string_view> parts;
+Views split_from_right(std::string_view text, std::string_view separator, long most) {
+  Views parts;
   const auto may_split = [&] { return most < 0 || std::ssize(parts) < most; };
   if (separator.empty()) {
     text = stripped(text, false, true);
@@ -218,7 +247,7 @@ std::vector<std::string_view> split_from_right(std::string_view text, std::strin
       text = stripped(text.substr(0, begin), false, true);
     }
   } else {
-    for (std::size_t at; may_split() && (at = text.rfind(separator)) != std::string_view::npos;) {
+    for (std::size_t at; may_split() && (at = last_found_in(text, separator)) != std::string_view::npos;) {
       parts.push_back(text.substr(at + separator.size()));
       text = text.substr(0, at);
     }
@@ -228,8 +257,8 @@ std::vector<std::string_view> split_from_right(std::string_view text, std::strin
   return parts;
 }
 
-std::vector<std::string_view> lines_of(std::string_view text, bool with_ends) {
-  std::vector<std::string_view> lines;
+Views lines_of(std::string_view text, bool with_ends) {
+  Views lines;
   while (!text.empty()) {
     std::size_t end = 0;
     while (end < text.size() && !ends_line(code_point(text.substr(end))))
@@ -242,8 +271,13 @@ std::vector<std::string_view> lines_of(std::string_view text, bool with_ends) {
   return lines;
 }
 
-std::string escaped_for_html(std::string_view text) {
-  std::string out;
+std::string shown_text(std::string_view text) {
+  constexpr std::size_t kLongest = 4096;
+  return text.size() <= kLongest ? escaped(text) : escaped(text.substr(0, kLongest)) + "...";
+}
+
+String escaped_for_html(std::string_view text) {
+  String out;
   for (const char c : text) {
     if (c == '&') {
       out += "&amp;";

@@ -10,24 +10,24 @@
 namespace llamajit::jinja {
 namespace {
 
-std::string text_of(const Call& call, const Value& value) {
+String text_of(const Call& call, const Value& value) {
   return to_text(call.execution, value);
 }
 
-template <std::string (*Change)(std::string_view)>
+template <String (*Change)(std::string_view)>
 Value changed(const Call& call, const Value& value) {
   return call.execution.text(Change(text_of(call, value)), value.is_markup());
 }
 
 Value trim(const Call& call, const Value& value) {
-  const std::string* const set = call.text(0, "chars");
-  const std::string text = text_of(call, value);
+  const String* const set = call.text(0, "chars");
+  const String text = text_of(call, value);
   const std::string_view kept = set != nullptr ? stripped(text, *set, true, true) : stripped(text);
-  return call.execution.text(std::string(kept), value.is_markup());
+  return call.execution.text(String(kept), value.is_markup());
 }
 
 Value force_escape(const Call& call, const Value& value) {
-  const std::string text = text_of(call, value);
+  const String text = text_of(call, value);
   call.execution.allocate(text.size() * 6);
   return call.execution.text(escaped_for_html(text), true);
 }
@@ -48,7 +48,7 @@ Value replace(const Call& call, const Value& value) {
   const auto part = [&](const Value& v) {
     return escapes ? *escape(call, v).text() : to_text(call.execution, v);
   };
-  const std::string text = part(value), from = part(old), to = part(other);
+  const String text = part(value), from = part(old), to = part(other);
   allocate_replacement(call, text.size(), from.size(), to.size());
   const auto most = static_cast<long>(call.integer(2, "count", -1));
   return call.execution.text(replaced(text, from, to, most), escapes);
@@ -68,7 +68,7 @@ Value to_json_filter(const Call& call, const Value& value) {
     style.indent = *indent->text();
   } else if (indent != nullptr && !indent->is_none()) {
     const std::int64_t spaces = std::clamp<std::int64_t>(call.integer(1, "indent", 0), 0, kMostSpaces);
-    style.indent = std::string(static_cast<std::size_t>(spaces), ' ');
+    style.indent = String(static_cast<std::size_t>(spaces), ' ');
   }
   if (const Value* separators = call.given(2, "separators");
       separators != nullptr && !separators->is_none()) {
@@ -86,17 +86,17 @@ Value to_json_filter(const Call& call, const Value& value) {
 
 // Lines are those of str.splitlines(), and all end with '\n' then.
 Value indent(const Call& call, const Value& value) {
-  const std::string text = text_of(call, value);
+  const String text = text_of(call, value);
   const Value* const width = call.given(0, "width");
   const std::int64_t count = std::clamp<std::int64_t>(
       width != nullptr && width->text() != nullptr ? 0 : call.integer(0, "width", 4), 0, 100);
-  const std::string blanks = width != nullptr && width->text() != nullptr
-                                 ? *width->text()
-                                 : std::string(static_cast<std::size_t>(count), ' ');
+  const String blanks = width != nullptr && width->text() != nullptr
+                            ? *width->text()
+                            : String(static_cast<std::size_t>(count), ' ');
   const bool blank_lines = call.truth(2, "blank", false);
-  std::string out;
+  String out;
   call.execution.allocate(text.size() * sizeof(std::string_view));
-  const std::string ended = text + "\n";
+  const String ended = text + "\n";
   bool first = true;
   for (const std::string_view line : lines_of(ended)) {
     if (!first) out += '\n';
@@ -119,7 +119,7 @@ Value safe(const Call& call, const Value& value) {
 Value word_count(const Call& call, const Value& value) {
   std::int64_t words = 0;
   bool in_word = false;
-  const std::string text = text_of(call, value);
+  const String text = text_of(call, value);
   for (const std::string_view c : characters(text)) {
     const char32_t code = code_point(c);
     const bool is_part = is_letter(code) || is_digit(code) || code == '_';
@@ -152,10 +152,10 @@ Value percent_format(const Call& call, const Value& value) {
 // Without the last word, unless told to cut it, and with an end that says so.
 Value truncate(const Call& call, const Value& value) {
   if (value.text() == nullptr) call.fail("a string", value);
-  const std::string& text = *value.text();
+  const String& text = *value.text();
   const std::int64_t length = call.integer(0, "length", 255);
-  const std::string* const given = call.text(2, "end");
-  const std::string end = given != nullptr ? *given : "...";
+  const String* const given = call.text(2, "end");
+  const String end = given != nullptr ? *given : "...";
   const std::int64_t leeway = call.integer(3, "leeway", 5);
   const std::int64_t kept = length - static_cast<std::int64_t>(count_characters(end));
   if (kept < 0 || leeway < 0)
@@ -163,21 +163,21 @@ Value truncate(const Call& call, const Value& value) {
   call.execution.allocate(text.size() * sizeof(std::string_view));
   const auto all = characters(text);
   if (std::ssize(all) <= length + leeway) return value;
-  const std::string cut =
+  const String cut =
       text.substr(0, static_cast<std::size_t>(all[static_cast<std::size_t>(kept)].data() - text.data()));
   const bool cuts_words = call.truth(1, "killwords", false);
-  return call.execution.text(cut.substr(0, cuts_words ? std::string::npos : cut.rfind(' ')) + end);
+  return call.execution.text(cut.substr(0, cuts_words ? String::npos : cut.rfind(' ')) + end);
 }
 
 // Without <tags> and comments, and with single blanks.
 Value strip_tags(const Call& call, const Value& value) {
-  std::string text = text_of(call, value);
+  String text = text_of(call, value);
   const auto remove = [&](std::string_view begin, std::string_view end) {
-    std::string out;
+    String out;
     std::size_t at = 0;
-    for (std::size_t from; (from = text.find(begin, at)) != std::string::npos;) {
+    for (std::size_t from; (from = text.find(begin, at)) != String::npos;) {
       const std::size_t to = text.find(end, from + begin.size());
-      if (to == std::string::npos) break;
+      if (to == String::npos) break;
       out.append(text, at, from - at);
       at = to + end.size();
     }
@@ -185,7 +185,7 @@ Value strip_tags(const Call& call, const Value& value) {
   };
   remove("<!--", "-->");
   remove("<", ">");
-  std::string out;
+  String out;
   for (const std::string_view word : split(text, "", -1)) out.append(out.empty() ? "" : " ").append(word);
   constexpr std::pair<std::string_view, std::string_view> kEntities[] = {
       {"&lt;", "<"}, {"&gt;", ">"}, {"&#39;", "'"}, {"&#34;", "\""}, {"&quot;", "\""}, {"&amp;", "&"}};
@@ -193,8 +193,8 @@ Value strip_tags(const Call& call, const Value& value) {
   return call.execution.text(std::move(out));
 }
 
-std::string quoted_for_url(std::string_view text, bool query) {
-  std::string out;
+String quoted_for_url(std::string_view text, bool query) {
+  String out;
   for (const char c : text) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                        std::string_view("-._~").find(c) != std::string_view::npos || (c == '/' && !query);
@@ -203,7 +203,7 @@ std::string quoted_for_url(std::string_view text, bool query) {
     } else if (c == ' ' && query) {
       out += '+';
     } else {
-      out += fmt::format("%{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
+      out += printed_to_string("%{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
     }
   }
   return out;
@@ -214,13 +214,13 @@ Value url_encode(const Call& call, const Value& value) {
   if (value.dict() == nullptr && value.list() == nullptr) {
     return call.execution.text(quoted_for_url(text_of(call, value), false));
   }
-  std::string out;
+  String out;
   const Value pairs = value.dict() != nullptr ? apply_filter(call.execution, "items", value, {}) : value;
   for (const Value& pair : elements_of(call.execution, pairs)) {
-    const std::vector<Value> parts = elements_of(call.execution, pair);
+    const Values parts = elements_of(call.execution, pair);
     if (parts.size() != 2) call.fail("pairs", pair);
-    out += fmt::format("{}{}={}", out.empty() ? "" : "&", quoted_for_url(text_of(call, parts[0]), true),
-                       quoted_for_url(text_of(call, parts[1]), true));
+    out += printed_to_string("{}{}={}", out.empty() ? "" : "&", quoted_for_url(text_of(call, parts[0]), true),
+                             quoted_for_url(text_of(call, parts[1]), true));
     call.execution.check_output(out.size());
   }
   return call.execution.text(std::move(out));

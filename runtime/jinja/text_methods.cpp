@@ -10,56 +10,54 @@
 namespace llamajit::jinja {
 namespace {
 
-using TextMethod = Value (*)(const Call& call, const std::string& text);
+using TextMethod = Value (*)(const Call& call, const String& text);
 
 template <bool Left, bool Right>
-Value strip(const Call& call, const std::string& text) {
-  const std::string* const set = call.text(0, "chars");
+Value strip(const Call& call, const String& text) {
+  const String* const set = call.text(0, "chars");
   return call.execution.text(
-      std::string(set != nullptr ? stripped(text, *set, Left, Right) : stripped(text, Left, Right)));
+      String(set != nullptr ? stripped(text, *set, Left, Right) : stripped(text, Left, Right)));
 }
 
-template <std::string (*Change)(std::string_view)>
-Value changed(const Call& call, const std::string& text) {
+template <String (*Change)(std::string_view)>
+Value changed(const Call& call, const String& text) {
   return call.execution.text(Change(text));
 }
 
-Value strings(const Call& call, const std::vector<std::string_view>& parts,
-              List::Kind kind = List::Kind::list) {
-  std::vector<Value> all;
+Value strings(const Call& call, const Views& parts, List::Kind kind = List::Kind::list) {
+  Values all;
   all.reserve(parts.size());
-  for (const std::string_view part : parts) all.push_back(call.execution.text(std::string(part)));
+  for (const std::string_view part : parts) all.push_back(call.execution.text(String(part)));
   return call.execution.list(std::move(all), kind);
 }
 
 std::string_view separator_of(const Call& call) {
-  const std::string* const separator = call.text(0, "sep");
+  const String* const separator = call.text(0, "sep");
   if (separator == nullptr) return {};
   if (separator->empty()) call.execution.fail(call.name, "a separator", "an empty string");
   return *separator;
 }
 
-template <std::vector<std::string_view> (*Split)(std::string_view, std::string_view, long)>
-Value split_text(const Call& call, const std::string& text) {
+template <Views (*Split)(std::string_view, std::string_view, long)>
+Value split_text(const Call& call, const String& text) {
   call.execution.allocate(text.size() * sizeof(Value));
   return strings(call, Split(text, separator_of(call), static_cast<long>(call.integer(1, "maxsplit", -1))));
 }
 
-Value split_lines(const Call& call, const std::string& text) {
+Value split_lines(const Call& call, const String& text) {
   call.execution.allocate(text.size() * sizeof(Value));
   return strings(call, lines_of(text, call.truth(0, "keepends", false)));
 }
 
 // What stands before the separator, it, and what stands behind it.
 template <bool FromRight>
-Value partition(const Call& call, const std::string& text) {
-  const std::string& separator = call.required_text(0, "sep");
+Value partition(const Call& call, const String& text) {
+  const String& separator = call.required_text(0, "sep");
   if (separator.empty()) call.execution.fail(call.name, "a separator", "an empty string");
-  const std::size_t at = FromRight ? text.rfind(separator) : text.find(separator);
+  const std::size_t at = FromRight ? last_found_in(text, separator) : found_in(text, separator);
   const std::string_view all = text;
-  if (at == std::string::npos) {
-    return strings(call, FromRight ? std::vector<std::string_view>{"", "", all} : std::vector{all, {}, {}},
-                   List::Kind::tuple);
+  if (at == String::npos) {
+    return strings(call, FromRight ? Views{"", "", all} : Views{all, {}, {}}, List::Kind::tuple);
   }
   return strings(call, {all.substr(0, at), separator, all.substr(at + separator.size())}, List::Kind::tuple);
 }
@@ -71,7 +69,7 @@ struct Part {
   bool valid;         // it does not begin beyond the end
 };
 
-Part part_of(const Call& call, const std::string& text, std::size_t place) {
+Part part_of(const Call& call, const String& text, std::size_t place) {
   const bool whole = call.given(place, "start") == nullptr && call.given(place + 1, "end") == nullptr;
   if (whole) return {text, 0, true};
   call.execution.allocate(text.size() * sizeof(std::string_view));
@@ -103,49 +101,48 @@ bool any_affix(const Call& call, const Holds& holds) {
   });
 }
 
-Value starts_with(const Call& call, const std::string& text) {
+Value starts_with(const Call& call, const String& text) {
   const Part part = part_of(call, text, 1);
-  return any_affix(call,
-                   [&](const std::string& affix) { return part.valid && part.text.starts_with(affix); });
+  return any_affix(call, [&](const String& affix) { return part.valid && part.text.starts_with(affix); });
 }
 
-Value ends_with(const Call& call, const std::string& text) {
+Value ends_with(const Call& call, const String& text) {
   const Part part = part_of(call, text, 1);
-  return any_affix(call, [&](const std::string& affix) { return part.valid && part.text.ends_with(affix); });
+  return any_affix(call, [&](const String& affix) { return part.valid && part.text.ends_with(affix); });
 }
 
-Value replace(const Call& call, const std::string& text) {
-  const std::string& from = call.required_text(0, "old");
-  const std::string& to = call.required_text(1, "new");
+Value replace(const Call& call, const String& text) {
+  const String& from = call.required_text(0, "old");
+  const String& to = call.required_text(1, "new");
   call.execution.allocate(text.size() +
                           (from.empty() ? text.size() + 1 : text.size() / from.size()) * to.size());
   return call.execution.text(replaced(text, from, to, static_cast<long>(call.integer(2, "count", -1))));
 }
 
 template <bool FromRight, bool MustBeThere>
-Value find(const Call& call, const std::string& text) {
-  const std::string& what = call.required_text(0, "sub");
+Value find(const Call& call, const String& text) {
+  const String& what = call.required_text(0, "sub");
   const Part part = part_of(call, text, 1);
-  const std::size_t at = !part.valid ? std::string::npos
-                         : FromRight ? part.text.rfind(what)
-                                     : part.text.find(what);
-  if (at != std::string::npos) {
+  const std::size_t at = !part.valid ? String::npos
+                         : FromRight ? last_found_in(part.text, what)
+                                     : found_in(part.text, what);
+  if (at != String::npos) {
     return static_cast<std::int64_t>(count_characters(std::string_view(text).substr(0, part.begin + at)));
   }
   if (MustBeThere) call.execution.fail(call.name, "a part of the string", "another string");
   return std::int64_t{-1};
 }
 
-Value count(const Call& call, const std::string& text) {
-  const std::string& what = call.required_text(0, "sub");
+Value count(const Call& call, const String& text) {
+  const String& what = call.required_text(0, "sub");
   const Part part = part_of(call, text, 1);
   if (!part.valid) return std::int64_t{0};
   if (what.empty()) return static_cast<std::int64_t>(count_characters(part.text) + 1);
   return static_cast<std::int64_t>(split(part.text, what, -1).size() - 1);
 }
 
-Value join(const Call& call, const std::string& text) {
-  std::string out;
+Value join(const Call& call, const String& text) {
+  String out;
   bool first = true;
   for (const Value& item : elements_of(call.execution, call.required(0, "iterable"))) {
     if (item.text() == nullptr) call.fail("strings", item);
@@ -157,22 +154,22 @@ Value join(const Call& call, const std::string& text) {
   return call.execution.text(std::move(out));
 }
 
-Value without_prefix(const Call& call, const std::string& text) {
-  const std::string& prefix = call.required_text(0, "prefix");
+Value without_prefix(const Call& call, const String& text) {
+  const String& prefix = call.required_text(0, "prefix");
   return call.execution.text(text.starts_with(prefix) ? text.substr(prefix.size()) : text);
 }
 
-Value without_suffix(const Call& call, const std::string& text) {
-  const std::string& suffix = call.required_text(0, "suffix");
+Value without_suffix(const Call& call, const String& text) {
+  const String& suffix = call.required_text(0, "suffix");
   return call.execution.text(text.ends_with(suffix) ? text.substr(0, text.size() - suffix.size()) : text);
 }
 
 // In a field of the width that is asked for.
 template <char Align>
-Value aligned(const Call& call, const std::string& text) {
+Value aligned(const Call& call, const String& text) {
   FormatSpec spec;
   spec.width = call.integer(0, "width", 0);
-  if (const std::string* fill = call.text(1, "fillchar")) spec.fill = *fill;
+  if (const String* fill = call.text(1, "fillchar")) spec.fill = *fill;
   if (count_characters(spec.fill) != 1)
     call.execution.fail(call.name, "one character to fill with", "another number");
   // Where the blanks are odd in number and the width, too, str.center() puts one more before the text.
@@ -186,7 +183,7 @@ Value aligned(const Call& call, const std::string& text) {
 }
 
 // Zeros behind the sign.
-Value filled_with_zeros(const Call& call, const std::string& text) {
+Value filled_with_zeros(const Call& call, const String& text) {
   FormatSpec spec;
   spec.fill = "0";
   const std::size_t sign = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
@@ -194,10 +191,10 @@ Value filled_with_zeros(const Call& call, const std::string& text) {
   return call.execution.text(text.substr(0, sign) + padded(call.execution, spec, text.substr(sign), '>'));
 }
 
-Value expand_tabs(const Call& call, const std::string& text) {
+Value expand_tabs(const Call& call, const String& text) {
   constexpr std::int64_t kWidestTab = 1000;
   const std::int64_t width = std::clamp<std::int64_t>(call.integer(0, "tabsize", 8), 0, kWidestTab);
-  std::string out;
+  String out;
   std::int64_t column = 0;
   for (const std::string_view c : characters(text)) {
     if (c == "\t") {
@@ -213,11 +210,11 @@ Value expand_tabs(const Call& call, const std::string& text) {
   return call.execution.text(std::move(out));
 }
 
-Value format(const Call& call, const std::string& text) {
+Value format(const Call& call, const String& text) {
   return formatted_by_braces(call.execution, Value(text), call.arguments);
 }
 
-Value format_by_map(const Call& call, const std::string& text) {
+Value format_by_map(const Call& call, const String& text) {
   const Value& map = call.required(0, "mapping");
   if (map.dict() == nullptr) call.fail("a dictionary", map);
   Arguments named;
@@ -228,7 +225,7 @@ Value format_by_map(const Call& call, const std::string& text) {
 }
 
 template <bool (*Holds)(char32_t)>
-Value every(const Call&, const std::string& text) {
+Value every(const Call&, const String& text) {
   const auto all = characters(text);
   return !all.empty() && std::ranges::all_of(all, [](std::string_view c) { return Holds(code_point(c)); });
 }
@@ -236,19 +233,19 @@ bool is_letter_or_digit(char32_t c) {
   return is_letter(c) || is_digit(c);
 }
 
-Value is_ascii(const Call&, const std::string& text) {
+Value is_ascii(const Call&, const String& text) {
   return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
 // There are letters, and all of them have this case.
 template <bool (*HasCase)(char32_t), bool (*HasOther)(char32_t)>
-Value all_in_case(const Call&, const std::string& text) {
+Value all_in_case(const Call&, const String& text) {
   const auto all = characters(text);
   return std::ranges::any_of(all, [](std::string_view c) { return HasCase(code_point(c)); }) &&
          std::ranges::none_of(all, [](std::string_view c) { return HasOther(code_point(c)); });
 }
 
-Value is_title(const Call&, const std::string& text) {
+Value is_title(const Call&, const String& text) {
   return text == title(text) && lower(text) != upper(text);
 }
 
@@ -306,19 +303,18 @@ constexpr NamedTextMethod kTextMethods[] = {
 // Strings that are no markup become such, those within lists, too.
 Value escaped_value(Execution& execution, const Value& value) {
   if (value.list() != nullptr) {
-    std::vector<Value> items;
+    Values items;
     for (const Value& item : value.list()->items) items.push_back(escaped_value(execution, item));
     return execution.list(std::move(items), value.list()->kind);
   }
   if (value.text() == nullptr || value.is_markup()) return value;
-  execution.allocate(6 * value.text()->size());
   return execution.text(escaped_for_html(*value.text()), true);
 }
 
 Value as_markup(Execution& execution, const Value& value) {
   if (value.text() != nullptr) return Text{value.as<Text>()->bytes, true};
   if (value.list() == nullptr) return value;
-  std::vector<Value> items;
+  Values items;
   for (const Value& item : value.list()->items) items.push_back(as_markup(execution, item));
   return execution.list(std::move(items), value.list()->kind);
 }
@@ -340,14 +336,15 @@ Value call_on_markup(const Call& call, const NamedTextMethod& method, const Valu
 
 }  // namespace
 
-Value find_text_method(const Value& value, const std::string& name) {
+Value find_text_method(const Value& value, std::string_view name) {
   const auto* const found = std::ranges::find(kTextMethods, name, &NamedTextMethod::name);
-  if (found == std::end(kTextMethods)) return Undefined{name};
-  return Function{name, [name, value, found](Execution& execution, const Arguments& arguments) {
-                    const Call call{execution, name, arguments};
-                    return value.is_markup() ? call_on_markup(call, *found, value)
-                                             : found->method(call, *value.text());
-                  }};
+  if (found == std::end(kTextMethods)) return Undefined{String(name)};
+  return Function{
+      String(name), [name = found->name, value, found](Execution& execution, const Arguments& arguments) {
+        const Call call{execution, name, arguments};
+        work_on_texts(execution, value, arguments);
+        return value.is_markup() ? call_on_markup(call, *found, value) : found->method(call, *value.text());
+      }};
 }
 
 }  // namespace llamajit::jinja

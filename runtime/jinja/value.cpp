@@ -11,25 +11,69 @@
 namespace llamajit::jinja {
 
 void List::measure_nesting() {
+  nesting = 1;
   for (const Value& item : items) nesting = std::max(nesting, 1 + item.nesting());
 }
 
 void Dict::measure_nesting() {
+  nesting = 1;
   for (const auto& [key, value] : entries)
     nesting = std::max({nesting, 1 + key.nesting(), 1 + value.nesting()});
 }
 
+namespace {
+
+// What std::function has on the heap for what a function of values here binds, two of them at most.
+constexpr std::size_t kBound = 256;
+
+// Values that wait for the destruction of those that held them. Chains up to kDeepest are destroyed as they are.
+struct Waiting {
+  static constexpr int kDeepest = 100;
+  int depth = 0;
+  std::vector<Value> values{};
+};
+thread_local Waiting waiting;
+
+}  // namespace
+
+Value::Value(String text)
+    : data_(Text{std::allocate_shared<const String>(Counted<String>(), std::move(text))}) {}
+
 Value::Value(List list) {
   list.measure_nesting();
-  data_ = std::make_shared<const List>(std::move(list));
+  data_ = std::shared_ptr<const List>(std::allocate_shared<List>(Counted<List>(), std::move(list)));
 }
 
 Value::Value(Dict dict) {
   dict.measure_nesting();
-  data_ = std::make_shared<const Dict>(std::move(dict));
+  dict.renew_index();
+  data_ = std::shared_ptr<const Dict>(std::allocate_shared<Dict>(Counted<Dict>(), std::move(dict)));
 }
 
-Value::Value(Function function) : data_(std::make_shared<const Function>(std::move(function))) {}
+Value::Value(Function function)
+    : data_(std::shared_ptr<const Function>(
+          std::allocate_shared<Function>(Counted<Function, kBound>(), std::move(function)))) {}
+
+Value& Value::operator=(Value&& other) noexcept {
+  if (this != &other) {
+    const Value before(std::move(*this));
+    data_ = std::move(other.data_);
+  }
+  return *this;
+}
+
+void Value::destroy_held() noexcept {
+  if (waiting.depth >= Waiting::kDeepest) return waiting.values.push_back(std::move(*this));
+  ++waiting.depth;
+  data_ = None{};
+  while (waiting.depth == 1 && !waiting.values.empty()) {
+    Value next = std::move(waiting.values.back());
+    waiting.values.pop_back();
+    next.data_ = None{};
+    if (waiting.values.empty()) std::exchange(waiting.values, {});
+  }
+  --waiting.depth;
+}
 
 std::optional<std::int64_t> Value::integer() const {
   if (const auto* truth = as<bool>()) return *truth ? 1 : 0;
@@ -84,38 +128,91 @@ bool same_key(const Value& a, const Value& b) {
   return a.is_none() && b.is_none();
 }
 
-template <class Entries>
-auto entry_of(Entries& entries, const Value& key) {
-  return std::ranges::find_if(entries, [&](const auto& entry) { return same_key(entry.first, key); });
+// Equal keys have equal ones. Numbers go by their nearest double, as they are compared.
+std::uint64_t hash_of_key(const Value& key) {
+  if (key.text() != nullptr) return hash_of(*key.text());
+  if (const auto number = key.number()) {
+    const double x = *number == 0 ? 0.0 : *number;
+    return hash_of({reinterpret_cast<const char*>(&x), sizeof x}) + 1;
+  }
+  std::uint64_t hash = 2;
+  if (const List* const list = key.list()) {
+    for (const Value& item : list->items) {
+      hash ^= hash_of_key(item);
+      hash = hash_of({reinterpret_cast<const char*>(&hash), sizeof hash});
+    }
+  }
+  return hash;
+}
+
+// A number that is none equals nothing, so that it may stand anywhere, and many of them shall not stand in a row.
+std::uint64_t hash_of_entry(const Value& key, std::size_t place) {
+  const auto* const x = key.as<double>();
+  return x != nullptr && std::isnan(*x) ? hash_of({reinterpret_cast<const char*>(&place), sizeof place})
+                                        : hash_of_key(key);
+}
+
+bool is_kind_of_key(const Value& value) {
+  return value.text() != nullptr || value.as<bool>() != nullptr || value.as<std::int64_t>() != nullptr ||
+         value.as<double>() != nullptr || value.is_large() || value.is_none();
 }
 
 }  // namespace
 
-bool may_be_key(const Value& value) {
+bool may_be_key(Execution& execution, const Value& value) {
+  execution.step();
+  execution.work_on(value);
   const List* const list = value.list();
-  return value.text() != nullptr || value.number() || value.is_none() ||
-         (list != nullptr && list->is_tuple() && std::ranges::all_of(list->items, may_be_key));
+  return is_kind_of_key(value) ||
+         (list != nullptr && list->is_tuple() &&
+          std::ranges::all_of(list->items, [&](const Value& item) { return may_be_key(execution, item); }));
 }
 
 const Value* Dict::find(std::string_view key) const {
-  const auto found = std::ranges::find_if(entries, [&](const auto& entry) {
+  const auto is_it = [&](const auto& entry) {
     return entry.first.text() != nullptr && *entry.first.text() == key;
-  });
-  return found == entries.end() ? nullptr : &found->second;
+  };
+  if (index.size() != entries.size() || entries.empty()) {
+    const auto found = std::ranges::find_if(entries, is_it);
+    return found == entries.end() ? nullptr : &found->second;
+  }
+  const auto place = index.find(hash_of(key), [&](std::size_t i) { return is_it(entries[i]); });
+  return place ? &entries[*place].second : nullptr;
+}
+
+std::optional<std::size_t> Dict::place_of(const Value& key) const {
+  if (index.size() == entries.size() && !entries.empty()) {
+    return index.find(hash_of_key(key), [&](std::size_t i) { return same_key(entries[i].first, key); });
+  }
+  const auto found =
+      std::ranges::find_if(entries, [&](const auto& entry) { return same_key(entry.first, key); });
+  if (found == entries.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - entries.begin());
 }
 
 const Value* Dict::find_key(const Value& key) const {
-  const auto found = entry_of(entries, key);
-  return found == entries.end() ? nullptr : &found->second;
+  const auto place = place_of(key);
+  return place ? &entries[*place].second : nullptr;
 }
 
 void Dict::set(const Value& key, Value value) {
-  const auto found = entry_of(entries, key);
-  if (found != entries.end()) {
-    found->second = std::move(value);
-  } else {
-    entries.emplace_back(key, std::move(value));
+  if (const auto place = place_of(key)) {
+    entries[*place].second = std::move(value);
+    return;
   }
+  const bool indexed = !entries.empty() && index.size() == entries.size();
+  entries.emplace_back(key, std::move(value));
+  if (indexed) {
+    index.add(hash_of_entry(key, entries.size()));
+  } else if (entries.size() > KeyIndex::kFew) {
+    renew_index();
+  }
+}
+
+void Dict::renew_index() {
+  index.clear();
+  if (entries.size() <= KeyIndex::kFew) return;
+  for (std::size_t i = 0; i < entries.size(); ++i) index.add(hash_of_entry(entries[i].first, i));
 }
 
 const Value* Arguments::find(std::size_t place, std::string_view name) const {
@@ -131,21 +228,24 @@ Value integer_of(std::string_view digits) {
   const bool negative = digits.starts_with('-');
   if (negative || digits.starts_with('+')) digits.remove_prefix(1);
   digits.remove_prefix(std::min(digits.find_first_not_of('0'), digits.size() - 1));
-  std::string plain(negative ? 1 : 0, '-');
+  String plain(negative ? 1 : 0, '-');
   plain.append(digits);
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(plain.data(), plain.data() + plain.size(), number);
   if (error == std::errc()) return number;
-  return LargeInteger{std::make_shared<const std::string>(std::move(plain))};
+  return LargeInteger{std::allocate_shared<const String>(Counted<String>(), std::move(plain))};
 }
 
 std::optional<int> integer_order(const Value& a, const Value& b) {
   const auto sign = [](auto x, auto y) { return x < y ? -1 : x > y ? 1 : 0; };
   if (const auto x = a.integer(), y = b.integer(); x && y) return sign(*x, *y);
+  if (!a.is_large() && !b.is_large()) return std::nullopt;
   const auto digits = [](const Value& v) {
-    return v.is_large() ? *v.as<LargeInteger>()->digits : v.integer() ? std::to_string(*v.integer()) : "";
+    return v.is_large()  ? *v.as<LargeInteger>()->digits
+           : v.integer() ? printed_to_string("{}", *v.integer())
+                         : String();
   };
-  const std::string x = digits(a), y = digits(b);
+  const String x = digits(a), y = digits(b);
   if (x.empty() || y.empty()) return std::nullopt;
   const bool negative = x[0] == '-';
   if (negative != (y[0] == '-')) return negative ? -1 : 1;
@@ -155,6 +255,8 @@ std::optional<int> integer_order(const Value& a, const Value& b) {
 
 bool equal(Execution& execution, const Value& a, const Value& b) {
   execution.step();
+  execution.work_on(a);
+  execution.work_on(b);
   const auto same = [&](const Value& x, const Value& y) { return equal(execution, x, y); };
   if (const auto order = integer_order(a, b)) return *order == 0;
   if (const auto x = a.number(), y = b.number(); x || y) return x && y && *x == *y;
