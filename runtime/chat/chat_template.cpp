@@ -120,7 +120,8 @@ ChatTemplate::ChatTemplate(const NamedTemplate& named)
                    named.stop.empty() ? std::vector<std::string>{} : std::vector{std::string(named.stop)}) {}
 
 std::string ChatTemplate::render(std::span<const Message> messages, const std::string& bos,
-                                 const std::string& eos, const jinja::Dict& variables) const {
+                                 const std::string& eos, const jinja::Dict& variables,
+                                 const std::atomic<bool>* cancel) const {
   if (variables.find("messages") != nullptr)
     throw std::invalid_argument("a template's variables: expected another name than 'messages'");
   jinja::Dict all;
@@ -130,14 +131,17 @@ std::string ChatTemplate::render(std::span<const Message> messages, const std::s
                  {"add_generation_prompt", true}};
   for (const auto& [name, value] : variables_.entries) all.set(name, value);
   for (const auto& [name, value] : variables.entries) all.set(name, value);
-  return template_.render(all);
+  jinja::Limits limits;
+  limits.cancel = cancel;
+  return template_.render(all, limits);
 }
 
 std::string render_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
-                        const Tokenizer& tokenizer, const jinja::Dict& variables) {
+                        const Tokenizer& tokenizer, const jinja::Dict& variables,
+                        const std::atomic<bool>* cancel) {
   const SpecialTokens& special = tokenizer.vocab().special();
   return chat_template.render(messages, spelled(tokenizer, special.bos), spelled(tokenizer, special.eos()),
-                              variables);
+                              variables, cancel);
 }
 
 bool shows_questions(const ChatTemplate& chat_template, std::span<const Message> messages_before,
@@ -155,8 +159,9 @@ bool is_blank_template(std::string_view source) {
 }
 
 std::vector<TokenId> encode_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
-                                 const Tokenizer& tokenizer, bool normalize, const jinja::Dict& variables) {
-  return encode_rendered_chat(render_chat(chat_template, messages, tokenizer, variables), tokenizer,
+                                 const Tokenizer& tokenizer, bool normalize, const jinja::Dict& variables,
+                                 const std::atomic<bool>* cancel) {
+  return encode_rendered_chat(render_chat(chat_template, messages, tokenizer, variables, cancel), tokenizer,
                               normalize);
 }
 

@@ -1,6 +1,7 @@
 // How a conversation becomes the text that a model was trained on.
 #pragma once
 
+#include <atomic>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,8 +44,9 @@ class ChatTemplate {
   // `add_generation_prompt`, `enable_thinking` and whatever else a request has for the template. What a message
   // lacks the template does not see, as transformers has it. Throws std::runtime_error where the template
   // refuses, std::invalid_argument where `variables` has messages.
+  // Where `cancel` becomes true, jinja::RenderingCancelled.
   std::string render(std::span<const Message> messages, const std::string& bos, const std::string& eos,
-                     const jinja::Dict& variables = {}) const;
+                     const jinja::Dict& variables = {}, const std::atomic<bool>* cancel = nullptr) const;
 
  private:
   std::string name_;
@@ -57,7 +59,8 @@ class ChatTemplate {
 
 // The conversation as the template writes it for this model.
 std::string render_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
-                        const Tokenizer& tokenizer, const jinja::Dict& variables = {});
+                        const Tokenizer& tokenizer, const jinja::Dict& variables = {},
+                        const std::atomic<bool>* cancel = nullptr);
 // Whether a question is part of what the template writes: a template without one would have the model answer
 // nothing that it was asked.
 bool shows_questions(const ChatTemplate& chat_template, std::span<const Message> messages_before,
@@ -69,7 +72,8 @@ bool is_blank_template(std::string_view source);
 // Unicode's form C where the tokenizer does that and `normalize` is set.
 std::vector<TokenId> encode_chat(const ChatTemplate& chat_template, std::span<const Message> messages,
                                  const Tokenizer& tokenizer, bool normalize = true,
-                                 const jinja::Dict& variables = {});
+                                 const jinja::Dict& variables = {},
+                                 const std::atomic<bool>* cancel = nullptr);
 // The same, of what render_chat() gave.
 std::vector<TokenId> encode_rendered_chat(std::string_view text, const Tokenizer& tokenizer,
                                           bool normalize = true);

@@ -82,7 +82,8 @@ std::optional<std::vector<TokenId>> Conversation::fit(const std::vector<TokenId>
   const auto context = static_cast<std::size_t>(engine_.context());
   bool forgets = false;
   for (;;) {
-    std::vector<TokenId> tokens = encode_chat(template_, messages_, tokenizer_, options_.normalize);
+    std::vector<TokenId> tokens =
+        encode_chat(template_, messages_, tokenizer_, options_.normalize, {}, options_.cancel);
     if (tokens.empty()) tokens.push_back(tokenizer_.vocab().special().bos);
     if (tokens.front() < 0) throw std::runtime_error("chat: expected text, found none");
     tokens.insert(tokens.end(), reply.begin(), reply.end());
@@ -139,6 +140,10 @@ Reply Conversation::say(std::string question, const Show& show) {
       prompt = goes_on ? fit(speech.tokens(), result) : std::nullopt;
     } while (prompt);
     speech.finish();
+  } catch (const jinja::RenderingCancelled&) {
+    messages_ = before;
+    result.reason = StopReason::cancelled;
+    return result;
   } catch (...) {
     messages_ = before;
     throw;

@@ -65,7 +65,7 @@ class Conversation {
   void resume(std::vector<Message> messages);
 
   // Adds a question and the model's reply, which `show` is given as it comes. A reply that is cancelled stays
-  // as far as it came. Throws std::runtime_error where the template refuses the messages, and ContextFull; the
+  // as far as it came; where it had not begun, the question is not added. Throws std::runtime_error where the template refuses the messages, and ContextFull; the
   // question is not added then.
   using Show = std::function<void(std::string_view text)>;
   Reply say(std::string question, const Show& show);

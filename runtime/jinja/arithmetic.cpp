@@ -22,7 +22,8 @@ Value repeated(Execution& execution, const Value& sequence, std::int64_t times) 
   execution.allocate(bytes);
   if (const String* text = sequence.text()) {
     String out;
-    for (std::size_t i = 0; i < n && size > 0; ++i) out += *text;
+    if (size == 1) out.assign(n, text->front());
+    for (std::size_t i = 0; i < n && size > 1; ++i) out += *text;
     return execution.text(std::move(out), sequence.is_markup());
   }
   Values items;

@@ -151,9 +151,9 @@ Value item_of(Execution& execution, const Value& object, const Value& key) {
     execution.work_on_characters(*text);
     const auto i = in(count_characters(*text));
     if (i < 0) return none;
-    std::string_view rest = *text;
-    for (std::int64_t before = 0; before < i; ++before) rest.remove_prefix(utf8_length(rest));
-    return execution.text(String(rest.substr(0, utf8_length(rest))), object.is_markup());
+    auto character = EachCharacter(*text).begin();
+    for (std::int64_t before = 0; before < i; ++before) ++character;
+    return execution.text(String(*character), object.is_markup());
   }
   return none;
 }
@@ -161,6 +161,7 @@ Value item_of(Execution& execution, const Value& object, const Value& key) {
 Value at_path(Execution& execution, Value value, const Value& path, const Value* otherwise) {
   if (path.is_none()) return value;
   const auto step = [&](const Value& key) {
+    execution.step();
     value = item_of(execution, value, key);
     if (value.is_undefined() && otherwise != nullptr) value = *otherwise;
   };

@@ -17,7 +17,7 @@ String converted(Execution& execution, char conversion, const Value& value) {
   String shown = to_repr(execution, value);
   if (conversion == 'r') return shown;
   String out;
-  for (const std::string_view c : characters(shown)) {
+  for (const std::string_view c : EachCharacter(shown)) {
     const auto code = static_cast<std::uint32_t>(code_point(c));
     out += code < 0x80      ? String(c)
            : code < 0x100   ? printed_to_string("\\x{:02x}", code)

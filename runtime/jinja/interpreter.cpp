@@ -13,6 +13,13 @@
 namespace llamajit::jinja {
 namespace {
 
+// Where a slice of step 1 begins and ends.
+std::pair<std::int64_t, std::int64_t> slice_bounds(std::int64_t size, const std::optional<std::int64_t>& from,
+                                                   const std::optional<std::int64_t>& to) {
+  const auto bound = [&](std::int64_t i) { return std::clamp<std::int64_t>(i < 0 ? i + size : i, 0, size); };
+  return {from ? bound(*from) : 0, to ? bound(*to) : size};
+}
+
 // Where a slice begins and how far it goes, of a sequence of `size`, as Python has it.
 std::vector<std::size_t, Counted<std::size_t>> slice_indices(std::int64_t size,
                                                              const std::optional<std::int64_t>& from,
@@ -150,8 +157,17 @@ Value Interpreter::slice(const Expression& e) {
     return execution_.list(std::move(taken), list->is_tuple() ? List::Kind::tuple : list->kind);
   }
   execution_.work_on_characters(*object.text());
-  const Views all = characters(*object.text());
   String text;
+  if (stride == 1) {
+    const auto indices = slice_bounds(static_cast<std::int64_t>(count_characters(*object.text())), from, to);
+    std::int64_t i = 0;
+    for (const std::string_view c : EachCharacter(*object.text())) {
+      if (i >= indices.first && i < indices.second) text += c;
+      ++i;
+    }
+    return execution_.text(std::move(text), object.is_markup());
+  }
+  const Views all = characters(*object.text());
   for (const std::size_t i : slice_indices(std::ssize(all), from, to, stride)) text += all[i];
   return execution_.text(std::move(text), object.is_markup());
 }

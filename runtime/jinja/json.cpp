@@ -38,8 +38,9 @@ class JsonWriter {
   }
 
   String string_text(std::string_view text) const {
+    execution_.work_on_characters(text);
     String out = "\"";
-    for (const std::string_view c : characters(text)) {
+    for (const std::string_view c : EachCharacter(text)) {
       constexpr std::string_view kPlain = "\"\\\n\r\t\b\f";
       const std::size_t plain = kPlain.find(c[0]);
       if (plain != std::string_view::npos) {
@@ -89,8 +90,9 @@ class JsonWriter {
       first = false;
       new_line(out, level + 1);
       const String written = write_item(item);
-      execution_.allocate(written.size());  // it is copied once for each level
+      execution_.work(written.size());  // it is copied once for each level
       out += written;
+      execution_.check_output(out.size());
     }
     if (!first) new_line(out, level);
     return out + brackets[1];

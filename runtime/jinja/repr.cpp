@@ -40,7 +40,7 @@ String quoted_text(std::string_view text) {
   const char quote =
       text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos ? '"' : '\'';
   String out(1, quote);
-  for (const std::string_view c : characters(text)) {
+  for (const std::string_view c : EachCharacter(text)) {
     if (is_shown_by_number(code_point(c))) {
       out += by_number(code_point(c));
     } else {
@@ -52,11 +52,13 @@ String quoted_text(std::string_view text) {
 }
 
 template <class Items, class Write>
-String joined(const Items& items, std::string_view open, std::string_view close, const Write& write) {
+String joined(const Execution& execution, const Items& items, std::string_view open, std::string_view close,
+              const Write& write) {
   String out(open);
   for (const auto& item : items) {
     if (out.size() > open.size()) out += ", ";
     out += write(item);
+    execution.check_output(out.size());
   }
   return out.append(close);
 }
@@ -73,7 +75,8 @@ String to_repr(Execution& execution, const Value& value) {
   execution.step();
   const auto repr = [&](const Value& x) {
     String out = to_repr(execution, x);
-    execution.allocate(out.size());  // it is copied once for each level
+    execution.work(out.size());  // it is copied once for each level
+    execution.check_output(out.size());
     return out;
   };
   if (value.is_none()) return "None";
@@ -83,16 +86,17 @@ String to_repr(Execution& execution, const Value& value) {
   if (const auto integer = value.integer()) return printed_to_string("{}", *integer);
   if (const auto* large = value.as<LargeInteger>()) return *large->digits;
   if (const auto* text = value.text()) {
+    execution.work_on_characters(*text);
     return value.is_markup() ? printed_to_string("Markup({})", quoted_text(*text)) : quoted_text(*text);
   }
   if (const auto* list = value.list(); list != nullptr && list->is_tuple()) {
-    return joined(list->items, "(", list->items.size() == 1 ? ",)" : ")", repr);
+    return joined(execution, list->items, "(", list->items.size() == 1 ? ",)" : ")", repr);
   }
   if (const auto* list = value.list(); list != nullptr && list->kind == List::Kind::list) {
-    return joined(list->items, "[", "]", repr);
+    return joined(execution, list->items, "[", "]", repr);
   }
   if (const auto* dict = value.dict()) {
-    return joined(dict->entries, "{", "}",
+    return joined(execution, dict->entries, "{", "}",
                   [&](const auto& entry) { return repr(entry.first) + ": " + repr(entry.second); });
   }
   execution.fail("printing", "a value that has a text", value.kind());

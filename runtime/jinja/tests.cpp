@@ -79,11 +79,13 @@ constexpr NamedTest kTests[] = {
     {"lower",
      [](const Call& c, const Value& v) {
        const String text = to_text(c.execution, v);
+       c.execution.work_on_characters(text);
        return text == lower(text) && text != upper(text);
      }},
     {"upper",
      [](const Call& c, const Value& v) {
        const String text = to_text(c.execution, v);
+       c.execution.work_on_characters(text);
        return text == upper(text) && text != lower(text);
      }},
     {"in", [](const Call& c, const Value& v) { return contains(c.execution, c.required(0, "seq"), v); }},

@@ -93,16 +93,13 @@ String utf8_of(char32_t c) {
 
 std::size_t count_characters(std::string_view text) {
   std::size_t count = 0;
-  for (; !text.empty(); text.remove_prefix(utf8_length(text))) ++count;
+  for ([[maybe_unused]] const std::string_view c : EachCharacter(text)) ++count;
   return count;
 }
 
 Views characters(std::string_view text) {
   Views all;
-  while (!text.empty()) {
-    all.push_back(text.substr(0, utf8_length(text)));
-    text.remove_prefix(all.back().size());
-  }
+  for (const std::string_view c : EachCharacter(text)) all.push_back(c);
   return all;
 }
 
@@ -111,9 +108,10 @@ std::string_view stripped(std::string_view text, bool left, bool right) {
 }
 
 std::string_view stripped(std::string_view text, std::string_view set, bool left, bool right) {
-  const Views members = characters(set);
+  Views members = characters(set);
+  std::ranges::sort(members);
   return without(
-      text, [&](std::string_view c) { return std::ranges::count(members, c) > 0; }, left, right);
+      text, [&](std::string_view c) { return std::ranges::binary_search(members, c); }, left, right);
 }
 
 String upper(std::string_view text) {
@@ -154,7 +152,7 @@ String title(std::string_view text) {
 String title_of_words(std::string_view text) {
   String out;
   bool begins = true;
-  for (const std::string_view c : characters(text)) {
+  for (const std::string_view c : EachCharacter(text)) {
     const char letter = c[0];
     if (c.size() == 1) {
       out += begins ? to_upper(letter) : to_lower(letter);
@@ -197,7 +195,7 @@ String replaced(std::string_view text, std::string_view from, std::string_view t
   String out;
   long done = 0;
   if (from.empty()) {
-    for (const std::string_view c : characters(text)) {
+    for (const std::string_view c : EachCharacter(text)) {
       if (most < 0 || done++ < most) out += to;
       out += c;
     }

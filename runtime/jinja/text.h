@@ -7,8 +7,41 @@
 #include <vector>
 
 #include "runtime/jinja/account.h"
+#include "tokenizer/utf8.h"
 
 namespace llamajit::jinja {
+
+// Goes through a text's characters: for (const std::string_view c : EachCharacter(text)).
+class EachCharacter {
+ public:
+  explicit EachCharacter(std::string_view text) : text_(text) {}
+
+  class Iterator {
+   public:
+    explicit Iterator(std::string_view rest) : rest_(rest), size_(first_size()) {}
+    std::string_view operator*() const { return rest_.substr(0, size_); }
+    Iterator& operator++() {
+      rest_.remove_prefix(size_);
+      size_ = first_size();
+      return *this;
+    }
+    friend bool operator!=(const Iterator& a, const Iterator& b) { return a.rest_.size() != b.rest_.size(); }
+
+   private:
+    std::size_t first_size() const {
+      if (rest_.empty()) return 0;
+      return static_cast<unsigned char>(rest_[0]) < 0x80 ? 1 : utf8_length(rest_);
+    }
+
+    std::string_view rest_;
+    std::size_t size_;
+  };
+  Iterator begin() const { return Iterator(text_); }
+  Iterator end() const { return Iterator(text_.substr(text_.size())); }
+
+ private:
+  std::string_view text_;
+};
 
 std::size_t count_characters(std::string_view text);
 Views characters(std::string_view text);

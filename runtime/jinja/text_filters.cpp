@@ -120,7 +120,7 @@ Value word_count(const Call& call, const Value& value) {
   std::int64_t words = 0;
   bool in_word = false;
   const String text = text_of(call, value);
-  for (const std::string_view c : characters(text)) {
+  for (const std::string_view c : EachCharacter(text)) {
     const char32_t code = code_point(c);
     const bool is_part = is_letter(code) || is_digit(code) || code == '_';
     words += is_part && !in_word ? 1 : 0;
@@ -174,14 +174,15 @@ Value strip_tags(const Call& call, const Value& value) {
   String text = text_of(call, value);
   const auto remove = [&](std::string_view begin, std::string_view end) {
     String out;
-    std::size_t at = 0;
-    for (std::size_t from; (from = text.find(begin, at)) != String::npos;) {
-      const std::size_t to = text.find(end, from + begin.size());
+    std::string_view rest = text;
+    for (std::size_t from; (from = found_in(rest, begin)) != String::npos;) {
+      const std::size_t behind = from + begin.size();
+      const std::size_t to = found_in(rest.substr(behind), end);
       if (to == String::npos) break;
-      out.append(text, at, from - at);
-      at = to + end.size();
+      out.append(rest.substr(0, from));
+      rest.remove_prefix(behind + to + end.size());
     }
-    text = out.append(text, at);
+    text = out.append(rest);
   };
   remove("<!--", "-->");
   remove("<", ">");

@@ -196,7 +196,7 @@ Value expand_tabs(const Call& call, const String& text) {
   const std::int64_t width = std::clamp<std::int64_t>(call.integer(0, "tabsize", 8), 0, kWidestTab);
   String out;
   std::int64_t column = 0;
-  for (const std::string_view c : characters(text)) {
+  for (const std::string_view c : EachCharacter(text)) {
     if (c == "\t") {
       const std::int64_t blanks = width == 0 ? 0 : width - column % width;
       call.execution.check_output(out.size() + static_cast<std::size_t>(blanks));
@@ -226,8 +226,10 @@ Value format_by_map(const Call& call, const String& text) {
 
 template <bool (*Holds)(char32_t)>
 Value every(const Call&, const String& text) {
-  const auto all = characters(text);
-  return !all.empty() && std::ranges::all_of(all, [](std::string_view c) { return Holds(code_point(c)); });
+  for (const std::string_view c : EachCharacter(text)) {
+    if (!Holds(code_point(c))) return false;
+  }
+  return !text.empty();
 }
 bool is_letter_or_digit(char32_t c) {
   return is_letter(c) || is_digit(c);
@@ -240,9 +242,12 @@ Value is_ascii(const Call&, const String& text) {
 // There are letters, and all of them have this case.
 template <bool (*HasCase)(char32_t), bool (*HasOther)(char32_t)>
 Value all_in_case(const Call&, const String& text) {
-  const auto all = characters(text);
-  return std::ranges::any_of(all, [](std::string_view c) { return HasCase(code_point(c)); }) &&
-         std::ranges::none_of(all, [](std::string_view c) { return HasOther(code_point(c)); });
+  bool has_case = false;
+  for (const std::string_view c : EachCharacter(text)) {
+    if (HasOther(code_point(c))) return false;
+    has_case = has_case || HasCase(code_point(c));
+  }
+  return has_case;
 }
 
 Value is_title(const Call&, const String& text) {

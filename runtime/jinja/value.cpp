@@ -63,6 +63,10 @@ Value& Value::operator=(Value&& other) noexcept {
 }
 
 void Value::destroy_held() noexcept {
+  // What was moved from holds nothing, and must not wait: it may be one of those that wait, on their way elsewhere.
+  const bool holds = list() != nullptr || dict() != nullptr || iterator() != nullptr || space() != nullptr ||
+                     function() != nullptr;
+  if (!holds) return;
   if (waiting.depth >= Waiting::kDeepest) return waiting.values.push_back(std::move(*this));
   ++waiting.depth;
   data_ = None{};
