@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -58,14 +59,13 @@ class Account {
   std::size_t peak_ = 0;
 };
 
-// `Beside` bytes count with each block, for what its maker takes from elsewhere.
-template <class T, std::size_t Beside = 0>
+template <std::size_t bytes>
+using Bytes = std::integral_constant<std::size_t, bytes>;
+
+// `Beside` counts with each block, for what its maker takes from elsewhere.
+template <class T, class Beside = Bytes<0>>
 struct Counted {
   using value_type = T;
-  template <class U>
-  struct rebind {
-    using other = Counted<U, Beside>;
-  };
 
   Counted() = default;
   template <class U>
@@ -88,7 +88,7 @@ struct Counted {
 
  private:
   static constexpr std::size_t kHeader = 16;  // what the heap itself adds to each block
-  static std::size_t charged(std::size_t n) { return n * sizeof(T) + kHeader + Beside; }
+  static std::size_t charged(std::size_t n) { return n * sizeof(T) + kHeader + Beside::value; }
 };
 
 using String = std::basic_string<char, std::char_traits<char>, Counted<char>>;

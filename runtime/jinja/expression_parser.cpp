@@ -246,7 +246,7 @@ ExpressionPtr ExpressionParser::primary() {
   if (is(Token::Kind::string)) {
     std::string text;
     while (is(Token::Kind::string)) text += take().text;  // side by side, as in Python
-    made->value = Value(std::move(text));
+    made->value = Value(text);
     return made;
   }
   if (is(Token::Kind::integer) || is(Token::Kind::number)) return number();

@@ -31,7 +31,7 @@ class ValueMaker {
     const bool is_integer = written.find_first_not_of("-0123456789") == std::string::npos;
     return add(is_integer ? integer_of(written) : Value(number));
   }
-  bool string(std::string& text) { return add(std::move(text)); }
+  bool string(std::string& text) { return add(text); }
   static bool binary(const Json::binary_t&) { return false; }  // no JSON text has it
   bool start_object(std::size_t) { return open(true); }
   bool start_array(std::size_t) { return open(false); }

@@ -52,7 +52,7 @@ Value::Value(Dict dict) {
 
 Value::Value(Function function)
     : data_(std::shared_ptr<const Function>(
-          std::allocate_shared<Function>(Counted<Function, kBound>(), std::move(function)))) {}
+          std::allocate_shared<Function>(Counted<Function, Bytes<kBound>>(), std::move(function)))) {}
 
 Value& Value::operator=(Value&& other) noexcept {
   if (this != &other) {
@@ -62,18 +62,29 @@ Value& Value::operator=(Value&& other) noexcept {
   return *this;
 }
 
+// Without memory for one more, it is destroyed where it is.
+bool Value::wait() noexcept {
+  try {
+    waiting.values.push_back(std::move(*this));
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
 void Value::destroy_held() noexcept {
   // What was moved from holds nothing, and must not wait: it may be one of those that wait, on their way elsewhere.
   const bool holds = list() != nullptr || dict() != nullptr || iterator() != nullptr || space() != nullptr ||
                      function() != nullptr;
   if (!holds) return;
-  if (waiting.depth >= Waiting::kDeepest) return waiting.values.push_back(std::move(*this));
+  if (waiting.depth >= Waiting::kDeepest && wait()) return;
   ++waiting.depth;
-  data_ = None{};
+  { const Data held = std::move(data_); }
   while (waiting.depth == 1 && !waiting.values.empty()) {
-    Value next = std::move(waiting.values.back());
-    waiting.values.pop_back();
-    next.data_ = None{};
+    {
+      const Data held = std::move(waiting.values.back().data_);
+      waiting.values.pop_back();
+    }
     if (waiting.values.empty()) std::exchange(waiting.values, {});
   }
   --waiting.depth;

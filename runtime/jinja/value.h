@@ -108,6 +108,7 @@ class Value {
  private:
   static constexpr std::size_t kFirstHolder = 6;  // the first kind that holds other values
   void destroy_held() noexcept;
+  bool wait() noexcept;
 
   template <class Pointer, class T>
   T* pointer() const {
