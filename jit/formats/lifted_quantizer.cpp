@@ -112,11 +112,12 @@ class LiftedQuantizer {
       const float scale = rounded(extreme / (end * (1 + static_cast<float>(i) * kTryStep)));
       attempt(scale, least);
     }
+    // Weights too large for the format, or for squares of errors, have no scale; a refitted one would be 0.
+    stored_ = std::numeric_limits<float>::quiet_NaN();
+    if (!std::isfinite(least)) return;
     for (int i = 0; i < kMostRefits && attempt(refitted(), least); ++i) {
     }
-    // Weights too large for the format, or for squares of errors, have no scale.
-    constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
-    stored_ = std::isfinite(least) ? rounded(scale_ * growth()) : kNone;
+    stored_ = rounded(scale_ * growth());
   }
 
   Group group(std::int64_t g) const {
