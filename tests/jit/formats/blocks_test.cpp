@@ -121,6 +121,9 @@ TEST_P(Blocks, CodesAndFactorsAreInTheirRanges) {
     if (!GetParam().has_subscales()) {
       EXPECT_EQ(group.subscales[0], 1);
     }
+    for (int i = 0; GetParam().has_subscales() && i < subgroups; ++i) {
+      EXPECT_LE(std::abs(group.subscales[i]), GetParam().largest_subscale);
+    }
     if (GetParam().mins == jit::Mins::none) {
       EXPECT_EQ(group.min, 0.0F);
     }
