@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/file_replacement.h"
 #include "runtime/base/team.h"
 #include "runtime/files/ggml_type.h"
 
@@ -28,7 +29,6 @@ class Quantizer {
         importance_(importance) {}
 
   Quantization run() {
-    if (importance_ != nullptr) refuse_foreign(source_, *importance_);
     for (const ConversionTensor& tensor : source_.tensors) {
       jobs_.push_back(job_of(source_, tensor, choices_));
       if (importance_ != nullptr) weigh(jobs_.back(), *importance_);
@@ -120,10 +120,17 @@ void refuse_own_files(const ConversionSource& source, const std::string& out) {
 
 }  // namespace
 
+void check_before_quantizing(const ConversionSource& source, const std::string& out,
+                             const NamedImportance* importance) {
+  refuse_own_files(source, out);
+  if (importance != nullptr) refuse_foreign(source, *importance);
+  const FileReplacement unwritten(out);
+}
+
 Quantization quantize_model(const ConversionSource& source, const std::string& out,
                             const QuantizationChoices& choices, int threads,
                             const QuantizationProgress& progress, const NamedImportance* importance) {
-  refuse_own_files(source, out);
+  check_before_quantizing(source, out, importance);
   QuantizationChoices with = choices;
   with.weighed = importance != nullptr;
   return Quantizer(source, out, with, threads, progress, importance).run();

@@ -39,6 +39,11 @@ struct Quantization {
 // Called with the tensor at hand, and how much of all weights is done (0 to 1).
 using QuantizationProgress = std::function<void(std::string_view tensor, double done)>;
 
+// Throws what quantize_model() would of a file that cannot be written or is one of the model's own, and of importances of
+// another model: for those who have long work to do before they call it.
+void check_before_quantizing(const ConversionSource& source, const std::string& out,
+                             const NamedImportance* importance);
+
 // Writes the file `out`, whole or not at all; the same bytes for any number of threads. Throws
 // std::runtime_error that names the file, the tensor, what was expected and what was found: a matrix that is
 // quantised already, weights that are not finite or too large for the format, an `out` that is one of the

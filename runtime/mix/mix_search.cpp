@@ -32,8 +32,9 @@ std::uint64_t bytes_of(const ConversionTensor& tensor, FormatKind kind) {
 // are joined, for those of layers 3 and 4.
 std::string part_of(std::string_view tensor, int joined_layers) {
   const int layer = layer_of(tensor);
-  if (layer < 0) return std::string(tensor);
-  std::string_view role = tensor.substr(tensor.find('.', 4));
+  const std::size_t dot = tensor.find('.', std::string_view("blk.").size());
+  if (layer < 0 || dot == std::string_view::npos) return std::string(tensor);
+  std::string_view role = tensor.substr(dot);
   constexpr std::string_view kGate = ".ffn_gate", kUp = ".ffn_up";
   std::string name = fmt::format("blk.{}", layer / joined_layers);
   if (role.starts_with(kGate)) {

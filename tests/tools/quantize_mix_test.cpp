@@ -12,6 +12,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string content_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -67,6 +68,34 @@ TEST_F(QuantizeMix, BadArgumentsAreErrors) {
   expect_error(run_program({"quantize", model_, out, "--target-bits", "6", "--kl-text", text_}), 1,
                {model_, "a GGUF file"});
   EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+// A model whose context is a single token predicts nothing that could be lost.
+TEST_F(QuantizeMix, AContextOfOneTokenIsAnError) {
+  GgufWriter w = alphabet_gguf();
+  w.remove("llama.context_length");
+  w.add("llama.context_length", 1);
+  const std::string model = directory_.write("one.gguf", w.content());
+  expect_error(run_program({"quantize", model, at("out.gguf"), "--target-bits", "9", "--kl-text", text_}), 1,
+               {model, "2 tokens", "found 1"});
+}
+
+// Its name begins as those of a layer's tensors do, and has no part that says which of them it is.
+TEST_F(QuantizeMix, ATensorOfAnotherNameIsAnError) {
+  GgufWriter w = alphabet_gguf();
+  w.add_tensor("blk.0weight", {32, 2}, kF32, std::string(256, '\0'));
+  const std::string model = directory_.write("other.gguf", w.content());
+  expect_error(run_program({"quantize", model, at("out.gguf"), "--target-bits", "9", "--kl-text", text_}), 1,
+               {"blk.0weight: expected tensors that a model of the family llama has"});
+}
+
+// And not only once all has been measured, which may take hours.
+TEST_F(QuantizeMix, WhatCannotBeWrittenIsKnownBeforeTheMeasuring) {
+  for (const std::string& out : {at("nowhere/out.gguf"), toy_}) {
+    const ChildResult result = quantize(out, {"--target-bits", "9", "--kl-text", text_});
+    expect_error(result, 1, {out});
+    EXPECT_THAT(result.err, Not(HasSubstr(" parts of "))) << out;
+  }
 }
 
 }  // namespace

@@ -185,6 +185,7 @@ int quantize(QuantizeOptions& options) {
   const NamedImportance* const by = importance ? &*importance : nullptr;
   std::optional<TextMix> mix;
   if (options.mix.bits) {
+    check_before_quantizing(source, options.out, by);
     mix.emplace(source, options.mix, choices, by, options.threads);
     choices = mix->choices();
   }

@@ -73,6 +73,11 @@ TextMix::TextMix(const ConversionSource& source, const MixOptions& options, cons
   refuse_encoder(opened.model);
   const Tokenizer& tokenizer = *opened.tokenizer;
   const int context = std::min(options.context, opened.model.config.seq_len);
+  if (context < 2) {
+    throw std::runtime_error(
+        fmt::format("{}: expected a context of 2 tokens or more, as a token is predicted by others, found {}",
+                    source.path(), context));
+  }
   std::vector<TokenId> tokens = tokenizer.encode(read_file(text_), {.eos = false, .normalize = true});
   if (tokens.size() < 2) {
     throw std::runtime_error(
