@@ -102,6 +102,17 @@ std::optional<std::vector<TokenId>> Conversation::fit(const std::vector<TokenId>
   }
 }
 
+// The same in the middle of a reply. Where it is cancelled, the reply ends as one that is, and what was said stays.
+std::optional<std::vector<TokenId>> Conversation::fit_again(const std::vector<TokenId>& reply,
+                                                            Reply& result) {
+  try {
+    return fit(reply, result);
+  } catch (const jinja::RenderingCancelled&) {
+    result.reason = StopReason::cancelled;
+    return std::nullopt;
+  }
+}
+
 void Conversation::generate_from(const std::vector<TokenId>& prompt, Speech& speech, Reply& result) {
   GenerationOptions options;
   options.ends = ends_of(tokenizer_.vocab().special(), options_.ignore_eos);
@@ -137,7 +148,7 @@ Reply Conversation::say(std::string question, const Show& show) {
     do {
       generate_from(*prompt, speech, result);
       const bool goes_on = result.reason == StopReason::context_end && options_.shift;
-      prompt = goes_on ? fit(speech.tokens(), result) : std::nullopt;
+      prompt = goes_on ? fit_again(speech.tokens(), result) : std::nullopt;
     } while (prompt);
     speech.finish();
   } catch (const jinja::RenderingCancelled&) {

@@ -65,8 +65,8 @@ class Conversation {
   void resume(std::vector<Message> messages);
 
   // Adds a question and the model's reply, which `show` is given as it comes. A reply that is cancelled stays
-  // as far as it came; where it had not begun, the question is not added. Throws std::runtime_error where the template refuses the messages, and ContextFull; the
-  // question is not added then.
+  // as far as it came; where it had not begun, the question is not added. Throws std::runtime_error where the template
+  // refuses the messages, and ContextFull; the question is not added then.
   using Show = std::function<void(std::string_view text)>;
   Reply say(std::string question, const Show& show);
 
@@ -74,6 +74,7 @@ class Conversation {
   class Speech;
 
   std::optional<std::vector<TokenId>> fit(const std::vector<TokenId>& reply, Reply& result);
+  std::optional<std::vector<TokenId>> fit_again(const std::vector<TokenId>& reply, Reply& result);
   bool forget_exchange();
   void generate_from(const std::vector<TokenId>& prompt, Speech& speech, Reply& result);
 

@@ -118,6 +118,21 @@ TEST_F(ConversationTest, WhatIsCancelledStaysAsFarAsItCame) {
   cancel = false;
 }
 
+TEST_F(ConversationTest, AQuestionThatIsCancelledBeforeItIsReadIsAsIfItHadNotBeen) {
+  std::atomic<bool> cancel{false};
+  Chat kept = chat({.max_tokens = 12, .cancel = &cancel});
+  kept.say("one");
+  const std::vector<Message> before = kept.conversation.messages();
+  cancel = true;
+  EXPECT_EQ(kept.say("two"), "");
+  EXPECT_EQ(kept.last->reason, StopReason::cancelled);
+  EXPECT_EQ(kept.conversation.messages(), before);
+  cancel = false;
+  Chat fresh = chat();
+  fresh.conversation.resume(before);
+  EXPECT_EQ(kept.say("two"), fresh.say("two"));
+}
+
 class ShortConversation : public ConversationTest {
  protected:
   ShortConversation() : ConversationTest(160) {}
