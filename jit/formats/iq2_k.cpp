@@ -5,19 +5,16 @@
 namespace llamajit::jit {
 namespace {
 
-constexpr std::size_t kLifted = 2, kFactors = 4, kCodes = 12;
+constexpr std::size_t kFactors = 4, kCodes = 12;
 
 void split(const std::byte* block, Group& to) {
-  set_no_mins(to);
-  to.scale = load_half(block);
-  to.lifted = load_bits(block + kLifted);
+  split_head(block, to);
   for (std::size_t i = 0; i < 16; ++i) to.subscales[i] = less(piece<4>(block + kFactors, i), 8);
   split_all_pairs(block + kCodes, to.codes);
 }
 
 void join(const Group& from, std::byte* block) {
-  store_half(from.scale, block);
-  store_bits(from.lifted, block + kLifted);
+  join_head(from, block);
   std::memset(block + kFactors, 0, kCodes - kFactors);
   for (std::size_t i = 0; i < 16; ++i) add_piece<4>(more(from.subscales[i], 8), i, block + kFactors);
   join_all_pairs(from.codes, block + kCodes);

@@ -6,12 +6,10 @@
 namespace llamajit::jit {
 namespace {
 
-constexpr std::size_t kLifted = 2, kSigns = 4, kFactors = 6, kPairs = 14, kBits = 78;
+constexpr std::size_t kSigns = 4, kFactors = 6, kPairs = 14, kBits = 78;
 
 void split(const std::byte* block, Group& to) {
-  set_no_mins(to);
-  to.scale = load_half(block);
-  to.lifted = load_bits(block + kLifted);
+  split_head(block, to);
   const unsigned signs = load_bits(block + kSigns);
   for (std::size_t i = 0; i < 16; ++i) {
     const auto magnitude = static_cast<int>(2 * piece<4>(block + kFactors, i) + 1);
@@ -22,8 +20,7 @@ void split(const std::byte* block, Group& to) {
 }
 
 void join(const Group& from, std::byte* block) {
-  store_half(from.scale, block);
-  store_bits(from.lifted, block + kLifted);
+  join_head(from, block);
   std::memset(block + kFactors, 0, kPairs - kFactors);
   unsigned signs = 0;
   for (std::size_t i = 0; i < 16; ++i) {

@@ -5,19 +5,16 @@
 namespace llamajit::jit {
 namespace {
 
-constexpr std::size_t kLifted = 2, kFactors = 4, kCodes = 16;
+constexpr std::size_t kFactors = 4, kCodes = 16;
 
 void split(const std::byte* block, Group& to) {
-  set_no_mins(to);
-  to.scale = load_half(block);
-  to.lifted = load_bits(block + kLifted);
+  split_head(block, to);
   split_six_bits(block + kFactors, to.subscales);
   split_all_nibbles<16>(block + kCodes, to.codes);
 }
 
 void join(const Group& from, std::byte* block) {
-  store_half(from.scale, block);
-  store_bits(from.lifted, block + kLifted);
+  join_head(from, block);
   join_six_bits(from.subscales, block + kFactors);
   join_all_nibbles<16>(from.codes, block + kCodes);
 }

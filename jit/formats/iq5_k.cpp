@@ -6,20 +6,17 @@
 namespace llamajit::jit {
 namespace {
 
-constexpr std::size_t kLifted = 2, kFactors = 4, kNibbles = 16, kBits = 144;
+constexpr std::size_t kFactors = 4, kNibbles = 16, kBits = 144;
 
 void split(const std::byte* block, Group& to) {
-  set_no_mins(to);
-  to.scale = load_half(block);
-  to.lifted = load_bits(block + kLifted);
+  split_head(block, to);
   split_six_bits(block + kFactors, to.subscales);
   split_all_nibbles<32>(block + kNibbles, to.codes);
   split_eighths<4>(block + kBits, to.codes);
 }
 
 void join(const Group& from, std::byte* block) {
-  store_half(from.scale, block);
-  store_bits(from.lifted, block + kLifted);
+  join_head(from, block);
   join_six_bits(from.subscales, block + kFactors);
   join_all_nibbles<32>(from.codes, block + kNibbles);
   join_eighths<4>(from.codes, block + kBits);

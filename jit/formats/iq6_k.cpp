@@ -8,12 +8,10 @@ namespace llamajit::jit {
 namespace {
 
 constexpr int kWeights = 256;
-constexpr std::size_t kLifted = 2, kFactors = 4, kNibbles = 20, kPairs = 148;
+constexpr std::size_t kFactors = 4, kNibbles = 20, kPairs = 148;
 
 void split(const std::byte* block, Group& to) {
-  set_no_mins(to);
-  to.scale = load_half(block);
-  to.lifted = load_bits(block + kLifted);
+  split_head(block, to);
   std::memcpy(to.subscales, block + kFactors, kNibbles - kFactors);
   std::uint8_t upper[kWeights];
   split_all_pairs(block + kPairs, upper);
@@ -22,8 +20,7 @@ void split(const std::byte* block, Group& to) {
 }
 
 void join(const Group& from, std::byte* block) {
-  store_half(from.scale, block);
-  store_bits(from.lifted, block + kLifted);
+  join_head(from, block);
   std::memcpy(block + kFactors, from.subscales, kNibbles - kFactors);
   std::uint8_t upper[kWeights];
   for (int i = 0; i < kWeights; ++i) upper[i] = byte_of(from.codes[i] >> 4U);

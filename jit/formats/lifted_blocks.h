@@ -16,6 +16,17 @@ inline void store_bits(unsigned bits, std::byte* to) {
   std::memcpy(to, &stored, sizeof stored);
 }
 
+// What IQ2_K's to IQ6_K's blocks begin with: the f16 scale, and a bit for each subgroup.
+inline void split_head(const std::byte* block, Group& to) {
+  set_no_mins(to);
+  to.scale = load_half(block);
+  to.lifted = load_bits(block + 2);
+}
+inline void join_head(const Group& from, std::byte* block) {
+  store_half(from.scale, block);
+  store_bits(from.lifted, block + 2);
+}
+
 // An integer of some bits of which `zero` stands for 0, and back.
 inline std::int8_t less(unsigned bits, int zero) {
   return static_cast<std::int8_t>(static_cast<int>(bits) - zero);

@@ -28,24 +28,10 @@ struct Factors {
                                                         static_cast<float>(step)));
   }
 };
-Factors factors_of(FormatKind kind) {
-  switch (kind) {
-    case FormatKind::iq2_k:
-      return {-8, 7};
-    case FormatKind::iq3_k:
-      return {-31, 31, 2};
-    case FormatKind::iq6_k:
-      return {-128, 127};
-    case FormatKind::iq2_ks:
-    case FormatKind::iq3_ks:
-      return {-16, 15};
-    case FormatKind::iq4_ks:
-    case FormatKind::iq4_kss:
-    case FormatKind::iq5_ks:
-      return {-127, 127, 2};
-    default:  // iq4_k, iq5_k
-      return {-32, 31};
-  }
+// Where the largest magnitude is odd, all are, and both signs have it; else the negative numbers have one more.
+Factors factors_of(const FormatTraits& traits) {
+  const int largest = traits.largest_subscale;
+  return largest % 2 != 0 ? Factors{-largest, largest, 2} : Factors{-largest, largest - 1};
 }
 
 // The levels of a subgroup that is lifted, or of one that is not.
@@ -91,7 +77,7 @@ class LiftedQuantizer {
  public:
   LiftedQuantizer(const FormatTraits& traits, const float* x, const float* importance, std::int64_t n)
       : traits_(traits),
-        factors_(factors_of(traits.kind)),
+        factors_(factors_of(traits)),
         x_(x),
         importance_(importance),
         best_(static_cast<std::size_t>(n / traits.subgroup)),

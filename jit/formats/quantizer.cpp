@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "jit/base/scalar_math.h"
+#include "jit/formats/error_weights.h"
 #include "jit/formats/fit.h"
 #include "jit/formats/grid_quantizer.h"
 #include "jit/formats/lifted_quantizer.h"
@@ -79,70 +80,6 @@ Levels levels_of(const FormatTraits& traits) {
 
 float as_half(double x) {
   return half_to_float(float_to_half(static_cast<float>(x)));
-}
-
-// How much the errors of a group's weights count: a column's importance, and more for large weights. Columns have one
-// importance for all rows, though a row's output has errors of its other weights, too: large ones made it what it is.
-// Where there are few levels, that is worth more than the importances alone (docs/quantizing.md).
-class ErrorWeights {
- public:
-  // Over their mean, so that sums of any of them are floats of a good size; nullptr where all weights count alike.
-  const float* of(const FormatTraits& traits, const float* importance, const float* x) {
-    const int n = traits.group;
-    const bool has_importance =
-        importance != nullptr && std::any_of(importance, importance + n, [](float w) { return w > 0; });
-    if (!has_importance && !sizes_count_anyway(traits)) return nullptr;
-    for (int i = 0; i < n; ++i) w_[i] = has_importance ? importance[i] : 1;
-    if (traits.entry == 1) multiply_by_sizes(x, n);
-    return over_mean(n);
-  }
-
- private:
-  // Without an importance matrix, too. Errors that are the least in themselves make a row's products smaller, by the
-  // square of the relative error: 7 % in Q2_K and 2 % in Q3_K, where large weights' errors must count more; with four
-  // bits 0.5 %, where that makes no difference to a model's predictions. Formats of grids and those with two tables let
-  // their scales grow instead.
-  static bool sizes_count_anyway(const FormatTraits& traits) {
-    return traits.entry == 1 && traits.lift == 0 && traits.bits <= 3;
-  }
-
-  void multiply_by_sizes(const float* x, int n) {
-    double squares = 0;
-    for (int i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-    for (int i = 0; i < n; ++i) {
-      const double weight = x[i];
-      w_[i] *= std::sqrt(kShareOfMean * squares / n + weight * weight);
-    }
-  }
-
-  const float* over_mean(int n) {
-    double sum = 0;
-    for (int i = 0; i < n; ++i) sum += w_[i];
-    if (sum == 0) return nullptr;
-    // Weights that count for nothing may have a subgroup to themselves, which is fitted to them then.
-    for (int i = 0; i < n; ++i) over_mean_[i] = max2(static_cast<float>(w_[i] / sum * n), kLeast);
-    return over_mean_;
-  }
-
-  static constexpr float kLeast = 0x1p-30F;
-  static constexpr double kShareOfMean = 0.25;
-
-  double w_[Group::kMost];
-  float over_mean_[Group::kMost];
-};
-
-// What the errors of all weights of a row count, where there are importances.
-std::vector<float> weights_of_row(const FormatTraits& traits, const float* x, std::int64_t n,
-                                  const float* importance) {
-  std::vector<float> row;
-  if (importance == nullptr) return row;
-  row.assign(static_cast<std::size_t>(n), 1.0F);
-  ErrorWeights weights;
-  for (std::int64_t first = 0; first < n; first += traits.group) {
-    const float* const w = weights.of(traits, importance + first, x + first);
-    if (w != nullptr) std::copy_n(w, traits.group, row.begin() + first);
-  }
-  return row;
 }
 
 // One group of a format.
@@ -396,7 +333,7 @@ void quantize_row(FormatKind kind, const float* x, std::int64_t n, std::byte* bl
   const BlockRows rows(kind, n);
   ErrorWeights weights;
   if (traits.lift > 0) {
-    const std::vector<float> row_weights = weights_of_row(traits, x, n, importance);
+    const std::vector<float> row_weights = error_weights_of_row(traits, x, n, importance);
     return quantize_lifted(traits, x, n, row_weights.empty() ? nullptr : row_weights.data(), blocks);
   }
   for (std::int64_t i = 0; i < n / traits.group; ++i) {

@@ -58,7 +58,7 @@ void MatmulFrame::over_tokens(const TokenBlock& block) {
 
 void MatmulFrame::prefetch(int bytes_done) {
   constexpr int kCacheLine = 64;
-  constexpr int kPrefetchedOver = 96;  // tokens, of the 256 of a chunk
+  constexpr int kPrefetchedOver = 96;  // tokens, of the 128 at least of a chunk
   const auto lines =
       static_cast<int>(divide_up(std::int64_t{bytes_done} * tokens_at_once, kCacheLine * kPrefetchedOver));
   e.note("the next rows, into the second-level cache");

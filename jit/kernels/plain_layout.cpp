@@ -37,7 +37,7 @@ class PlainWriter {
 
   void begin() const { unpacker.begin(); }
 
-  // Moves `to` past the group, `from` stays.
+  // Moves `to` and `from` past the group.
   void write_group() const {
     for (int s = 0; s < plain.n_subgroups; ++s) {
       unpacker.begin_subgroup(r.from, s, 0);
@@ -55,7 +55,13 @@ class PlainWriter {
       }
       e.add(r.to, plain.subgroup_bytes);
     }
-    if (!codes.subscales) return;
+    if (codes.subscales) write_tail();
+    e.add(r.from, codes.group_bytes);
+  }
+
+ private:
+  // What stands behind a group's subgroups.
+  void write_tail() const {
     for (int s = 0; codes.submins && s < plain.n_subgroups; s += 2) {
       emit_submins(e, codes, row, r.from, s, 0);
       e.store(r.to + s / 2 * PlainLayout::kRow, row);
@@ -64,7 +70,6 @@ class PlainWriter {
     e.add(r.to, plain.tail_bytes);
   }
 
- private:
   void write_floats(int scale_at, int min_at) const {
     emit_scale(e, codes, row, r.from, 0);
     e.store(r.to + scale_at, row);
@@ -87,17 +92,9 @@ void emit_plain_tiles(Emitter& e, Format format, int n_tiles, int cols, const Pl
   Emitter::VectorScope scope(e);
   const CodesLayout codes(format);
   const PlainWriter writer(e, codes, r);
-  const int n_groups = cols / codes.group;
   e.note("{} tiles to scratch, a byte for each code", n_tiles);
   writer.begin();
-  e.repeat(r.tiles, n_tiles, [&] {
-    e.repeat(r.groups, n_groups, [&] {
-      writer.write_group();
-      e.add(r.from, codes.group_bytes);
-    });
-    const auto gap = static_cast<int>(tile_bytes(format, cols)) - n_groups * codes.group_bytes;
-    if (gap > 0) e.add(r.from, gap);
-  });
+  over_packed_groups(e, format, n_tiles, cols, r, [&] { writer.write_group(); });
 }
 
 }  // namespace llamajit::jit

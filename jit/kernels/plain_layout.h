@@ -42,6 +42,18 @@ struct PlainLayout {
 struct PlainRegisters {
   const Reg64 &from, &to, &tiles, &groups;
 };
+// Emits write_group() for each group of `n_tiles` packed tiles of (16, cols); it moves `from` past the group.
+template <class WriteGroup>
+void over_packed_groups(Emitter& e, Format format, int n_tiles, int cols, const PlainRegisters& r,
+                        WriteGroup write_group) {
+  const int group_bytes = CodesLayout(format).group_bytes, n_groups = cols / format.group;
+  const int gap = static_cast<int>(tile_bytes(format, cols)) - n_groups * group_bytes;
+  e.repeat(r.tiles, n_tiles, [&] {
+    e.repeat(r.groups, n_groups, write_group);
+    if (gap > 0) e.add(r.from, gap);
+  });
+}
+
 // Writes `n_tiles` packed tiles of (16, cols) as plain ones.
 void emit_plain_tiles(Emitter& e, Format format, int n_tiles, int cols, const PlainRegisters& r);
 

@@ -142,15 +142,10 @@ void emit_tile_layout(Emitter& e, Format format, int n_tiles, int cols, const Pl
   Emitter::VectorScope scope(e);
   const CodesLayout codes(format);
   const TileWriter writer(e, codes, r);
-  const int n_groups = cols / codes.group;
   e.note("{} tiles to scratch, {}", n_tiles,
          codes.subscales ? "codes times their subscales" : "a signed byte for each code");
   writer.begin();
-  e.repeat(r.tiles, n_tiles, [&] {
-    e.repeat(r.groups, n_groups, [&] { writer.write_group(); });
-    const auto gap = static_cast<int>(tile_bytes(format, cols)) - n_groups * codes.group_bytes;
-    if (gap > 0) e.add(r.from, gap);
-  });
+  over_packed_groups(e, format, n_tiles, cols, r, [&] { writer.write_group(); });
 }
 
 }  // namespace llamajit::jit
