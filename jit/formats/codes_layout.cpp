@@ -26,6 +26,8 @@ CodesLayout::CodesLayout(Format format) {
   zero = traits.zero;
   lift = traits.lift;
   largest_subscale = traits.largest_subscale;
+  greatest_subscale = traits.greatest_subscale();
+  odd_products = traits.odd_products;
   mins = traits.mins;
   codebook = traits.codebook;
   floats = traits.floats;
@@ -69,9 +71,12 @@ int CodesLayout::largest_code() const {
   return *std::ranges::max_element(entries()) + lift;
 }
 
+int CodesLayout::least_code() const {
+  return codebook == nullptr ? 0 : *std::ranges::min_element(entries());
+}
+
 int CodesLayout::farthest_code() const {
-  const int least = codebook == nullptr ? 0 : *std::ranges::min_element(entries());
-  return std::max(zero - least, largest_code() - zero);
+  return std::max(zero - least_code(), largest_code() - zero);
 }
 
 bool CodesLayout::sums_fit_words() const {
@@ -83,6 +88,16 @@ int CodesLayout::float_parts() const {
   constexpr std::int64_t kExact = 1 << 24;
   const std::int64_t all = std::int64_t{group} * kLargestInput * farthest_code() * largest_subscale;
   return all < kExact ? 1 : all / 2 < kExact ? 2 : 0;
+}
+
+std::optional<CodesLayout::ByteProducts> CodesLayout::byte_products() const {
+  if (!subscales) return std::nullopt;
+  const int least = subscales.is_signed ? -largest_subscale : 0, greatest = greatest_subscale;
+  const int lower = least_code() - zero, upper = largest_code() - zero;
+  const auto [from, to] = std::minmax({lower * least, lower * greatest, upper * least, upper * greatest});
+  const std::uint8_t shift_by = odd_products ? 1 : 0;
+  if ((to - from) >> shift_by > std::numeric_limits<std::uint8_t>::max()) return std::nullopt;
+  return ByteProducts{-from, shift_by};
 }
 
 std::optional<InputFormat> input_format(Format format) {

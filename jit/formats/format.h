@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -124,6 +125,7 @@ struct FormatTraits {
   bool nibbles = false;                 // subscales and submins are below 16
   int entry = 1;               // so many codes that stand side by side are an entry of a grid (grids.h)
   int largest_subscale = 128;  // or least, whichever is farther from 0
+  bool odd_products = false;   // subscales are odd, and codes less `zero`
   int lift = 0;                // 0: there are no lifted subgroups
   // Bytes in front of a row's blocks, its one scale: 2 as f16, 4 as f32, or 0.
   int row_scale_bytes = 0;
@@ -131,6 +133,11 @@ struct FormatTraits {
   int interleaved = 1;
 
   bool has_subscales() const { return subgroup < group; }
+  // A power of two is the least of a two's complement's, and lies farther from 0 than the greatest.
+  int greatest_subscale() const {
+    return std::has_single_bit(static_cast<unsigned>(largest_subscale)) ? largest_subscale - 1
+                                                                        : largest_subscale;
+  }
 };
 // This says which sums of products with codes -127..127 stay within 16 bits, where a lane has two products of
 // each step of four columns: those of no step, of so many steps, or of a whole subgroup.

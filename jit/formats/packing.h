@@ -105,7 +105,8 @@ struct CodesLayout {
   int subgroup_steps() const { return steps() / subgroups(); }
   std::span<const std::uint8_t> entries() const { return std::span(*codebook).first(std::size_t{1} << bits); }
   bool has_large_codebook() const { return codebook != nullptr && bits > 4; }  // of more than 16 entries
-  int largest_code() const;   // that is multiplied, `zero` included
+  int least_code() const;     // that is multiplied, `zero` included
+  int largest_code() const;   // the same
   int farthest_code() const;  // how far the farthest from `zero` is
   bool sums_inputs() const { return mins != Mins::none; }
   Subnumbers numbers_of_x() const { return subnumbers(group, subgroup, zero); }
@@ -115,11 +116,19 @@ struct CodesLayout {
   // Else a group's sum of isum * subscale is below 2^24 in each of so many equal parts of its subgroups, so that f32 holds every
   // step of it exactly; 0 where two parts are too few, and where there are no subscales.
   int float_parts() const;
+  // A code less `zero` times its subscale, as an unsigned byte: (product + offset) >> shift, exactly; where the range of such
+  // products is small enough.
+  struct ByteProducts {
+    int offset = 0;
+    std::uint8_t shift = 0;
+  };
+  std::optional<ByteProducts> byte_products() const;
   std::span<const Plane> planes() const { return {all_planes, static_cast<std::size_t>(n_planes)}; }
 
   int group = 0, subgroup = 0, padded = 0;  // padded: group rounded up to 4
   int bits = 0, shift = 0, zero = 0, lift = 0;
-  int largest_subscale = 0;
+  int largest_subscale = 0, greatest_subscale = 0;
+  bool odd_products = false;
   Mins mins = Mins::none;
   const Codebook* codebook = nullptr;
   FormatKind floats = FormatKind::f16;

@@ -5,7 +5,7 @@
 #include "jit/kernels/generators.h"
 #include "jit/kernels/matmul_frame.h"
 #include "jit/kernels/plain_layout.h"
-#include "jit/kernels/tile_layout.h"
+#include "jit/kernels/product_layout.h"
 
 namespace llamajit::jit {
 namespace {
@@ -87,14 +87,20 @@ class FloatMatmul : public MatmulFrame {
 
 std::int64_t matmul_scratch_bytes(const MatmulKey& key, Isa isa) {
   const CodesLayout codes(key.format);
-  return MatmulFrame::most_tiles(key) * (uses_tiles(isa, key.format)
-                                             ? TileLayout(codes).scratch_bytes(key.cols)
-                                             : PlainLayout(codes).scratch_bytes(key.cols));
+  const auto tile = [&] {
+    if (uses_tiles(isa, key.format)) return ProductLayout::of_tiles(codes).scratch_bytes(key.cols);
+    if (multiplies_byte_products(isa, key.format))
+      return ProductLayout::of_vectors(codes).scratch_bytes(key.cols);
+    return PlainLayout(codes).scratch_bytes(key.cols);
+  };
+  return MatmulFrame::most_tiles(key) * tile();
 }
 
 void generate(Emitter& e, const MatmulKey& key) {
   if (uses_tiles(e.isa(), key.format)) {
     generate_tile_matmul(e, key);
+  } else if (multiplies_byte_products(e.isa(), key.format)) {
+    generate_product_matmul(e, key);
   } else if (has_codes(key.format)) {
     generate_coded_matmul(e, key);
   } else {

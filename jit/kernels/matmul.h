@@ -60,6 +60,8 @@ struct MatmulKey {
 };
 // Whether a tier multiplies matrices of the format in tiles.
 bool uses_tiles(Isa isa, Format format);
+// Whether it multiplies them, without tiles, after codes have been multiplied by their subscales.
+bool multiplies_byte_products(Isa isa, Format format);
 // What the kernel of a tier wants.
 std::int64_t matmul_scratch_bytes(const MatmulKey& key, Isa isa);
 

@@ -15,22 +15,22 @@
 namespace llamajit::jit {
 namespace {
 
-// Codes: four columns a step, a subgroup at a time, of tiles in the plain layout. Each tile and token has an
+// Codes: four columns a step, a subgroup at a time, of tiles in the plain codes. Each tile and token has an
 // integer and another sum in registers.
-class CodedMatmul : public MatmulFrame {
+class CodedMatmul : public CodesFrame {
  public:
   CodedMatmul(Emitter& emitter, const MatmulKey& matmul_key)
-      : MatmulFrame(emitter, matmul_key, kTokenBlock / 2) {}
+      : CodesFrame(emitter, matmul_key, kTokenBlock / 2) {}
 
  private:
   // The registers of n tiles, or of parts of them: (tokens, tiles). With subscales `sums` are a group's totals, and those
   // of the rows lie in scratch.
   struct Registers {
-    Registers(Emitter& e, const CodesLayout& layout, const Dot& dot, int n_tiles, int n_tokens)
+    Registers(Emitter& e, const CodesLayout& codes, const Dot& dot, int n_tiles, int n_tokens)
         : n(n_tiles),
           isums(e.part16s({n_tokens, n_tiles}, "isums[token][tile]")),
           sums(
-              e.part16s({n_tokens, n_tiles}, layout.subscales ? "totals[token][tile]" : "sums[token][tile]")),
+              e.part16s({n_tokens, n_tiles}, codes.subscales ? "totals[token][tile]" : "sums[token][tile]")),
           x(dot.inputs("x4")) {
       for (int i = 0; i < n; ++i) {
         weights.push_back(dot.weights(i, fmt::format("w4_tile{}", i)));
@@ -49,10 +49,6 @@ class CodedMatmul : public MatmulFrame {
     V16 temp;
   };
 
-  int x_stride() const { return static_cast<int>(prepared_stride(input->codes_bytes(key.cols))); }
-  int scales_stride() const { return key.cols / layout.group * 4; }
-  int numbers_stride() const { return key.cols / layout.subgroup * numbers.bytes; }
-  int groups_of_row() const { return key.cols / layout.group; }
   int plain_tile() const { return plain.is_packed ? tile : static_cast<int>(plain.scratch_bytes(key.cols)); }
 
   void begin_rows(int n_tiles) override {
@@ -67,11 +63,10 @@ class CodedMatmul : public MatmulFrame {
   void sum(int first_tile, int n) override {
     for (int part = 0; part < e.parts(); ++part) {
       if (plain.is_packed) {
-        e.mov(at_w, w);
+        e.lea(at_w, e.ptr[w + first_tile * plain_tile()]);
       } else {
-        e.mov(at_w, e.ptr[e.args() + offsetof(MatmulArgs, scratch)]);
+        point_at_scratch(first_tile, plain_tile());
       }
-      e.advance(at_w, first_tile * plain_tile());
       sum_part(first_tile, n, part);
     }
   }
@@ -79,24 +74,22 @@ class CodedMatmul : public MatmulFrame {
   // `part` is the part of each tile's rows that one register holds.
   void sum_part(int first_tile, int n, int part) {
     Emitter::VectorScope scope(e);
-    const Registers r(e, layout, *dot, n, tokens_at_once);
-    token_pointer(at_x, kXq + offsetof(QuantizedArgs, codes), x_stride());
-    token_pointer(x_scales, kXq + offsetof(QuantizedArgs, scales), scales_stride());
-    token_pointer(x_numbers, kXq + numbers.at, numbers_stride());
-    e.note("tiles {} to {}: sums over {} groups of {}", first_tile, first_tile + n - 1, groups_of_row(),
-           layout.group);
+    const Registers r(e, codes, *dot, n, tokens_at_once);
+    point_at_tokens();
+    e.note("tiles {} to {}: sums over {} groups of {}", first_tile, first_tile + n - 1, n_groups(),
+           codes.group);
     for (const V16& sum : r.sums) e.zero(sum);
     const auto store_sums = [&] {
       for (int t = 0; t < tokens_at_once; ++t) {
         for (int i = 0; i < n; ++i) e.store(sum_at(first_tile + i, t, part), r.sums[r.at(t, i)]);
       }
     };
-    if (layout.subscales) store_sums();
-    e.repeat(groups, groups_of_row(), [&] {
-      if (layout.subscales) {
-        const int parts = std::max(1, layout.float_parts());
+    if (codes.subscales) store_sums();
+    e.repeat(groups, n_groups(), [&] {
+      if (codes.subscales) {
+        const int parts = std::max(1, codes.float_parts());
         for (int p = 0; p < parts; ++p) {
-          e.repeat(count, layout.subgroups() / parts, [&] { add_subgroup(r, part); });
+          e.repeat(count, codes.subgroups() / parts, [&] { add_subgroup(r, part); });
           if (p < parts - 1) put_totals_aside(r, first_tile, part);
         }
         add_group(r, first_tile, part);
@@ -105,14 +98,14 @@ class CodedMatmul : public MatmulFrame {
       }
       e.add(x_scales, 4);
     });
-    if (!layout.subscales) store_sums();
+    if (!codes.subscales) store_sums();
   }
 
   RegExp sum_at(int tile_index, int t, int part) const { return scratch(tile_index, t) + part * kPartBytes; }
 
   // Returns where the number lies that corrects a subgroup's sum, of token `t` of the block.
   std::optional<RegExp> offset(int t) const {
-    return layout.zero > 0 ? std::optional(x_numbers + t * numbers_stride()) : std::nullopt;
+    return codes.zero > 0 ? std::optional(x_numbers + t * numbers_stride()) : std::nullopt;
   }
 
   // Emits a subgroup; moves at_w and at_x past it, and x_numbers, but for what add_group() needs of them.
@@ -125,13 +118,13 @@ class CodedMatmul : public MatmulFrame {
     });
     const int rest = plain.steps % kStraightSteps;
     for (int step = 0; step < rest; ++step) add_step(r, step, part);
-    if (part == 0) prefetch(r.n * layout.group_bytes / layout.subgroups());
+    if (part == 0) prefetch(r.n * codes.group_bytes / codes.subgroups());
     const int looped = (plain.steps - rest) * PlainLayout::kRow;  // by which at_w has moved
     over_sums(r, [&](int t, int i) { dot->finish(r.isums[r.at(t, i)], offset(t), r.temp); });
-    layout.subscales ? add_subscaled(r, part) : add_scaled(r, part, looped);
+    codes.subscales ? add_subscaled(r, part) : add_scaled(r, part, looped);
     e.advance(at_x, std::int64_t{4} * rest);
     e.add(at_w, plain.subgroup_bytes - looped);
-    if (!layout.submins) e.add(x_numbers, numbers.bytes);
+    if (!codes.submins) e.add(x_numbers, numbers.bytes);
   }
 
   void add_step(const Registers& r, int step, int part) {
@@ -188,11 +181,11 @@ class CodedMatmul : public MatmulFrame {
   // sum += (float(isum) * scale_w + sum of x * min) * scale_x. at_w has `moved` past the codes.
   void add_scaled(const Registers& r, int part, int moved) {
     e.note("the group's sums: sum += {} * scale_x",
-           layout.sums_inputs() ? "(float(isum) * scale_w + sum of x * min)" : "float(isum) * scale_w");
+           codes.sums_inputs() ? "(float(isum) * scale_w + sum of x * min)" : "float(isum) * scale_w");
     load_rows(r, plain.scale_at - moved, part,
-              plain.is_packed ? float_type(layout.floats) : ElementType::f32);
+              plain.is_packed ? float_type(codes.floats) : ElementType::f32);
     to_float_times_rows(r, r.isums);
-    if (layout.sums_inputs()) {
+    if (codes.sums_inputs()) {
       load_rows(r, plain.min_at - moved, part);
       over_sums(r, x_numbers, numbers_stride(),
                 [&](int t, int i) { e.fma(r.isums[r.at(t, i)], r.row(i), r.x.codes); });
@@ -208,7 +201,7 @@ class CodedMatmul : public MatmulFrame {
     load_rows(r, plain.scale_at, part);
     over_sums(r, [&](int t, int i) {
       const V16 &isum = r.isums[r.at(t, i)], &total = r.sums[r.at(t, i)];
-      if (layout.sums_fit_words()) {
+      if (codes.sums_fit_words()) {
         e.dot_i16(total, isum, r.row(i), r.temp);
       } else if (in_floats()) {
         e.to_float(isum, isum);
@@ -219,7 +212,7 @@ class CodedMatmul : public MatmulFrame {
       }
     });
   }
-  bool in_floats() const { return layout.float_parts() > 0; }
+  bool in_floats() const { return codes.float_parts() > 0; }
 
   // Both parts of a total are exact; their sum is rounded once, as the integer would be.
   void put_totals_aside(const Registers& r, int first_tile, int part) {
@@ -239,14 +232,14 @@ class CodedMatmul : public MatmulFrame {
   void add_group(const Registers& r, int first_tile, int part) {
     e.note("the group's totals, times scale_w");
     load_rows(r, plain.group_scale_at, part);
-    if (layout.float_parts() > 1) {
+    if (codes.float_parts() > 1) {
       over_sums(r, [&](int t, int i) {
         const V16& total = r.sums[r.at(t, i)];
         e.add(total, total, aside_at(first_tile + i, t, part));
       });
     }
     to_float_times_rows(r, r.sums, !in_floats());
-    if (layout.submins) add_minima(r, part);
+    if (codes.submins) add_minima(r, part);
     e.note("the rows' sums: sum += total * scale_x");
     over_sums(r, x_scales, scales_stride(), [&](int t, int i) {
       const V16& total = r.sums[r.at(t, i)];
@@ -276,17 +269,11 @@ class CodedMatmul : public MatmulFrame {
     e.add(x_numbers, plain.n_subgroups * numbers.bytes);
   }
 
-  static constexpr auto kXq = offsetof(MatmulArgs, xq);
   static constexpr int kStraightSteps = 16;
   static constexpr int kPartBytes = 32;  // of a 256-bit register
 
-  const std::optional<InputFormat> input = input_format(key.format);
-  const CodesLayout layout{key.format};
-  const PlainLayout plain{layout};
-  const std::unique_ptr<const Dot> dot = Dot::choose(e, layout.sums16(), false);
-  const Subnumbers numbers = layout.numbers_of_x();
-  const Reg64 groups = e.gpr("groups"), x_scales = e.gpr("x_scales");
-  const Reg64 x_numbers = e.gpr(fmt::format("x_{}", numbers.name));
+  const PlainLayout plain{codes};
+  const std::unique_ptr<const Dot> dot = Dot::choose(e, codes.sums16(), false);
 };
 
 }  // namespace

@@ -71,6 +71,18 @@ void MatmulFrame::token_pointer(const Reg64& to, std::size_t offset, int stride)
   e.add(to, e.ptr[e.args() + offset]);
 }
 
+void CodesFrame::point_at_tokens() {
+  constexpr auto kXq = offsetof(MatmulArgs, xq);
+  token_pointer(at_x, kXq + offsetof(QuantizedArgs, codes), x_stride());
+  token_pointer(x_scales, kXq + offsetof(QuantizedArgs, scales), scales_stride());
+  if (codes.zero > 0 || codes.sums_inputs()) token_pointer(x_numbers, kXq + numbers.at, numbers_stride());
+}
+
+void CodesFrame::point_at_scratch(int tile_index, std::int64_t bytes) {
+  e.mov(at_w, e.ptr[e.args() + offsetof(MatmulArgs, scratch)]);
+  e.advance(at_w, tile_index * bytes);
+}
+
 void MatmulFrame::finish(int unit, int t, int rows) {
   Emitter::VectorScope scope(e);
   const bool gated = is_gated(key.epilogue);

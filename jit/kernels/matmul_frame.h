@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
+#include <string>
 
 #include "jit/emit/emitter.h"
 #include "jit/formats/packing.h"
@@ -69,8 +71,31 @@ class MatmulFrame {
   const Reg64 out = e.gpr("out"), units = e.gpr("units"), at_out = e.gpr("at_out"), ahead = e.gpr("ahead");
 };
 
-// Emit the kernel of a matrix of codes: with vectors, and where uses_tiles() with tiles.
+// What matmuls of codes have in common: the walk over a token's codes and numbers.
+class CodesFrame : public MatmulFrame {
+ protected:
+  using MatmulFrame::MatmulFrame;
+
+  int n_groups() const { return key.cols / codes.group; }
+  int x_stride() const { return static_cast<int>(prepared_stride(input->codes_bytes(key.cols))); }
+  int scales_stride() const { return n_groups() * 4; }
+  int numbers_stride() const { return key.cols / codes.subgroup * numbers.bytes; }
+  // Emits at_x, x_scales and x_numbers = the block's first token's.
+  void point_at_tokens();
+  // at_w = tile `tile_index` of scratch, whose tiles are so long
+  void point_at_scratch(int tile_index, std::int64_t bytes);
+
+  const std::optional<InputFormat> input = input_format(key.format);
+  const CodesLayout codes{key.format};
+  const Subnumbers numbers = codes.numbers_of_x();
+  const Reg64 groups = e.gpr("groups"), x_scales = e.gpr("x_scales");
+  const Reg64 x_numbers = e.gpr(std::string("x_").append(numbers.name));
+};
+
+// Emit the kernel of a matrix of codes: with vectors, where multiplies_byte_products() of products, and where uses_tiles()
+// with tiles.
 void generate_coded_matmul(Emitter& e, const MatmulKey& key);
+void generate_product_matmul(Emitter& e, const MatmulKey& key);
 void generate_tile_matmul(Emitter& e, const MatmulKey& key);
 
 }  // namespace llamajit::jit

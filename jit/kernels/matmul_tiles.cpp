@@ -7,7 +7,7 @@
 #include "jit/formats/packing.h"
 #include "jit/kernels/generators.h"
 #include "jit/kernels/matmul_frame.h"
-#include "jit/kernels/tile_layout.h"
+#include "jit/kernels/product_layout.h"
 
 namespace llamajit::jit {
 namespace {
@@ -24,24 +24,19 @@ bool has_long_groups(Format format) {
 // Of short groups sixteen tokens are multiplied at once, whose sums stay in registers, and several groups before the first
 // one's results are used, for these take their time to come. Of long groups it is 32 tokens, since loads from the
 // second-level cache take longer than products: each tile of weights then serves two of tokens, and one of tokens both planes.
-class TileMatmul : public MatmulFrame {
+class TileMatmul : public CodesFrame {
  public:
   TileMatmul(Emitter& emitter, const MatmulKey& matmul_key)
-      : MatmulFrame(emitter, matmul_key, has_long_groups(matmul_key.format) ? 2 * kTokens : kTokens) {}
+      : CodesFrame(emitter, matmul_key, has_long_groups(matmul_key.format) ? 2 * kTokens : kTokens) {}
 
  private:
   static constexpr int kTokens = kLanes;  // of a tile
   static constexpr int kResults = 4;      // tiles of them at once
-  static constexpr int kTileBytes = kTokens * TileLayout::kRow;
-  static constexpr auto kXq = offsetof(MatmulArgs, xq);
+  static constexpr int kTileBytes = kTokens * ProductLayout::kRow;
 
   bool is_long() const { return has_long_groups(key.format); }
   int token_tiles() const { return std::max(1, tokens_at_once / kTokens); }
   int groups_at_once() const { return kResults / (layout.planes * (is_long() ? 2 : 1)); }
-  int n_groups() const { return key.cols / codes.group; }
-  int x_stride() const { return static_cast<int>(prepared_stride(input->codes_bytes(key.cols))); }
-  int scales_stride() const { return n_groups() * 4; }
-  int numbers_stride() const { return key.cols / codes.subgroup * numbers.bytes; }
 
   // Of the groups at once, the tiles of tokens and the planes.
   std::size_t result(int group, int token_tile, int plane) const {
@@ -49,21 +44,21 @@ class TileMatmul : public MatmulFrame {
   }
   RegExp result_at(int group, int t, int plane) const {
     const int tile_at = static_cast<int>(result(group, t / kTokens, plane)) * kTileBytes;
-    return e.rsp + (scratch_bytes() + tile_at + t % kTokens * TileLayout::kRow);
+    return e.rsp + (scratch_bytes() + tile_at + t % kTokens * ProductLayout::kRow);
   }
   int stack_bytes() const override { return scratch_bytes() + kResults * kTileBytes; }
 
   void begin_rows(int n_tiles) override {
     e.mov(at_w, w);
     e.mov(at_x, e.ptr[e.args() + offsetof(MatmulArgs, scratch)]);
-    emit_tile_layout(e, key.format, n_tiles, key.cols, {at_w, at_x, count, groups});
+    emit_products(e, key.format, layout, n_tiles, key.cols, {at_w, at_x, count, groups});
     configure(kTokens);
   }
 
   void configure(int tokens) {
-    std::vector<TileShape> shapes(results.size(), {tokens, TileLayout::kRow});
+    std::vector<TileShape> shapes(results.size(), {tokens, ProductLayout::kRow});
     shapes.insert(shapes.end(), xs.size(), {tokens, layout.k});
-    shapes.insert(shapes.end(), ws.size(), {layout.k / 4, TileLayout::kRow});
+    shapes.insert(shapes.end(), ws.size(), {layout.k / 4, ProductLayout::kRow});
     e.note("tiles for {} tokens", tokens);
     e.configure_tiles(shapes);
   }
@@ -90,7 +85,7 @@ class TileMatmul : public MatmulFrame {
   }
 
   void sum(int first_tile, int n) override {
-    e.mov(count, TileLayout::kRow);
+    e.mov(count, ProductLayout::kRow);
     e.mov(e.scratch(), x_stride());
     e.name(count, "row_bytes");
     e.name(e.scratch(), "x_row_bytes");
@@ -103,11 +98,8 @@ class TileMatmul : public MatmulFrame {
   void sum_tile(int tile_index) {
     Emitter::VectorScope scope(e);
     const Registers r(e, codes, is_long() ? 0 : tokens_at_once);
-    e.mov(at_w, e.ptr[e.args() + offsetof(MatmulArgs, scratch)]);
-    e.add(at_w, tile_index * static_cast<int>(layout.scratch_bytes(key.cols)));
-    token_pointer(at_x, kXq + offsetof(QuantizedArgs, codes), x_stride());
-    token_pointer(x_scales, kXq + offsetof(QuantizedArgs, scales), scales_stride());
-    if (codes.sums_inputs()) token_pointer(x_numbers, kXq + numbers.at, numbers_stride());
+    point_at_scratch(tile_index, layout.scratch_bytes(key.cols));
+    point_at_tokens();
     e.note("tile {}: sums over {} groups of {}", tile_index, n_groups(), codes.group);
     for (const V16& sum : r.sums) e.zero(sum);
     if (is_long()) store_sums(r, tile_index);
@@ -185,7 +177,7 @@ class TileMatmul : public MatmulFrame {
       for (int plane = 0; plane < layout.planes; ++plane) {
         const Xbyak::Tmm& weights = ws[static_cast<std::size_t>(turn * layout.planes + plane) % ws.size()];
         const int at =
-            group * layout.group_bytes + plane * layout.plane_bytes() + i * layout.k / 4 * TileLayout::kRow;
+            group * layout.group_bytes + plane * layout.plane_bytes() + i * layout.k / 4 * ProductLayout::kRow;
         e.load_tile(weights, at_w + at, count);
         const bool lower = plane == 0 && layout.planes > 1;
         for (int token_tile = 0; token_tile < token_tiles(); ++token_tile) {
@@ -204,7 +196,7 @@ class TileMatmul : public MatmulFrame {
     e.load(r.scale, at_w + (at + layout.scale_at));
     if (codes.sums_inputs()) e.load(r.min, at_w + (at + layout.min_at));
     for (std::size_t s = 0; s < r.submins.size(); ++s) {
-      e.load(r.submins[s], at_w + (at + layout.submins_at + static_cast<int>(s) * TileLayout::kRow));
+      e.load(r.submins[s], at_w + (at + layout.submins_at + static_cast<int>(s) * ProductLayout::kRow));
     }
     for (int t = 0; t < tokens_at_once; ++t) {
       const V16& value = r.value(t);
@@ -245,12 +237,7 @@ class TileMatmul : public MatmulFrame {
     e.fma(r.value(t), minimum, r.min);
   }
 
-  const std::optional<InputFormat> input = input_format(key.format);
-  const CodesLayout codes{key.format};
-  const TileLayout layout{codes};
-  const Subnumbers numbers = codes.numbers_of_x();
-  const Reg64 groups = e.gpr("groups"), x_scales = e.gpr("x_scales");
-  const Reg64 x_numbers = e.gpr(fmt::format("x_{}", numbers.name));
+  const ProductLayout layout = ProductLayout::of_tiles(codes);
   const std::vector<Xbyak::Tmm> results =
       e.tiles({groups_at_once(), is_long() ? 2 : 1, layout.planes}, "isums[group][token / 16][plane]");
   const std::vector<Xbyak::Tmm> xs = e.tiles({2}, "x[i]"), ws = e.tiles({2}, "w[i]");

@@ -44,7 +44,7 @@ std::vector<Extreme> extremes_of(const FormatTraits& traits) {
   const auto [least, most] = std::ranges::minmax(codes, {}, value);
   std::vector<int> subscales = {1};
   if (traits.has_subscales()) {
-    subscales = {std::min(traits.largest_subscale, 127)};
+    subscales = {traits.greatest_subscale()};
     if (!traits.nibbles) subscales.push_back(-traits.largest_subscale);
   }
   std::vector<Extreme> all;
@@ -165,6 +165,28 @@ TEST(ExtremeSums, AreThoseOfTheLayouts) {
       EXPECT_LE(total, std::int64_t{0x7FFFFFFF}) << traits.name;
     }
   }
+}
+
+// Each code times each subscale that a block has comes back from its byte, and those bytes have room for all.
+TEST(ExtremeSums, ByteProductsAreExact) {
+  int formats = 0;
+  for (const FormatTraits& traits : jit::all_format_traits()) {
+    const auto bytes = CodesLayout({traits.kind, traits.group}).byte_products();
+    if (!bytes) continue;
+    ++formats;
+    const int least = traits.nibbles ? 0 : -traits.largest_subscale;
+    for (int subscale = least; subscale <= traits.greatest_subscale(); ++subscale) {
+      if (traits.odd_products && subscale % 2 == 0) continue;
+      for (int code = 0; code < 1 << traits.bits; ++code) {
+        const int product = static_cast<int>(value_of(traits, {code})) * subscale;
+        const int byte = (product + bytes->offset) >> bytes->shift;
+        EXPECT_GE(byte, 0) << traits.name;
+        EXPECT_LE(byte, 0xFF) << traits.name;
+        EXPECT_EQ((byte << bytes->shift) - bytes->offset, product) << traits.name;
+      }
+    }
+  }
+  EXPECT_EQ(formats, 4);  // Q2_K, Q3_K, IQ1_S, IQ1_M
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "jit/kernels/tile_layout.h"
+#include "jit/kernels/product_layout.h"
 
 #include <algorithm>
 #include <limits>
@@ -23,13 +23,26 @@ constexpr std::uint32_t in_each_word(int value) {
 
 }  // namespace
 
-TileLayout::TileLayout(const CodesLayout& codes) {
+ProductLayout ProductLayout::of_tiles(const CodesLayout& codes) {
   constexpr int kLeastK = 32;  // below it tiles would be mostly empty
-  if (codes.group == 0 || codes.group % kLeastK != 0) return;
+  ProductLayout layout;
+  if (codes.group == 0 || codes.group % kLeastK != 0) return layout;
+  layout.k = codes.group % kMostK == 0 ? kMostK : kLeastK;
+  if (codes.subscales && largest_product(codes) > std::numeric_limits<std::int8_t>::max()) layout.planes = 2;
+  layout.place_numbers(codes);
+  return layout;
+}
+
+ProductLayout ProductLayout::of_vectors(const CodesLayout& codes) {
+  ProductLayout layout;
+  layout.bytes = codes.byte_products();
+  if (layout.bytes) layout.place_numbers(codes);
+  return layout;
+}
+
+void ProductLayout::place_numbers(const CodesLayout& codes) {
   group = codes.group;
   steps = codes.steps();
-  k = group % kMostK == 0 ? kMostK : kLeastK;
-  if (codes.subscales && largest_product(codes) > std::numeric_limits<std::int8_t>::max()) planes = 2;
   int at = planes * plane_bytes();
   const auto take = [&](int rows) {
     const int here = at;
@@ -43,15 +56,21 @@ TileLayout::TileLayout(const CodesLayout& codes) {
 }
 
 bool uses_tiles(Isa isa, Format format) {
-  return isa.has_tiles() && has_codes(format) && TileLayout(CodesLayout(format)).exists();
+  return isa.has_tiles() && has_codes(format) && ProductLayout::of_tiles(CodesLayout(format)).exists();
+}
+
+bool multiplies_byte_products(Isa isa, Format format) {
+  return !uses_tiles(isa, format) && isa.wide() && isa.has_dot() && has_codes(format) &&
+         ProductLayout::of_vectors(CodesLayout(format)).exists();
 }
 
 namespace {
 
-class TileWriter {
+class ProductWriter {
  public:
-  TileWriter(Emitter& emitter, const CodesLayout& codes_layout, const PlainRegisters& registers)
-      : e(emitter), codes(codes_layout), r(registers) {
+  ProductWriter(Emitter& emitter, const CodesLayout& codes_layout, const ProductLayout& product_layout,
+                const PlainRegisters& registers)
+      : e(emitter), codes(codes_layout), layout(product_layout), r(registers) {
     if (!codes.subscales) return;
     odd = e.v16("odd columns");
     factors = e.v16("subscales twice");
@@ -85,7 +104,7 @@ class TileWriter {
     }
     for (int s = 0; codes.submins && s < codes.subgroups(); s += 2) {
       emit_submins(e, codes, row, r.from, s, 0);
-      e.store(r.to + (layout.submins_at + s / 2 * TileLayout::kRow), row);
+      e.store(r.to + (layout.submins_at + s / 2 * ProductLayout::kRow), row);
     }
     e.add(r.from, codes.group_bytes);
     e.add(r.to, layout.group_bytes);
@@ -94,7 +113,7 @@ class TileWriter {
  private:
   void write_codes(int step) const {
     if (codes.zero > 0) e.vpsubb(vec(row), vec(row), e.constant({in_each_byte(codes.zero)}));
-    e.store(r.to + step * TileLayout::kRow, row);
+    e.store(r.to + step * ProductLayout::kRow, row);
   }
 
   // factors = the subgroup's, in both words of each lane.
@@ -113,8 +132,9 @@ class TileWriter {
     for (const V16& columns : {row, odd}) {
       if (codes.zero > 0) e.vpsubw(vec(columns), vec(columns), e.constant({in_each_word(codes.zero)}));
       e.vpmullw(vec(columns), vec(columns), vec(factors));
+      if (layout.bytes) move_into_byte(columns);
     }
-    const int at = step * TileLayout::kRow;
+    const int at = step * ProductLayout::kRow;
     e.vpsllw(vec(words), vec(odd), 8);
     e.or_masked(words, row, low_bytes);
     e.store(r.to + at, words);
@@ -124,12 +144,19 @@ class TileWriter {
     e.store(r.to + (layout.plane_bytes() + at), words);
   }
 
+  void move_into_byte(const V16& products) const {
+    if (layout.bytes->offset > 0) {
+      e.vpaddw(vec(products), vec(products), e.constant({in_each_word(layout.bytes->offset)}));
+    }
+    if (layout.bytes->shift > 0) e.vpsrlw(vec(products), vec(products), layout.bytes->shift);
+  }
+
   static const Vec& vec(const V16& value) { return value.part[0]; }  // these tiers are wide
 
   Emitter& e;
   const CodesLayout& codes;
+  const ProductLayout& layout;
   const PlainRegisters& r;
-  const TileLayout layout{codes};
   const Unpacker unpacker{e, codes, true, 1};
   const V16 row = e.v16("row"), temp = codes.has_large_codebook() ? e.v16("temp") : V16();
   V16 odd, factors, words;
@@ -138,10 +165,11 @@ class TileWriter {
 
 }  // namespace
 
-void emit_tile_layout(Emitter& e, Format format, int n_tiles, int cols, const PlainRegisters& r) {
+void emit_products(Emitter& e, Format format, const ProductLayout& layout, int n_tiles, int cols,
+                   const PlainRegisters& r) {
   Emitter::VectorScope scope(e);
   const CodesLayout codes(format);
-  const TileWriter writer(e, codes, r);
+  const ProductWriter writer(e, codes, layout, r);
   e.note("{} tiles to scratch, {}", n_tiles,
          codes.subscales ? "codes times their subscales" : "a signed byte for each code");
   writer.begin();
