@@ -124,9 +124,10 @@ TEST_P(Blocks, CodesAndFactorsAreInTheirRanges) {
     for (int i = 0; GetParam().has_subscales() && i < subgroups; ++i) {
       EXPECT_LE(std::abs(group.subscales[i]), GetParam().largest_subscale);
       EXPECT_LE(group.subscales[i], GetParam().greatest_subscale());
-      if (GetParam().odd_products) {
-        EXPECT_EQ(group.subscales[i] & 1, 1);
-      }
+    }
+    for (int i = 0; GetParam().odd_products && i < GetParam().group; ++i) {
+      EXPECT_EQ(group.subscales[i / GetParam().subgroup] & 1, 1);
+      EXPECT_EQ((multiplied_code(GetParam(), group, i) - GetParam().zero) & 1, 1);
     }
     if (GetParam().mins == jit::Mins::none) {
       EXPECT_EQ(group.min, 0.0F);

@@ -18,7 +18,6 @@
 #include "jit/inspect/image.h"
 #include "jit/inspect/listing.h"
 #include "tests/support/elf_file.h"
-#include "tests/support/some_keys.h"
 #include "tests/support/toy_model.h"
 
 // gdb's side of its JIT interface.
@@ -52,11 +51,16 @@ using testing::SizeIs;
 
 namespace fs = std::filesystem;
 
+// A few kernels, with constants, loops and frames among them: that each kind has a listing is others' test.
 CodeCache published() {
   CodeCache cache(Isa{Tier::avx2});
-  for (const jit::KernelKey& key : some_keys()) {
-    std::visit([&](const auto& k) { cache.get(k); }, key);
-  }
+  const jit::Format q4_0{jit::FormatKind::q4_0, 32};
+  cache.get(jit::NormKey{77, 1e-5F});
+  cache.get(jit::RopeKey{48});
+  cache.get(jit::QuantizeKey{128, 32, 32, 128});
+  cache.get(jit::AttentionKey{jit::ElementType::f16, 48, 2, true});
+  cache.get(jit::MatvecKey{q4_0, 50, 64, jit::Epilogue::swiglu, 1});
+  cache.get(jit::MatmulKey{q4_0, 50, 64, jit::Epilogue::add});
   cache.publish(true);
   return cache;
 }
