@@ -118,7 +118,9 @@ class ContractOnTier : public testing::TestWithParam<Tier> {};
 TEST_P(ContractOnTier, EveryReadOfTheArgsIsThatOfAField) {
   for (const KernelKey& key : some_keys()) {
     for (const ListingLine& line : make_listing({GetParam()}, key).lines) {
-      EXPECT_THAT(line.comment, Not(HasSubstr("[args"))) << kernel_name(key) << ": " << to_text(line);
+      // Without a matcher: there are hundreds of thousands of lines.
+      if (line.comment.find("[args") == std::string::npos) continue;
+      ADD_FAILURE() << kernel_name(key) << ": " << to_text(line);
     }
   }
 }
