@@ -79,8 +79,8 @@ class Rounding {
 
 // Loops over weights are made twice, so that those without importances have none to multiply with.
 template <bool kWeighted>
-Four times_importance(Four x, const float* importance) {
-  if constexpr (kWeighted) return x * load(importance);
+Four times_importance(Four x, const float* importance, int i) {
+  if constexpr (kWeighted) return x * load(importance + i);
   return x;
 }
 
@@ -94,7 +94,7 @@ Sums sums_of(const float* x, const float* importance, int n, const Rounding& rou
   Four sum_l = {}, sum_ll = {}, sum_xl = {};
   for (int i = 0; i < n; i += kFour) {
     const Four l = rounding(x + i);
-    const Four wl = times_importance<kWeighted>(l, importance + i);
+    const Four wl = times_importance<kWeighted>(l, importance, i);
     sum_l += wl;
     sum_ll += wl * l;
     sum_xl += wl * load(x + i);
@@ -234,7 +234,7 @@ float nearest_levels_by(const Rounding& rounding, const float* x, const float* i
   for (int i = 0; i < n; i += kFour) {
     const Four l = rounding(x + i);
     const Four error = load(x + i) - (l * line.scale + line.min);
-    errors += times_importance<kWeighted>(error * error, importance + i);
+    errors += times_importance<kWeighted>(error * error, importance, i);
     for (int k = 0; k < kFour; ++k) to[i + k] = static_cast<std::int8_t>(l[k]);
   }
   return total(errors);
