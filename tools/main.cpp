@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include "jit/base/isa.h"
 #include "jit/code/isa_choice.h"
@@ -96,6 +97,20 @@ int parse_and_run(const std::vector<std::string>& words) {
   return kUsage;
 }
 
+// Of that little which takes no memory.
+void say_out_of_memory() {
+  constexpr std::string_view kText = "llamajit: out of memory\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kText.data(), kText.size());
+}
+
+void say(const std::exception& error) {
+  try {
+    spdlog::error("{}", error.what());
+  } catch (const std::bad_alloc&) {
+    say_out_of_memory();
+  }
+}
+
 }  // namespace
 }  // namespace llamajit::cli
 
@@ -104,15 +119,15 @@ int main(int argc, char** argv) {
   // A closed pipe is an ordinary write error, so that what was begun is ended in order.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // nor is a file that a limit cuts off
-  log_to_standard_error();
   try {
+    log_to_standard_error();
     return parse_and_run(lesson_arguments({argv + std::min(argc, 1), argv + argc}));
   } catch (const ReaderLeft&) {
     return kFailure;
   } catch (const std::bad_alloc&) {
-    spdlog::error("out of memory");
+    say_out_of_memory();
   } catch (const std::exception& error) {
-    spdlog::error("{}", error.what());
+    say(error);
   }
   return kFailure;
 }
