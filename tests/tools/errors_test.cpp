@@ -229,6 +229,16 @@ TEST_F(Errors, AFullDiskIsOneForEveryCommand) {
   }
 }
 
+// Neither memory nor time is taken without a bound where a device has no end.
+TEST_F(Errors, WhatHasNoEndIsNoText) {
+  ChildOptions options;
+  options.limit = std::chrono::seconds(20);
+  const std::string most = ": expected a file, or 128 MiB at most of what is none, found more";
+  expect_error(run_program({"run", model_, "-f", "/dev/zero"}, options), 1, {"/dev/zero" + most});
+  expect_error(run_program({"run", model_, "-p", "a", "--grammar", "/dev/zero"}, options), 1,
+               {"/dev/zero" + most});
+}
+
 #ifndef __SANITIZE_ADDRESS__  // which needs more address space than that by itself
 TEST_F(Errors, TheSystemRefusesThreads) {
   ChildOptions options;

@@ -1,6 +1,7 @@
 #include "tools/common/cli.h"
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -9,6 +10,7 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "jit/base/isa.h"
@@ -21,13 +23,21 @@ namespace {
 
 constexpr const char* kMachineOptions = "Machine";
 
+// Pipes and devices may have no end.
+constexpr std::size_t kMostOfNoFile = std::size_t{128} << 20;
+
 std::string read_all(std::FILE* file, const std::string& name) {
+  struct stat status {};
+  const bool ends = fstat(fileno(file), &status) == 0 && S_ISREG(status.st_mode);
   std::string text;
   char buffer[1 << 16];
   for (;;) {
     const std::size_t n = std::fread(buffer, 1, sizeof buffer, file);
     text.append(buffer, n);
     if (n < sizeof buffer) break;
+    if (!ends && text.size() > kMostOfNoFile)
+      throw std::runtime_error(fmt::format(
+          "{}: expected a file, or {} MiB at most of what is none, found more", name, kMostOfNoFile >> 20));
   }
   if (std::ferror(file) != 0) throw std::runtime_error(fmt::format("{}: {}", name, std::strerror(errno)));
   return text;
