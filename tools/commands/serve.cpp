@@ -2,8 +2,6 @@
 #include <filesystem>
 #include <memory>
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -18,6 +16,7 @@
 #include "tools/common/model_input.h"
 #include "tools/common/tune_cache.h"
 #include "tools/serve/http_server.h"
+#include "tools/serve/readers.h"
 #include "tools/serve/router.h"
 
 namespace llamajit::cli {
@@ -25,8 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Threads that read requests: a grammar that takes long to compile holds up nobody else.
-constexpr std::size_t kReaders = 4;
+constexpr int kReaders = 4;
 
 struct ServeOptions {
   TextRequest request;
@@ -163,17 +161,15 @@ int serve_model(ServeOptions& options) {
       .tool_form = find_tool_form(chat_template, opened.tokenizer.get()),
       .grammars = serve::GrammarCache(opened.tokenizer->vocab()),
       .pooling = options.pooling.value_or(opened.model.config.pooling.value_or(Pooling::mean))};
-  boost::asio::thread_pool readers(kReaders);
-  router = std::make_unique<serve::Router>(service, std::move(for_router), [&](std::function<void()> read) {
-    boost::asio::post(readers, std::move(read));
-  });
+  serve::Readers readers(kReaders);
+  router = std::make_unique<serve::Router>(
+      service, std::move(for_router), [&](std::function<void()> read) { readers.post(std::move(read)); });
   spdlog::info("serving {} at http://{}:{}; {} texts at once, of {} tokens at most", name, options.host,
                server.port(), options.slots, request.context);
   server.run([&] {
     spdlog::info("ending: requests at work are finished; once more ends them, too");
     scheduler.drain();
   });
-  readers.join();
   return kOk;
 }
 

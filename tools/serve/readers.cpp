@@ -1,0 +1,54 @@
+#include "tools/serve/readers.h"
+
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace llamajit::serve {
+
+Readers::Readers(int threads) {
+  try {
+    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error& error) {
+    end();
+    throw std::runtime_error(fmt::format("threads: expected {} that read requests, the system gives {}: {}",
+                                         threads, threads_.size(), error.what()));
+  } catch (...) {
+    end();
+    throw;
+  }
+}
+Readers::~Readers() {
+  end();
+}
+
+void Readers::post(std::function<void()> read) {
+  const std::lock_guard lock(mutex_);
+  waiting_.push_back(std::move(read));
+  changed_.notify_one();
+}
+
+void Readers::work() {
+  for (;;) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return ending_ || !waiting_.empty(); });
+    if (waiting_.empty()) return;
+    const std::function<void()> read = std::move(waiting_.front());
+    waiting_.pop_front();
+    lock.unlock();
+    read();
+  }
+}
+
+void Readers::end() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+}  // namespace llamajit::serve
