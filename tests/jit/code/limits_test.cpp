@@ -99,10 +99,11 @@ TEST(Limits, MoreTurnsTakeLonger) {
   };
   for (const Tier tier : generating_host_tiers()) {
     const LimitKernels kernels(Isa{tier});
-    for (const auto& [loop, per_lane] : kMultiplications) {
+    for (const auto& multiplication : kMultiplications) {
+      const Loop& loop = multiplication.first;
       const double few = best_seconds([&] { loop(kernels, 1000); });
       const double many = best_seconds([&] { loop(kernels, 1000000); });
-      EXPECT_GT(many, 50 * few) << to_string(tier) << ", " << per_lane;
+      EXPECT_GT(many, 50 * few) << to_string(tier) << ", " << multiplication.second;
     }
   }
 }

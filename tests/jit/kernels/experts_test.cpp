@@ -191,7 +191,8 @@ TEST(Mix, AddsInOrder) {
       for (const bool adds : {true, false}) {
         const MixKey key{n, vectors, adds};
         Kernels kernels(key);
-        for (const auto& [begin, end] : {std::pair{0, n}, {0, 16}, {16, 32}, {32, n}}) {
+        for (const auto& range : {std::pair{0, n}, {0, 16}, {16, 32}, {32, n}}) {
+          const auto begin = range.first, end = range.second;
           if (end > n || begin >= end) continue;
           const auto size = static_cast<std::size_t>(n), count = static_cast<std::size_t>(vectors);
           const auto result = kernels.check(3, fmt::format("[{}, {})", begin, end), [&](CallMemory& memory) {
