@@ -40,10 +40,11 @@ inline float half_to_float(std::uint16_t half) {
   return std::bit_cast<float>(sign | bits);
 }
 
-// bfloat16: the upper half of a float, to nearest even. A NaN
-// is not looked after: it may become an infinity or zero.
+// bfloat16: the upper half of a float, to nearest even. Every NaN becomes the same one.
+inline constexpr std::uint16_t kBfloatNaN = 0xFFFF;
 inline std::uint16_t float_to_bfloat(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
+  if ((bits & 0x7FFFFFFF) > 0x7F800000) return kBfloatNaN;
   return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
 }
 inline float bfloat_to_float(std::uint16_t bits) {

@@ -158,7 +158,7 @@ class Emitter : public Xbyak::CodeGenerator {
   // Sixteen elements of the cache's type in memory, as f32: for q8_0 their codes.
   void load_as_f32(const V16& to, const RegExp& from, ElementType type);
   // Sixteen f32 lanes, for q8_0 i32 codes, as elements of the cache's type, rounded to nearest even (16-bit
-  // types). Clobbers `from`.
+  // types). Clobbers `from` and a mask.
   void store_as(const RegExp& to, const V16& from, ElementType type);
   // The same for the first n lanes, `stride` bytes apart.
   void scatter_as(const RegExp& to, int stride, const V16& from, int n, ElementType type);
@@ -291,7 +291,7 @@ class Emitter : public Xbyak::CodeGenerator {
   Vec take_vector();
   std::vector<V16> take_vectors(int registers_each, std::initializer_list<int> shape, std::string_view role);
   Xbyak::Xmm packed_s8(const V16& from);  // saturated; in a register of the caller's VectorScope
-  // Lanes to 16-bit floats, in the lower half of their own registers. Clobbers a register of its own.
+  // Lanes to 16-bit floats, in the lower half of their own registers. Clobbers registers of its own and a mask.
   void narrow(const V16& lanes, ElementType type);
   enum class Side : std::uint8_t { head, tail };
   void fill_lanes(const V16& to, const Reg64& n, Const fill, Side side);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "jit/base/float_bits.h"
 #include "jit/emit/emitter.h"
 
 namespace llamajit::jit {
@@ -145,20 +146,35 @@ void Emitter::load_as_f32(const V16& to, const RegExp& from, ElementType type) {
 }
 
 void Emitter::narrow(const V16& lanes, ElementType type) {
+  if (type == ElementType::f16) {
+    for (int p = 0; p < lanes.parts; ++p) {
+      const Vec& v = lanes.part[static_cast<std::size_t>(p)];
+      vcvtps2ph(half_of(v), v, 0);
+    }
+    return;
+  }
+  constexpr std::uint8_t kUnordered = 3;
+  constexpr int kUpperHalf = 16;
+  static_assert(kBfloatNaN == 0xFFFF);  // a mask's lower half
   VectorScope scope(*this);
-  const Vec lowest = next_vector("lowest");
+  const Vec lowest = next_vector("lowest"), nan = next_vector("nan");
   for (int p = 0; p < lanes.parts; ++p) {
     const Vec& v = lanes.part[static_cast<std::size_t>(p)];
-    if (type == ElementType::f16) {
-      vcvtps2ph(half_of(v), v, 0);
-      continue;
+    if (isa_.wide()) {
+      name(k1, "nan");
+      vcmpps(k1, v, v, kUnordered);
+      vpmovm2d(nan, k1);
+    } else {
+      vcmpps(nan, v, v, kUnordered);
     }
+    vpsrld(nan, nan, kUpperHalf);
     // Half a unit of the last place to stay, less one where that place is even: a tie then goes to even.
     vpslld(lowest, v, 15);
     vpsrld(lowest, lowest, 31);
     vpaddd(v, v, constant(Const{0x7FFF}));
     vpaddd(v, v, lowest);
-    vpsrld(v, v, 16);
+    vpsrld(v, v, kUpperHalf);
+    vorps(v, v, nan);
     if (isa_.wide()) {
       vpmovdw(half_of(v), v);
     } else {

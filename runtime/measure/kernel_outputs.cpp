@@ -22,11 +22,11 @@ struct Outputs {
     return {{Output::Type::s8, args.out.codes, groups * jit::round_up(key.group, 4)},
             {Output::Type::f32, args.out.scales, groups},
             key.zero > 0        ? Output{Output::Type::i32, args.out.offsets, key.n / key.subgroup}
-            : key.has_subsums() ? Output{Output::Type::u16, args.out.subsums, key.n / key.subgroup}
+            : key.has_subsums() ? Output{Output::Type::s16, args.out.subsums, key.n / key.subgroup}
                                 : Output{Output::Type::f32, args.out.sums, groups}};
   }
   std::vector<Output> operator()(const jit::RoundKey& key, const jit::QuantizeArgs& args) const {
-    return {{Output::Type::u16, args.out.codes, jit::rounded_bytes(key.n) / 2}};
+    return {{Output::Type::bf16, args.out.codes, jit::rounded_bytes(key.n) / 2}};
   }
   std::vector<Output> operator()(const jit::MatvecKey& key, const jit::MatvecArgs& args) const {
     return products(key, args, key.tokens);
@@ -157,8 +157,9 @@ struct Outputs {
       case jit::ElementType::f32:
         return Output::Type::f32;
       case jit::ElementType::f16:
+        return Output::Type::f16;
       case jit::ElementType::bf16:
-        return Output::Type::u16;
+        return Output::Type::bf16;
       case jit::ElementType::q8_0:
         return Output::Type::s8;
     }

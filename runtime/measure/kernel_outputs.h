@@ -11,12 +11,14 @@ namespace llamajit {
 
 // A run of values that a kernel writes.
 struct Output {
-  enum class Type { f32, i32, u16, s8 };
+  enum class Type : std::uint8_t { f32, f16, bf16, i32, s16, s8 };
   Type type;
   void* data;
   std::int64_t count;
 
-  std::int64_t size() const { return type == Type::s8 ? 1 : type == Type::u16 ? 2 : 4; }  // of one value
+  std::int64_t size() const {  // of one value
+    return type == Type::s8 ? 1 : type == Type::f32 || type == Type::i32 ? 4 : 2;
+  }
   std::size_t bytes() const { return static_cast<std::size_t>(count * size()); }
 };
 

@@ -32,6 +32,12 @@ void restore(const std::vector<Output>& outputs, const std::byte* from) {
   }
 }
 
+std::uint16_t bits_at(const std::byte* bytes, std::int64_t i) {
+  std::uint16_t bits;
+  std::memcpy(&bits, bytes + i * 2, sizeof bits);
+  return bits;
+}
+
 template <class T>
 double value_at(const std::byte* bytes, std::int64_t i) {
   T value;
@@ -45,8 +51,12 @@ double value_at(Output::Type type, const std::byte* bytes, std::int64_t i) {
       return value_at<float>(bytes, i);
     case Output::Type::i32:
       return value_at<std::int32_t>(bytes, i);
-    case Output::Type::u16:
-      return value_at<std::uint16_t>(bytes, i);  // the bits of a 16-bit float
+    case Output::Type::f16:
+      return jit::half_to_float(bits_at(bytes, i));
+    case Output::Type::bf16:
+      return jit::bfloat_to_float(bits_at(bytes, i));
+    case Output::Type::s16:
+      return value_at<std::int16_t>(bytes, i);
     case Output::Type::s8:
       return value_at<std::int8_t>(bytes, i);
   }
@@ -63,8 +73,10 @@ void compare(const Output& output, const std::byte* generated, VerifyRow& row) {
     const double expected = value_at(output.type, twin, i);
     largest = std::max(largest, std::abs(expected));
     if (std::memcmp(twin + i * size, generated + i * size, static_cast<std::size_t>(size)) == 0) continue;
+    const double actual = value_at(output.type, generated, i);
+    if (std::isnan(actual) && std::isnan(expected)) continue;
     ++row.different;
-    const double difference = std::abs(value_at(output.type, generated, i) - expected);
+    const double difference = std::abs(actual - expected);
     error = std::max(error, std::isnan(difference) ? std::numeric_limits<double>::infinity() : difference);
   }
   row.values += output.count;

@@ -16,7 +16,7 @@ struct VerifyRow {
   std::string shape;
   int calls = 0;               // compared
   std::int64_t values = 0;     // compared
-  std::int64_t different = 0;  // whose bits differ
+  std::int64_t different = 0;  // whose bits differ, but for two NaNs'
   double largest_error = 0;    // max |kernel - twin| / max |twin| of a call
 };
 

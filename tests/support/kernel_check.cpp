@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -54,6 +55,25 @@ std::string show(const std::byte* at, std::size_t size) {
   return fmt::format("{:#04x}", std::to_integer<unsigned>(*at));
 }
 
+bool is_nan(const std::byte* at) {
+  float value;
+  std::memcpy(&value, at, sizeof value);
+  return std::isnan(value);
+}
+
+// The index of the first value whose bits differ, but for those of two NaNs where values are floats.
+std::optional<std::size_t> first_difference(std::span<const std::byte> a, std::span<const std::byte> b,
+                                            std::size_t size, bool has_floats) {
+  auto from = a.begin();
+  while (true) {
+    from = std::mismatch(from, a.end(), b.begin() + (from - a.begin())).first;
+    if (from == a.end()) return {};
+    const std::size_t at = static_cast<std::size_t>(from - a.begin()) / size;
+    if (!has_floats || !is_nan(&a[at * size]) || !is_nan(&b[at * size])) return at;
+    from = a.begin() + static_cast<std::ptrdiff_t>((at + 1) * size);
+  }
+}
+
 // Where the machine code of a kernel that failed can be looked at.
 std::string write_listing_source(const CodeCache& cache, Tier tier) {
   const jit::KernelInfo& info = cache.kernels().front();
@@ -90,7 +110,8 @@ std::vector<std::byte> CallMemory::random_bytes(std::size_t count) {
 }
 
 std::byte* CallMemory::add(std::string name, std::size_t bytes, std::size_t value_size, bool compared) {
-  buffers_.push_back({std::move(name), GuardedBuffer<std::byte>(bytes, edge_), value_size, compared, {}});
+  buffers_.push_back(
+      {std::move(name), GuardedBuffer<std::byte>(bytes, edge_), value_size, compared, false, {}});
   return buffers_.back().memory.data();
 }
 
@@ -108,9 +129,10 @@ std::string CallMemory::difference(const CallMemory& twin) const {
     const auto a = ours.memory.span();
     const std::span<const std::byte> b =
         ours.compared ? twin.buffers_[i].memory.span() : std::span<const std::byte>(ours.kept);
-    if (b.empty() || std::ranges::equal(a, b)) continue;
-    const auto first = static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
-    const std::size_t at = first / ours.value_size;
+    if (b.empty()) continue;
+    const std::optional<std::size_t> different = first_difference(a, b, ours.value_size, ours.has_floats);
+    if (!different) continue;
+    const std::size_t at = *different;
     return fmt::format("{}[{}] is {}, {} {}", ours.name, at, show(&a[at * ours.value_size], ours.value_size),
                        ours.compared ? "its twin's" : "it was",
                        show(&b[at * ours.value_size], ours.value_size));

@@ -1,5 +1,5 @@
-// Holds generated kernels against their scalar twins: the same bits on every tier the host has, at both edges
-// of guarded memory, with the ABI kept.
+// Holds generated kernels against their scalar twins: the same bits on every tier the host has, or a NaN where the twin has
+// one, at both edges of guarded memory, with the ABI kept.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +9,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -53,7 +54,9 @@ class CallMemory {
   // Not initialised but with poison.
   template <class T>
   T* allocate(std::string name, std::size_t count) {
-    return reinterpret_cast<T*>(add(std::move(name), count * sizeof(T), sizeof(T), true));
+    T* const to = reinterpret_cast<T*>(add(std::move(name), count * sizeof(T), sizeof(T), true));
+    buffers_.back().has_floats = std::is_same_v<T, float>;
+    return to;
   }
   // Whose contents after the call are nobody's concern.
   template <class T = float>
@@ -82,6 +85,7 @@ class CallMemory {
     GuardedBuffer<std::byte> memory;
     std::size_t value_size;
     bool compared;                     // with the twin's
+    bool has_floats = false;           // of which one NaN is as good as another
     std::vector<std::byte> kept = {};  // what it must hold afterwards, where that is not the twin's
   };
   std::byte* add(std::string name, std::size_t bytes, std::size_t value_size, bool compared);

@@ -59,9 +59,8 @@ TEST(VerifyCommand, TakesATypeOfCache) {
   EXPECT_THAT(result.out, Not(HasSubstr("attention_f32_")));
 }
 
-// Where every weight is so large that sums become NaN or infinity, tiers may differ in which NaN comes out: whether
-// they do is left open here, but not that the table and the exit code say the same.
-TEST(VerifyCommand, ItsExitCodeSaysWhatItsTableSays) {
+// Where every weight is so large that sums become NaN or infinity, all tiers have these at the same places.
+TEST(VerifyCommand, TakesWeightsWhoseSumsAreNoNumbers) {
   const TempDirectory directory;
   std::string content = write_v1(random_weights(kConfig, 7));
   constexpr std::uint32_t kBits[] = {0x7F7FFFFF, 0xFF7FFFFF, 0x7F000000, 0xFF000001, 0x00000001};
@@ -69,9 +68,8 @@ TEST(VerifyCommand, ItsExitCodeSaysWhatItsTableSays) {
     content.replace(at, 4, reinterpret_cast<const char*>(&kBits[at / 4 * 2654435761U % 1000 % 5]), 4);
   }
   const ChildResult result = run_program({"verify", directory.write("m.bin", content)});
-  EXPECT_EQ(result.signal, 0);
-  const bool failed = result.out.find("FAILED") != std::string::npos;
-  EXPECT_EQ(result.exit_code, failed ? 1 : 0);
+  expect_success(result);
+  EXPECT_THAT(result.out, Not(HasSubstr("FAILED")));
 }
 
 }  // namespace

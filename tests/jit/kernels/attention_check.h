@@ -47,7 +47,7 @@ struct Inputs {
   std::vector<float> sinks;
   std::vector<float> slopes{};
 };
-Inputs random_inputs(const AttentionKey& key, const Call& call) {
+inline Inputs random_inputs(const AttentionKey& key, const Call& call) {
   CallMemory source(Edge::back, static_cast<std::uint64_t>(call.position));
   const int n_floats = (key.tokens - 1) * key.token_stride + call.n_kv_heads * key.group * key.head_dim;
   auto q = source.random_floats(static_cast<std::size_t>(n_floats), -call.magnitude, call.magnitude);

@@ -1,15 +1,20 @@
 #include "runtime/measure/verify.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <random>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <vector>
 
 #include <gtest/gtest.h>
 
+#include "jit/formats/quantizer.h"
+#include "jit/formats/rows.h"
 #include "runtime/files/ggml_type.h"
 #include "runtime/files/gguf_model.h"
 #include "runtime/files/llama2c.h"
@@ -141,6 +146,57 @@ TEST(Verify, CoversFormatsThatAreReadOnly) {
       if (row.kernel.find("_iq") != std::string::npos) products.insert(row.kernel);
     }
     EXPECT_GE(products.size(), 14U) << to_string(tier);  // by vectors and by chunks
+  }
+}
+
+// Rows of a matrix whose bytes are any at all but for numbers that are none, which no model may have: scales up to the ends
+// of f16 and f32, subnormal ones, and sums beyond all floats.
+std::string any_finite_rows(const jit::Format& format, int rows, int cols, std::mt19937_64& random) {
+  std::string data;
+  std::vector<float> values(static_cast<std::size_t>(cols));
+  const auto row_bytes = static_cast<std::size_t>(jit::row_bytes(format.kind, cols));
+  const auto is_finite = [](float value) { return std::isfinite(value); };
+  for (int row = 0; row < rows; ++row) {
+    std::string bytes(row_bytes, '\0');
+    do {
+      for (char& byte : bytes) byte = static_cast<char>(random() >> 56);
+      jit::dequantize_row(format.kind, reinterpret_cast<const std::byte*>(bytes.data()), cols, values.data(),
+                          1);
+    } while (!std::ranges::all_of(values, is_finite));
+    data += bytes;
+  }
+  return data;
+}
+
+// Overflow makes infinities and NaNs of them in every kernel behind.
+TEST(Verify, FindsNoDifferenceWhereSumsOverflow) {
+  constexpr int kDim = 256, kHidden = 512;
+  const auto weights = test::random_weights(test::toy_config(kDim, kHidden, 1, 4, 2, 96, 64, false), 4);
+  for (const char* const type : {"Q2_K", "Q3_K", "Q4_K", "Q6_K", "Q8_0", "Q4_0", "Q5_1", "IQ1_M", "IQ2_XXS",
+                                 "IQ3_S", "IQ4_XS", "TQ2_0", "IQ4_KS", "F16", "BF16"}) {
+    test::GgufWriter w = llama_gguf(weights, test::kF32);
+    std::mt19937_64 random(5);
+    for (const auto& [name, rows, cols] : {std::tuple{"token_embd.weight", 96, kDim},
+                                           {"blk.0.attn_q.weight", kDim, kDim},
+                                           {"blk.0.attn_k.weight", 128, kDim},
+                                           {"blk.0.attn_v.weight", 128, kDim},
+                                           {"blk.0.attn_output.weight", kDim, kDim},
+                                           {"blk.0.ffn_gate.weight", kHidden, kDim},
+                                           {"blk.0.ffn_up.weight", kHidden, kDim},
+                                           {"blk.0.ffn_down.weight", kDim, kHidden}}) {
+      w.remove_tensor(name);
+      w.add_tensor(name, {static_cast<std::uint64_t>(cols), static_cast<std::uint64_t>(rows)},
+                   find_ggml_type(type)->number,
+                   any_finite_rows(*jit::find_ggml_format(type), rows, cols, random));
+    }
+    const test::TempFile temp(w.content());
+    const ModelFile file = read_gguf_model(GgufFile(temp.path()));
+    EXPECT_EQ(verify_packing(file), 0) << type;
+    for (const jit::Tier tier : jit::host_tiers()) {
+      for (const VerifyRow& row : verify_kernels(file, {tier})) {
+        EXPECT_EQ(row.different, 0) << type << " " << row.kernel << " " << to_string(tier);
+      }
+    }
   }
 }
 
