@@ -1,6 +1,7 @@
 #include "runtime/base/team.h"
 
 #include <chrono>
+#include <span>
 #include <stdexcept>
 #include <system_error>
 
@@ -23,7 +24,7 @@ constexpr int kYields = 100;
 constexpr std::chrono::microseconds kYieldTime{200};
 
 // Lets the calling thread run on these CPUs only. A wish: where it is refused, unpinned works too.
-void allow(const std::vector<int>& cpus) {
+void allow(std::span<const int> cpus) {
   if (cpus.empty()) return;
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -66,15 +67,22 @@ void Team::start_workers() {
     for (int t = 1; t < size_; ++t) workers_.emplace_back([this, t] { work(t); });
   } catch (const std::system_error& error) {
     const int started = static_cast<int>(workers_.size()) + 1;
-    // Those that did start wait for all: arrive in the name of the missing.
-    for (int t = started; t < size_; ++t) {
-      slots_[static_cast<std::size_t>(t)].arrivals.store(1);
-      slots_[static_cast<std::size_t>(t)].arrivals.notify_all();
-    }
-    send_home();
+    send_started_home();
     throw std::runtime_error(
         fmt::format("threads: expected {}, the system gives {}: {}", size_, started, error.what()));
+  } catch (...) {  // no memory for one
+    send_started_home();
+    throw;
   }
+}
+
+// Those that did start wait for all: arrives in the name of the missing.
+void Team::send_started_home() {
+  for (int t = static_cast<int>(workers_.size()) + 1; t < size_; ++t) {
+    slots_[static_cast<std::size_t>(t)].arrivals.store(1);
+    slots_[static_cast<std::size_t>(t)].arrivals.notify_all();
+  }
+  send_home();
 }
 
 void Team::send_home() {
@@ -84,15 +92,24 @@ void Team::send_home() {
 }
 
 void Team::pin(int thread) const {
-  if (!cpus_.empty()) allow({cpus_[static_cast<std::size_t>(thread)]});
+  if (!cpus_.empty()) allow(std::span(cpus_).subspan(static_cast<std::size_t>(thread), 1));
 }
 
 void Team::run(Job job, void* context) {
   job_ = job;
   context_ = context;
   barrier(0);  // the workers wait there
-  job(context, 0);
+  do_job(0);
   barrier(0);
+  if (failed_.exchange(false)) std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+void Team::do_job(int thread) {
+  try {
+    job_(context_, thread);
+  } catch (...) {
+    if (!failed_.exchange(true)) failure_ = std::current_exception();
+  }
 }
 
 void Team::work(int thread) {
@@ -100,7 +117,7 @@ void Team::work(int thread) {
   for (;;) {
     meet(thread);
     if (job_ == nullptr) return;
-    job_(context_, thread);
+    do_job(thread);
     meet(thread);
   }
 }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -27,8 +28,8 @@ class Team {
 
   int size() const { return size_; }
 
-  // Calls job(context, t) on every thread t and returns when
-  // all have. No allocation, no lock. A job must not throw.
+  // Calls job(context, t) on every thread t and returns when all have. No allocation, no lock. What a job throws, and of
+  // several one, comes out behind the last; a job with barriers within must not throw, as the others wait there.
   using Job = void (*)(void* context, int thread);
   void run(Job job, void* context);
 
@@ -51,7 +52,9 @@ class Team {
   };
 
   void start_workers();
+  void send_started_home();
   void send_home();
+  void do_job(int thread);
   void meet(int thread);
   void wait_for(Slot& slot, std::uint32_t arrivals);
   void work(int thread);
@@ -65,6 +68,8 @@ class Team {
   alignas(64) std::atomic<int> sleepers_{0};
   Job job_ = nullptr;  // nullptr: go home
   void* context_ = nullptr;
+  std::atomic<bool> failed_{false};
+  std::exception_ptr failure_;
   std::vector<std::thread> workers_;
 };
 

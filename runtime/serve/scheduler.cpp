@@ -95,9 +95,7 @@ SchedulerStats Scheduler::stats() const {
 
 void Scheduler::work() {
   while (wait_for_work()) {
-    admit();
-    compose();
-    const double seconds = batch_.rows().empty() ? 0 : step();
+    const double seconds = advance();
     end_slots();
     publish(seconds);
   }
@@ -109,6 +107,18 @@ void Scheduler::work() {
   slots_.clear();
   kept_.reset();
   drafts_.reset();
+}
+
+// Gives the seconds that its step took.
+double Scheduler::advance() {
+  try {
+    admit();
+    compose();
+    return batch_.rows().empty() ? 0 : step();
+  } catch (const std::exception& error) {  // no memory
+    for (Slot& slot : slots_) slot.fail(error.what());
+    return 0;
+  }
 }
 
 // False: there will be no more.
@@ -135,7 +145,13 @@ void Scheduler::admit() {
     }
     if (!next) return;
     ++at_work[next->request.share];
-    slots_.emplace_back(std::move(*next), *engine_, special_, drafts_ ? drafts_->begin_text() : nullptr);
+    const auto listener = next->listener;
+    try {
+      slots_.emplace_back(std::move(*next), *engine_, special_, drafts_ ? drafts_->begin_text() : nullptr);
+    } catch (const std::exception& error) {
+      listener->fail(error.what());
+      throw;
+    }
     take_up_beginning(slots_.back());
   }
 }

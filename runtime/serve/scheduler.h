@@ -80,6 +80,7 @@ class Scheduler {
 
   void work();
   bool wait_for_work();
+  double advance();
   void admit();
   bool has_room_for(const GenerationRequest& request) const;
   void take_up_beginning(Slot& slot);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <initializer_list>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -51,6 +52,29 @@ TEST(Team, ASecondOneHasAllCpusToo) {
   Team second(2);
   EXPECT_EQ(cpus_of(first), 2);
   EXPECT_EQ(cpus_of(second), 2);
+}
+
+// Also of a thread that no caller sees; and the team goes on.
+TEST(Team, WhatAJobThrowsComesOut) {
+  Team team(3);
+  for (const int thrower : {0, 2}) {
+    std::atomic<int> done{0};
+    auto job = [&](int thread) {
+      if (thread == thrower) throw std::runtime_error("no memory");
+      ++done;
+    };
+    try {
+      team.run(job);
+      ADD_FAILURE() << "expected an error";
+    } catch (const std::runtime_error& error) {
+      EXPECT_STREQ(error.what(), "no memory");
+    }
+    EXPECT_EQ(done, 2);
+  }
+  std::atomic<int> done{0};
+  auto job = [&](int) { ++done; };
+  team.run(job);
+  EXPECT_EQ(done, 3);
 }
 
 class TeamOf : public ::testing::TestWithParam<int> {};
