@@ -13,6 +13,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/excerpt.h"
+
 namespace llamajit {
 
 static_assert(std::endian::native == std::endian::little, "model files are little-endian");
@@ -94,7 +96,7 @@ class ByteReader {
 
   [[noreturn]] void fail(const FieldName& field, std::string_view expected, std::string_view found) const {
     throw std::runtime_error(
-        fmt::format("{}: {}: expected {}, found {}", file_, field.text(), expected, found));
+        fmt::format("{}: {}: expected {}, found {}", file_, excerpt(field.text()), expected, excerpt(found)));
   }
 
  private:

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "jit/formats/quantizer.h"
+#include "runtime/base/excerpt.h"
 #include "runtime/base/numbers.h"
 #include "runtime/files/ggml_type.h"
 
@@ -68,7 +69,7 @@ TensorJob job_of(const ConversionSource& source, const ConversionTensor& tensor,
   if (!tensor.floats) {
     throw std::runtime_error(fmt::format(
         "{}: {}: expected F32, F16 or BF16 (what is quantised already loses more a second time), found {}",
-        source.path(), tensor.name, tensor.type));
+        source.path(), excerpt(tensor.name), tensor.type));
   }
   return {&tensor, choice.kind, choice.wanted};
 }
@@ -94,9 +95,9 @@ void refuse_foreign(const ConversionSource& source, const NamedImportance& by) {
     return by.matrix.entries.contains(tensor.name);
   };
   if (std::ranges::any_of(source.tensors, is_named)) return;
-  throw std::runtime_error(
-      fmt::format("{}: entries: expected some with names of {}'s tensors, found {} others, '{}' first",
-                  by.name, source.path(), by.matrix.entries.size(), by.matrix.entries.begin()->first));
+  throw std::runtime_error(fmt::format(
+      "{}: entries: expected some with names of {}'s tensors, found {} others, '{}' first", by.name,
+      source.path(), by.matrix.entries.size(), excerpt(by.matrix.entries.begin()->first)));
 }
 
 TensorQuantizer::TensorQuantizer(const ConversionSource& source, Team& team) : source_(source), team_(team) {
@@ -208,7 +209,7 @@ void TensorQuantizer::refuse_row(const ConversionTensor& tensor, std::int64_t ro
   const bool finite = bad == x.end();
   const auto found = finite ? largest : bad;
   throw std::runtime_error(fmt::format(
-      "{}: {}: expected {}, found {} at ({}, {})", source_.path(), tensor.name,
+      "{}: {}: expected {}, found {} at ({}, {})", source_.path(), excerpt(tensor.name),
       finite ? fmt::format("weights in {}'s range", ggml_name(kind)) : std::string("finite weights"),
       without_sign_of_nan(*found), row, found - x.begin()));
 }

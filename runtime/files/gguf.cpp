@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/excerpt.h"
+
 namespace llamajit {
 namespace {
 
@@ -76,7 +78,7 @@ std::vector<GgufEntry> GgufFile::add_part(const std::string& path) {
     tensor.part = parts_.size();
     if (!tensor_index_.emplace(tensor.name, tensors_.size()).second) {
       throw std::runtime_error(
-          fmt::format("{}: {}: expected no tensor of a part before, found one", path, tensor.name));
+          fmt::format("{}: {}: expected no tensor of a part before, found one", path, excerpt(tensor.name)));
     }
     tensors_.push_back(tensor);
   }
@@ -220,7 +222,8 @@ const GgufArray* GgufFile::array(std::string_view key, GgufType element) const {
 }
 
 void GgufFile::fail(std::string_view field, std::string_view expected, std::string_view found) const {
-  throw std::runtime_error(fmt::format("{}: {}: expected {}, found {}", path_, field, expected, found));
+  throw std::runtime_error(
+      fmt::format("{}: {}: expected {}, found {}", path_, excerpt(field), expected, excerpt(found)));
 }
 
 void GgufFile::check_intact() const {

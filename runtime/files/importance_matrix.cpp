@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/byte_reader.h"
+#include "runtime/base/excerpt.h"
 #include "runtime/base/file_replacement.h"
 #include "runtime/base/mapped_file.h"
 #include "runtime/base/numbers.h"
@@ -31,7 +32,8 @@ constexpr std::int64_t kMostCount = std::int64_t{1} << 48;
 
 [[noreturn]] void fail(std::string_view file, std::string_view field, std::string_view expected,
                        std::string_view found) {
-  throw std::runtime_error(fmt::format("{}: {}: expected {}, found {}", file, field, expected, found));
+  throw std::runtime_error(
+      fmt::format("{}: {}: expected {}, found {}", file, excerpt(field), expected, excerpt(found)));
 }
 
 // `field` is what messages call the numbers.

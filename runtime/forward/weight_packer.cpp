@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/excerpt.h"
 #include "runtime/base/numbers.h"
 
 namespace llamajit {
@@ -85,11 +86,12 @@ void refuse_weights(const ModelFile& file, const Tensor& tensor) {
       const float value = source_value(from, tensor.row_at(row), col);
       if (std::isfinite(value)) continue;
       throw std::runtime_error(fmt::format("{}: {}: expected finite weights, found {} at ({}, {})",
-                                           file.path(), tensor.name, without_sign_of_nan(value), row, col));
+                                           file.path(), excerpt(tensor.name), without_sign_of_nan(value), row,
+                                           col));
     }
   }
-  throw std::runtime_error(
-      fmt::format("{}: {}: expected weights in bf16's range, found one beyond it", file.path(), tensor.name));
+  throw std::runtime_error(fmt::format("{}: {}: expected weights in bf16's range, found one beyond it",
+                                       file.path(), excerpt(tensor.name)));
 }
 
 void pack(const ModelFile& file, std::span<const PackJob> jobs, Team& team) {

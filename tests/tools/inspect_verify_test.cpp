@@ -1,8 +1,13 @@
 // llamajit inspect and llamajit verify.
+#include <chrono>
 #include <cstdint>
 
+#include <fmt/format.h>
+
 #include "jit/base/isa.h"
+#include "tests/support/gguf_writer.h"
 #include "tests/support/program_fixture.h"
+#include "tests/support/sanitized.h"
 
 namespace llamajit::test::inspect_verify_test {
 namespace {
@@ -23,6 +28,25 @@ TEST(Inspect, ShowsHeaderAndTensors) {
        {"llama2.c v2 (Q8_0, groups of 32)", "dim           64\n", "n_kv_heads    4\n", "head_dim      8\n",
         "vocab_size    33\n", "layers.1.down", "(64, 96)", "classifier", "21 tensors"}) {
     EXPECT_THAT(result.out, HasSubstr(part)) << result.out;
+  }
+}
+
+// Each key takes as long as the one before.
+TEST(Inspect, TakesManyKeys) {
+  constexpr std::uint64_t kKeys = 200'000;
+  std::string content = "GGUF" + bytes_of(std::uint32_t{3}) + bytes_of(std::uint64_t{0}) + bytes_of(kKeys);
+  for (std::uint64_t i = 0; i < kKeys; ++i) {
+    content += gguf_string(fmt::format("k{}", i)) + bytes_of(std::uint32_t{0}) + static_cast<char>(i % 100);
+  }
+  const TempDirectory directory;
+  const std::string path = directory.write("keys.gguf", content);
+  ChildOptions options;
+  options.limit = std::chrono::seconds(kSanitized ? 60 : 20);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"inspect", path}, {"inspect", "--json", path}}) {
+    const ChildResult result = run_program(words, options);
+    expect_success(result);
+    EXPECT_THAT(result.out, HasSubstr("k199999"));
   }
 }
 

@@ -113,9 +113,10 @@ FileReport describe_gguf(const std::string& path) {
       path,  fmt::format("GGUF v{}", file.version()), 0, file.parts().size(), Json::object(), {}, {}, {},
       {0, 0}};
   for (const MappedFile& part : file.parts()) report.size += part.bytes().size();
+  // Keys are known to be different: an object would look through all that it has for each.
+  auto& facts = report.facts.get_ref<Json::object_t&>();
   for (const GgufEntry& entry : file.metadata()) {
-    report.facts[std::string(entry.key)] =
-        std::visit([](const auto& value) { return json_of(value); }, entry.value);
+    facts.emplace_back(entry.key, std::visit([](const auto& value) { return json_of(value); }, entry.value));
   }
   for (const GgufTensor& tensor : file.tensors()) {
     const auto dims = std::span(tensor.dims).first(static_cast<std::size_t>(tensor.n_dims));

@@ -65,6 +65,14 @@ std::string tensor(const std::vector<std::uint64_t>& dims, std::uint64_t offset,
   return out;
 }
 
+TEST(Gguf, MessagesQuoteTheBeginningOfLongNames) {
+  const std::string name(13000, 'x');
+  const std::string error = error_of(entry(name, 77)).value_or("");
+  EXPECT_THAT(error, AllOf(HasSubstr(std::string(300, 'x') + "… (13000 bytes): expected a value type"),
+                           HasSubstr("found 77")));
+  EXPECT_LT(error.size(), 400U);
+}
+
 // One of everything.
 GgufWriter small_file() {
   GgufWriter w;
