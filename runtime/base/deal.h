@@ -23,13 +23,14 @@ class Deal {
     bool empty() const { return begin == end; }
   };
 
-  Deal(std::int64_t units, std::int64_t portion, int threads)
+  // Of units [first, first + units).
+  Deal(std::int64_t units, std::int64_t portion, int threads, std::int64_t first = 0)
       : portion_(portion), threads_(threads), shares_(new Share[static_cast<std::size_t>(threads)]) {
     for (int t = 0; t < threads; ++t) {
       Share& share = shares_[static_cast<std::size_t>(t)];
       const auto [begin, end] = share_of(units, t, threads);
-      share.begin = begin;
-      share.end = end;
+      share.begin = first + begin;
+      share.end = first + end;
       share.portions = (end - begin + portion - 1) / portion;
     }
   }

@@ -33,6 +33,7 @@ class Batch {
   void add(Sequence& sequence, std::span<const TokenId> tokens, std::size_t first_logits) {
     for (std::size_t i = 0; i < tokens.size(); ++i) add(sequence, tokens[i], i >= first_logits);
   }
+  void add(const Row& row) { rows_.push_back(row); }
   void clear() { rows_.clear(); }
 
   std::span<const Row> rows() const { return rows_; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <exception>
 #include <iterator>
 #include <map>
 #include <stdexcept>
@@ -38,10 +39,33 @@ jit::ElementType chosen_kv_type(const ModelFile& file, const EngineOptions& opti
   return options.precision.kv_type.value_or(exact ? jit::ElementType::f32 : jit::ElementType::f16);
 }
 
+Split split_of(const EngineOptions& options) {
+  if (options.ranks == nullptr) return {};
+  const std::vector<int> even(static_cast<std::size_t>(options.ranks->size()), 1);
+  const std::vector<int>& shares = options.shares.empty() ? even : options.shares;
+  if (shares.size() != even.size()) {
+    throw std::runtime_error(
+        fmt::format("shares: expected {}, one of each rank, found {}", even.size(), shares.size()));
+  }
+  return {shares, options.ranks->rank()};
+}
+
+std::unique_ptr<Peers> peers_of(const EngineOptions& options) {
+  if (options.ranks == nullptr) return nullptr;
+  return std::make_unique<Peers>(*options.ranks, split_of(options));
+}
+
+std::unique_ptr<Journal> journal_of(const EngineOptions& options) {
+  if (options.ranks == nullptr || options.ranks->rank() > 0 || options.in_step) return nullptr;
+  return std::make_unique<Journal>(*options.ranks);
+}
+
 Weights pack(const ModelFile& file, Team& team, const EngineOptions& options, double& ms) {
   const auto start = Clock::now();
   const Bf16Products bf16 = options.precision.bf16;
-  Weights weights = options.packed.empty() ? Weights(file, team, bf16) : Weights(file, options.packed, bf16);
+  const Split split = split_of(options);
+  Weights weights =
+      options.packed.empty() ? Weights(file, team, bf16, split) : Weights(file, options.packed, bf16, split);
   ms = 1e3 * seconds_since(start);
   return weights;
 }
@@ -55,8 +79,8 @@ int chosen_context(const ModelFile& file, const EngineOptions& options) {
                     config.seq_len, asked));
   }
   const int context = asked > 0 ? asked : config.seq_len;
-  const auto needed = static_cast<std::size_t>(
-      context_bytes(config, context, chosen_kv_type(file, options), rows_at_once(config, context)));
+  const auto needed = static_cast<std::size_t>(context_bytes(
+      config, context, chosen_kv_type(file, options), rows_at_once(config, context), split_of(options)));
   if (needed > physical_memory()) {
     throw std::runtime_error(
         fmt::format("{}: context: {} tokens need {} MiB for their KV cache, this machine has {} "
@@ -82,10 +106,13 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
     : config_(file.config),
       isa_(options.isa),
       context_(chosen_context(file, options)),
+      peers_(peers_of(options)),
+      journal_(journal_of(options)),
       team_(options.threads),
       weights_(pack(file, team_, options, pack_ms_)),
       kv_cache_(config_, context_, {options.sequences, options.cache_positions},
-                chosen_kv_type(file, options), rows_at_once(config_, context_)),
+                chosen_kv_type(file, options), rows_at_once(config_, context_), split_of(options),
+                journal_.get()),
       rope_(context_, config_),
       tuning_(options.tuning),
       publication_(options.publication),
@@ -94,7 +121,7 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
 
 Engine::Kernels::Kernels(const Engine& e)
     : code(e.isa_),
-      model{e.config_, e.weights_, e.kv_cache_, e.rope_, e.tuning_, code, e.threads()},
+      model{e.config_, e.weights_, e.kv_cache_, e.rope_, e.tuning_, code, e.threads(), e.peers()},
       token(model),
       row_state(model, rows_at_once(e.config_, e.context_)) {
   for (const int tokens : kRowCounts) rows.push_back(std::make_unique<RowsProgram>(model, row_state, tokens));
@@ -105,7 +132,12 @@ Engine::Kernels::Kernels(const Engine& e)
   for (const auto& program : rows) program->link();
 }
 
+Engine::~Engine() {
+  if (journal_ != nullptr) journal_->end();
+}
+
 void Engine::use(const Tuning& tuning) {
+  if (journal_ != nullptr) journal_->use(tuning);
   tuning_ = tuning;
   program_ = std::make_unique<Kernels>(*this);
 }
@@ -235,6 +267,25 @@ Rows Engine::place(std::span<const Batch::Row> rows) {
 void Engine::step(const Batch& batch, const SeeRow& see) {
   check_fits(batch);
   weights_.check_intact();
+  journal_ != nullptr ? step_of_ranks(batch, see) : step_alone(batch, see);
+}
+
+// What a row's receiver throws must wait: the other ranks take the whole step.
+void Engine::step_of_ranks(const Batch& batch, const SeeRow& see) {
+  journal_->step(batch);
+  std::exception_ptr thrown;
+  step_alone(batch, [&](std::size_t row, const RowOutput& output) {
+    if (thrown) return;
+    try {
+      see(row, output);
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+  });
+  if (thrown) std::rethrow_exception(thrown);
+}
+
+void Engine::step_alone(const Batch& batch, const SeeRow& see) {
   const std::span<const Batch::Row> rows = batch.rows();
   for (const auto& [sequence, n] : rows_of_each(rows)) begin_step(*sequence, n);
   for (std::size_t first = 0, n = 0; first < rows.size(); first += n) {
@@ -334,6 +385,11 @@ void Engine::feed(TokenId token, int pos, bool logits) {
   if (!config_.causal) throw std::runtime_error(kEncoder);
   sequence_.cut(pos);
   weights_.check_intact();
+  if (journal_ != nullptr) {
+    Batch batch;
+    batch.add(sequence_, token, logits);
+    return step(batch, [](std::size_t, const RowOutput&) {});
+  }
   begin_step(sequence_, 1);
   place(Batch::Row{&sequence_, token, logits});
   run_token(logits);

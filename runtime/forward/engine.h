@@ -8,11 +8,15 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "jit/code/code_cache.h"
 #include "jit/inspect/publication.h"
+#include "runtime/base/ranks.h"
 #include "runtime/base/team.h"
 #include "runtime/forward/batch.h"
+#include "runtime/forward/exchange.h"
+#include "runtime/forward/journal.h"
 #include "runtime/forward/kv_cache.h"
 #include "runtime/forward/rope_table.h"
 #include "runtime/forward/rows_program.h"
@@ -44,6 +48,11 @@ struct EngineOptions {
   std::int64_t cache_positions = 0;
   // A packed file of the model (packed_file.h), to be mapped; empty: weights are packed.
   std::string packed{};
+  // The processes that run the model together; nullptr: this one alone. What rank 0 does with its engine the others do
+  // in follow().
+  Ranks* ranks = nullptr;
+  std::vector<int> shares{};  // of each rank; empty: all have the same
+  bool in_step = false;       // all ranks call the same of their engines, so that none needs to be told
 };
 
 // Of a row of a step, what it wants: its logits (vocab_size), which the receiver may overwrite, with the first of
@@ -58,6 +67,9 @@ class Engine {
  public:
   // Packs the weights and generates the kernels; `file` is needed no longer then. Throws std::runtime_error.
   Engine(const ModelFile& file, const EngineOptions& options);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  ~Engine();
 
   const Config& config() const { return config_; }
   int context() const { return context_; }  // positions that fit, in tokens
@@ -112,6 +124,7 @@ class Engine {
   const KvCache& kv_cache() const { return kv_cache_; }
   const RopeTables& rope() const { return rope_; }
   Team& team() { return team_; }
+  Peers* peers() const { return peers_.get(); }
 
   // --- for those who walk the programs themselves, to measure or to verify
   TokenProgram& token_program() { return program_->token; }
@@ -128,6 +141,8 @@ class Engine {
  private:
   // What keeps step() from it; nothing where nothing does.
   std::string misfit(const Batch& batch) const;
+  void step_of_ranks(const Batch& batch, const SeeRow& see);
+  void step_alone(const Batch& batch, const SeeRow& see);
   std::string page_misfit(const Batch& batch, std::size_t kind) const;
   static std::string text_misfit(const Batch& batch);
   std::size_t rows_of_step(std::span<const Batch::Row> rows) const;
@@ -157,6 +172,8 @@ class Engine {
   jit::Isa isa_;
   int context_;
   double pack_ms_ = 0;
+  std::unique_ptr<Peers> peers_;      // nullptr: there are none
+  std::unique_ptr<Journal> journal_;  // of rank 0
   Team team_;
   Weights weights_;
   KvCache kv_cache_;

@@ -69,7 +69,8 @@ class ExpertTable {
 // Args of products with the first expert's matrix, for its rows from position 0 on, and how they follow.
 struct ExpertProduct {
   Deal* deal = nullptr;
-  std::int64_t units = 0;         // of a matrix
+  std::int64_t first_unit = 0;    // of a matrix: of those that are here
+  std::int64_t units = 0;         // so many of each
   std::int64_t matrix_bytes = 0;  // from one expert's to the next one's
   // From a position's row to the next one's; 0 where all share an input.
   std::int64_t x_stride = 0, codes_stride = 0, groups_stride = 0, subgroups_stride = 0;
@@ -109,7 +110,8 @@ struct ExpertProduct {
         const std::int64_t expert = all.begin / units, first = expert * units;
         if (expert >= std::ssize(chosen)) break;  // fewer were chosen than may be
         const std::int64_t end = std::min(all.end, first + units);
-        multiply(chosen[static_cast<std::size_t>(expert)], {all.begin - first, end - first}, call);
+        const std::int64_t unit_0 = first - first_unit;
+        multiply(chosen[static_cast<std::size_t>(expert)], {all.begin - unit_0, end - unit_0}, call);
         all.begin = end;
       }
     }

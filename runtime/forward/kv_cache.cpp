@@ -4,6 +4,8 @@
 #include <cassert>
 #include <cstring>
 
+#include "runtime/forward/head_deal.h"
+
 namespace llamajit {
 namespace {
 
@@ -13,9 +15,10 @@ std::int64_t head_bytes(const jit::KvLayout& layout) {
   return layout.keys_bytes() + layout.values_bytes();
 }
 
-// Those whose keys and values are its own.
-int kv_heads(const LayerShape& shape) {
-  return shape.owns_kv() ? shape.n_kv_heads : 0;
+// Those whose keys and values are its own, and here.
+std::int64_t kv_heads(const LayerShape& shape, const Split& split) {
+  const auto [begin, end] = own_heads(shape, split);
+  return shape.owns_kv() ? end - begin : 0;
 }
 
 // The windows of layers that have keys and values, each once.
@@ -43,12 +46,12 @@ bool take_turns(const Config& config) {
   return !config.causal && config.owns_kv() && std::ranges::all_of(config.layers, alike);
 }
 
-std::int64_t page_bytes_of(const Config& config, int window, jit::ElementType type) {
+std::int64_t page_bytes_of(const Config& config, int window, jit::ElementType type, const Split& split) {
   std::int64_t bytes = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
     const LayerShape& shape = config.layer(i);
     if (shape.window != window) continue;
-    bytes += head_bytes(jit::KvLayout(type, shape.head_dim())) * kv_heads(shape);
+    bytes += head_bytes(jit::KvLayout(type, shape.head_dim())) * kv_heads(shape, split);
     if (take_turns(config)) break;
   }
   return std::max(jit::round_up(bytes, kPageAlignment), kPageAlignment);
@@ -65,11 +68,13 @@ std::int64_t most_pages(int window, int context, int rows) {
 
 }  // namespace
 
-KvCache::KvCache(const Config& config, int context, const Room& room, jit::ElementType type, int rows)
+KvCache::KvCache(const Config& config, int context, const Room& room, jit::ElementType type, int rows,
+                 const Split& split, Journal* journal)
     : type_(type),
       context_(context),
       rows_(rows),
       causal_(config.causal),
+      journal_(journal),
       states_(config),
       windows_(windows_of(config)) {
   std::vector<std::int64_t> at(windows_.size());  // of each kind, the bytes of a page that have an owner
@@ -77,17 +82,20 @@ KvCache::KvCache(const Config& config, int context, const Room& room, jit::Eleme
     const LayerShape& shape = config.layer(i);
     const jit::KvLayout layout(type, shape.head_dim());
     const std::size_t kind = kind_of(shape, windows_);
+    const auto [first_head, behind_heads] = own_heads(shape, split);
+    const std::int64_t heads = behind_heads - first_head;
     Layer layer{layout,
                 kind,
-                shape.is_linear() ? 0 : shape.n_kv_heads,
-                kv_heads(shape),
+                first_head,
+                shape.is_linear() ? 0 : heads,
+                kv_heads(shape, split),
                 shape.group(),
                 shape.window,
                 shape.scores,
                 shape.sinks,
                 shape.slopes,
                 at[kind],
-                at[kind] + layout.keys_bytes() * shape.n_kv_heads};
+                at[kind] + layout.keys_bytes() * heads};
     if (shape.kv_layer >= 0) {
       const Layer& owner = layers_[static_cast<std::size_t>(shape.kv_layer)];
       assert(owner.kind == kind);
@@ -95,7 +103,7 @@ KvCache::KvCache(const Config& config, int context, const Room& room, jit::Eleme
       layer.values_at = owner.values_at;
     }
     layers_.push_back(layer);
-    if (!take_turns(config)) at[kind] += head_bytes(layout) * kv_heads(shape);
+    if (!take_turns(config)) at[kind] += head_bytes(layout) * kv_heads(shape, split);
   }
   for (const int window : windows_) {
     std::int64_t pages = most_pages(window, context, rows) * room.sequences;
@@ -105,7 +113,7 @@ KvCache::KvCache(const Config& config, int context, const Room& room, jit::Eleme
           jit::divide_up(room.positions, std::int64_t{jit::kKvPage}) + room.sequences;
       if (together < pages) scarce_pages_ = static_cast<int>(pages = together);
     }
-    pools_.emplace_back(page_bytes_of(config, window, type), pages);
+    pools_.emplace_back(page_bytes_of(config, window, type, split), pages);
   }
 }
 
@@ -168,7 +176,8 @@ void KvCache::copy_page(std::size_t kind, std::byte* to, const std::byte* from, 
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     if (layers_[i].kind != kind) continue;
     const jit::KvLayout& layout = layers_[i].layout;
-    for (int head = 0; head < layers_[i].own_heads; ++head) {
+    const std::int64_t first = layers_[i].first_head;
+    for (std::int64_t head = first; head < first + layers_[i].own_heads; ++head) {
       copy(keys_at(i, head), jit::divide_up(positions, jit::kLanes) * layout.key_group_bytes());
       copy(values_at(i, head), std::int64_t{positions} * layout.value_row_bytes());
       for (int block = 0; layout.scaled() && block < layout.blocks(); ++block) {
@@ -185,7 +194,8 @@ void KvCache::clear_values(std::size_t kind, std::byte* page, int first, int end
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     if (layers_[i].kind != kind) continue;
     const jit::KvLayout& layout = layers_[i].layout;
-    for (int head = 0; head < layers_[i].own_heads; ++head) {
+    const std::int64_t first_head = layers_[i].first_head;
+    for (std::int64_t head = first_head; head < first_head + layers_[i].own_heads; ++head) {
       clear(values_at(i, head) + layout.value_at(first, 0),
             std::int64_t{end - first} * layout.value_row_bytes());
       for (int block = 0; layout.scaled() && block < layout.blocks(); ++block) {
@@ -195,7 +205,8 @@ void KvCache::clear_values(std::size_t kind, std::byte* page, int first, int end
   }
 }
 
-std::int64_t context_bytes(const Config& config, int context, jit::ElementType type, int rows) {
+std::int64_t context_bytes(const Config& config, int context, jit::ElementType type, int rows,
+                           const Split& split) {
   std::int64_t angles = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
     angles = std::max<std::int64_t>(angles, std::int64_t{2} * config.layer(i).head_dim() * context);
@@ -204,7 +215,7 @@ std::int64_t context_bytes(const Config& config, int context, jit::ElementType t
   for (const int window : windows_of(config)) {
     const std::int64_t positions = std::min(jit::round_up(std::int64_t{context}, jit::kLanes),
                                             most_pages(window, context, rows) * jit::kKvPage);
-    used += page_bytes_of(config, window, type) / jit::kKvPage * positions;
+    used += page_bytes_of(config, window, type, split) / jit::kKvPage * positions;
   }
   return used + angles * static_cast<std::int64_t>(sizeof(float)) + LayerStates(config).bytes();
 }

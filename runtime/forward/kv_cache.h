@@ -10,11 +10,14 @@
 #include "jit/kernels/attention.h"
 #include "jit/kernels/kv_append.h"
 #include "jit/kernels/kv_layout.h"
+#include "runtime/base/split.h"
 #include "runtime/forward/layer_states.h"
 #include "runtime/forward/page_pool.h"
 #include "runtime/model/config.h"
 
 namespace llamajit {
+
+class Journal;
 
 // Layers with the same window need the keys and values of the same positions: they are of one kind, whose pages
 // are its own, so that they can be given back as soon as no window of these layers reaches them.
@@ -27,13 +30,16 @@ class KvCache {
   };
   // Sequences of at most `context` positions each, to which a step appends at most `rows` tokens at once; zeros, and
   // no memory used before it is. Throws std::runtime_error if it can't be reserved.
-  KvCache(const Config& config, int context, const Room& room, jit::ElementType type, int rows);
+  // A rank keeps its heads' alone. What becomes of its sequences is noted in the journal, where there is one.
+  KvCache(const Config& config, int context, const Room& room, jit::ElementType type, int rows,
+          const Split& split = {}, Journal* journal = nullptr);
 
   jit::ElementType type() const { return type_; }
   int context() const { return context_; }  // positions of a sequence, at the most
   int rows() const { return rows_; }
   std::size_t n_layers() const { return layers_.size(); }
   const jit::KvLayout& layout(std::size_t layer) const { return layers_[layer].layout; }
+  Journal* journal() const { return journal_; }
   // Of layers without keys and values.
   const LayerStates& states() const { return states_; }
   // What a token at `pos` reads, itself included: windows end what a layer looks back on.
@@ -51,10 +57,11 @@ class KvCache {
   // From the first byte of a page of the layer's kind on, where a head's keys and values lie; those of the layer's
   // next heads follow.
   std::int64_t keys_at(std::size_t layer, std::int64_t head) const {
-    return layers_[layer].keys_at + head * layers_[layer].layout.keys_bytes();
+    return layers_[layer].keys_at + (head - layers_[layer].first_head) * layers_[layer].layout.keys_bytes();
   }
   std::int64_t values_at(std::size_t layer, std::int64_t head) const {
-    return layers_[layer].values_at + head * layers_[layer].layout.values_bytes();
+    return layers_[layer].values_at +
+           (head - layers_[layer].first_head) * layers_[layer].layout.values_bytes();
   }
 
   // One at least; a layer without keys and values counts to the first.
@@ -79,8 +86,9 @@ class KvCache {
   struct Layer {
     jit::KvLayout layout;
     std::size_t kind;
-    int n_kv_heads;
-    int own_heads;  // of them: none where another layer's are seen
+    std::int64_t first_head;  // that is here
+    std::int64_t n_kv_heads;  // that are here
+    std::int64_t own_heads;   // of them: none where another layer's are seen
     int group;
     int window;
     jit::ScoreKey scores;
@@ -94,6 +102,7 @@ class KvCache {
   int context_;
   int rows_;
   bool causal_;
+  Journal* journal_;
   LayerStates states_;
   std::vector<int> windows_;  // of each kind
   std::vector<Layer> layers_;
@@ -103,6 +112,7 @@ class KvCache {
 
 // What a cache and a table of angles for one sequence of `context` positions would take, in steps of `rows` tokens
 // at most. A file's numbers may be huge: 64 bits throughout.
-std::int64_t context_bytes(const Config& config, int context, jit::ElementType type, int rows);
+std::int64_t context_bytes(const Config& config, int context, jit::ElementType type, int rows,
+                           const Split& split = {});
 
 }  // namespace llamajit

@@ -34,7 +34,8 @@ void feed_forward(To& to, const LayerShape& shape, const LayerWeights& weights) 
 //   scale_stream(shape, weights)          x *= the layer's scale
 //   norm_stream(role, shape, weights)     x = its norm, where there are weights for one
 //   attended(shape)                       where attention leaves its result
-//   meet()                                waits until all threads have come here
+//   gather_attended(shape, weights)       what attention gives is there, and with a parallel residual what hidden() does
+//   gather_hidden(shape, weights)         what hidden() or experts_hidden() gives is there
 //   add_branch(roles, shape, sub_norm, values, matrix, post_norm)
 //                                         x += the product, both of whose sides may be normed
 template <class To>
@@ -55,13 +56,13 @@ void layer(To& to, const LayerShape& shape, const LayerWeights& weights) {
     to.attend(shape, weights);
   }
   if (shape.parallel_residual) feed_forward(to, shape, weights);
-  to.meet();
+  to.gather_attended(shape, weights);
   to.add_branch(kAttentionBranch, shape, weights.att_sub_norm, to.attended(shape), weights.wo,
                 weights.att_post_norm);
   to.norm_stream(Role::att_output_norm, shape, weights.att_output_norm);
   if (!shape.parallel_residual) {
     feed_forward(to, shape, weights);
-    to.meet();
+    to.gather_hidden(shape, weights);
   }
   if (shape.has_experts()) {
     to.add_experts(shape, weights);

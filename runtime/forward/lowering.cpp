@@ -5,7 +5,8 @@
 namespace llamajit {
 
 bool attends_in_parts(const Model& model, const LayerShape& shape) {
-  return HeadDeal(shape, model.threads).shares_heads() && model.cache.context() > jit::kAttentionRange;
+  return HeadDeal(shape, model.threads, model.split()).shares_heads() &&
+         model.cache.context() > jit::kAttentionRange;
 }
 
 std::vector<jit::InputFormat> input_formats(Matrices matrices) {
@@ -43,7 +44,7 @@ std::vector<std::vector<const PackedMatrix*>> matrix_inputs(const Weights& weigh
 
 std::int64_t dealt_portion(const PackedMatrix& matrix) {
   constexpr std::int64_t kPortionBytes = 128 << 10;
-  return std::max<std::int64_t>(1, kPortionBytes * matrix.units() / matrix.matrix_bytes());
+  return std::max<std::int64_t>(1, kPortionBytes / matrix.unit_bytes());
 }
 
 }  // namespace llamajit

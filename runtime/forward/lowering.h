@@ -1,6 +1,7 @@
 // What the two lowerings of the forward pass have in common: writing one thread's steps.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "jit/code/code_cache.h"
+#include "runtime/forward/exchange.h"
 #include "runtime/forward/kv_cache.h"
 #include "runtime/forward/rope_table.h"
 #include "runtime/forward/step.h"
@@ -31,6 +33,9 @@ struct Model {
   const Tuning& tuning;
   jit::CodeCache& code;
   int threads;
+  Peers* peers = nullptr;  // nullptr: there are none
+
+  Split split() const { return peers != nullptr ? peers->split : Split(); }
 };
 
 // Whether threads share heads whose ranges they deal out. A context of one range leaves nothing to share.
@@ -56,9 +61,14 @@ class StepMemory {
   ExpertProduct* keep_product(const ExpertProduct& product) {
     return const_cast<ExpertProduct*>(keep(product));
   }
+  Exchange* keep_exchange(Peers& peers, std::vector<Spread> spreads, bool at_first) {
+    return exchanges_.emplace_back(std::make_unique<Exchange>(peers, std::move(spreads), at_first)).get();
+  }
   // The deal of a matrix in one program, whichever thread asks first.
-  Deal* deal(const std::byte* matrix, std::int64_t units, std::int64_t portion, int threads) {
-    return &deals_.try_emplace(matrix, units, portion, threads).first->second;
+  Deal* deal(const PackedMatrix& matrix, std::int64_t first, std::int64_t units, std::int64_t portion,
+             int threads) {
+    const std::byte* const key = units > 0 ? matrix.begin() : nullptr;
+    return &deals_.try_emplace(key, units, portion, threads, first).first->second;
   }
   void link() {
     for (Target* tile : tiles_) tile->link();
@@ -69,6 +79,7 @@ class StepMemory {
   std::map<const std::byte*, Deal> deals_;  // of matrices, by their first byte
   std::vector<Target*> tiles_;
   std::vector<std::unique_ptr<ExpertTable>> tables_;
+  std::vector<std::unique_ptr<Exchange>> exchanges_;
 };
 
 using Matrices = std::initializer_list<const PackedMatrix*>;
@@ -103,7 +114,7 @@ inline int latent_queries(const LayerShape& shape) {
 class Lowering {
  public:
   Lowering(const Model& model, StepMemory& memory, int thread)
-      : m_(model), memory_(memory), thread_(thread) {}
+      : m_(model), split_(model.split()), memory_(memory), thread_(thread) {}
 
   // Steps go to this program's list from here on, for this layer; -1: before or behind the layers.
   void write_to(Program& program) { steps_ = &program.threads[static_cast<std::size_t>(thread_)]; }
@@ -112,8 +123,64 @@ class Lowering {
   void meet() {
     if (m_.threads > 1) steps_->push_back({});
   }
+  // The same, and where other ranks have parts of these, behind it all have all of them.
+  void meet_and_gather(std::vector<Spread> spreads) { exchange(std::move(spreads), false); }
 
  protected:
+  void exchange(std::vector<Spread> spreads, bool at_first) {
+    meet();
+    std::erase_if(spreads, [](const Spread& spread) { return spread.parts.empty(); });
+    if (spreads.empty()) return;
+    exchange_alone(std::move(spreads), at_first);
+    meet();
+  }
+  // Of what this thread alone has written, and will read.
+  void exchange_alone(std::vector<Spread> spreads, bool at_first) {
+    if (thread_ != 0) return;
+    Step step;
+    step.exchange = memory_.keep_exchange(*m_.peers, std::move(spreads), at_first);
+    step.layer = layer_;
+    steps_->push_back(step);
+  }
+  // What products with a matrix give, rows `stride` apart: each rank has those of its units. Without parts where the
+  // matrix is whole.
+  Spread products(const PackedMatrix& matrix, float* out, std::int64_t stride,
+                  const ExpertTable* table = nullptr) const {
+    Spread spread{out, stride, matrix.rows, {}, table};
+    for (int rank = 0; matrix.is_split && rank < split_.ranks(); ++rank) {
+      const auto [begin, end] = split_.of(matrix.all_units(), rank);
+      spread.parts.emplace_back(begin * jit::kLanes, std::min<std::int64_t>(end * jit::kLanes, matrix.rows));
+    }
+    return spread;
+  }
+  // What heads have, `n` values for each K/V head.
+  Spread of_heads(const LayerShape& shape, float* values, int n, std::int64_t stride) const {
+    Spread spread{values, stride, std::int64_t{n} * shape.n_kv_heads, {}};
+    if (split_.alone() || !splits_heads(shape)) return spread;
+    for (int rank = 0; rank < split_.ranks(); ++rank) {
+      const auto [begin, end] = split_.of(shape.n_kv_heads, rank);
+      spread.parts.emplace_back(begin * n, end * n);
+    }
+    return spread;
+  }
+  Spread attention_of_heads(const LayerShape& shape, float* att, std::int64_t stride) const {
+    return of_heads(shape, att, shape.group() * shape.head_dim(), stride);
+  }
+  // Rows of the embedding.
+  Spread embedded(float* x, std::int64_t stride, const jit::Cursor* at) const {
+    const PackedMatrix& table = m_.weights.embedding;
+    Spread spread = products(table, x, stride);
+    spread.n = table.cols;
+    spread.at = at;
+    return spread;
+  }
+  // Those whose rows are here; nullptr: all.
+  const Split::Part* embedded_tokens() {
+    const PackedMatrix& table = m_.weights.embedding;
+    if (!table.is_split) return nullptr;
+    return memory_.keep(Split::Part{table.own.first * jit::kLanes,
+                                    std::min<std::int64_t>(table.own.second * jit::kLanes, table.rows)});
+  }
   template <class Key>
   Step& call(Role role, const Key& key, const typename Key::Args& args) {
     static_assert(sizeof args <= RowArgs::kMost);
@@ -131,14 +198,15 @@ class Lowering {
                      std::int64_t most_chosen, std::int64_t portion) {
     // What the step shows is this thread's share of one expert's.
     jit::MatvecArgs shown = args;
-    std::tie(shown.unit_begin, shown.unit_end) = share(matrix.units());
+    std::tie(shown.unit_begin, shown.unit_end) = share(matrix);
     Step& step = call(role, key, shown);
     product.few_args = args;
     product.few[0] = step.target;
+    product.first_unit = matrix.own.first;
     product.units = matrix.units();
-    product.matrix_bytes = matrix.matrix_bytes();
+    product.matrix_bytes = matrix.copy_stride;
     product.bias_stride = matrix.biases();
-    product.deal = memory_.deal(matrix.data, matrix.units() * most_chosen, portion, m_.threads);
+    product.deal = memory_.deal(matrix, 0, matrix.units() * most_chosen, portion, m_.threads);
     step.calls = Calls::experts;
     step.experts = memory_.keep_product(product);
     step.table = table;
@@ -158,7 +226,12 @@ class Lowering {
   // Of the layer at hand; before and behind the layers any one will do, as its pages are not looked at.
   std::size_t kind() const { return layer_ < 0 ? 0 : m_.cache.kind(layer_index()); }
   Share share(std::int64_t n) const { return share_of(n, thread_, m_.threads); }
-  HeadDeal heads(const LayerShape& shape) const { return {shape, m_.threads}; }
+  // Of the units that are here.
+  Share share(const PackedMatrix& matrix) const {
+    const auto [begin, end] = share(matrix.units());
+    return {matrix.own.first + begin, matrix.own.first + end};
+  }
+  HeadDeal heads(const LayerShape& shape) const { return {shape, m_.threads, split_}; }
   // Of what is added to values that have a norm of their own.
   static jit::NormKey post_norm_key(const LayerShape& shape, bool adds) {
     return {.n = shape.dim, .eps = shape.norm_eps, .kind = shape.norm, .adds = adds};
@@ -202,6 +275,7 @@ class Lowering {
   }
 
   const Model& m_;
+  Split split_;
   StepMemory& memory_;
   int thread_;
   int layer_ = -1;

@@ -18,6 +18,7 @@ void RowsProgram::Writer::attend(const LayerShape& shape, const LayerWeights& we
   const Rotated queries{m_.rope.queries(layer_index()), q, shape.q_dim(), mine.begin * shape.group(),
                         mine.size() * shape.group()};
   const Rotated keys{m_.rope.keys(layer_index()), k, shape.kv_dim(), mine.begin, mine.size()};
+  if (mine.size() == 0) return;  // nor have the rank's other threads any
   rotate({Role::q_norm, Role::rotate_q}, shape, mine, weights.q_norm, queries);
   if (shape.owns_kv()) {
     rotate({Role::k_norm, Role::rotate_k}, shape, mine, weights.k_norm, keys);

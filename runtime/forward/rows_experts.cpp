@@ -48,8 +48,13 @@ void RowsProgram::Writer::add_experts(const LayerShape& shape, const LayerWeight
   if (w.shared_down.exists()) prepare(s_.hidden, shape.shared_hidden_dim, {&w.shared_down});
   meet();
   multiply_chosen(Role::down, shape, w.down, Epilogue::store, s_.expert_hidden, s_.expert_results);
-  if (w.shared_down.exists()) multiply(Role::shared_down, w.shared_down, Epilogue::store, s_.branch);
-  meet();
+  const std::int64_t stride = row_stride(shape.dim);
+  std::vector<Spread> results{products(w.down, s_.expert_results, stride, table_)};
+  if (w.shared_down.exists()) {
+    multiply(Role::shared_down, w.shared_down, Epilogue::store, s_.branch);
+    results.push_back(products(w.shared_down, s_.branch, stride));
+  }
+  meet_and_gather(std::move(results));
   const int slots = shape.route.slots();
   const bool norms = shape.norms_experts;
   each_row(call(Role::mix, jit::MixKey{shape.dim, slots, !norms},

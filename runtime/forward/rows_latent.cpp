@@ -57,7 +57,7 @@ void RowsProgram::Writer::multiply_head(Role role, const PackedMatrix& heads, st
                                         const RowsOf& from, const RowsOf& to) {
   float* const x = s_.head_in[static_cast<std::size_t>(thread_)];
   float* const out = s_.head_out[static_cast<std::size_t>(thread_)];
-  const std::byte* const data = heads.data + head * heads.matrix_bytes();
+  const std::byte* const data = heads.data + head * heads.copy_stride;
   copy_all_rows(from, {x, heads.cols}, heads.cols);
   if (tokens_ > 0) {
     const jit::MatvecKey key{.format = heads.format,

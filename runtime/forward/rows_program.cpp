@@ -26,6 +26,10 @@ RowMembers RowsProgram::Writer::members(std::initializer_list<RowMembers::Pointe
 void RowsProgram::Writer::write() {
   write_to(p_.feed);
   embed(m_.weights.embedding, m_.config.embedding_scale, jit::EmbedRow::token);
+  if (m_.weights.embedding.is_split) {
+    steps_->back().tokens = embedded_tokens();
+    meet_and_gather({embedded(s_.x, row_stride(m_.config.dim), cursor())});
+  }
   if (m_.weights.token_types.exists()) embed(m_.weights.token_types, 1, jit::EmbedRow::first);
   if (m_.weights.positions.exists()) embed(m_.weights.positions, 1, jit::EmbedRow::position);
   norm_stream(Role::embedding_norm, m_.config, m_.weights.embedding_norm);
@@ -63,8 +67,9 @@ void RowsProgram::Writer::project(const LayerShape& shape, const LayerWeights& w
     multiply(Role::v, w.wv, Epilogue::store, s_.v);
   }
   if (w.att_gate.exists()) multiply(Role::att_gate, w.att_gate, Epilogue::store, s_.gate);
-  meet();
-  if (!norms_heads_together(shape, w.q_norm)) return;
+  if (!norms_heads_together(shape, w.q_norm)) return meet();
+  meet_and_gather({of_heads(shape, s_.q, shape.group() * shape.head_dim(), row_stride(shape.q_dim())),
+                   of_heads(shape, s_.k, shape.head_dim(), row_stride(shape.kv_dim()))});
   norm_rows(Role::q_norm, {shape.q_dim(), shape.norm_eps}, {s_.q, w.q_norm.weight, s_.q});
   norm_rows(Role::k_norm, {shape.kv_dim(), shape.norm_eps}, {s_.k, w.k_norm.weight, s_.k});
   meet();
@@ -72,6 +77,27 @@ void RowsProgram::Writer::project(const LayerShape& shape, const LayerWeights& w
 
 void RowsProgram::Writer::hidden(const LayerShape& shape, const PackedMatrix& matrix) {
   multiply(Role::gate_up, matrix, shape.activation, s_.hidden);
+}
+
+void RowsProgram::Writer::gather_attended(const LayerShape& shape, const LayerWeights& w) {
+  std::vector<Spread> spreads{attention_of_heads(shape, s_.att, row_stride(shape.q_dim()))};
+  if (shape.parallel_residual) add_hidden(shape, w, spreads);
+  meet_and_gather(std::move(spreads));
+}
+
+void RowsProgram::Writer::gather_hidden(const LayerShape& shape, const LayerWeights& w) {
+  std::vector<Spread> spreads;
+  add_hidden(shape, w, spreads);
+  meet_and_gather(std::move(spreads));
+}
+
+void RowsProgram::Writer::add_hidden(const LayerShape& shape, const LayerWeights& w,
+                                     std::vector<Spread>& spreads) const {
+  const std::int64_t stride = row_stride(shape.hidden_dim);
+  if (!shape.has_experts()) return spreads.push_back(products(w.gate_up, s_.hidden, stride));
+  spreads.push_back(products(w.gate_up, s_.expert_hidden, stride, table_));
+  if (!w.shared_gate_up.exists()) return;
+  spreads.push_back(products(w.shared_gate_up, s_.hidden, row_stride(shape.shared_hidden_dim)));
 }
 
 void RowsProgram::Writer::add_branch(const BranchRoles& roles, const LayerShape& shape, const float* sub_norm,
@@ -82,8 +108,9 @@ void RowsProgram::Writer::add_branch(const BranchRoles& roles, const LayerShape&
   prepare(values, n, {&matrix});
   if (sub_norm != nullptr || !formats_.empty()) meet();
   const bool norms = post_norm.exists();
-  multiply(roles.product, matrix, norms ? Epilogue::store : Epilogue::add, norms ? s_.branch : s_.x);
-  meet();
+  float* const out = norms ? s_.branch : s_.x;
+  multiply(roles.product, matrix, norms ? Epilogue::store : Epilogue::add, out);
+  meet_and_gather({products(matrix, out, row_stride(matrix.rows))});
   if (!norms) return;
   norm_rows(roles.post_norm, post_norm_key(shape, true), {s_.branch, post_norm.weight, s_.x, post_norm.bias});
   meet();
@@ -168,7 +195,8 @@ void RowsProgram::Writer::classifier() {
   const Config& c = m_.config;
   norm_of(Role::final_norm, c, m_.weights.final_norm, s_.classified, {&m_.weights.classifier});
   multiply(Role::classifier, m_.weights.classifier, Epilogue::store, s_.logits);
-  meet();
+  exchange({products(m_.weights.classifier, s_.logits, row_stride(c.vocab_size))}, true);
+  if (split_.rank() > 0) return;
   if (c.logit_cap > 0) {
     each_row(
         call(Role::cap, jit::CapKey{c.vocab_size, c.logit_cap}, jit::CapArgs{s_.logits, 0, c.vocab_size}),
@@ -181,6 +209,7 @@ void RowsProgram::Writer::classifier() {
 }
 
 void RowsProgram::Writer::multiply(Role role, const PackedMatrix& matrix, Epilogue epilogue, float* out) {
+  if (matrix.units() == 0) return;
   const auto format = input_format(matrix.format);
   jit::QuantizedArgs xq{};
   if (format)
@@ -210,8 +239,8 @@ void RowsProgram::Writer::deal(Step& step, const PackedMatrix& matrix, std::int6
                                const RowMembers& rows) {
   step.calls = Calls::units;
   step.rows = memory_.keep(rows);
-  step.deal =
-      memory_.deal(matrix.data, matrix.units(), m_.threads > 1 ? portion : matrix.units(), m_.threads);
+  step.deal = memory_.deal(matrix, matrix.own.first, matrix.units(),
+                           m_.threads > 1 ? portion : matrix.units(), m_.threads);
 }
 
 RowsProgram::RowsProgram(const Model& model, RowState& state, int tokens) {

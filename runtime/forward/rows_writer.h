@@ -36,6 +36,8 @@ class RowsProgram::Writer : public Lowering {
   void scale_stream(const LayerShape& shape, const LayerWeights& w);
   void norm_stream(Role role, const LayerShape& shape, const NormWeights& weights);
   void hidden(const LayerShape& shape, const PackedMatrix& matrix);
+  void gather_attended(const LayerShape& shape, const LayerWeights& w);
+  void gather_hidden(const LayerShape& shape, const LayerWeights& w);
   float* attended(const LayerShape& shape) const { return shape.is_latent() ? s_.values : s_.att; }
   float* hidden_values() const { return s_.hidden; }
   // x += W values, of which either is normed before where there are weights for that, the values in place;
@@ -46,6 +48,8 @@ class RowsProgram::Writer : public Lowering {
   void add_experts(const LayerShape& shape, const LayerWeights& w);
 
  private:
+  // What hidden() or experts_hidden() gives.
+  void add_hidden(const LayerShape& shape, const LayerWeights& w, std::vector<Spread>& spreads) const;
   static constexpr std::int64_t kFloat = sizeof(float);
   static RowMembers members(std::initializer_list<RowMembers::Pointer> pointers);
   void route(const LayerShape& shape, const LayerWeights& w);

@@ -6,13 +6,14 @@
 
 namespace llamajit {
 
-Sequence::Sequence(KvCache& cache) : cache_(&cache), state_(cache.states().bytes()) {
+Sequence::Sequence(KvCache& cache) : cache_(&cache), name_(cache.journal()), state_(cache.states().bytes()) {
   tables_.reserve(cache.kinds());
   for (std::size_t kind = 0; kind < cache.kinds(); ++kind) tables_.emplace_back(cache, kind);
 }
 
 Sequence::Sequence(Sequence&& other) noexcept
     : cache_(other.cache_),
+      name_(std::move(other.name_)),
       tokens_(std::exchange(other.tokens_, {})),
       tables_(std::exchange(other.tables_, {})),
       state_(std::exchange(other.state_, SequenceState(0))),
@@ -21,6 +22,7 @@ Sequence::Sequence(Sequence&& other) noexcept
 
 Sequence& Sequence::operator=(Sequence&& other) noexcept {
   std::swap(cache_, other.cache_);
+  name_ = std::move(other.name_);
   std::swap(tokens_, other.tokens_);
   std::swap(tables_, other.tables_);
   std::swap(state_, other.state_);
@@ -41,6 +43,7 @@ int Sequence::usable(int seen) const {
 void Sequence::cut(int length) {
   assert(length >= 0 && length <= this->length());
   if (length == this->length()) return;
+  name_.cut(length);
   tokens_.resize(static_cast<std::size_t>(length));
   if (length >= seen_) return;
   state_.cut(length);
@@ -52,6 +55,7 @@ void Sequence::cut(int length) {
 Sequence Sequence::fork(int length) const {
   assert(length >= 0 && length <= this->length());
   Sequence copy(*cache_);
+  name_.fork(copy.name_, length);
   copy.tokens_.assign(tokens_.begin(), tokens_.begin() + length);
   copy.state_ = state_.fork(length);
   copy.seen_ = usable(state_.exists() ? copy.state_.seen() : std::min(seen_, length));

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "runtime/forward/journaled_name.h"
 #include "runtime/forward/kv_cache.h"
 #include "runtime/forward/page_table.h"
 #include "runtime/forward/sequence_state.h"
@@ -58,6 +59,9 @@ class Sequence {
     return {tokens_[static_cast<std::size_t>(pos)], pos, tables_[kind].data(), state_.data()};
   }
 
+  // What other ranks know it by.
+  const JournaledName& name() const { return name_; }
+
   // Before a step appends so many tokens: keeps the state where texts are taken up again, before and behind
   // pieces of prompts.
   void begin_step(int tokens);
@@ -67,6 +71,7 @@ class Sequence {
   int usable(int seen) const;
 
   KvCache* cache_;
+  JournaledName name_;
   std::vector<TokenId> tokens_;
   std::vector<PageTable> tables_;  // of each kind; they end behind the tokens that were seen
   SequenceState state_;

@@ -203,7 +203,7 @@ void run(const Program& program, const Rows& rows, int thread, Team& team) {
   for (const Step& step : program.threads[static_cast<std::size_t>(thread)]) {
     if (step.is_barrier()) {
       team.barrier(thread);
-    } else if (step.calls == Calls::one) {
+    } else if (step.calls == Calls::one && step.exchange == nullptr) {
       step.target.call(step.args);
     } else {
       for_each_call(step, rows, thread, program.walks,

@@ -11,8 +11,11 @@
 
 #include "jit/code/code_cache.h"
 #include "jit/kernels/attention.h"
+#include "jit/kernels/embed.h"
 #include "runtime/base/deal.h"
+#include "runtime/base/split.h"
 #include "runtime/base/team.h"
+#include "runtime/forward/exchange.h"
 #include "runtime/forward/experts.h"
 #include "runtime/forward/head_deal.h"
 #include "runtime/forward/target.h"
@@ -178,7 +181,7 @@ struct AttentionHeads {
   int tile_rows;
 };
 
-// Without a kernel it is a barrier. Args never change after load: what differs from row to row stands in the
+// Without a kernel it is a barrier, or an exchange of ranks. Args never change after load: what differs from row to row stands in the
 // Cursors that they point to.
 struct Step {
   Target target;
@@ -195,8 +198,16 @@ struct Step {
   ExpertTable* table = nullptr;           // Calls::places and Calls::experts
   bool sorts_table = false;               // the first of these behind the choice does
   const RowMembers* places = nullptr;     // Calls::places: what follows places; `rows` follow their rows
+  const Split::Part* tokens = nullptr;    // an embedding's, whose rows are here; nullptr: all
+  Exchange* exchange = nullptr;           // by one thread, between barriers
 
-  bool is_barrier() const { return target.kernel == nullptr; }
+  bool is_barrier() const { return target.kernel == nullptr && exchange == nullptr; }
+  // Whether a call of an embedding is left to another rank.
+  bool is_elsewhere(const void* embed_args) const {
+    if (tokens == nullptr) return false;
+    const std::int32_t token = static_cast<const jit::EmbedArgs*>(embed_args)->at->token;
+    return token < tokens->first || token >= tokens->second;
+  }
   // How often a token's step is what its kernel and Args say: once for each expert that is chosen.
   int times_a_token() const { return calls == Calls::experts ? table->used() : 1; }
 };
@@ -275,6 +286,7 @@ void for_each_attention(const Step& step, const Rows& rows, Call call) {
 // before.
 template <class Call>
 void for_each_call(const Step& step, const Rows& rows, int thread, std::int64_t walk, Call call) {
+  if (step.exchange != nullptr) return step.exchange->run(rows.n);
   switch (step.calls) {
     case Calls::one:
       return call(step.target, step.args);
@@ -285,7 +297,7 @@ void for_each_call(const Step& step, const Rows& rows, int thread, std::int64_t 
       for (std::int64_t row = begin; row < end; ++row) {
         RowArgs args(step);
         args.move_to(row);
-        call(step.target, args.data());
+        if (!step.is_elsewhere(args.data())) call(step.target, args.data());
       }
       return;
     }

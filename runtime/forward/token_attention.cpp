@@ -20,15 +20,14 @@ void TokenProgram::Writer::project(const LayerShape& shape, const LayerWeights& 
                                          {Role::att_gate, w.att_gate, s_.gate}}};  // those that exist
   if (heads(shape).fits_tiles()) {
     for (const auto& [role, matrix, out] : products) {
-      matvec(role, matrix, share(matrix.units()), Epilogue::store, out);
+      matvec(role, matrix, share(matrix), Epilogue::store, out);
     }
-    if (!norms_heads_together(shape, w.q_norm)) return;
-    meet();
-    return norm_heads_together(shape, w);
+    if (norms_heads_together(shape, w.q_norm)) norm_heads_together(shape, w);
+    return;
   }
   multiply_together(products);
+  if (norms_heads_together(shape, w.q_norm)) return norm_heads_together(shape, w);
   meet();
-  if (norms_heads_together(shape, w.q_norm)) norm_heads_together(shape, w);
 }
 
 void TokenProgram::Writer::multiply_together(std::span<const Product> products) {
@@ -39,7 +38,8 @@ void TokenProgram::Writer::multiply_together(std::span<const Product> products) 
   for (const auto& [role, matrix, out] : products) {
     const std::int64_t n = matrix.units();
     matvec(role, matrix,
-           {std::clamp(begin - first, std::int64_t{0}, n), std::clamp(end - first, std::int64_t{0}, n)},
+           {matrix.own.first + std::clamp(begin - first, std::int64_t{0}, n),
+            matrix.own.first + std::clamp(end - first, std::int64_t{0}, n)},
            Epilogue::store, out);
     first += n;
   }
@@ -52,7 +52,7 @@ void TokenProgram::Writer::attend(const LayerShape& shape, const LayerWeights& w
 
 void TokenProgram::Writer::attend_alone(const LayerShape& shape, const LayerWeights& weights) {
   const HeadShare mine = heads(shape).of(thread_);
-  if (mine.part > 0) return;
+  if (mine.part > 0 || mine.size() == 0) return;
   const std::int64_t first_query = mine.begin * shape.group() * shape.head_dim();
   float* const q = s_.q + first_query;
   rotate_queries(shape, weights, mine, q, q);
@@ -78,7 +78,11 @@ void TokenProgram::Writer::attend_in_parts(const LayerShape& shape, const LayerW
                                 cursor(), m_.cache.keys_at(layer_index(), mine.begin),
                                 m_.cache.values_at(layer_index(), mine.begin), mine.part, mine.parts});
   meet();
-  const auto [begin, end] = share(shape.n_heads);
+  // Query heads.
+  const auto [first, behind] = heads(shape).own();
+  auto [begin, end] = share((behind - first) * shape.group());
+  begin += first * shape.group();
+  end += first * shape.group();
   if (begin == end) return;
   call(Role::merge, m_.cache.merge_key(layer_index()),
        jit::AttentionMergeArgs{s_.records + begin * records, s_.att + begin * shape.head_dim(), cursor(),
@@ -95,6 +99,8 @@ void TokenProgram::Writer::gate_heads(const LayerShape& shape, std::int64_t firs
 }
 
 void TokenProgram::Writer::norm_heads_together(const LayerShape& shape, const LayerWeights& w) {
+  meet_and_gather({of_heads(shape, s_.q, shape.group() * shape.head_dim(), 0),
+                   of_heads(shape, s_.k, shape.head_dim(), 0)});
   if (thread_ == 0) {
     call(Role::q_norm, jit::NormKey{shape.q_dim(), shape.norm_eps},
          jit::NormArgs{s_.q, w.q_norm.weight, s_.q});

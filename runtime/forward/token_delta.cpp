@@ -15,8 +15,8 @@ using jit::Epilogue;
 void TokenProgram::Writer::project_delta(const LayerWeights& w) {
   matvec_dealt(Role::delta_input, w.wq, Epilogue::store, s_.mixed);
   matvec_dealt(Role::att_gate, w.att_gate, Epilogue::store, s_.gate);
-  matvec(Role::delta_decay, w.delta.decay, share(w.delta.decay.units()), Epilogue::store, s_.decay);
-  matvec(Role::delta_rate, w.delta.rate, share(w.delta.rate.units()), Epilogue::store, s_.rate);
+  matvec(Role::delta_decay, w.delta.decay, share(w.delta.decay), Epilogue::store, s_.decay);
+  matvec(Role::delta_rate, w.delta.rate, share(w.delta.rate), Epilogue::store, s_.rate);
   meet();
 }
 

@@ -15,7 +15,7 @@ void TokenProgram::Writer::experts_hidden(const LayerShape& shape, const LayerWe
     matvec_dealt(Role::shared_gate_up, w.shared_gate_up, shape.activation, s_.shared_hidden);
     norm(Role::router_norm, shape, w.router_norm, {});
   }
-  matvec(Role::router, w.router, share(w.router.units()), Epilogue::store, s_.router);
+  matvec(Role::router, w.router, share(w.router), Epilogue::store, s_.router);
   if (w.shared_router.exists()) {
     matvec(Role::shared_router, w.shared_router, share(1), Epilogue::store, s_.shared_router);
   }
@@ -55,7 +55,9 @@ void TokenProgram::Writer::add_experts(const LayerShape& shape, const LayerWeigh
     input_ = {s_.shared_hidden, shape.shared_hidden_dim, {}};
     matvec_dealt(Role::shared_down, w.shared_down, Epilogue::store, s_.shared_result);
   }
-  meet();
+  std::vector<Spread> results{products(w.down, s_.expert_results, shape.dim, table_)};
+  if (w.shared_down.exists()) results.push_back(products(w.shared_down, s_.shared_result, 0));
+  meet_and_gather(std::move(results));
   const auto [begin, end] = share(jit::divide_up(shape.dim, jit::kLanes));
   const bool norms = shape.norms_experts;
   if (begin < end) {

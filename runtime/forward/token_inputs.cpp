@@ -21,7 +21,7 @@ void TokenProgram::Writer::layer_inputs() {
   }
   input_ = {s_.x, c.dim, {}};
   const PackedMatrix& matrix = m_.weights.layer_input_matrix;
-  matvec(Role::layer_inputs, matrix, share(matrix.units()), Epilogue::store, s_.projected);
+  matvec(Role::layer_inputs, matrix, share(matrix), Epilogue::store, s_.projected);
   meet();
   const auto [begin, end] = share(c.n_layers);
   if (begin < end) {
@@ -35,7 +35,7 @@ void TokenProgram::Writer::layer_inputs() {
 void TokenProgram::Writer::take_input(const LayerShape& shape, const LayerWeights& w) {
   const int n = m_.config.layer_input_dim;
   input_ = {s_.x, shape.dim, {}};
-  const Share units = share(w.input_gate.units());
+  const Share units = share(w.input_gate);
   matvec(Role::input_gate, w.input_gate, units, Epilogue::gelu, s_.input_hidden);
   if (units.first < units.second) {
     call(Role::gate, jit::GateKey{n, jit::GateKind::factor},

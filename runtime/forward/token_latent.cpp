@@ -46,7 +46,7 @@ void TokenProgram::Writer::raise_values(const LayerShape& shape, const LayerWeig
 void TokenProgram::Writer::multiply_head(Role role, const PackedMatrix& heads, std::int64_t head,
                                          const float* x, float* out) {
   call(role, matvec_key(heads, Epilogue::store),
-       jit::MatvecArgs{heads.data + head * heads.matrix_bytes(), x, {}, out, 0, heads.units()});
+       jit::MatvecArgs{heads.data + head * heads.copy_stride, x, {}, out, 0, heads.units()});
 }
 
 }  // namespace llamajit

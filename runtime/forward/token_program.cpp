@@ -23,6 +23,7 @@ constexpr std::int64_t kPortionsWorthDealing = 4;
 
 // Of deals, which units are a thread's shows as they are multiplied.
 constexpr RowMembers kDealtUnits{.units_at = offsetof(jit::MatvecArgs, unit_begin)};
+constexpr RowMembers kNothingFollows{};
 
 }  // namespace
 
@@ -30,8 +31,14 @@ void TokenProgram::Writer::write() {
   write_to(p_.feed);
   if (thread_ == 0) {
     const PackedMatrix& table = m_.weights.embedding;
-    call(Role::embed, jit::EmbedKey{table.format, m_.config.dim, m_.config.embedding_scale},
-         jit::EmbedArgs{table.data, s_.x, cursor()});
+    Step& step = call(Role::embed, jit::EmbedKey{table.format, m_.config.dim, m_.config.embedding_scale},
+                      jit::EmbedArgs{table.data, s_.x, cursor()});
+    if (table.is_split) {
+      step.calls = Calls::each_row;
+      step.rows = &kNothingFollows;
+      step.tokens = embedded_tokens();
+      exchange_alone({embedded(s_.x, 0, cursor())}, false);
+    }
     const auto add = [&](const PackedMatrix& rows, jit::EmbedRow row) {
       if (!rows.exists()) return;
       call(Role::embed, jit::EmbedKey{rows.format, m_.config.dim, 1, row},
@@ -74,6 +81,25 @@ void TokenProgram::Writer::hidden(const LayerShape& shape, const PackedMatrix& m
   matvec_dealt(Role::gate_up, matrix, shape.activation, s_.hidden);
 }
 
+void TokenProgram::Writer::gather_attended(const LayerShape& shape, const LayerWeights& w) {
+  std::vector<Spread> spreads{attention_of_heads(shape, s_.att, 0)};
+  if (shape.parallel_residual) add_hidden(shape, w, spreads);
+  meet_and_gather(std::move(spreads));
+}
+
+void TokenProgram::Writer::gather_hidden(const LayerShape& shape, const LayerWeights& w) {
+  std::vector<Spread> spreads;
+  add_hidden(shape, w, spreads);
+  meet_and_gather(std::move(spreads));
+}
+
+void TokenProgram::Writer::add_hidden(const LayerShape& shape, const LayerWeights& w,
+                                      std::vector<Spread>& spreads) const {
+  if (!shape.has_experts()) return spreads.push_back(products(w.gate_up, s_.hidden, 0));
+  spreads.push_back(products(w.gate_up, s_.expert_hidden, shape.hidden_dim, table_));
+  if (w.shared_gate_up.exists()) spreads.push_back(products(w.shared_gate_up, s_.shared_hidden, 0));
+}
+
 void TokenProgram::Writer::add_branch(const BranchRoles& roles, const LayerShape& shape,
                                       const float* sub_norm, const float* values, const PackedMatrix& matrix,
                                       const NormWeights& post_norm) {
@@ -85,10 +111,10 @@ void TokenProgram::Writer::add_branch(const BranchRoles& roles, const LayerShape
   }
   if (!post_norm.exists()) {
     matvec_dealt(roles.product, matrix, Epilogue::add, s_.x);
-    return meet();
+    return meet_and_gather({products(matrix, s_.x, 0)});
   }
   matvec_dealt(roles.product, matrix, Epilogue::store, s_.branch);
-  meet();
+  meet_and_gather({products(matrix, s_.branch, 0)});
   if (thread_ == 0) {
     call(roles.post_norm, post_norm_key(shape, true),
          jit::NormArgs{s_.branch, post_norm.weight, s_.x, post_norm.bias});
@@ -101,9 +127,15 @@ void TokenProgram::Writer::classifier() {
   norm(Role::final_norm, c, m_.weights.final_norm, {});
   // Where a thread computes just its own share, it looks through what it has just written, still in its
   // cache.
-  const bool dealt = matvec_dealt(Role::classifier, m_.weights.classifier, Epilogue::store, s_.logits);
-  if (dealt) meet();
-  const auto [begin, end] = share(m_.weights.classifier.units());
+  const PackedMatrix& matrix = m_.weights.classifier;
+  const bool dealt = matvec_dealt(Role::classifier, matrix, Epilogue::store, s_.logits);
+  if (matrix.is_split) {
+    exchange({products(matrix, s_.logits, 0)}, true);
+    if (split_.rank() > 0) return;
+  } else if (dealt) {
+    meet();
+  }
+  const auto [begin, end] = share(matrix.all_units());
   if (begin == end) return;
   const std::int64_t first = begin * jit::kLanes;
   const std::int64_t behind = std::min<std::int64_t>(end * jit::kLanes, c.vocab_size);
@@ -147,12 +179,12 @@ bool TokenProgram::Writer::matvec_dealt(Role role, const PackedMatrix& matrix, E
                                         float* out) {
   const std::int64_t portion = dealt_portion(matrix);
   const bool dealt = m_.threads > 1 && matrix.units() / m_.threads >= kPortionsWorthDealing * portion;
-  matvec(role, matrix, share(matrix.units()), epilogue, out);
+  matvec(role, matrix, share(matrix), epilogue, out);
   if (dealt) {
     Step& step = steps_->back();
     step.calls = Calls::units;
     step.rows = &kDealtUnits;
-    step.deal = memory_.deal(matrix.data, matrix.units(), portion, m_.threads);
+    step.deal = memory_.deal(matrix, matrix.own.first, matrix.units(), portion, m_.threads);
   }
   return dealt;
 }

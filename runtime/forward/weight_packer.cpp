@@ -40,11 +40,17 @@ void pack_rotated_tile(const LayerShape& shape, const Tensor& from, jit::Format 
   pack_tile({from.format, n_rows, from.cols, rows, from.scales}, as, 0, to);
 }
 
+// The unit of the file's matrix, experts' one behind the other, that is number `i` of those that are here.
+std::int64_t unit_in_file(const PackedMatrix& m, std::int64_t i) {
+  return i / m.units() * m.all_units() + m.own.first + i % m.units();
+}
+
 // False if some value of the unit is no finite number.
-bool pack_unit(const PackJob& job, std::int64_t unit) {
+bool pack_unit(const PackJob& job, std::int64_t i) {
   const PackedMatrix& m = job.to;
-  std::byte* const to =
-      m.data + (unit * m.tiles_per_unit + job.first_tile) * jit::tile_bytes(m.format, m.cols);
+  const std::int64_t unit = unit_in_file(m, i);
+  std::byte* const to = m.data + i / m.units() * m.copy_stride + unit % m.all_units() * m.unit_bytes() +
+                        job.first_tile * jit::tile_bytes(m.format, m.cols);
   if (job.rotated != nullptr && job.rotated->rope.pairs != RopeConfig::Pairs::adjacent) {
     pack_rotated_tile(*job.rotated, *job.from, m.format, unit, to);
   } else {
@@ -71,8 +77,9 @@ bool pack_share(const ModelFile& file, const PackJob& job, int thread, int threa
   bool finite = true;
   for (std::int64_t first = begin; first < end; first += per_piece) {
     const std::int64_t last = std::min(first + per_piece, end);
-    for (std::int64_t unit = first; unit < last; ++unit) finite = pack_unit(job, unit) && finite;
-    file.drop_pages(bytes_of_rows(*job.from, first * jit::kLanes, last * jit::kLanes));
+    for (std::int64_t i = first; i < last; ++i) finite = pack_unit(job, i) && finite;
+    file.drop_pages(bytes_of_rows(*job.from, unit_in_file(job.to, first) * jit::kLanes,
+                                  (unit_in_file(job.to, last - 1) + 1) * jit::kLanes));
   }
   return finite;
 }

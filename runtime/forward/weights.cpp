@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/forward/head_deal.h"
 #include "runtime/forward/weight_packer.h"
 
 namespace llamajit {
@@ -29,36 +30,60 @@ bool as_pairs(jit::Format format, Bf16Products which) {
 // at once.
 class Weights::Layout {
  public:
-  Layout(const ModelFile& file, Carver& carver, Bf16Products bf16, bool fills)
-      : file_(file), carver_(carver), bf16_(bf16), fills_(fills) {}
+  Layout(const ModelFile& file, Carver& carver, const Plan& plan, bool fills)
+      : file_(file), carver_(carver), plan_(plan), fills_(fills) {}
+
+  // Of a tensor's rows, which units this rank has, and whether others have others: all, its share, or those of its heads,
+  // of so many rows each, with the units that it has in common with its neighbours.
+  struct Units {
+    Split::Part own;
+    bool split;
+  };
+  static Units all(const Tensor& tensor, int copies = 1) {
+    return {{0, jit::divide_up(tensor.rows / copies, jit::kLanes)}, false};
+  }
+  Units share(const Tensor& tensor, int copies = 1) const {
+    return {plan_.split.own(all(tensor, copies).own.second), !plan_.split.alone()};
+  }
+  Units heads_of(const LayerShape& shape, int rows) const {
+    const auto [begin, end] = own_heads(shape, plan_.split);
+    if (begin == end) return {{0, 0}, true};
+    return {{begin * rows / jit::kLanes, jit::divide_up(end * rows, jit::kLanes)}, !plan_.split.alone()};
+  }
 
   // One whose rows are only copied.
-  PackedMatrix table(const Tensor& tensor) { return place({&tensor}, nullptr, tensor.format); }
-  PackedMatrix matrix(const Tensor& tensor, const Tensor& scale, const Tensor& bias,
+  PackedMatrix table(const Tensor& tensor, const Units& units) {
+    return place({&tensor}, units, nullptr, tensor.format);
+  }
+  PackedMatrix matrix(const Tensor& tensor, const Tensor& scale, const Tensor& bias, const Units& units,
                       const LayerShape* rotated = nullptr) {
-    return with({&scale}, bias, place({&tensor}, rotated), rotated);
+    return with({&scale}, bias, place({&tensor}, units, rotated), rotated);
+  }
+  PackedMatrix whole(const Tensor& tensor, const Tensor& bias = {}) {
+    return matrix(tensor, {}, bias, all(tensor));
   }
   // Products are also multiplied with `factor`.
-  PackedMatrix matrix(const Tensor& tensor, const Tensor& scale, const Tensor& bias, float factor) {
-    return scaled({&scale}, bias, place({&tensor}, nullptr), factor);
+  PackedMatrix matrix(const Tensor& tensor, const Tensor& scale, const Tensor& bias, const Units& units,
+                      float factor) {
+    return scaled({&scale}, bias, place({&tensor}, units, nullptr), factor);
   }
   // One that lies packed already, as what multiplies.
   PackedMatrix shared(const PackedMatrix& matrix, const Tensor& bias, float factor) {
     return scaled({}, bias, matrix, factor);
   }
   PackedMatrix pair(const Tensor& gate, const Tensor& up, const Tensor& gate_scale, const Tensor& up_scale) {
-    return with({&gate_scale, &up_scale}, {}, place({&gate, &up}, nullptr), nullptr);
+    return with({&gate_scale, &up_scale}, {}, place({&gate, &up}, share(gate), nullptr), nullptr);
   }
   // Experts' matrices, which no tile has in common: their rows are whole tiles.
   PackedMatrix experts(std::initializer_list<const Tensor*> tensors,
                        std::initializer_list<const Tensor*> biases, int count) {
-    PackedMatrix m = place(tensors, nullptr, {}, count);
+    PackedMatrix m = place(tensors, share(**tensors.begin(), count), nullptr, {}, count);
     if ((*biases.begin())->exists()) m.bias = alternating(biases);
     return m;
   }
   // Heads' matrices, of the same kind. Their inputs are never prepared.
   PackedMatrix heads(const Tensor& tensor, int count) {
-    return place({&tensor}, nullptr, tensor.format, count);
+    return place({&tensor}, all(tensor, count), nullptr, tensor.format, count);
   }
   // A LayerNorm's bias is zeros where the file has none.
   NormWeights norm(const Tensor& weight, const Tensor& bias, jit::NormKind kind) {
@@ -136,17 +161,21 @@ class Weights::Layout {
     return begin;
   }
   // Without a format, the tensors' own, or pairs if they are multiplied so.
-  PackedMatrix place(std::initializer_list<const Tensor*> tensors, const LayerShape* rotated,
-                     std::optional<jit::Format> format = {}, int copies = 1) {
+  PackedMatrix place(std::initializer_list<const Tensor*> tensors, const Units& units,
+                     const LayerShape* rotated, std::optional<jit::Format> format = {}, int copies = 1) {
     constexpr jit::Format kPairs{jit::FormatKind::bf16_pairs, 0};
     const Tensor& first = **tensors.begin();
-    if (!format) format = as_pairs(first.format, bf16_) ? kPairs : first.format;
+    if (!format) format = as_pairs(first.format, plan_.bf16) ? kPairs : first.format;
     PackedMatrix m{.format = *format,
                    .rows = static_cast<int>(first.rows / copies),
                    .cols = static_cast<int>(first.cols),
                    .tiles_per_unit = static_cast<int>(tensors.size()),
-                   .copies = copies};
-    m.data = carver_.take<std::byte>(m.bytes());
+                   .copies = copies,
+                   .own = units.own,
+                   .is_split = units.split};
+    m.copy_stride = plan_.whole ? m.all_units() * m.unit_bytes() : m.matrix_bytes();
+    m.data = carver_.take<std::byte>(m.copy_stride * copies);
+    if (!plan_.whole && m.data != nullptr) m.data -= units.own.first * m.unit_bytes();
     int tile = 0;
     for (const Tensor* tensor : tensors) jobs.push_back({tensor, m, tile++, rotated});
     return m;
@@ -181,27 +210,33 @@ class Weights::Layout {
 
   const ModelFile& file_;
   Carver& carver_;
-  Bf16Products bf16_;
+  const Plan& plan_;
   bool fills_;
 };
 
 // Places everything: called once without memory to learn the size, and once with it. What it places where is the packed
 // file's layout (packed_file.cpp has its version).
-std::vector<PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16, bool fills) {
-  Layout layout(file, carver, bf16, fills);
+std::vector<PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, const Plan& plan, bool fills) {
+  Layout layout(file, carver, plan, fills);
   const Config& config = file.config;
   const bool shared = config.shared_classifier && config.causal;
-  embedding = shared ? layout.matrix(file.embedding, {}, {}) : layout.table(file.embedding);
-  positions = file.positions.exists() ? layout.table(file.positions) : PackedMatrix();
-  token_types = file.token_types.exists() ? layout.table(file.token_types) : PackedMatrix();
+  const auto table = [&](const Tensor& tensor) {
+    return tensor.exists() ? layout.table(tensor, Layout::all(tensor)) : PackedMatrix();
+  };
+  const Layout::Units own_tokens = layout.share(file.embedding);
+  embedding =
+      shared ? layout.matrix(file.embedding, {}, {}, own_tokens) : layout.table(file.embedding, own_tokens);
+  positions = table(file.positions);
+  token_types = table(file.token_types);
   embedding_norm = layout.norm(file.embedding_norm, file.embedding_norm_bias, config.norm);
   classifier = !config.causal ? PackedMatrix()
                : shared       ? layout.shared(embedding, file.classifier_bias, config.logit_scale)
-                              : layout.matrix(file.classifier, {}, file.classifier_bias, config.logit_scale);
+                              : layout.matrix(file.classifier, {}, file.classifier_bias,
+                                              layout.share(file.classifier), config.logit_scale);
   if (file.layer_inputs.exists()) {
-    layer_inputs = layout.table(file.layer_inputs);
-    layer_input_matrix =
-        layout.matrix(file.layer_input_matrix, {}, {}, 1 / std::sqrt(static_cast<float>(config.dim)));
+    layer_inputs = table(file.layer_inputs);
+    layer_input_matrix = layout.matrix(file.layer_input_matrix, {}, {}, Layout::all(file.layer_input_matrix),
+                                       1 / std::sqrt(static_cast<float>(config.dim)));
     // What comes of the matrix and what of the embedding are added and divided by sqrt(2).
     layer_input_norm = layout.vector(file.layer_input_norm, nullptr, std::numbers::sqrt2_v<float> / 2);
   }
@@ -226,21 +261,27 @@ std::vector<PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, Bf1
     }
     to.output_scale = layout.filled(shape.dim, from.output_scale);
     if (from.input_gate.exists()) {
-      to.input_gate = layout.matrix(from.input_gate, {}, {});
-      to.input_down = layout.matrix(from.input_down, {}, {});
+      to.input_gate = layout.whole(from.input_gate);
+      to.input_down = layout.whole(from.input_down);
       to.input_norm = layout.norm(from.input_norm, {}, shape.norm);
     }
-    if (from.att_gate.exists()) to.att_gate = layout.matrix(from.att_gate, {}, {});
+    if (from.att_gate.exists()) {
+      to.att_gate =
+          layout.matrix(from.att_gate, {}, {},
+                        splits_heads(shape) ? layout.heads_of(shape, shape.group() * shape.head_dim())
+                                            : Layout::all(from.att_gate));
+    }
     to.ffn_sub_norm = layout.vector(from.ffn_sub_norm);
-    to.wo = layout.matrix(from.wo, from.wo_scale, from.wo_bias, shape.residual_scale);
+    to.wo = layout.matrix(from.wo, from.wo_scale, from.wo_bias, layout.share(from.wo), shape.residual_scale);
     if (shape.has_experts()) {
       lay_out_experts(layout, from, shape, to);
       layers.push_back(to);
       continue;
     }
     to.gate_up = shape.gated() ? layout.pair(from.gate, from.up, from.gate_scale, from.up_scale)
-                               : layout.matrix(from.up, from.up_scale, from.up_bias);
-    to.down = layout.matrix(from.down, from.down_scale, from.down_bias, shape.residual_scale);
+                               : layout.matrix(from.up, from.up_scale, from.up_bias, layout.share(from.up));
+    to.down = layout.matrix(from.down, from.down_scale, from.down_bias, layout.share(from.down),
+                            shape.residual_scale);
     layers.push_back(to);
   }
   return layout.jobs;
@@ -253,30 +294,32 @@ void Weights::lay_out_attention(Layout& layout, const LayerTensors& from, const 
   to.sinks = layout.vector(from.sinks);
   if (shape.slopes) to.slopes = layout.slopes(shape.n_heads);
   to.att_sub_norm = layout.vector(from.att_sub_norm);
-  to.wq = layout.matrix(from.wq, from.wq_scale, from.wq_bias, &shape);
+  to.wq = layout.matrix(from.wq, from.wq_scale, from.wq_bias,
+                        layout.heads_of(shape, shape.group() * shape.head_dim()), &shape);
   if (!shape.owns_kv()) return;
   if (shape.norms_values) to.v_norm = layout.filled(shape.head_dim(), 1);
-  to.wk = layout.matrix(from.wk, from.wk_scale, from.wk_bias, &shape);
-  to.wv = layout.matrix(from.wv, from.wv_scale, from.wv_bias);
+  const Layout::Units units = layout.heads_of(shape, shape.head_dim());
+  to.wk = layout.matrix(from.wk, from.wk_scale, from.wk_bias, units, &shape);
+  to.wv = layout.matrix(from.wv, from.wv_scale, from.wv_bias, units);
 }
 
 void Weights::lay_out_latent(Layout& layout, const LayerTensors& from, const LayerShape& shape,
                              LayerWeights& to) {
-  if (from.q_down.exists()) to.latent.q_down = layout.matrix(from.q_down, {}, {});
+  if (from.q_down.exists()) to.latent.q_down = layout.whole(from.q_down);
   to.latent.q_down_norm = layout.vector(from.q_down_norm);
   to.latent.norm = layout.vector(from.latent_norm);
-  to.wq = layout.matrix(from.wq, {}, {});
-  to.wk = layout.matrix(from.wk, {}, {});
-  to.wv = layout.matrix(from.wv, {}, {});
+  to.wq = layout.whole(from.wq);
+  to.wk = layout.whole(from.wk);
+  to.wv = layout.whole(from.wv);
   to.latent.absorb = layout.heads(from.absorb, shape.n_heads);
   to.latent.raise = layout.heads(from.raise, shape.n_heads);
 }
 
 void Weights::lay_out_delta(Layout& layout, const LayerTensors& from, const DeltaNet& shape,
                             LayerWeights& to) {
-  to.wq = layout.matrix(from.wq, {}, {});
-  to.delta.decay = layout.matrix(from.delta_decay, {}, {});
-  to.delta.rate = layout.matrix(from.delta_rate, {}, {});
+  to.wq = layout.whole(from.wq);
+  to.delta.decay = layout.whole(from.delta_decay);
+  to.delta.rate = layout.whole(from.delta_rate);
   to.delta.conv = layout.transposed(from.delta_conv);
   to.delta.decay_bias = layout.vector(from.delta_decay_bias);
   to.delta.a = layout.vector(from.delta_a);
@@ -289,7 +332,7 @@ void Weights::lay_out_delta(Layout& layout, const LayerTensors& from, const Delt
 void Weights::lay_out_experts(Layout& layout, const LayerTensors& from, const LayerShape& shape,
                               LayerWeights& to) {
   to.experts_used = shape.route.used;
-  to.router = layout.matrix(from.router, {}, from.router_bias);
+  to.router = layout.whole(from.router, from.router_bias);
   to.router_choice = layout.vector(from.router_choice);
   to.expert_scales = layout.vector(from.expert_scales);
   to.router_norm.weight =
@@ -301,9 +344,10 @@ void Weights::lay_out_experts(Layout& layout, const LayerTensors& from, const La
       layout.experts({&from.gate, &from.up}, {&from.gate_biases, &from.up_biases}, shape.route.experts);
   to.down = layout.experts({&from.down}, {&from.down_biases}, shape.route.experts);
   if (shape.shared_hidden_dim == 0) return;
-  if (from.shared_router.exists()) to.shared_router = layout.matrix(from.shared_router, {}, {});
+  if (from.shared_router.exists()) to.shared_router = layout.whole(from.shared_router);
   to.shared_gate_up = layout.pair(from.shared_gate, from.shared_up, {}, {});
-  to.shared_down = layout.matrix(from.shared_down, {}, {}, shape.residual_scale);
+  to.shared_down =
+      layout.matrix(from.shared_down, {}, {}, layout.share(from.shared_down), shape.residual_scale);
 }
 
 namespace {
@@ -326,24 +370,26 @@ void check_complete(const ModelFile& file) {
 
 }  // namespace
 
-Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16) {
+Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16, const Split& split) {
   check_complete(file);
+  const Plan plan{bf16, split, false};
   Carver sizing(nullptr);
-  lay_out(file, sizing, bf16, false);
+  lay_out(file, sizing, plan, false);
   memory_ = PagedMemory(sizing.size(), "weights");
   Carver carver(memory_.data());
-  const std::vector<PackJob> jobs = lay_out(file, carver, bf16, true);
+  const std::vector<PackJob> jobs = lay_out(file, carver, plan, true);
   pack(file, jobs, team);
 }
 
-Weights::Weights(const ModelFile& file, const std::string& packed, Bf16Products bf16) {
+Weights::Weights(const ModelFile& file, const std::string& packed, Bf16Products bf16, const Split& split) {
   check_complete(file);
+  const Plan plan{bf16, split, true};
   Carver sizing(nullptr);
-  lay_out(file, sizing, bf16, false);
+  lay_out(file, sizing, plan, false);
   packed_.emplace(packed, packed_key(file, bf16));
   packed_->expect_bytes(sizing.size());
   Carver carver(const_cast<std::byte*>(packed_->weights().data()));  // of which nothing is written
-  lay_out(file, carver, bf16, false);
+  lay_out(file, carver, plan, false);
   file.drop_pages();
 }
 

@@ -9,6 +9,7 @@
 #include "jit/formats/packing.h"
 #include "jit/kernels/kernels.h"
 #include "runtime/base/memory.h"
+#include "runtime/base/split.h"
 #include "runtime/base/team.h"
 #include "runtime/forward/packed_file.h"
 #include "runtime/model/model_file.h"
@@ -16,23 +17,32 @@
 namespace llamajit {
 
 // A matrix in R16 tiles (jit/formats/packing.h), and what is done with products behind it. A paired one
-// interleaves the tiles of gate and up.
+// interleaves the tiles of gate and up. Its units are a tile each, or a pair. A rank has a part of the units alone, where
+// they would be if all were there.
 struct PackedMatrix {
   jit::Format format{};
   int rows = 0;
   int cols = 0;
-  int tiles_per_unit = 1;  // 2 where paired
-  int copies = 1;          // matrices of this shape that lie one behind the other: experts
-  std::byte* data = nullptr;
+  int tiles_per_unit = 1;         // 2 where paired
+  int copies = 1;                 // matrices of this shape: experts
+  Split::Part own{};              // the units that are here, of each copy
+  bool is_split = false;          // whether other ranks have others
+  std::int64_t copy_stride = 0;   // bytes from one copy to the next
+  std::byte* data = nullptr;      // where unit 0 is, or would be
   const float* scales = nullptr;  // (tiles_per_unit), or none
   const float* bias = nullptr;    // (copies, tiles_per_unit, rows), or none
 
   jit::Affine affine() const { return {scales != nullptr, bias != nullptr}; }
-  std::int64_t units() const { return jit::divide_up(rows, jit::kLanes); }
-  std::int64_t matrix_bytes() const { return units() * tiles_per_unit * jit::tile_bytes(format, cols); }
+  std::int64_t all_units() const { return jit::divide_up(rows, jit::kLanes); }
+  std::int64_t units() const { return own.second - own.first; }
+  std::int64_t unit_bytes() const { return tiles_per_unit * jit::tile_bytes(format, cols); }
+  std::int64_t matrix_bytes() const { return units() * unit_bytes(); }
   std::int64_t bytes() const { return matrix_bytes() * copies; }
   std::int64_t biases() const { return std::int64_t{tiles_per_unit} * rows; }  // of one copy
   bool exists() const { return data != nullptr; }
+  const std::byte* begin() const {
+    return data + own.first * unit_bytes();
+  }  // of what is here, if anything is
 };
 
 struct NormWeights {
@@ -110,14 +120,14 @@ struct PackJob;
 
 class Weights {
  public:
-  // Packs all of the file's tensors; each thread of the team packs the rows that it will later multiply, so
-  // that memory lies near its reader. Matrices that `bf16` names become bf16_pairs.
+  // Packs all of the file's tensors, of those that are split the rank's part; each thread of the team packs the rows
+  // that it will later multiply, so that memory lies near its reader. Matrices that `bf16` names become bf16_pairs.
   // Throws std::runtime_error if the file was cut short meanwhile, and where a weight is no finite number: it
   // names the tensor and the place.
-  Weights(const ModelFile& file, Team& team, Bf16Products bf16);
+  Weights(const ModelFile& file, Team& team, Bf16Products bf16, const Split& split = {});
   // Maps what write_packed() wrote of such ones. Throws std::runtime_error where `packed` is not of this model and
   // `bf16`.
-  Weights(const ModelFile& file, const std::string& packed, Bf16Products bf16);
+  Weights(const ModelFile& file, const std::string& packed, Bf16Products bf16, const Split& split = {});
 
   PackedMatrix embedding;    // (vocab_size, dim)
   PackedMatrix positions;    // (seq_len, dim), or none
@@ -137,7 +147,7 @@ class Weights {
   void check_intact() const {
     if (packed_) packed_->check_intact();
   }
-  // Bytes of weights that the feed of one token reads, with the classifier.
+  // Bytes of weights that the feed of one token reads here, with the classifier.
   std::int64_t bytes_per_token() const;
 
  private:
@@ -150,7 +160,12 @@ class Weights {
                             LayerWeights& to);
   static void lay_out_experts(Layout& layout, const LayerTensors& from, const LayerShape& shape,
                               LayerWeights& to);
-  std::vector<PackJob> lay_out(const ModelFile& file, Carver& carver, Bf16Products bf16, bool fills);
+  struct Plan {
+    Bf16Products bf16;
+    const Split& split;
+    bool whole;  // there is room for all units, whoever has them: a packed file
+  };
+  std::vector<PackJob> lay_out(const ModelFile& file, Carver& carver, const Plan& plan, bool fills);
 
   PagedMemory memory_;
   std::optional<PackedFile> packed_;

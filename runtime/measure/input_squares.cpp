@@ -118,7 +118,7 @@ class InputCollector::Sums {
     to.sums.resize(copies * static_cast<std::size_t>(matrix.cols));
     to.counts.resize(copies);
     for (std::int64_t i = 0; i < matrix.copies; ++i) {
-      by_data_.emplace(matrix.data + i * matrix.matrix_bytes(), Place{&to, i});
+      by_data_.emplace(matrix.data + i * matrix.copy_stride, Place{&to, i});
     }
     order_.push_back(&to);
     return to;

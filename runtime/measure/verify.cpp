@@ -216,7 +216,7 @@ std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa, const
   // The same token once more, by so many threads that they share heads.
   jit::CodeCache code(isa);
   TokenProgram shared({engine.config(), engine.weights(), engine.kv_cache(), engine.rope(), engine.tuning(),
-                       code, engine.config().most(&LayerShape::n_kv_heads) + 1});
+                       code, engine.config().most(&LayerShape::n_kv_heads) + 1, engine.peers()});
   code.publish();
   shared.link();
   std::ranges::copy(engine.token_program().cursors(), shared.cursors().begin());

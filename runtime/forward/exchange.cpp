@@ -1,0 +1,69 @@
+#include "runtime/forward/exchange.h"
+
+#include <cstring>
+
+namespace llamajit {
+
+template <class See>
+void Exchange::for_each_run(int rank, std::int64_t rows, See see) const {
+  for (const Spread& spread : spreads_) {
+    const auto [begin, end] = spread.parts[static_cast<std::size_t>(rank)];
+    if (begin == end) continue;
+    const auto see_row = [&](std::int64_t row) {
+      float* const values = spread.data + row * spread.stride;
+      if (spread.at == nullptr) return see(values + begin, end - begin);
+      const std::int32_t token = spread.at[row].token;
+      if (begin <= token && token < end) see(values, spread.n);
+    };
+    if (spread.table == nullptr) {
+      for (std::int64_t row = 0; row < rows; ++row) see_row(row);
+    } else {
+      for (const ExpertTable::Place& place : spread.table->places()) see_row(place.position);
+    }
+  }
+}
+
+std::optional<std::span<std::byte>> Exchange::single_row(std::int64_t rows) const {
+  if (rows != 1 || spreads_.size() != 1 || spreads_.front().table != nullptr) return {};
+  const Spread& spread = spreads_.front();
+  return std::span(reinterpret_cast<std::byte*>(spread.data),
+                   static_cast<std::size_t>(spread.n) * sizeof(float));
+}
+
+void Exchange::exchange(std::span<std::byte> all) {
+  at_first_ ? peers_.ranks.gather_at_first(all, ends_) : peers_.ranks.gather(all, ends_);
+}
+
+void Exchange::run(std::int64_t rows) {
+  const int ranks = peers_.split.ranks(), own = peers_.split.rank();
+  ends_.clear();
+  std::size_t bytes = 0;
+  for (int rank = 0; rank < ranks; ++rank) {
+    for_each_run(rank, rows, [&](const float* /*values*/, std::int64_t n) {
+      bytes += static_cast<std::size_t>(n) * sizeof(float);
+    });
+    ends_.push_back(bytes);
+  }
+  if (const auto row = single_row(rows)) return exchange(*row);
+  if (peers_.buffer.size() < bytes) peers_.buffer.resize(bytes);
+  const auto begin_of = [&](int rank) {
+    return peers_.buffer.data() + (rank > 0 ? ends_[static_cast<std::size_t>(rank) - 1] : 0);
+  };
+  std::byte* to = begin_of(own);
+  for_each_run(own, rows, [&](const float* values, std::int64_t n) {
+    std::memcpy(to, values, static_cast<std::size_t>(n) * sizeof(float));
+    to += static_cast<std::size_t>(n) * sizeof(float);
+  });
+  exchange(std::span(peers_.buffer).first(bytes));
+  if (at_first_ && own > 0) return;
+  for (int rank = 0; rank < ranks; ++rank) {
+    if (rank == own) continue;
+    const std::byte* from = begin_of(rank);
+    for_each_run(rank, rows, [&](float* values, std::int64_t n) {
+      std::memcpy(values, from, static_cast<std::size_t>(n) * sizeof(float));
+      from += static_cast<std::size_t>(n) * sizeof(float);
+    });
+  }
+}
+
+}  // namespace llamajit

@@ -1,0 +1,57 @@
+// What ranks get of each other between the steps of a program.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "jit/kernels/cursor.h"
+#include "runtime/base/ranks.h"
+#include "runtime/base/split.h"
+#include "runtime/forward/experts.h"
+
+namespace llamajit {
+
+// The ranks, as an engine sees them.
+struct Peers {
+  Ranks& ranks;
+  Split split;
+  std::vector<std::byte> buffer{};  // what exchanges need, one at a time
+};
+
+// Rows of floats of which each rank has some: in each row a part of its values, or some of the rows.
+struct Spread {
+  float* data;
+  std::int64_t stride;                 // floats from a row to the next one
+  std::int64_t n;                      // a row's values
+  std::vector<Split::Part> parts;      // of each rank: values of a row; with `at` tokens, whose rows it has
+  const ExpertTable* table = nullptr;  // whose places are the rows; else as many as there are at hand
+  const jit::Cursor* at = nullptr;     // of each row
+};
+
+// Makes rows whole, of several matrices at once: each rank sends what it has to all others, or to rank 0 alone.
+class Exchange {
+ public:
+  Exchange(Peers& peers, std::vector<Spread> spreads, bool at_first)
+      : peers_(peers), spreads_(std::move(spreads)), at_first_(at_first) {}
+
+  // For so many rows at hand.
+  void run(std::int64_t rows);
+
+ private:
+  // Calls see(first value, n) for all that a rank has, in an order that all ranks know.
+  template <class See>
+  void for_each_run(int rank, std::int64_t rows, See see) const;
+  // The only row of a matrix, whose parts lie side by side: it needs no copies.
+  std::optional<std::span<std::byte>> single_row(std::int64_t rows) const;
+  void exchange(std::span<std::byte> all);
+
+  Peers& peers_;
+  std::vector<Spread> spreads_;
+  bool at_first_;
+  std::vector<std::size_t> ends_;  // of the ranks' bytes
+};
+
+}  // namespace llamajit
