@@ -99,6 +99,52 @@ const std::vector<int>& allowed_cpus_by_core() {
   return cpus;
 }
 
+std::vector<int> cpus_of_share(std::vector<std::pair<unsigned, int>> cores_and_cpus, int share, int shares) {
+  std::ranges::sort(cores_and_cpus);
+  std::vector<unsigned> cores;
+  for (const auto& [core, cpu] : cores_and_cpus) {
+    if (cores.empty() || cores.back() != core) cores.push_back(core);
+  }
+  std::vector<int> cpus;
+  if (static_cast<std::size_t>(shares) > cores.size()) {  // some have to share a core
+    const std::size_t n = cores_and_cpus.size();
+    cpus.push_back(
+        cores_and_cpus[static_cast<std::size_t>(share) * n / static_cast<std::size_t>(shares)].second);
+    return cpus;
+  }
+  const auto core_at = [&](int at) {
+    return cores.size() * static_cast<std::size_t>(at) / static_cast<std::size_t>(shares);
+  };
+  for (const auto& [core, cpu] : cores_and_cpus) {
+    const auto index = static_cast<std::size_t>(std::ranges::lower_bound(cores, core) - cores.begin());
+    if (core_at(share) <= index && index < core_at(share + 1)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+CpuShare share_cpus(int share, int shares, int threads) {
+  const std::vector<int> bound = cpus_of_this_thread();
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) CPU_SET(static_cast<std::size_t>(cpu), &set);
+  (void)sched_setaffinity(0, sizeof set, &set);  // the system leaves what the cgroup has
+  const std::vector<int> machine = cpus_of_this_thread();
+  const auto places = places_of_cpus();
+  std::vector<std::pair<unsigned, int>> cores_and_cpus;
+  for (const int cpu : machine) {
+    const auto found = places.find(cpu);
+    cores_and_cpus.emplace_back(found != places.end() ? found->second.second : static_cast<unsigned>(cpu),
+                                cpu);
+  }
+  std::vector<int> part = cpus_of_share(std::move(cores_and_cpus), share, shares);
+  const bool enough = threads > 0 && bound.size() >= static_cast<std::size_t>(threads);
+  const bool widens = !enough && part.size() > bound.size();
+  CPU_ZERO(&set);
+  for (const int cpu : widens ? part : bound) CPU_SET(static_cast<std::size_t>(cpu), &set);
+  (void)sched_setaffinity(0, sizeof set, &set);
+  return {static_cast<int>(bound.size()), static_cast<int>(machine.size()), widens};
+}
+
 int cpus_at_once() {
   const int all = std::max(1, static_cast<int>(allowed_cpus().size()));
   const auto quota = cgroup_cpu_quota("/sys/fs/cgroup", content_of("/proc/self/cgroup"));

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace llamajit {
@@ -16,6 +17,18 @@ const std::vector<int>& allowed_cpus_by_core();
 
 // How many of them can run at a time: all, or as many as the cgroup's quota pays for, rounded up; at least 1.
 int cpus_at_once();
+
+// For a process that is number `share` of `shares` on a machine, before its CPUs are asked for: where it is bound to
+// fewer than the threads that it is going to have, or where these are 0 to fewer than its part of those that the machine
+// gives it, it takes that part, whole cores one after the other.
+struct CpuShare {
+  int before;   // CPUs that it was bound to
+  int machine;  // that it may have
+  bool widened;
+};
+CpuShare share_cpus(int share, int shares, int threads);
+// The CPUs of a part, of CPUs and the cores that they belong to.
+std::vector<int> cpus_of_share(std::vector<std::pair<unsigned, int>> cores_and_cpus, int share, int shares);
 
 // How many CPUs' time the process may spend, by the quotas of its cgroup and those around it, of which the
 // least counts; nothing without one. `mounts` is where cgroup filesystems are mounted (/sys/fs/cgroup), `self`

@@ -40,14 +40,7 @@ jit::ElementType chosen_kv_type(const ModelFile& file, const EngineOptions& opti
 }
 
 Split split_of(const EngineOptions& options) {
-  if (options.ranks == nullptr) return {};
-  const std::vector<int> even(static_cast<std::size_t>(options.ranks->size()), 1);
-  const std::vector<int>& shares = options.shares.empty() ? even : options.shares;
-  if (shares.size() != even.size()) {
-    throw std::runtime_error(
-        fmt::format("shares: expected {}, one of each rank, found {}", even.size(), shares.size()));
-  }
-  return {shares, options.ranks->rank()};
+  return options.ranks == nullptr ? Split() : split_between(*options.ranks, options.shares);
 }
 
 std::unique_ptr<Peers> peers_of(const EngineOptions& options) {
@@ -102,7 +95,8 @@ std::map<Sequence*, int> rows_of_each(std::span<const Batch::Row> rows) {
 
 }  // namespace
 
-Engine::Engine(const ModelFile& file, const EngineOptions& options)
+// Where there is going to be no engine on rank 0, the others end theirs.
+Engine::Engine(const ModelFile& file, const EngineOptions& options) try
     : config_(file.config),
       isa_(options.isa),
       context_(chosen_context(file, options)),
@@ -117,7 +111,11 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options)
       tuning_(options.tuning),
       publication_(options.publication),
       sequence_(kv_cache_),
-      program_(std::make_unique<Kernels>(*this)) {}
+      program_(std::make_unique<Kernels>(*this)) {
+} catch (...) {
+  if (const auto journal = journal_of(options)) journal->end();
+  throw;
+}
 
 Engine::Kernels::Kernels(const Engine& e)
     : code(e.isa_),

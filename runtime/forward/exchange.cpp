@@ -1,8 +1,20 @@
 #include "runtime/forward/exchange.h"
 
 #include <cstring>
+#include <stdexcept>
+
+#include <fmt/format.h>
 
 namespace llamajit {
+
+Split split_between(const Ranks& ranks, const std::vector<int>& shares) {
+  const std::vector<int> even(static_cast<std::size_t>(ranks.size()), 1);
+  if (!shares.empty() && shares.size() != even.size()) {
+    throw std::runtime_error(
+        fmt::format("shares: expected {}, one of each rank, found {}", even.size(), shares.size()));
+  }
+  return {shares.empty() ? even : shares, ranks.rank()};
+}
 
 template <class See>
 void Exchange::for_each_run(int rank, std::int64_t rows, See see) const {

@@ -14,6 +14,9 @@
 
 namespace llamajit {
 
+// With shares, one of each rank, or even without. Throws std::runtime_error where there are more or fewer.
+Split split_between(const Ranks& ranks, const std::vector<int>& shares);
+
 // The ranks, as an engine sees them.
 struct Peers {
   Ranks& ranks;

@@ -128,12 +128,15 @@ class Verifier {
 // Whose rows stand in the file in the order given.
 template <class RowOf>
 std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int first_tile, RowOf row_of) {
-  const std::byte* base = packed.data + first_tile * jit::tile_bytes(packed.format, packed.cols);
+  const std::byte* const first = packed.data + first_tile * jit::tile_bytes(packed.format, packed.cols);
   std::int64_t wrong = 0;
   for (std::int64_t row = 0; row < tensor.rows; ++row) {
+    const std::int64_t in_copy = row % packed.rows, unit = in_copy / kLanes;
+    if (unit < packed.own.first || unit >= packed.own.second) continue;  // another rank has it
+    const std::byte* const base = first + row / packed.rows * packed.copy_stride;
     for (std::int64_t col = 0; col < tensor.cols; ++col) {
       const float value =
-          jit::packed_value(packed.format, packed.cols, base, row, col, packed.tiles_per_unit);
+          jit::packed_value(packed.format, packed.cols, base, in_copy, col, packed.tiles_per_unit);
       float expected = source_value(source(tensor), tensor.row_at(row_of(row)), col);
       if (packed.format.kind == jit::FormatKind::bf16_pairs) {
         expected = jit::bfloat_to_float(jit::float_to_bfloat(expected));
@@ -181,8 +184,15 @@ void verify_texts(Engine& engine, Verifier& verifier) {
 
 }  // namespace
 
-std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa, const Precision& precision) {
-  Engine engine(file, {.isa = isa, .precision = precision});
+std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa, const Precision& precision,
+                                      Ranks* ranks, const std::vector<int>& shares) {
+  EngineOptions options;
+  options.isa = isa;
+  options.precision = precision;
+  options.ranks = ranks;
+  options.shares = shares;
+  options.in_step = true;
+  Engine engine(file, options);
   // Steps of different numbers of rows, then a token: together far enough to reach the second group of sixteen
   // positions, where the context allows, and across the end of attention's first range. The first step's rows are no
   // whole number of token blocks; the others' are as many as their kernels are made for, since rows that fill up a
@@ -224,9 +234,9 @@ std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa, const
   return verifier.rows;
 }
 
-std::int64_t verify_packing(const ModelFile& file, const Precision& precision) {
+std::int64_t verify_packing(const ModelFile& file, const Precision& precision, const Split& split) {
   Team team(1);
-  const Weights weights(file, team, precision.bf16);
+  const Weights weights(file, team, precision.bf16, split);
   std::int64_t wrong = count_wrong(file.embedding, weights.embedding, 0);
   if (weights.classifier.exists() && !file.config.shared_classifier)
     wrong += count_wrong(file.classifier, weights.classifier, 0);

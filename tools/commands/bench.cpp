@@ -22,6 +22,7 @@
 #include "tools/common/inspection.h"
 #include "tools/common/model_input.h"
 #include "tools/common/printable.h"
+#include "tools/common/ranks.h"
 #include "tools/common/tune_cache.h"
 
 namespace llamajit::cli {
@@ -124,12 +125,13 @@ BenchReport measure(const BenchOptions& options) {
     refuse_encoder(file);
     const int most = std::ranges::max(options.batch);
     const bool keeps_text = most > 1 || file.config.most(&LayerShape::window) > 0;  // besides
-    Engine engine(file, {.isa = isa,
-                         .threads = threads,
-                         .precision = options.precision,
-                         .tuning = remembered_tuning(isa, threads),
-                         .publication = publication_options(options.inspection),
-                         .sequences = keeps_text ? most + 1 : 1});
+    const EngineOptions for_engine{.isa = isa,
+                                   .threads = threads,
+                                   .precision = options.precision,
+                                   .tuning = remembered_tuning(isa, threads),
+                                   .publication = publication_options(options.inspection),
+                                   .sequences = keeps_text ? most + 1 : 1};
+    Engine engine(file, on_ranks(for_engine, file));
     log_publication(engine.publication());
     engine.feed(1, 0, true);
     if (report.results.empty()) {

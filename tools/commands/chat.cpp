@@ -17,6 +17,7 @@
 #include "tools/commands/chat_loop.h"
 #include "tools/common/bundled_models.h"
 #include "tools/common/model_input.h"
+#include "tools/common/ranks.h"
 #include "tools/common/tune_cache.h"
 
 namespace llamajit::cli {
@@ -182,7 +183,7 @@ int chat(ChatOptions& options) {
   const SessionModel model = describe_for_session(opened.model, opened.tokenizer->vocab(), chat_template);
   EngineOptions for_engine = engine_options(request, opened.model, choice);
   if (keeps_prompts(opened.model)) for_engine.sequences = 2;
-  Engine engine(opened.model, for_engine);
+  Engine engine(opened.model, on_ranks(for_engine, opened.model));
   keep_packed(request.packed, opened.model, request.precision, engine);
   engine_for_sampler = &engine;
   if (request.mlock) lock_memory();

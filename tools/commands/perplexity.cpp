@@ -15,6 +15,7 @@
 #include "tools/common/generation.h"
 #include "tools/common/model_input.h"
 #include "tools/common/progress_bar.h"
+#include "tools/common/ranks.h"
 #include "tools/common/tune_cache.h"
 
 namespace llamajit::cli {
@@ -101,11 +102,12 @@ int perplexity(const PerplexityOptions& options) {
   }
   const jit::Isa isa = jit::choose_isa(options.isa).isa;
   warn_of_crowding(options.threads);
-  Engine engine(model, {.isa = isa,
-                        .threads = options.threads,
-                        .context = windows.context,
-                        .precision = options.precision,
-                        .tuning = remembered_tuning(isa, options.threads)});
+  const EngineOptions for_engine{.isa = isa,
+                                 .threads = options.threads,
+                                 .context = windows.context,
+                                 .precision = options.precision,
+                                 .tuning = remembered_tuning(isa, options.threads)};
+  Engine engine(model, on_ranks(for_engine, model));
   const Measures m = measure(engine, tokens, windows, options);
   const double value = std::exp(m.loss.value());
   std::string out =

@@ -14,6 +14,7 @@
 #include "tools/common/cli.h"
 #include "tools/common/generation_options.h"
 #include "tools/common/model_input.h"
+#include "tools/common/ranks.h"
 #include "tools/common/tune_cache.h"
 #include "tools/serve/http_server.h"
 #include "tools/serve/readers.h"
@@ -143,7 +144,8 @@ int serve_model(ServeOptions& options) {
     check_cache_holds(options.cache_tokens, request.context);
     for_engine.cache_positions = options.cache_tokens;
   }
-  serve::Scheduler scheduler(opened.model, for_engine, opened.tokenizer->vocab().special(),
+  serve::Scheduler scheduler(opened.model, on_ranks(for_engine, opened.model),
+                             opened.tokenizer->vocab().special(),
                              scheduler_options(options, for_engine, opened));
   keep_packed(request.packed, opened.model, request.precision, scheduler.engine());
   if (request.mlock) lock_memory();

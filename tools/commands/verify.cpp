@@ -10,6 +10,7 @@
 #include "runtime/files/model_reader.h"
 #include "tools/common/bundled_models.h"
 #include "tools/common/cli.h"
+#include "tools/common/ranks.h"
 
 namespace llamajit::cli {
 namespace {
@@ -25,25 +26,35 @@ std::vector<jit::Tier> tiers_to_verify(const VerifyOptions& options) {
   return jit::usable_tiers();
 }
 
+// What the other ranks found; whether all is well there.
+bool write_others(const std::vector<VerifyCounts>& counts) {
+  bool good = true;
+  for (std::size_t rank = 1; rank < counts.size(); ++rank) {
+    const VerifyCounts& c = counts[rank];
+    good = good && c.good();
+    write_out(fmt::format(
+        "rank {} on {}: {} values, {} different; packed weights that are not the file's: {}{}\n", rank,
+        hosts_of_ranks()[rank], c.values, c.different, c.wrong_weights, c.good() ? "" : "  FAILED"));
+  }
+  return good;
+}
+
 int verify(const VerifyOptions& options) {
   const std::vector<jit::Tier> tiers = tiers_to_verify(options);
   const ModelFile file = read_model(options.model);
-  bool good = true;
+  verify_on_ranks(file, tiers, options.precision);
   write_out(fmt::format("{:<36} {:<20} {:<11} {:>6} {:>12} {:>10} {:>10}\n", "kernel", "shape", "tier",
                         "calls", "values", "different", "rel.error"));
-  for (const jit::Tier tier : tiers) {
-    for (const VerifyRow& row : verify_kernels(file, {tier}, options.precision)) {
-      const bool row_good = row.different == 0;
-      good = good && row_good;
-      write_out(fmt::format("{:<36} {:<20} {:<11} {:>6} {:>12} {:>10} {:>10.2g}{}\n", row.kernel, row.shape,
-                            to_string(tier), row.calls, row.values, row.different, row.largest_error,
-                            row_good ? "" : "  FAILED"));
-    }
-  }
-  const std::int64_t wrong = verify_packing(file, options.precision);
-  good = good && wrong == 0;
-  write_out(
-      fmt::format("packed weights that are not the file's: {}{}\n", wrong, wrong == 0 ? "" : "  FAILED"));
+  const VerifyCounts own =
+      count_verified(file, tiers, options.precision, [](jit::Tier tier, const VerifyRow& row) {
+        write_out(fmt::format("{:<36} {:<20} {:<11} {:>6} {:>12} {:>10} {:>10.2g}{}\n", row.kernel, row.shape,
+                              to_string(tier), row.calls, row.values, row.different, row.largest_error,
+                              row.different == 0 ? "" : "  FAILED"));
+      });
+  write_out(fmt::format("packed weights that are not the file's: {}{}\n", own.wrong_weights,
+                        own.wrong_weights == 0 ? "" : "  FAILED"));
+  bool good = own.good();
+  if (is_one_of_ranks()) good = write_others(gather_counts(own)) && good;
   write_out(good ? "all kernels give their twins' results to the last bit (bound: 0 different values)\n"
                  : "FAILED: the bound is 0 different values\n");
   return good ? kOk : kFailure;

@@ -24,6 +24,7 @@
 #include "tools/common/cli.h"
 #include "tools/common/layers_text.h"
 #include "tools/common/model_input.h"
+#include "tools/common/ranks.h"
 #include "tools/common/tune_cache.h"
 
 namespace llamajit::cli {
@@ -157,7 +158,7 @@ int generate_text(const TextRequest& request) {
   const Tokenizer& tokenizer = *opened.tokenizer;
   const std::vector<TokenId> prompt = encode_prompt(request, tokenizer);
 
-  Engine engine(file, engine_options(request, file, choice));
+  Engine engine(file, on_ranks(engine_options(request, file, choice), file));
   keep_packed(request.packed, file, request.precision, engine);
   engine_for_sampler = &engine;
   check_fits(prompt, engine);  // before anything is printed

@@ -52,7 +52,7 @@ std::string find_packed(const PackedOptions& options, const ModelFile& file, con
 
 void keep_packed(const PackedOptions& options, const ModelFile& file, const Precision& precision,
                  const Engine& engine) {
-  if (!options.cache || engine.weights().is_mapped()) return;
+  if (!options.cache || engine.weights().is_mapped() || engine.peers() != nullptr) return;
   try {
     fs::create_directories(*options.cache);
     const std::string path = path_in_cache(*options.cache, packed_key(file, precision.bf16));
