@@ -1,5 +1,6 @@
 // llamajit-mpi: several processes, on one machine or on several, run a model together. mpirun starts them.
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <csignal>
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -141,6 +143,49 @@ void use_own_cpus(MpiRanks& ranks, int threads) {
   }
 }
 
+// mpirun gives rank 0 a terminal to write to, whatever its own output is: what is written goes through a pipe, so that the
+// command finds none, and its bytes are those of one process.
+class PipedOutput {
+ public:
+  PipedOutput() : out_(dup(STDOUT_FILENO)) {
+    std::array<int, 2> ends{};
+    if (out_ < 0 || pipe(ends.data()) != 0) return;
+    (void)dup2(ends[1], STDOUT_FILENO);
+    (void)close(ends[1]);
+    copier_ = std::thread([this, from = ends[0]] { copy(from); });
+  }
+  PipedOutput(const PipedOutput&) = delete;
+  PipedOutput& operator=(const PipedOutput&) = delete;
+  ~PipedOutput() {
+    std::fflush(stdout);
+    if (out_ >= 0) (void)dup2(out_, STDOUT_FILENO);  // the pipe's end
+    if (copier_.joinable()) copier_.join();
+    if (out_ >= 0) (void)close(out_);
+  }
+
+ private:
+  // Where the reader is gone, the pipe ends, and writing to it fails.
+  void copy(int from) const {
+    std::array<char, 4096> bytes{};
+    for (ssize_t n = 0; (n = read(from, bytes.data(), bytes.size())) > 0;) {
+      const char* at = bytes.data();
+      while (n > 0) {
+        const ssize_t written = write(out_, at, static_cast<std::size_t>(n));
+        if (written <= 0) {
+          (void)close(from);
+          return;
+        }
+        at += written;
+        n -= written;
+      }
+    }
+    (void)close(from);
+  }
+
+  int out_;
+  std::thread copier_;
+};
+
 // Neither interrupts nor output are a follower's business: rank 0 says when it is over.
 void become_follower() {
   std::signal(SIGINT, SIG_IGN);
@@ -157,6 +202,7 @@ int run_rank(MpiRanks& ranks, const MpiOptions& options) {
   set_program_ranks(
       {&ranks, ranks.hosts(), options.shares, options.threads == 0, [&ranks] { ranks.expect_loading(); }});
   if (ranks.rank() == 0) {
+    const PipedOutput output;
     const int code = enter(options.words);
     release_ranks();
     return code;
