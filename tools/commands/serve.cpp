@@ -166,12 +166,15 @@ int serve_model(ServeOptions& options) {
   serve::Readers readers(kReaders);
   router = std::make_unique<serve::Router>(
       service, std::move(for_router), [&](std::function<void()> read) { readers.post(std::move(read)); });
-  spdlog::info("serving {} at http://{}:{}; {} texts at once, of {} tokens at most", name, options.host,
-               server.port(), options.slots, request.context);
-  server.run([&] {
+  const auto begins = [&] {
+    spdlog::info("serving {} at http://{}:{}; {} texts at once, of {} tokens at most", name, options.host,
+                 server.port(), options.slots, request.context);
+  };
+  const auto draining = [&] {
     spdlog::info("ending: requests at work are finished; once more ends them, too");
     scheduler.drain();
-  });
+  };
+  server.run(begins, draining);
   return kOk;
 }
 

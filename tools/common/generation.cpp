@@ -25,6 +25,7 @@
 #include "tools/common/layers_text.h"
 #include "tools/common/model_input.h"
 #include "tools/common/ranks.h"
+#include "tools/common/signals.h"
 #include "tools/common/tune_cache.h"
 
 namespace llamajit::cli {
@@ -32,7 +33,8 @@ namespace {
 
 std::atomic<bool> interrupted{false};
 
-// While it lives, the first Ctrl-C asks the generation to stop; a second one ends the program.
+// While it lives, the first Ctrl-C asks the generation to stop; a second one ends the program. A SIGINT that is ignored
+// stays so.
 class InterruptGuard {
  public:
   InterruptGuard() {
@@ -40,7 +42,7 @@ class InterruptGuard {
     action.sa_handler = [](int) { interrupted = true; };
     // Restarting, so that a write that waits for a slow reader is not taken for a failed one.
     action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
-    sigaction(SIGINT, &action, &before_);
+    sigaction(SIGINT, is_ignored(SIGINT) ? nullptr : &action, &before_);
   }
   ~InterruptGuard() { sigaction(SIGINT, &before_, nullptr); }
   InterruptGuard(const InterruptGuard&) = delete;

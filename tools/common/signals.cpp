@@ -23,6 +23,11 @@ void on_signal(int signal) {
 
 }  // namespace
 
+bool is_ignored(int signal) {
+  struct sigaction action {};
+  return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 Signals::Signals() {
   if (pipe2(wake.data(), O_CLOEXEC | O_NONBLOCK) != 0) throw std::runtime_error("cannot make a pipe");
   interrupt_came = false;
@@ -30,7 +35,8 @@ Signals::Signals() {
   action.sa_handler = on_signal;
   // Restarting, so that a write that waits for a slow reader is not taken for a failed one.
   action.sa_flags = SA_RESTART;
-  sigaction(SIGINT, &action, &interrupt_before_);
+  const bool ignored = is_ignored(SIGINT);
+  sigaction(SIGINT, ignored ? nullptr : &action, &interrupt_before_);
   sigaction(SIGWINCH, &action, &resize_before_);
 }
 

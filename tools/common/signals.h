@@ -7,7 +7,10 @@
 
 namespace llamajit::cli {
 
-// While it lives, SIGINT and SIGWINCH end nothing; they are told here. One at a time.
+// Whether whoever started the program wants it to go on in spite of a signal, as shells do of SIGINT behind `&`.
+bool is_ignored(int signal);
+
+// While it lives, SIGINT and SIGWINCH end nothing; they are told here. One at a time. A SIGINT that is ignored stays so.
 class Signals {
  public:
   Signals();

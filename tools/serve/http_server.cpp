@@ -10,6 +10,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <fmt/format.h>
 
+#include "tools/common/signals.h"
 #include "tools/serve/http_session.h"
 
 namespace llamajit::serve {
@@ -23,10 +24,7 @@ using asio::ip::tcp;
 class HttpServer::Impl {
  public:
   Impl(const std::string& host, std::uint16_t port, const HttpLimits& limits, Handler handler)
-      : limits_(limits),
-        handler_(std::move(handler)),
-        acceptor_(context_),
-        signals_(context_, SIGINT, SIGTERM) {
+      : limits_(limits), handler_(std::move(handler)), acceptor_(context_), signals_(context_) {
     try {
       listen(host, port);
     } catch (const boost::system::system_error& error) {
@@ -41,10 +39,11 @@ class HttpServer::Impl {
     return {accepted_, sessions_.size()};
   }
 
-  void run(const std::function<void()>& draining) {
+  void run(const std::function<void()>& begins, const std::function<void()>& draining) {
     accept();
-    signals_.add(SIGINT);  // until now they end the program at once
-    signals_.add(SIGTERM);
+    for (const int signal : {SIGINT, SIGTERM}) {
+      if (!cli::is_ignored(signal)) signals_.add(signal);
+    }
     signals_.async_wait([&](boost::system::error_code error, int) {
       if (error) return;
       draining();
@@ -54,6 +53,7 @@ class HttpServer::Impl {
       });
       drain();
     });
+    begins();
     context_.run();
   }
 
@@ -153,8 +153,8 @@ HttpCounts HttpServer::counts() const {
   return impl_->counts();
 }
 
-void HttpServer::run(const std::function<void()>& draining) {
-  impl_->run(draining);
+void HttpServer::run(const std::function<void()>& begins, const std::function<void()>& draining) {
+  impl_->run(begins, draining);
 }
 
 }  // namespace llamajit::serve

@@ -43,8 +43,9 @@ class HttpServer {
   std::uint16_t port() const;
   HttpCounts counts() const;
   // Until all connections are closed after SIGTERM or SIGINT, of which the first calls `draining` and lets those
-  // with a request at work finish it, and the second closes all.
-  void run(const std::function<void()>& draining);
+  // with a request at work finish it, and the second closes all. Calls `begins` once it waits for them; before, they end
+  // the program at once. One that is ignored stays so.
+  void run(const std::function<void()>& begins, const std::function<void()>& draining);
 
  private:
   class Impl;
