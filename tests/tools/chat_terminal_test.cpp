@@ -1,8 +1,10 @@
 // llamajit chat in a terminal.
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <thread>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -209,6 +211,23 @@ TEST_F(ChatTerminal, TabCompletesCommands) {
   EXPECT_TRUE(terminal->wait_for("veX")) << terminal->screen();
   terminal->type("\x15");  // Ctrl-U takes the line away
   leave(*terminal);
+}
+
+// A paste that does not end, a key that is taken as it is, one of these inside the other, a search with a paste.
+TEST_F(ChatTerminal, CtrlCEndsWhatIsBegun) {
+  const std::string paste = "\x1B[200~two\twords\n";
+  for (const std::string& begun :
+       {paste, std::string("\x16"), "\x16" + paste, "\x12" + paste + "\x1B[201~"}) {
+    const auto terminal = open();
+    terminal->type(begun);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    terminal->type("\x03");
+    EXPECT_TRUE(terminal->wait_for("(Ctrl-C again leaves)")) << terminal->screen();
+    EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
+    terminal->type("/quit\r");
+    EXPECT_EQ(terminal->finish(), 0) << terminal->screen();
+    EXPECT_THAT(terminal->screen(), Not(HasSubstr("한글")));
+  }
 }
 
 TEST_F(ChatTerminal, SaysHowToLeaveAndLeavesSo) {

@@ -31,6 +31,7 @@ constexpr std::size_t kLongestTyped = 400;     // bytes of a paste that goes int
 constexpr std::size_t kLongestInLine = 16384;  // of one that is put into it at once
 constexpr std::string_view kPasteBegin = "\x1B[200~";
 constexpr std::string_view kPasteEnd = "\x1B[201~";
+constexpr char kCtrlC = '\x03';  // comes as a byte while libedit takes the next key as it is
 constexpr int kPromptWidth = 2;
 constexpr int kEscapeTime = 50;  // milliseconds in which the rest of a key's sequence must come
 
@@ -187,6 +188,7 @@ class LineEditor : public ChatInput {
     continues_ = continues;
     std::string text;
     for (;;) {
+      pasted_.reset();
       const InputLine::Kind kind = edit_line(text);
       if (kind != InputLine::Kind::text) return {kind};
       if (!pasted_) return {kind, std::move(text)};
@@ -194,7 +196,6 @@ class LineEditor : public ChatInput {
       const auto lines = std::ranges::count(*pasted_, '\n') + (pasted_->ends_with('\n') ? 0 : 1);
       write_out(fmt::format("[{} {} pasted]\n", lines, lines == 1 ? "line" : "lines"));
       text += *pasted_;
-      pasted_.reset();
       continues_ = true;
     }
   }
@@ -242,9 +243,7 @@ class LineEditor : public ChatInput {
           case InputBytes::Event::end:
             return 0;
           case InputBytes::Event::interrupt:
-            editor.interrupted_ = true;
-            errno = EINTR;
-            return -1;
+            return editor.interrupt();
           case InputBytes::Event::resize:
             editor.draw_again();
             break;
@@ -252,12 +251,33 @@ class LineEditor : public ChatInput {
             break;
         }
       }
+      if (editor.bytes_.pending().starts_with(kCtrlC)) {
+        editor.bytes_.take(1);
+        return editor.interrupt();
+      }
       if (editor.take_paste()) {
         *c = L'\n';
         return 1;
       }
+      if (editor.interrupted_) return editor.interrupt();
       if (editor.take_character(*c)) return 1;
+      if (editor.interrupted_) return editor.interrupt();
     }
+  }
+
+  // Returns what next_character() returns then.
+  int interrupt() {
+    interrupted_ = true;
+    errno = EINTR;
+    return -1;
+  }
+
+  // Waits a little for what belongs to what is pending. False where nothing came.
+  bool more_comes() {
+    const std::size_t before = bytes_.pending().size();
+    const InputBytes::Event event = bytes_.wait(kEscapeTime);
+    if (event == InputBytes::Event::interrupt) interrupted_ = true;
+    return event == InputBytes::Event::bytes && bytes_.pending().size() > before;
   }
 
   // libedit calls this on Tab: as much as all words that begin with the line have in common.
@@ -321,9 +341,7 @@ class LineEditor : public ChatInput {
     std::mbstate_t state{};
     const std::size_t n = std::mbrtowc(&c, bytes.data(), bytes.size(), &state);
     if (n == static_cast<std::size_t>(-2)) {  // the rest is on its way
-      if (bytes_.wait(kEscapeTime) != InputBytes::Event::bytes || bytes_.pending().size() == bytes.size()) {
-        bytes_.take(1);
-      }
+      if (!more_comes() && !interrupted_) bytes_.take(1);
       return false;
     }
     bytes_.take(n == static_cast<std::size_t>(-1) ? 1 : std::max<std::size_t>(n, 1));
@@ -331,7 +349,7 @@ class LineEditor : public ChatInput {
   }
 
   // A text becomes part of the line, to be edited, with a sign for each newline. A very long one, or one with keys or
-  // bytes in it that are no text, is kept apart, and goes into the message as it is.
+  // bytes in it that are no text, is kept apart, and goes into the message as it is. Ctrl-C drops one that does not end.
   bool take_paste() {
     if (!begins_paste()) return false;
     bytes_.take(kPasteBegin.size());
@@ -346,8 +364,11 @@ class LineEditor : public ChatInput {
         text.resize(end);
         break;
       }
-      const InputBytes::Event event = bytes_.wait();
-      if (event == InputBytes::Event::end || event == InputBytes::Event::interrupt) break;
+      const bool has_key = text.find(kCtrlC, searched) != std::string::npos;
+      const InputBytes::Event event = has_key ? InputBytes::Event::interrupt : bytes_.wait();
+      if (event == InputBytes::Event::end) break;
+      interrupted_ = event == InputBytes::Event::interrupt;
+      if (interrupted_) return false;
     }
     const std::string line = as_line(with_newlines(text));
     if (line.size() > kLongestTyped) {
@@ -366,9 +387,7 @@ class LineEditor : public ChatInput {
 
   bool begins_paste() {
     while (kPasteBegin.starts_with(bytes_.pending()) && bytes_.pending().size() < kPasteBegin.size()) {
-      const std::size_t before = bytes_.pending().size();
-      if (bytes_.wait(kEscapeTime) != InputBytes::Event::bytes || bytes_.pending().size() == before)
-        return false;
+      if (!more_comes()) return false;
     }
     return bytes_.pending().starts_with(kPasteBegin);
   }
