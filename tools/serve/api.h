@@ -1,6 +1,7 @@
 // The endpoints. Each reads a request and answers it, now or as text is generated; all throw ApiError.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -13,6 +14,8 @@ namespace llamajit::serve {
 struct ApiRequest {
   HttpRequest http;
   std::string share;  // of whoever sent it, in the engine's time
+  // Becomes true where nobody waits for an answer any more, until one is begun.
+  std::shared_ptr<const std::atomic<bool>> gone;
 };
 
 using Exchange = std::shared_ptr<HttpExchange>;
@@ -28,7 +31,7 @@ HttpReply show_model(const Service& service, std::string_view name);
 // llama.cpp's.
 HttpReply tokenize_text(const Service& service, const HttpRequest& request);
 HttpReply detokenize_tokens(const Service& service, const HttpRequest& request);
-HttpReply apply_template(Service& service, const HttpRequest& request);
+HttpReply apply_template(Service& service, const ApiRequest& request);
 
 // Ollama's.
 void ollama_chat(Service& service, const ApiRequest& request, Exchange exchange);

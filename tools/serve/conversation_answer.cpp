@@ -9,7 +9,7 @@ namespace llamajit::serve {
 void answer_conversation(Service& service, const ApiRequest& request, const Json& conversation,
                          GenerationSettings settings, std::unique_ptr<AnswerFormat> format,
                          Exchange exchange) {
-  ConversationPrompt prompt = read_conversation(Fields(conversation), service);
+  ConversationPrompt prompt = read_conversation(Fields(conversation), service, *request.gone);
   settings.form = std::move(prompt.form);
   const std::vector<std::string>& template_stops = service.chat_template.stops();
   settings.stops.insert(settings.stops.end(), template_stops.begin(), template_stops.end());

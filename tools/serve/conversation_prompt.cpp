@@ -35,7 +35,7 @@ jinja::Dict read_variables(const Fields& fields) {
 
 // A template that knows nothing of tools is given them as part of the system message.
 std::string rendered(const Service& service, std::vector<Message> messages, const OfferedTools& offered,
-                     jinja::Dict variables) {
+                     jinja::Dict variables, const std::atomic<bool>& gone) {
   if (service.tool_form.in_template) {
     if (!offered.list.empty()) variables.set("tools", jinja::parse_json(text_of(offered.list), "tools"));
   } else {
@@ -44,7 +44,7 @@ std::string rendered(const Service& service, std::vector<Message> messages, cons
     messages = with_described_tools(messages, described);
   }
   try {
-    return render_chat(service.chat_template, messages, service.tokenizer, variables);
+    return render_chat(service.chat_template, messages, service.tokenizer, variables, &gone);
   } catch (const std::exception& error) {
     throw ApiError(400, error.what(), "messages");
   }
@@ -77,7 +77,7 @@ void demand_call(ConversationPrompt& prompt, const OfferedTools& offered, Servic
 
 }  // namespace
 
-ConversationPrompt read_conversation(const Fields& fields, Service& service) {
+ConversationPrompt read_conversation(const Fields& fields, Service& service, const std::atomic<bool>& gone) {
   check_writes_text(service);
   ConversationPrompt prompt;
   const OfferedTools offered = read_offered_tools(fields);
@@ -86,7 +86,7 @@ ConversationPrompt read_conversation(const Fields& fields, Service& service) {
     throw ApiError(400, "response_format: expected none beside a tool that must be called",
                    "response_format");
   }
-  prompt.text = rendered(service, read_messages(fields, "messages"), offered, read_variables(fields));
+  prompt.text = rendered(service, read_messages(fields, "messages"), offered, read_variables(fields), gone);
   ReplyReading& reading = prompt.reading;
   reading.form = service.tool_form;
   reading.parser = {.form = service.tool_form,

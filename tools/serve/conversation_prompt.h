@@ -1,6 +1,7 @@
 // A conversation as the model reads it.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,7 +21,7 @@ struct ConversationPrompt {
 
 // Of a request's members messages, tools, tool_choice, response_format, grammar, json_schema, reasoning_effort and
 // chat_template_kwargs. A reply that must have a form, or call a tool, begins behind the thought that the template may
-// have begun. Throws ApiError (400), also where the template refuses the conversation.
-ConversationPrompt read_conversation(const Fields& fields, Service& service);
+// have begun. Throws ApiError (400), also where the template refuses the conversation, or `gone` has become true.
+ConversationPrompt read_conversation(const Fields& fields, Service& service, const std::atomic<bool>& gone);
 
 }  // namespace llamajit::serve

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -20,8 +21,14 @@ using AsItCan = void (*)(Service&, const ApiRequest&, Exchange);
 
 template <auto Answer>
 void answer_whole(Service& service, const ApiRequest& request, Exchange exchange) {
+  HttpReply reply;
+  if constexpr (std::is_invocable_v<decltype(Answer), Service&, const ApiRequest&>) {
+    reply = Answer(service, request);
+  } else {
+    reply = Answer(service, request.http);
+  }
   HttpExchange& there = *exchange;
-  there.post([exchange = std::move(exchange), reply = Answer(service, request.http)]() mutable {
+  there.post([exchange = std::move(exchange), reply = std::move(reply)]() mutable {
     exchange->send(std::move(reply));
   });
 }
@@ -131,7 +138,9 @@ void Router::handle(HttpRequest request, const Exchange& exchange) {
 void Router::serve(const Route& route, HttpRequest request, const Exchange& exchange) {
   std::string share = route.open ? "" : check_key(request);
   if (route.at_once != nullptr) return exchange->send(route.at_once(service_, request));
-  auto asked = std::make_shared<ApiRequest>(ApiRequest{std::move(request), std::move(share)});
+  const auto gone = std::make_shared<std::atomic<bool>>(false);
+  exchange->on_gone([gone] { *gone = true; });
+  auto asked = std::make_shared<ApiRequest>(ApiRequest{std::move(request), std::move(share), gone});
   later_([this, &route, asked, exchange] {
     std::optional<ApiError> fault;
     try {

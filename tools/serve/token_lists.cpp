@@ -95,9 +95,9 @@ HttpReply detokenize_tokens(const Service& service, const HttpRequest& request) 
   return json_reply({{"content", text}});
 }
 
-HttpReply apply_template(Service& service, const HttpRequest& request) {
-  const Json body = parse_object(request.body);
-  const ConversationPrompt prompt = read_conversation(Fields(body), service);
+HttpReply apply_template(Service& service, const ApiRequest& request) {
+  const Json body = parse_object(request.http.body);
+  const ConversationPrompt prompt = read_conversation(Fields(body), service, *request.gone);
   return json_reply({{"prompt", prompt.text}});
 }
 

@@ -6,6 +6,7 @@ are told. Texts are those of the bundled model, whose words are its own.
 import json
 import re
 import sys
+import time
 import unittest
 from http.client import HTTPConnection
 from pathlib import Path
@@ -28,6 +29,34 @@ def start() -> Server:
 class Ending(unittest.TestCase):
     def test_without_connections(self) -> None:
         start().end()
+
+
+class Leaving(unittest.TestCase):
+    """A client that goes away takes its conversation's rendering with it, so that readers are free for others."""
+
+    TEMPLATE = ("{% for a in range(messages[0].content|int) %}{% for b in range(100) %}{{ '' if b else '' }}{% endfor %}"
+                "{% endfor %}{{ messages[0].content }}")
+
+    def test_while_a_template_is_rendered(self) -> None:
+        def request(rounds: int) -> str:
+            return json.dumps({"messages": [{"role": "user", "content": str(rounds)}]})
+
+        with Server(str(MODEL), "-t", "1", "--template", self.TEMPLATE) as server:
+            rounds, whole = 500, 0.0
+            while whole < 0.5 and rounds < 12000:  # more than that is refused
+                rounds *= 2
+                begin = time.monotonic()
+                status, _ = server.ask("/apply-template", request(rounds))
+                whole = time.monotonic() - begin
+                self.assertEqual(status, 200)
+            connections = [server.connect() for _ in range(24)]  # of which four are read at once
+            for connection in connections:
+                connection.request("POST", "/apply-template", request(rounds))
+            for connection in connections:
+                connection.close()
+            begin = time.monotonic()
+            self.assertEqual(server.ask("/tokenize", '{"content": "Once"}')[0], 200)
+            self.assertLess(time.monotonic() - begin, 2 * whole)
 
 
 class Asking(unittest.TestCase):
