@@ -26,7 +26,8 @@ class ChatTest : public ::testing::Test {
   }
 
   std::vector<std::string> command(std::vector<std::string> more = {}) const {
-    more.insert(more.begin(), {"chat", model_, "-t", "1", "--temp", "0", "--repeat-penalty", "1"});
+    more.insert(more.begin(), {"chat", model_, "-t", "1", "--temp", "0", "--repeat-penalty", "1", "--files",
+                               directory_.path()});
     return more;
   }
   ChildResult chat(const std::string& input, std::vector<std::string> more = {},

@@ -292,7 +292,7 @@ TEST_F(ChatTerminal, ColourUnlessItIsNotWanted) {
 
 TEST_F(ChatTerminal, ErrorsOfOneMessageDoNotEndTheChat) {
   const auto terminal = open();
-  terminal->type("/load /nowhere\r");
+  terminal->type("/load " + directory_.path() + "/nowhere\r");
   EXPECT_TRUE(terminal->wait_for("/nowhere: cannot open: No such file")) << terminal->screen();
   EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
   terminal->type("hi\r");

@@ -3,7 +3,10 @@
 #include <fstream>
 #include <iterator>
 
+#include <fmt/format.h>
+
 #include "tests/support/chat_fixture.h"
+#include "tools/sandbox/sandbox.h"
 
 namespace llamajit::test::chat_test {
 namespace {
@@ -283,6 +286,25 @@ TEST_F(Chat, CommandsHaveTheNamesThatOthersGiveThem) {
   expect_replies("/exit\nnever read\n", "");
   EXPECT_THAT(chat("/\n").err, HasSubstr("/: expected a command that /help shows"));
   expect_replies("exit\nquit\n", "한글\n한글\n");  // in a script these are words like others
+}
+
+TEST_F(Chat, TheSandboxKeepsItToItsFolders) {
+  if (*sandbox::reason_against() != '\0') GTEST_SKIP() << sandbox::reason_against();
+  const TempDirectory elsewhere;
+  const std::string saved = elsewhere.path() + "/saved";
+  const ChildResult refused = chat("hi\n/save " + saved + "\n");
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_EQ(refused.out, "한글\n");
+  EXPECT_THAT(refused.err, HasSubstr(fmt::format("{}: expected a file in {}, ", saved, directory_.path())));
+  EXPECT_FALSE(std::filesystem::exists(saved));
+  for (const std::vector<std::string>& more : {std::vector<std::string>{"--files", elsewhere.path()},
+                                               {"--session", elsewhere.path() + "/session"},
+                                               {"--no-sandbox"}}) {
+    const ChildResult result = chat("hi\n/save " + saved + "\n/load " + saved + "\n", more);
+    expect_success(result);
+    EXPECT_TRUE(std::filesystem::remove(saved)) << more.front();
+  }
+  expect_error_with(chat("hi\n", {"--files", saved}), {saved + ": No such file or directory"});
 }
 
 TEST_F(Chat, WhatWasForgottenHasNoStats) {

@@ -1,6 +1,7 @@
 // llamajit run, as a user sees it.
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include <sys/prctl.h>
@@ -11,6 +12,7 @@
 #include "tests/support/program_fixture.h"
 #include "tests/support/test_data.h"
 #include "tokenizer/utf8.h"
+#include "tools/sandbox/sandbox.h"
 
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65
@@ -195,10 +197,17 @@ TEST_F(Run, RunsUnderALimitOnTheSizeOfFiles) {
 
 TEST_F(Run, AFileThatALimitCutsOffIsAnError) {
   const std::string out = directory_.path() + "/out.gguf";
-  const ChildResult result = run_program({"convert", model_, out}, with_files_up_to<1000>());
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr(out + ": File too large"));
-  EXPECT_FALSE(std::filesystem::exists(out));
+  const std::string text =
+      directory_.write("text", alphabet_text(26) + alphabet_text(26) + alphabet_text(26));
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"convert", model_, out},
+                                                  {"quantize", model_, out, "F16"},
+                                                  {"pack", model_, out},
+                                                  {"perplexity", model_, "-f", text, "--save-logits", out}}) {
+    const ChildResult result = run_program(command, with_files_up_to<1000>());
+    EXPECT_EQ(result.exit_code, 1) << command.front();
+    EXPECT_THAT(result.err, HasSubstr(out + ": File too large")) << command.front();
+    EXPECT_FALSE(std::filesystem::exists(out)) << command.front();
+  }
 }
 
 TEST_F(Run, MoreThreadsThanCpusAreWarnedOf) {
@@ -231,6 +240,56 @@ TEST_F(EndlessRun, CtrlCEndsItCleanly) {
   child.read_out(50);
   kill(child.pid(), SIGINT);
   expect_interrupted(child.finish());
+}
+
+// As shells start what is to run in the background, and nohup.
+TEST_F(EndlessRun, ASignalThatIsIgnoredStaysSo) {
+  ChildOptions options;
+  options.before_exec = [] { return std::signal(SIGINT, SIG_IGN) != SIG_ERR; };
+  Child child(command(), options);
+  child.read_out(50);
+  kill(child.pid(), SIGINT);
+  child.read_out(5000);
+  kill(child.pid(), SIGTERM);
+  const ChildResult result = child.finish();
+  EXPECT_EQ(result.signal, SIGTERM);
+  EXPECT_THAT(result.err, Not(HasSubstr("interrupted")));
+}
+
+// What /proc says of each thread.
+std::vector<std::string> seccomp_modes(pid_t process) {
+  std::vector<std::string> modes;
+  for (const auto& thread : std::filesystem::directory_iterator(fmt::format("/proc/{}/task", process))) {
+    std::ifstream status(thread.path() / "status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("Seccomp:")) modes.push_back(line.substr(line.find_last_of("\t ") + 1));
+    }
+  }
+  return modes;
+}
+
+TEST_F(EndlessRun, IsSandboxedUnlessAskedNotToBe) {
+  for (const bool sandboxed : {true, false}) {
+    std::vector<std::string> words = command();
+    words.insert(words.end(), {"-t", "2", "-v"});
+    if (!sandboxed) words.emplace_back("--no-sandbox");
+    Child child(words, {});
+    child.read_out(50);
+    const std::vector<std::string> modes = seccomp_modes(child.pid());
+    kill(child.pid(), SIGINT);
+    const ChildResult result = child.finish();
+    expect_interrupted(result);
+    EXPECT_EQ(modes.size(), 2U);
+    if (!sandboxed) {
+      EXPECT_THAT(result.err, HasSubstr("no sandbox: --no-sandbox"));
+      EXPECT_THAT(modes, ::testing::Each("0"));
+    } else if (*sandbox::reason_against() != '\0') {
+      EXPECT_THAT(result.err, HasSubstr("no sandbox: this build has sanitizers"));
+    } else if (result.err.find("not held") == std::string::npos) {
+      EXPECT_THAT(result.err, HasSubstr("system calls (seccomp)"));
+      EXPECT_THAT(modes, ::testing::Each("2"));
+    }
+  }
 }
 
 TEST_F(EndlessRun, CtrlCWhileTheReaderIsSlowEndsItCleanlyToo) {

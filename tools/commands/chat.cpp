@@ -18,6 +18,7 @@
 #include "tools/common/bundled_models.h"
 #include "tools/common/model_input.h"
 #include "tools/common/ranks.h"
+#include "tools/common/sandboxed.h"
 #include "tools/common/tune_cache.h"
 
 namespace llamajit::cli {
@@ -100,19 +101,40 @@ void warn_of_template(const ChatOptions& options, const ChatTemplate& chat_templ
       chat_template.name());
 }
 
+// Those that the sandbox leaves.
+std::vector<std::string> folders_for(const ChatOptions& options) {
+  std::vector<std::string> folders;
+  for (const std::string& folder : options.folders) folders.push_back(real_folder(folder));
+  if (options.session) folders.push_back(folder_of(*options.session));
+  if (is_terminal() && !options.single_turn) {
+    if (const std::optional<std::string> history = make_history_folder()) folders.push_back(*history);
+  }
+  return folders;
+}
+
 int converse(const ChatOptions& options, Conversation& conversation, const SessionModel& model,
              Signals& signals) {
-  ChatLoop loop(conversation, model, signals,
-                {.terminal = is_terminal(),
-                 .color = wants_color(options),
-                 .shift = options.context_shift,
-                 .quiet = !spdlog::should_log(spdlog::level::info),
-                 .single_turn = options.single_turn});
+  ChatStyle style{.terminal = is_terminal(),
+                  .color = wants_color(options),
+                  .shift = options.context_shift,
+                  .quiet = !spdlog::should_log(spdlog::level::info),
+                  .single_turn = options.single_turn,
+                  .folders = {}};
+  const bool sandboxed =
+      can_be_sandboxed(options.request.sandbox, publication_options(options.request.inspection));
+  if (sandboxed) style.folders = folders_for(options);
+  ChatLoop loop(conversation, model, signals, style);
   if (options.session) {
     if (std::filesystem::exists(*options.session)) loop.load(*options.session);
     loop.keep_session(*options.session);
   }
   const auto question = first_question(options);
+  std::unique_ptr<ChatInput> input;
+  if (!options.single_turn) {
+    input = is_terminal() ? edit_lines(signals, wants_color(options), ChatLoop::command_names())
+                          : read_lines(signals);
+  }
+  if (sandboxed) enter_sandbox({.folders = *style.folders});
   if (is_terminal() && !options.single_turn) loop.greet(options.request.model);
   if (options.single_turn) {
     if (question) return loop.say(*question);
@@ -122,8 +144,6 @@ int converse(const ChatOptions& options, Conversation& conversation, const Sessi
     const int code = loop.say(*question);
     if (code != kOk && !is_terminal()) return code;
   }
-  const auto input = is_terminal() ? edit_lines(signals, wants_color(options), ChatLoop::command_names())
-                                   : read_lines(signals);
   return loop.run(*input);
 }
 
@@ -143,6 +163,11 @@ void add_conversation_options(CLI::App& sub, ChatOptions& o) {
                "When the context is full, forget the oldest messages instead of stopping");
   sub.add_option("--session", o.session, "Go on with this file's conversation, and keep it there")
       ->type_name("FILE");
+  sub.add_option(
+         "--files", o.folders,
+         "Folder whose files /save and /load may use, beside that of --session; may be given more than once")
+      ->allow_extra_args(false)
+      ->type_name("FOLDER");
   add_no_normalize(sub, o.request.normalize);
 }
 

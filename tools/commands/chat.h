@@ -17,6 +17,7 @@ struct ChatOptions {
   std::optional<std::string> prompt_file;  // likewise
   TemplateOptions how_written;
   std::optional<std::string> session;
+  std::vector<std::string> folders;  // whose files /save and /load may use, beside the session's
   std::string system;
   std::vector<std::string> reverse_prompts;
   bool single_turn = false;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include "runtime/base/numbers.h"
@@ -13,6 +14,7 @@
 #include "tools/common/cli.h"
 #include "tools/common/generation.h"
 #include "tools/common/printable.h"
+#include "tools/common/sandboxed.h"
 #include "tools/usage/suggestion.h"
 
 namespace llamajit::cli {
@@ -231,13 +233,28 @@ ChatLoop::Next ChatLoop::system(const std::string& text) {
   return Next::go_on;
 }
 
+// The sandbox would refuse it without a reason.
+void ChatLoop::refuse_outside(const std::string& path) const {
+  if (!style_.folders) return;
+  const auto holds = [&](const std::string& one) {
+    return (folder_of(path) + '/').starts_with(one == "/" ? one : one + '/');
+  };
+  if (std::ranges::any_of(*style_.folders, holds)) return;
+  throw std::runtime_error(fmt::format(
+      "{}: expected a file in {}, to which the sandbox keeps this chat; --files names more folders, "
+      "--no-sandbox lets all be used",
+      path, style_.folders->empty() ? "no folder" : fmt::to_string(fmt::join(*style_.folders, " or "))));
+}
+
 ChatLoop::Next ChatLoop::save(const std::string& path) {
+  refuse_outside(path);
   llamajit::save_session(path, model_, conversation_.messages());
   answer(summary(path));
   return Next::go_on;
 }
 
 ChatLoop::Next ChatLoop::load_command(const std::string& path) {
+  refuse_outside(path);
   conversation_.resume(load_session(path, model_));
   last_.reset();
   answer(summary(path));

@@ -20,6 +20,7 @@ struct ChatStyle {
   bool shift = false;        // the oldest messages are forgotten when the context is full
   bool quiet = false;        // nothing is said beside replies, answers to commands, warnings and errors
   bool single_turn = false;  // nothing can be typed behind the first question
+  std::optional<std::vector<std::string>> folders;  // all that /save and /load may use; nothing: any
 };
 
 class ChatLoop {
@@ -63,6 +64,7 @@ class ChatLoop {
   Next stats(const std::string&);
   Next quit(const std::string&);
   void save_session() const;
+  void refuse_outside(const std::string& path) const;
   void note(std::string_view text) const;
   void answer(std::string_view text) const;
   void remark(std::string_view text) const;

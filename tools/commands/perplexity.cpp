@@ -16,6 +16,7 @@
 #include "tools/common/model_input.h"
 #include "tools/common/progress_bar.h"
 #include "tools/common/ranks.h"
+#include "tools/common/sandboxed.h"
 #include "tools/common/tune_cache.h"
 
 namespace llamajit::cli {
@@ -33,6 +34,7 @@ struct PerplexityOptions {
   int threads = 1;
   std::optional<std::string> isa;
   Precision precision;
+  bool sandbox = true;
 };
 
 Windows windows_of(const PerplexityOptions& options, const ModelFile& model, const Vocab& vocab) {
@@ -67,6 +69,11 @@ Measures measure(Engine& engine, const std::vector<TokenId>& tokens, const Windo
                    tokens);
   }
   if (options.kl_base) base.emplace(*options.kl_base, vocab_size, windows, tokens);
+  if (can_be_sandboxed(options.sandbox, {})) {
+    sandbox::Needs needs;
+    if (options.save_logits) needs.folders.push_back(folder_of(*options.save_logits));
+    enter_sandbox(needs);
+  }
   Measures measures;
   constexpr std::int64_t kShownEvery = 64;
   ProgressBar bar;
@@ -146,6 +153,7 @@ void add_perplexity(CLI::App& app, Command& command) {
   add_isa(*sub, o->isa, "Instruction tier; default: the fastest of this CPU");
   add_no_normalize(*sub, o->normalize);
   add_precision(*sub, o->precision);
+  add_sandbox(*sub, o->sandbox);
   sub->callback([o, &command] {
     command = [o] {
       o->model = named_or_bundled(o->model);

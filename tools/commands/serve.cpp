@@ -15,6 +15,7 @@
 #include "tools/common/generation_options.h"
 #include "tools/common/model_input.h"
 #include "tools/common/ranks.h"
+#include "tools/common/sandboxed.h"
 #include "tools/common/tune_cache.h"
 #include "tools/serve/http_server.h"
 #include "tools/serve/readers.h"
@@ -166,6 +167,9 @@ int serve_model(ServeOptions& options) {
   serve::Readers readers(kReaders);
   router = std::make_unique<serve::Router>(
       service, std::move(for_router), [&](std::function<void()> read) { readers.post(std::move(read)); });
+  if (can_be_sandboxed(request.sandbox, publication_options(request.inspection))) {
+    enter_sandbox({.folders = {}, .serves = true});
+  }
   const auto begins = [&] {
     spdlog::info("serving {} at http://{}:{}; {} texts at once, of {} tokens at most", name, options.host,
                  server.port(), options.slots, request.context);

@@ -25,6 +25,7 @@
 #include "tools/common/layers_text.h"
 #include "tools/common/model_input.h"
 #include "tools/common/ranks.h"
+#include "tools/common/sandboxed.h"
 #include "tools/common/signals.h"
 #include "tools/common/tune_cache.h"
 
@@ -184,6 +185,7 @@ int generate_text(const TextRequest& request) {
     speculation = drafts->begin_text();
     options.drafts = speculation.get();
   }
+  if (can_be_sandboxed(request.sandbox, publication_options(request.inspection))) enter_sandbox({});
   if (request.echo) write_prompt(request);
   ReplyStream characters(request.stops);
   options.complete = [&] { return characters.stopped(); };

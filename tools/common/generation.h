@@ -34,6 +34,7 @@ struct TextRequest {
   InspectionFlags inspection;
   bool tune = false;
   bool mlock = false;
+  bool sandbox = true;                     // once the model is loaded
   std::optional<std::string> grammar;      // files, one at most: what is generated is held to GBNF,
   std::optional<std::string> json_schema;  // or to a JSON schema
   DraftOptions drafts;

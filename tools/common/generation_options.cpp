@@ -100,6 +100,7 @@ void add_engine_options(CLI::App& sub, TextRequest& r) {
   add_precision(sub, r.precision);
   add_packed(sub, r.packed);
   add_inspection(sub, r.inspection);
+  add_sandbox(sub, r.sandbox);
 }
 
 void finish_generation_options(TextRequest& request, const SeedOption& seed) {

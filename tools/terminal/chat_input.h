@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,8 @@ class ChatInput {
 
 // Standard input that is no terminal: lines and nothing else.
 std::unique_ptr<ChatInput> read_lines(Signals& signals);
+// Where lines are remembered beyond a chat, made if there is none; nothing where nobody's home is known.
+std::optional<std::string> make_history_folder();
 // Standard input and output that are a terminal: lines are edited and remembered.
 // Tab completes those words at a line's
 // beginning that begin with '/'.

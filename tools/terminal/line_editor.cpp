@@ -407,6 +407,15 @@ class LineEditor : public ChatInput {
 
 }  // namespace
 
+std::optional<std::string> make_history_folder() {
+  const std::optional<fs::path> path = history_path();
+  if (!path) return std::nullopt;
+  std::error_code error;
+  fs::create_directories(path->parent_path(), error);
+  const fs::path real = fs::canonical(path->parent_path(), error);
+  return error ? std::nullopt : std::optional(real.string());
+}
+
 std::unique_ptr<ChatInput> edit_lines(Signals& signals, bool color, std::vector<std::string> words) {
   use_utf8();  // the history is read by it, too
   return std::make_unique<LineEditor>(signals, color, std::move(words));
