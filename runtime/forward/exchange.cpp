@@ -19,7 +19,8 @@ Split split_between(const Ranks& ranks, const std::vector<int>& shares) {
 template <class See>
 void Exchange::for_each_run(int rank, std::int64_t rows, See see) const {
   for (const Spread& spread : spreads_) {
-    const auto [begin, end] = spread.parts[static_cast<std::size_t>(rank)];
+    const Split::Part& part = spread.parts[static_cast<std::size_t>(rank)];
+    const std::int64_t begin = part.first, end = part.second;
     if (begin == end) continue;
     const auto see_row = [&](std::int64_t row) {
       float* const values = spread.data + row * spread.stride;

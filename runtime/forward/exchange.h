@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "jit/kernels/cursor.h"
@@ -19,6 +20,8 @@ Split split_between(const Ranks& ranks, const std::vector<int>& shares);
 
 // The ranks, as an engine sees them.
 struct Peers {
+  Peers(Ranks& all, Split split_of_all) : ranks(all), split(std::move(split_of_all)) {}
+
   Ranks& ranks;
   Split split;
   std::vector<std::byte> buffer{};  // what exchanges need, one at a time
