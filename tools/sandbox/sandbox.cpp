@@ -9,14 +9,12 @@
 #include "tools/sandbox/landlock.h"
 #include "tools/sandbox/system_calls.h"
 
-// Linux 6.3
-#ifndef PR_SET_MDWE
-#define PR_SET_MDWE 65
-#define PR_MDWE_REFUSE_EXEC_GAIN (1UL << 0)
-#endif
-
 namespace llamajit::sandbox {
 namespace {
+
+// Linux 6.3's PR_SET_MDWE and PR_MDWE_REFUSE_EXEC_GAIN, which headers may not have.
+constexpr int kDenyWriteExecute = 65;
+constexpr unsigned long kRefuseGain = 1;
 
 void keep(Report& report, const std::string& what, const std::string& refusal) {
   if (refusal.empty()) {
@@ -28,7 +26,7 @@ void keep(Report& report, const std::string& what, const std::string& refusal) {
 
 // All return why not; "" where it is held.
 std::string refuse_new_code() {
-  return prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == 0 ? "" : std::strerror(errno);
+  return prctl(kDenyWriteExecute, kRefuseGain, 0, 0, 0) == 0 ? "" : std::strerror(errno);
 }
 
 }  // namespace
