@@ -100,8 +100,8 @@ int parse_and_run(const std::vector<std::string>& words) {
 
 // Of that little which takes no memory.
 void say_out_of_memory() {
-  constexpr std::string_view kText = "llamajit: out of memory\n";
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kText.data(), kText.size());
+  constexpr std::string_view kSaid = "llamajit: out of memory\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kSaid.data(), kSaid.size());
 }
 
 void say(const std::exception& error) {

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include "jit/code/code_cache.h"
+#include "jit/code/isa_choice.h"
 #include "jit/inspect/listing.h"
 #include "jit/inspect/publication.h"
 #include "tools/common/cli.h"
