@@ -22,6 +22,8 @@ using std::chrono::seconds;
 constexpr int kGatherTag = 1, kTellTag = 2;
 // A message may be as long as a step's values; MPI counts with an int.
 constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+// So often, some 50 us, a rank looks for messages before it makes way for others between looks.
+constexpr unsigned kTestsAlone = 100;
 // Loading a model, of which nothing is heard: from a slow disk it may take minutes.
 constexpr seconds kLoading{3600};
 // A rank that waits for orders looks for them all the time for so long, then from time to time.
@@ -125,7 +127,8 @@ void MpiRanks::wait() {
     check(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, MPI_STATUSES_IGNORE),
           "exchange");
     if (done != 0) break;
-    if (crowded_) {
+    // Ranks that nobody knows to share a CPU (a launcher's binding, a container's) would wait for a time slice each.
+    if (crowded_ || i > kTestsAlone) {
       sched_yield();
     } else {
       _mm_pause();
