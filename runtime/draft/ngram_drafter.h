@@ -1,5 +1,6 @@
 // Guesses by what came before: where the text's last tokens stood already, in itself or in another text, what came behind
-// them there may come again (prompt lookup decoding, Saxena 2023; LLMA, Yang et al., arXiv:2304.04487).
+// them there may come again (prompt lookup decoding, Saxena 2023; LLMA, Yang et al., arXiv:2304.04487). A text that says it
+// otherwise in a word is still expected to go on as there behind it.
 #pragma once
 
 #include <memory>
@@ -21,6 +22,7 @@ class NgramDrafter : public Drafter {
   std::optional<Guess> next(Foresight& foresight) override;
 
  private:
+  void follow_trail(std::span<const TokenId> text, std::size_t known);
   void look_for_longer_match();
 
   std::shared_ptr<const TokenHistory> other_;
@@ -29,6 +31,11 @@ class NgramDrafter : public Drafter {
   std::size_t drafted_ = 0;
   const TokenHistory* source_ = nullptr;  // of the last guess
   TokenHistory::Match match_{};           // its
+  // Where the text would go on that the last draft was from, with how much of it the text had, and less with each token
+  // that was another.
+  const TokenHistory* trail_ = nullptr;
+  TokenHistory::Match trail_match_{};
+  bool by_trail_ = false;  // the draft at hand
 };
 
 }  // namespace llamajit

@@ -6,9 +6,10 @@
 
 namespace llamajit {
 
-void TokenHistory::follow(std::span<const TokenId> text) {
+bool TokenHistory::follow(std::span<const TokenId> text) {
   const auto common = static_cast<std::size_t>(std::ranges::mismatch(tokens_, text).in1 - tokens_.begin());
-  if (common < tokens_.size()) {
+  const bool goes_on = common == tokens_.size();
+  if (!goes_on) {
     tokens_.clear();
     before_.clear();
     newest_.clear();
@@ -21,6 +22,7 @@ void TokenHistory::follow(std::span<const TokenId> text) {
     const auto [place, is_new] = newest_.try_emplace(pair_of(tokens_.end()[-2], tokens_.back()), at);
     if (!is_new) before_.back() = std::exchange(place->second, at);
   }
+  return goes_on;
 }
 
 // Of the tokens up to and with `position`.

@@ -29,8 +29,8 @@ class TokenHistory {
   TokenHistory() = default;
   explicit TokenHistory(std::span<const TokenId> tokens) { follow(tokens); }
 
-  // Becomes `text`. What it has of it already is not looked at again but to be compared.
-  void follow(std::span<const TokenId> text);
+  // Becomes `text`. What it has of it already is not looked at again but to be compared. False: it was no beginning of it.
+  bool follow(std::span<const TokenId> text);
   std::span<const TokenId> tokens() const { return tokens_; }
   // The longest match of `text`'s end with a token behind it, among the last kCandidates places that share its last two
   // tokens; of equally long ones those that most agree with, and of these the last. `text` may be this one itself.

@@ -41,6 +41,29 @@ TEST(NgramDrafter, GoesOnAsTheTextDidBefore) {
   EXPECT_THAT(draft(drafter, {1, 2, 3, 4, 5, 9, 1, 2, 3, 8}, 3), IsEmpty());
 }
 
+TEST(NgramDrafter, GoesOnBehindATokenThatIsAnother) {
+  NgramDrafter drafter;
+  Text text;
+  for (TokenId token = 1; token <= 20; ++token) text.push_back(token);
+  for (TokenId token = 1; token <= 10; ++token) text.push_back(token);
+  EXPECT_THAT(draft(drafter, text, 2), ElementsAre(11, 12));
+  text.insert(text.end(), {11, 99});
+  EXPECT_THAT(draft(drafter, text, 3), ElementsAre(13, 14, 15));
+  text.insert(text.end(), {13, 98});
+  EXPECT_THAT(draft(drafter, text, 1), IsEmpty()) << "too much is another";
+  text.insert(text.end(), {15, 16});
+  EXPECT_THAT(draft(drafter, text, 2), ElementsAre(17, 18)) << "as by the last two tokens";
+}
+
+TEST(NgramDrafter, ForgetsWhatItFollowedWhereTheTextIsAnother) {
+  NgramDrafter drafter(std::make_shared<const TokenHistory>(Text{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
+  EXPECT_THAT(draft(drafter, {1, 2, 3, 4, 5, 6, 7, 8}, 1), ElementsAre(9));
+  EXPECT_THAT(draft(drafter, {1, 2, 3, 4, 5, 6, 7, 8, 90}, 1), ElementsAre(10));
+  EXPECT_THAT(draft(drafter, {1, 2, 3, 4, 5, 6, 7, 8}, 1), ElementsAre(9));
+  EXPECT_THAT(draft(drafter, {5, 4, 3, 2, 7, 8, 90}, 1), IsEmpty());
+  EXPECT_THAT(draft(drafter, {1, 2, 3, 4, 5, 6, 7, 8, 90, 91}, 1), IsEmpty()) << "at its end";
+}
+
 TEST(NgramDrafter, GoesOnWithItsOwnDraftWhereTheTextRepeatsItself) {
   NgramDrafter drafter;
   EXPECT_THAT(draft(drafter, {1, 2, 3, 1, 2, 3}, 8), ElementsAre(1, 2, 3, 1, 2, 3, 1, 2));
