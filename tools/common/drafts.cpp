@@ -29,7 +29,8 @@ EngineOptions options_of_draft(const ModelFile& file, int threads, const EngineO
                                int most_context) {
   if (threads == 0) threads = weight_bytes(file) < kForOneThread ? 1 : of_model.threads;
   const int context = std::min(of_model.context > 0 ? of_model.context : most_context, file.config.seq_len);
-  return {.isa = of_model.isa, .threads = threads, .context = context, .sequences = of_model.sequences + 1};
+  return {
+      .isa = of_model.isa, .threads = threads, .context = context, .sequences = 2 * of_model.sequences + 1};
 }
 
 std::optional<int> tokens_of(const std::string& text) {

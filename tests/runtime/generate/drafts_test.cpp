@@ -1,4 +1,5 @@
 // Texts with drafts are those without, to the last token, and so is what they leave in the cache.
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -330,6 +331,60 @@ TEST_F(Drafts, TheSmallerModelTakesALongPromptInPieces) {
   EXPECT_EQ(drafts.counts().steps, 4);
   EXPECT_EQ(drafts.counts().accepted, drafts.counts().drafted);
   EXPECT_GT(drafts.counts().drafted, 0);
+}
+
+// What a model takes for the likeliest token.
+class Likeliest : public Foresight {
+ public:
+  TokenId choose(std::span<float> logits) override {
+    return static_cast<TokenId>(std::ranges::max_element(logits) - logits.begin());
+  }
+  bool accept(TokenId /*token*/) override { return true; }
+};
+
+TEST_F(Drafts, BehindALongPauseTheSmallerModelReadsTheEndUntilItIsRight) {
+  const TempFile temp(
+      test::write_v2(test::random_weights(test::toy_config(32, 64, 1, 2, 2, kVocab, 1000, false), 5), 32));
+  const ModelFile file = read_llama2c(temp.path());
+  Engine small(file, {.isa = {jit::host_tiers().back()}, .sequences = 2}),
+      other(file, {.isa = {jit::host_tiers().back()}});
+  ModelDrafter drafter(small, kVocab);
+  Likeliest foresight;
+  const auto guess = [&](const Text& text) {
+    EXPECT_TRUE(drafter.begin(text));
+    return drafter.next(foresight)->token;
+  };
+  const auto likeliest_behind = [&](std::span<const TokenId> text) {
+    other.feed_all(text, 0);
+    return other.argmax();
+  };
+  const auto by_end = [&](const Text& text, std::size_t n) {
+    return likeliest_behind(std::span(text).last(n));
+  };
+  const auto end_is_enough = [&](const Text& text, std::size_t n) {
+    return by_end(text, n) == likeliest_behind(text);
+  };
+  Text text;
+  for (TokenId i = 0; i < 100; ++i) text.push_back(5 + i * i % 90);
+  EXPECT_EQ(guess(text), likeliest_behind(text));
+  for (TokenId i = 0; i < 30; ++i) text.push_back(5 + i * 7 % 80);
+  EXPECT_EQ(guess(text), likeliest_behind(text)) << "a short pause";
+  for (TokenId i = 0; i < 40 || (i < 80 && end_is_enough(text, 16)); ++i) text.push_back(5 + i * 11 % 85);
+  ASSERT_FALSE(end_is_enough(text, 16));
+  const TokenId first = by_end(text, 16);
+  EXPECT_EQ(guess(text), first);
+  // Another token, behind which the guess is right, and behind that the end is not enough.
+  for (TokenId token = 5; token < 95; ++token) {
+    Text next = text;
+    next.push_back(token);
+    next.push_back(by_end(next, 17));
+    if (token == first || end_is_enough(next, 18)) continue;
+    text.push_back(token);
+    EXPECT_EQ(guess(text), next.back()) << "the one before was wrong";
+    EXPECT_EQ(guess(next), likeliest_behind(next)) << "it was right";
+    return;
+  }
+  FAIL() << "the end is always enough";
 }
 
 TEST_F(Drafts, ATextWithATokenThatTheSmallerModelDoesNotHaveGetsNone) {
