@@ -12,14 +12,19 @@ namespace llamajit {
 
 class TextForesight : public Foresight {
  public:
-  // Takes copies of the sampler and the constraint, which may be nullptr.
-  TextForesight(Sampler sampler, const Constraint* constraint, const TextEnds& ends);
+  // Copies the sampler and the constraint, which may be nullptr, once it is asked: most steps have no draft where none pays.
+  TextForesight(const Sampler& sampler, const Constraint* constraint, const TextEnds& ends)
+      : of_(sampler), constraint_of_(constraint), ends_(ends) {}
 
   TokenId choose(std::span<float> logits) override;
   bool accept(TokenId token) override;
 
  private:
-  Sampler sampler_;
+  void look_ahead();
+
+  const Sampler& of_;
+  const Constraint* constraint_of_;
+  std::optional<Sampler> sampler_;
   std::optional<Constraint> constraint_;
   const TextEnds& ends_;
 };

@@ -145,9 +145,12 @@ void Scheduler::admit() {
     }
     if (!next) return;
     ++at_work[next->request.share];
+    // A single token has no draft.
+    const int wanted = next->request.max_tokens;
+    const bool may_draft = drafts_ && wanted != 0 && wanted != 1;
     const auto listener = next->listener;
     try {
-      slots_.emplace_back(std::move(*next), *engine_, special_, drafts_ ? drafts_->begin_text() : nullptr);
+      slots_.emplace_back(std::move(*next), *engine_, special_, may_draft ? drafts_->begin_text() : nullptr);
     } catch (const std::exception& error) {
       listener->fail(error.what());
       throw;
