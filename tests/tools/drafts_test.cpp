@@ -101,6 +101,12 @@ TEST_F(DraftsTool, BenchShowsThemBesideNone) {
   EXPECT_GT(parsed["without_drafts"]["tokens_per_second"], 0);
   EXPECT_GT(parsed["ratio"], 0);
   EXPECT_LE(parsed["accepted"], parsed["drafted"]);
+  const ChildResult cut =
+      run_program({"bench", "story", "-n", "30", "-r", "1", "--lookup", "-c", "20", "--json"});
+  expect_success(cut);
+  EXPECT_LT(nlohmann::json::parse(cut.out)["tokens"], 20) << "to the context's end";
+  expect_error(run_program({"bench", "story", "-c", "20", "-q"}), 2,
+               {"--ctx-size: expected drafts beside it"});
   expect_error(
       run_program({"bench", "story", "--lookup", "--prompt-file", directory_.path() + "/none", "-q"}), 1,
       {"none"});

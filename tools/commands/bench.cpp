@@ -289,6 +289,7 @@ int bench_drafts(BenchOptions& options) {
   const DraftBench result = run_draft_bench(opened,
                                             {.isa = isa,
                                              .threads = threads,
+                                             .context = options.drafts.context,
                                              .precision = options.precision,
                                              .tuning = remembered_tuning(isa, threads),
                                              .sequences = 2},
@@ -302,6 +303,9 @@ int bench(const CLI::App& sub, BenchOptions& options) {
   if (options.drafts.drafts.any()) {
     refuse_with_drafts(sub, options);
     return bench_drafts(options);
+  }
+  if (sub.count("--ctx-size") > 0) {
+    throw std::invalid_argument("--ctx-size: expected drafts beside it, which are measured along a text");
   }
   if (options.kernel) return bench_kernel(options);
   const BenchReport report = measure(options);

@@ -98,6 +98,10 @@ void add_draft_bench(CLI::App& sub, DraftBenchOptions& options) {
                  "What the text goes on from; default: a story's beginning")
       ->type_name("FILE")
       ->group(kGroup);
+  sub.add_option("-c,--ctx-size", options.context,
+                 "The text's context in tokens; 0, and by default: the model's")
+      ->transform(whole_number(0))
+      ->group(kGroup);
   sub.add_option("--temp", options.sampler.temperature, "The text's temperature")
       ->transform(number(0, 1e9))
       ->capture_default_str()

@@ -15,6 +15,7 @@ struct DraftBenchOptions {
   DraftOptions drafts;
   std::optional<std::string> prompt_file;  // default: the beginning of a story
   SamplerOptions sampler;
+  int context = 0;  // tokens; 0: the model's
   int tokens = 128;
   int repeats = 3;
 };
@@ -34,7 +35,7 @@ struct DraftBench {
 DraftBench run_draft_bench(const ModelAndTokenizer& model, const EngineOptions& engine,
                            const DraftBenchOptions& options, const std::function<void()>& step);
 
-// --prompt-file, --temp, --seed and those of drafts.
+// --prompt-file, --ctx-size, --temp, --seed and those of drafts.
 void add_draft_bench(CLI::App& sub, DraftBenchOptions& options);
 
 std::string as_table(const DraftBench& result);
