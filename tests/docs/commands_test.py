@@ -141,7 +141,7 @@ def add_tests() -> None:
 
 class Links(unittest.TestCase):
     def test_installed_pages_link_to_what_is_installed(self) -> None:
-        roots = {"README.md", "README.ko.md", "CHANGELOG.md", "CONTRIBUTING.md"}
+        roots = {"README.md", "README.ko.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
         pages = [SOURCE / name for name in sorted(roots)] + sorted((SOURCE / "docs").rglob("*.md"))
         for page in pages:
             text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
