@@ -82,6 +82,16 @@ void add_products(std::vector<KernelKey>& keys, Format format, int cols) {
   }
 }
 
+// By a matrix of one of ggml's formats.
+bool multiplies_blocks(const KernelKey& key) {
+  const auto of_blocks = [](const Format& format) {
+    return has_codes(format) && format.kind != FormatKind::int8;
+  };
+  if (const auto* matvec = std::get_if<jit::MatvecKey>(&key)) return of_blocks(matvec->format);
+  const auto* matmul = std::get_if<jit::MatmulKey>(&key);
+  return matmul != nullptr && of_blocks(matmul->format);
+}
+
 }  // namespace
 
 std::vector<KernelKey> some_keys() {
@@ -166,9 +176,7 @@ std::vector<KernelKey> some_keys() {
     std::erase_if(keys, [&](const KernelKey& key) {
       const bool attends = std::holds_alternative<jit::AttentionKey>(key) ||
                            std::holds_alternative<jit::AttentionRangesKey>(key);
-      const bool multiplies =
-          std::holds_alternative<jit::MatvecKey>(key) || std::holds_alternative<jit::MatmulKey>(key);
-      return (attends && attentions++ % 4 != 0) || (multiplies && products++ % 4 != 0);
+      return (attends && attentions++ % 4 != 0) || (multiplies_blocks(key) && products++ % 4 != 0);
     });
   }
   return keys;

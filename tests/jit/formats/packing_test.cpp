@@ -151,7 +151,10 @@ TEST(PackingAsPairs, RoundsEveryFormatOfFloats) {
         for (int t = 0; t * kLanes < rows; ++t) pack_tile_as_pairs(source, t, packed.data() + t * tile);
         for (int row = 0; row < rows; ++row) {
           for (int col = 0; col < cols; ++col) {
-            const float expected = jit::bfloat_to_float(jit::float_to_bfloat(source_value(source, row, col)));
+            const float value = source_value(source, row, col);
+            // A bf16 has nothing to round, so that its NaNs stay what they are.
+            const float expected =
+                kind == FormatKind::bf16 ? value : jit::bfloat_to_float(jit::float_to_bfloat(value));
             ASSERT_EQ(std::bit_cast<std::uint32_t>(packed_value(kPairs, cols, packed.data(), row, col, 1)),
                       std::bit_cast<std::uint32_t>(expected))
                 << to_string(source.format) << ", (" << row << ", " << col << ") of " << cols << " columns";
