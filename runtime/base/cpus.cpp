@@ -138,11 +138,13 @@ CpuShare share_cpus(int share, int shares, int threads) {
   }
   std::vector<int> part = cpus_of_share(std::move(cores_and_cpus), share, shares);
   const bool enough = threads > 0 && bound.size() >= static_cast<std::size_t>(threads);
-  const bool widens = !enough && part.size() > bound.size();
+  // Of more than its part, others have some, too.
+  const bool stays = bound.size() == part.size() || (bound.size() < part.size() && enough);
   CPU_ZERO(&set);
-  for (const int cpu : widens ? part : bound) CPU_SET(static_cast<std::size_t>(cpu), &set);
+  for (const int cpu : stays ? bound : part) CPU_SET(static_cast<std::size_t>(cpu), &set);
   (void)sched_setaffinity(0, sizeof set, &set);
-  return {static_cast<int>(bound.size()), static_cast<int>(machine.size()), widens};
+  return {static_cast<int>(bound.size()), static_cast<int>(machine.size()),
+          !stays && part.size() > bound.size()};
 }
 
 int cpus_at_once() {

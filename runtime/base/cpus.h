@@ -18,9 +18,9 @@ const std::vector<int>& allowed_cpus_by_core();
 // How many of them can run at a time: all, or as many as the cgroup's quota pays for, rounded up; at least 1.
 int cpus_at_once();
 
-// For a process that is number `share` of `shares` on a machine, before its CPUs are asked for: where it is bound to
-// fewer than the threads that it is going to have, or where these are 0 to fewer than its part of those that the machine
-// gives it, it takes that part, whole cores one after the other.
+// For a process that is number `share` of `shares` on a machine, before its CPUs are asked for: it takes its part of those
+// that the machine gives it, whole cores one after the other, unless it is bound to as many; or to fewer, which are enough
+// for `threads`, where these are not 0.
 struct CpuShare {
   int before;   // CPUs that it was bound to
   int machine;  // that it may have

@@ -45,7 +45,7 @@ Split split_of(const EngineOptions& options) {
 
 std::unique_ptr<Peers> peers_of(const EngineOptions& options) {
   if (options.ranks == nullptr) return nullptr;
-  return std::make_unique<Peers>(*options.ranks, split_of(options));
+  return std::make_unique<Peers>(Peers{*options.ranks, split_of(options)});
 }
 
 std::unique_ptr<Journal> journal_of(const EngineOptions& options) {

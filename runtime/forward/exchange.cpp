@@ -20,13 +20,12 @@ template <class See>
 void Exchange::for_each_run(int rank, std::int64_t rows, See see) const {
   for (const Spread& spread : spreads_) {
     const Split::Part& part = spread.parts[static_cast<std::size_t>(rank)];
-    const std::int64_t begin = part.first, end = part.second;
-    if (begin == end) continue;
+    if (part.first == part.second) continue;
     const auto see_row = [&](std::int64_t row) {
       float* const values = spread.data + row * spread.stride;
-      if (spread.at == nullptr) return see(values + begin, end - begin);
+      if (spread.at == nullptr) return see(values + part.first, part.second - part.first);
       const std::int32_t token = spread.at[row].token;
-      if (begin <= token && token < end) see(values, spread.n);
+      if (part.first <= token && token < part.second) see(values, spread.n);
     };
     if (spread.table == nullptr) {
       for (std::int64_t row = 0; row < rows; ++row) see_row(row);

@@ -29,10 +29,10 @@ struct Peers {
 
 // Rows of floats of which each rank has some: in each row a part of its values, or some of the rows.
 struct Spread {
-  float* data;
-  std::int64_t stride;                 // floats from a row to the next one
-  std::int64_t n;                      // a row's values
-  std::vector<Split::Part> parts;      // of each rank: values of a row; with `at` tokens, whose rows it has
+  float* data = nullptr;
+  std::int64_t stride = 0;             // floats from a row to the next one
+  std::int64_t n = 0;                  // a row's values
+  std::vector<Split::Part> parts{};    // of each rank: values of a row; with `at` tokens, whose rows it has
   const ExpertTable* table = nullptr;  // whose places are the rows; else as many as there are at hand
   const jit::Cursor* at = nullptr;     // of each row
 };

@@ -146,7 +146,11 @@ class Lowering {
   // matrix is whole.
   Spread products(const PackedMatrix& matrix, float* out, std::int64_t stride,
                   const ExpertTable* table = nullptr) const {
-    Spread spread{out, stride, matrix.rows, {}, table};
+    Spread spread;
+    spread.data = out;
+    spread.stride = stride;
+    spread.n = matrix.rows;
+    spread.table = table;
     for (int rank = 0; matrix.is_split && rank < split_.ranks(); ++rank) {
       const auto [begin, end] = split_.of(matrix.all_units(), rank);
       spread.parts.emplace_back(begin * jit::kLanes, std::min<std::int64_t>(end * jit::kLanes, matrix.rows));
@@ -155,7 +159,10 @@ class Lowering {
   }
   // What heads have, `n` values for each K/V head.
   Spread of_heads(const LayerShape& shape, float* values, int n, std::int64_t stride) const {
-    Spread spread{values, stride, std::int64_t{n} * shape.n_kv_heads, {}};
+    Spread spread;
+    spread.data = values;
+    spread.stride = stride;
+    spread.n = std::int64_t{n} * shape.n_kv_heads;
     if (split_.alone() || !splits_heads(shape)) return spread;
     for (int rank = 0; rank < split_.ranks(); ++rank) {
       const auto [begin, end] = split_.of(shape.n_kv_heads, rank);

@@ -28,7 +28,7 @@ constexpr unsigned kTestsAlone = 100;
 constexpr seconds kLoading{3600};
 // A rank that waits for orders looks for them all the time for so long, then from time to time.
 constexpr microseconds kAwake{2000};
-constexpr microseconds kFirstNap{50}, kLongestNap{1000};
+constexpr microseconds kFirstNap{50}, kLongestNap{5000};
 
 }  // namespace
 
@@ -191,7 +191,7 @@ std::vector<std::int32_t> MpiRanks::hear() {
       continue;
     }
     std::this_thread::sleep_for(nap);
-    nap = std::min(2 * nap, kLongestNap);
+    nap = std::min(nap + nap / 8, kLongestNap);
   }
 }
 

@@ -91,7 +91,7 @@ TEST(CpuShares, AreOneCpuWhereThereAreMoreRanksThanCores) {
 }
 
 // In a child, since a binding stays.
-TEST(CpuShares, WidenWhatALauncherBoundToTooFew) {
+TEST(CpuShares, MendWhatALauncherBoundTo) {
   const std::size_t all = allowed_cpus().size();
   const auto exit_code = [&](auto check) {
     const pid_t child = fork();
@@ -120,6 +120,11 @@ TEST(CpuShares, WidenWhatALauncherBoundToTooFew) {
   EXPECT_EQ(exit_code([&] {  // as many as there are threads
               bind_to_one();
               return !share_cpus(0, 1, 1).widened && bound() == 1;
+            }),
+            0);
+  EXPECT_EQ(exit_code([&] {  // as many ranks as CPUs, each bound to all
+              share_cpus(0, static_cast<int>(all), 0);
+              return bound() == 1 || all > 2;  // hyper-threads of a core stay together
             }),
             0);
 }
