@@ -29,8 +29,7 @@ class CodedMatmul : public CodesFrame {
     Registers(Emitter& e, const CodesLayout& codes, const Dot& dot, int n_tiles, int n_tokens)
         : n(n_tiles),
           isums(e.part16s({n_tokens, n_tiles}, "isums[token][tile]")),
-          sums(
-              e.part16s({n_tokens, n_tiles}, codes.subscales ? "totals[token][tile]" : "sums[token][tile]")),
+          sums(e.part16s({n_tokens, n_tiles}, codes.subscales ? "totals[token][tile]" : "sums[token][tile]")),
           x(dot.inputs("x4")) {
       for (int i = 0; i < n; ++i) {
         weights.push_back(dot.weights(i, fmt::format("w4_tile{}", i)));
@@ -182,8 +181,7 @@ class CodedMatmul : public CodesFrame {
   void add_scaled(const Registers& r, int part, int moved) {
     e.note("the group's sums: sum += {} * scale_x",
            codes.sums_inputs() ? "(float(isum) * scale_w + sum of x * min)" : "float(isum) * scale_w");
-    load_rows(r, plain.scale_at - moved, part,
-              plain.is_packed ? float_type(codes.floats) : ElementType::f32);
+    load_rows(r, plain.scale_at - moved, part, plain.is_packed ? float_type(codes.floats) : ElementType::f32);
     to_float_times_rows(r, r.isums);
     if (codes.sums_inputs()) {
       load_rows(r, plain.min_at - moved, part);

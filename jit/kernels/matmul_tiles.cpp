@@ -176,8 +176,8 @@ class TileMatmul : public CodesFrame {
       }
       for (int plane = 0; plane < layout.planes; ++plane) {
         const Xbyak::Tmm& weights = ws[static_cast<std::size_t>(turn * layout.planes + plane) % ws.size()];
-        const int at =
-            group * layout.group_bytes + plane * layout.plane_bytes() + i * layout.k / 4 * ProductLayout::kRow;
+        const int at = group * layout.group_bytes + plane * layout.plane_bytes() +
+                       i * layout.k / 4 * ProductLayout::kRow;
         e.load_tile(weights, at_w + at, count);
         const bool lower = plane == 0 && layout.planes > 1;
         for (int token_tile = 0; token_tile < token_tiles(); ++token_tile) {

@@ -36,10 +36,10 @@ struct ProductLayout {
   int group = 0;
   int steps = 0;  // of four columns, of a group
   int planes = 1;
-  int k = 0;  // columns of a tile
+  int k = 0;                                       // columns of a tile
   std::optional<CodesLayout::ByteProducts> bytes;  // of vectors
-  int scale_at = 0;  // from the group's begin
-  int min_at = 0;    // the same
+  int scale_at = 0;                                // from the group's begin
+  int min_at = 0;                                  // the same
   int submins_at = 0;
   int group_bytes = 0;
 
