@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace llamajit {
@@ -31,6 +32,9 @@ class Ranks {
   virtual void tell(std::span<const std::int32_t> words) = 0;
   // The others hear it, in the order in which it was told. They may wait long for that, and burn no CPU meanwhile.
   virtual std::vector<std::int32_t> hear() = 0;
+
+  // Ends all ranks, since they can't go on together, and says why.
+  [[noreturn]] virtual void fail(const std::string& why) = 0;
 };
 
 }  // namespace llamajit

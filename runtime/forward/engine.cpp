@@ -112,6 +112,7 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options) try
       publication_(options.publication),
       sequence_(kv_cache_),
       program_(std::make_unique<Kernels>(*this)) {
+  if (peers_ != nullptr) peers_->meet();
 } catch (...) {
   if (const auto journal = journal_of(options)) journal->end();
   throw;
@@ -268,18 +269,24 @@ void Engine::step(const Batch& batch, const SeeRow& see) {
   journal_ != nullptr ? step_of_ranks(batch, see) : step_alone(batch, see);
 }
 
-// What a row's receiver throws must wait: the other ranks take the whole step.
+// What a row's receiver throws must wait: the other ranks take the whole step. After any other failure they would wait in
+// the middle of it, and take the next step's values for this one's.
 void Engine::step_of_ranks(const Batch& batch, const SeeRow& see) {
   journal_->step(batch);
   std::exception_ptr thrown;
-  step_alone(batch, [&](std::size_t row, const RowOutput& output) {
+  const auto see_unless_thrown = [&](std::size_t row, const RowOutput& output) {
     if (thrown) return;
     try {
       see(row, output);
     } catch (...) {
       thrown = std::current_exception();
     }
-  });
+  };
+  try {
+    step_alone(batch, see_unless_thrown);
+  } catch (const std::exception& error) {
+    peers_->ranks.fail(error.what());
+  }
   if (thrown) std::rethrow_exception(thrown);
 }
 

@@ -1,6 +1,7 @@
 #include "runtime/forward/exchange.h"
 
 #include <cstring>
+#include <numeric>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -14,6 +15,13 @@ Split split_between(const Ranks& ranks, const std::vector<int>& shares) {
         fmt::format("shares: expected {}, one of each rank, found {}", even.size(), shares.size()));
   }
   return {shares.empty() ? even : shares, ranks.rank()};
+}
+
+void Peers::meet() {
+  std::vector<std::byte> byte_of_each(static_cast<std::size_t>(ranks.size()));
+  std::vector<std::size_t> ends(byte_of_each.size());
+  std::iota(ends.begin(), ends.end(), std::size_t{1});
+  ranks.gather(byte_of_each, ends);
 }
 
 template <class See>

@@ -21,6 +21,8 @@ Split split_between(const Ranks& ranks, const std::vector<int>& shares);
 // The ranks, as an engine sees them.
 struct Peers {
   Peers(Ranks& all, Split split_of_all) : ranks(all), split(std::move(split_of_all)) {}
+  // Waits for all: they have loaded the model.
+  void meet();
 
   Ranks& ranks;
   Split split;

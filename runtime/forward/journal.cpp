@@ -8,7 +8,8 @@
 
 namespace llamajit {
 
-void Journal::note(Entry entry, std::initializer_list<int> numbers) {
+void Journal::note(Entry entry, std::initializer_list<int> numbers, std::size_t more) {
+  words_.reserve(words_.size() + 1 + numbers.size() + more);  // so that an entry is whole or not there
   words_.push_back(static_cast<std::int32_t>(entry));
   words_.insert(words_.end(), numbers.begin(), numbers.end());
 }
@@ -36,7 +37,8 @@ void Journal::fork(int sequence, int to, int length) {
 }
 
 void Journal::step(const Batch& batch) {
-  note(Entry::step, {static_cast<int>(batch.rows().size())});
+  constexpr std::size_t kNumbersOfRow = 3;
+  note(Entry::step, {static_cast<int>(batch.rows().size())}, kNumbersOfRow * batch.rows().size());
   for (const Batch::Row& row : batch.rows()) {
     words_.insert(words_.end(), {row.sequence->name().number(), row.token,
                                  (row.wants_logits ? 1 : 0) + (row.wants_hidden ? 2 : 0)});

@@ -1,7 +1,9 @@
 // What rank 0 does with its engine and its sequences, told to the other ranks, which do the same.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <vector>
 
@@ -33,7 +35,8 @@ class Journal {
  private:
   enum class Entry : std::int32_t { begin, drop, cut, fork, step, use, end };
   friend void follow(Engine& engine, Ranks& ranks);
-  void note(Entry entry, std::initializer_list<int> numbers);
+  // `more` numbers follow.
+  void note(Entry entry, std::initializer_list<int> numbers, std::size_t more = 0);
   void tell();
 
   Ranks& ranks_;

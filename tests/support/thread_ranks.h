@@ -63,6 +63,8 @@ class ThreadRanks : public Ranks {
     return words;
   }
 
+  [[noreturn]] void fail(const std::string& why) override { throw std::runtime_error(why); }
+
   // Bytes that came from others, and in how many exchanges.
   std::size_t received = 0, exchanges = 0;
 

@@ -20,6 +20,7 @@
 #include <gtest/gtest.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -179,6 +180,10 @@ TEST_F(Sandbox, MakesNoCode) {
   munmap(page, kPage);
   expect_refused({}, EPERM, [] { return memfd_create("code", 0); });
   expect_refused({}, EPERM, [] { return syscall(SYS_personality, 0x0400000 /* READ_IMPLIES_EXEC */); });
+  // Shared pages, as those of the kernels, are not mapped a second time, where they could be written.
+  void* const shared = mmap(nullptr, kPage, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  expect_refused({}, EPERM, [&] { return mremap(shared, 0, kPage, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0; });
+  munmap(shared, kPage);
   // What is code already stays so, and can't be written.
   EXPECT_EQ(in_sandbox({},
                        [] {
@@ -207,6 +212,12 @@ TEST_F(Sandbox, HasNoNetwork) {
   expect_refused(serving, EPERM, [&] { return connect(other, at, size); });
   expect_refused(serving, EPERM, [&] { return sendto(other, "x", 1, 0, at, size); });
   expect_refused({}, EPERM, [&] { return accept4(bound, nullptr, nullptr, 0); });
+  // Nor does a message open a connection, and no option reaches further than one.
+  msghdr message{};
+  expect_refused(serving, EPERM, [&] { return sendmsg(other, &message, MSG_FASTOPEN); });
+  expect_refused(serving, EPERM, [&] { return send(other, "x", 1, MSG_FASTOPEN); });
+  const int on = 1;
+  expect_refused(serving, EPERM, [&] { return setsockopt(bound, SOL_IP, IP_TTL, &on, sizeof on); });
 
   // Connections that come are answered.
   const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -226,6 +237,9 @@ TEST_F(Sandbox, ReachesNoOtherProcess) {
   const pid_t parent = getpid();
   expect_refused({}, EPERM, [&] { return kill(parent, 0); });
   expect_refused({}, EPERM, [&] { return syscall(SYS_tgkill, parent, parent, 0); });
+  cpu_set_t cpus;
+  ASSERT_EQ(sched_getaffinity(0, sizeof cpus, &cpus), 0);
+  expect_refused({}, EPERM, [&] { return sched_setaffinity(parent, sizeof cpus, &cpus); });
   expect_refused({}, EPERM, [&] { return syscall(SYS_pidfd_open, parent, 0); });
   expect_refused({}, EPERM, [&] { return ioctl(STDIN_FILENO, TIOCSTI, "x"); });
   expect_refused({}, EPERM, [&] { return prctl(PR_SET_DUMPABLE, 0); });

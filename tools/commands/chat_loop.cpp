@@ -20,7 +20,7 @@
 namespace llamajit::cli {
 
 ChatLoop::ChatLoop(Conversation& conversation, const SessionModel& model, Signals& signals, ChatStyle style)
-    : conversation_(conversation), model_(model), signals_(signals), style_(style) {}
+    : conversation_(conversation), model_(model), signals_(signals), style_(std::move(style)) {}
 
 std::span<const ChatLoop::Command> ChatLoop::commands() {
   static constexpr std::array<Command, 7> kCommands = {{

@@ -116,6 +116,11 @@ MpiOptions read_options(std::span<const std::string> arguments) {
     if (word.starts_with("--isa=")) options.isa = word.substr(6);
     if (word == "--isa" && i + 1 < options.words.size()) options.isa = options.words[i + 1];
   }
+  // Threads may be said before the command, too.
+  while (options.words.size() > 2 &&
+         (options.words.front() == "-t" || options.words.front() == "--threads")) {
+    std::rotate(options.words.begin(), options.words.begin() + 2, options.words.begin() + 3);
+  }
   options.help = options.words.empty() || options.words.front() == "-h" || options.words.front() == "--help";
   return options;
 }

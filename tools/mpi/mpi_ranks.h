@@ -20,6 +20,8 @@ class MpiRanks : public Ranks {
   // After MPI_Init_thread(), with MPI_THREAD_SERIALIZED at least. All ranks make one. Whoever hears nothing from a rank
   // for so long, where something must come, says which it is on standard error and ends all.
   explicit MpiRanks(std::chrono::seconds patience);
+  MpiRanks(const MpiRanks&) = delete;
+  MpiRanks& operator=(const MpiRanks&) = delete;
   // Before MPI_Finalize(): what was told last has left.
   ~MpiRanks() override;
 
@@ -39,7 +41,7 @@ class MpiRanks : public Ranks {
   void expect_loading() { loading_ = true; }
 
   // Says what happened on standard error and ends all ranks.
-  [[noreturn]] void fail(const std::string& what);
+  [[noreturn]] void fail(const std::string& what) override;
 
  private:
   struct Message {

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 #include <fmt/format.h>
 #include <sys/prctl.h>
@@ -33,6 +34,7 @@ std::string refuse_new_code() {
 
 Report close(const Needs& needs) {
   const Landlock files(needs.folders);
+  tzset();  // the time zone's file can't be read later
   Report report;
   keep(report, "no new code (MDWE)", refuse_new_code());
   keep(report, "files (Landlock)", files.hold_all_threads());

@@ -6,11 +6,14 @@
 #include <span>
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -61,18 +64,20 @@ class Filter {
 scmp_arg_cmp is(unsigned argument, std::uint64_t value) {
   return {argument, SCMP_CMP_EQ, value, 0};
 }
+scmp_arg_cmp is_not(unsigned argument, std::uint64_t value) {
+  return {argument, SCMP_CMP_NE, value, 0};
+}
 scmp_arg_cmp has_bits(unsigned argument, std::uint64_t mask, std::uint64_t value) {
   return {argument, SCMP_CMP_MASKED_EQ, mask, value};
 }
 
 // What computing, waiting and descriptors that are open take.
 constexpr int kAlways[] = {
-    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(mincore), SCMP_SYS(msync),
-    SCMP_SYS(mlock), SCMP_SYS(munlock), SCMP_SYS(munlockall), SCMP_SYS(membarrier),
+    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(mincore), SCMP_SYS(msync), SCMP_SYS(mlock),
+    SCMP_SYS(munlock), SCMP_SYS(munlockall), SCMP_SYS(membarrier),
     // threads
     SCMP_SYS(futex), SCMP_SYS(futex_waitv), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity),
-    SCMP_SYS(sched_setaffinity), SCMP_SYS(sched_getparam), SCMP_SYS(sched_getscheduler), SCMP_SYS(rseq),
-    SCMP_SYS(set_robust_list), SCMP_SYS(get_robust_list), SCMP_SYS(set_tid_address), SCMP_SYS(exit),
+    SCMP_SYS(rseq), SCMP_SYS(set_robust_list), SCMP_SYS(set_tid_address), SCMP_SYS(exit),
     SCMP_SYS(exit_group), SCMP_SYS(gettid), SCMP_SYS(getcpu),
     // time
     SCMP_SYS(nanosleep), SCMP_SYS(clock_nanosleep), SCMP_SYS(clock_gettime), SCMP_SYS(clock_getres),
@@ -107,9 +112,8 @@ constexpr int kFiles[] = {
     SCMP_SYS(unlink),     SCMP_SYS(unlinkat),  SCMP_SYS(mkdir),      SCMP_SYS(mkdirat)};
 
 // All on sockets that are there already.
-constexpr int kServing[] = {SCMP_SYS(accept),     SCMP_SYS(accept4),     SCMP_SYS(recvfrom),
-                            SCMP_SYS(recvmsg),    SCMP_SYS(sendmsg),     SCMP_SYS(getsockopt),
-                            SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
+constexpr int kServing[] = {SCMP_SYS(accept),  SCMP_SYS(accept4),     SCMP_SYS(recvfrom),
+                            SCMP_SYS(recvmsg), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
                             SCMP_SYS(shutdown)};
 
 // New programs and processes, and what looks into others.
@@ -122,6 +126,19 @@ void limit_memory(Filter& filter) {
     filter.kill(call, {has_bits(2, PROT_EXEC, PROT_EXEC)});
   }
   filter.kill(SCMP_SYS(pkey_mprotect), {has_bits(2, PROT_EXEC, PROT_EXEC)});
+  // Of no bytes it maps shared pages a second time: those of the kernels could then be written there.
+  filter.allow(SCMP_SYS(mremap), {is_not(1, 0)});
+}
+
+// A message can't open a connection (TCP Fast Open), and options are those of connections alone: others reach the firewall.
+void limit_serving(Filter& filter) {
+  filter.allow(kServing);
+  filter.allow(SCMP_SYS(sendmsg), {has_bits(2, MSG_FASTOPEN, 0)});
+  filter.allow(SCMP_SYS(sendto),
+               {has_bits(3, MSG_FASTOPEN, 0), is(4, 0)});  // to whom the socket is connected
+  filter.allow(SCMP_SYS(getsockopt), {is(1, SOL_SOCKET), is(2, SO_ERROR)});
+  filter.allow(SCMP_SYS(setsockopt), {is(1, SOL_SOCKET), is(2, SO_LINGER)});
+  filter.allow(SCMP_SYS(setsockopt), {is(1, IPPROTO_TCP), is(2, TCP_NODELAY)});
 }
 
 void limit_processes(Filter& filter) {
@@ -131,6 +148,7 @@ void limit_processes(Filter& filter) {
   // Its flags lie in memory, where no filter sees them; where it is missing, C libraries take clone.
   filter.refuse(SCMP_SYS(clone3), ENOSYS);
   filter.allow(SCMP_SYS(tgkill), {is(0, static_cast<std::uint64_t>(getpid()))});
+  filter.allow(SCMP_SYS(sched_setaffinity), {is(0, 0)});  // of the thread that asks
   filter.allow(SCMP_SYS(prctl), {is(0, PR_SET_NAME)});
   filter.allow(SCMP_SYS(prlimit64), {is(0, 0), is(2, 0)});  // asks
 }
@@ -152,10 +170,7 @@ std::string limit_system_calls(const Needs& needs) {
   } else {
     filter.allow(kFiles);
   }
-  if (needs.serves) {
-    filter.allow(kServing);
-    filter.allow(SCMP_SYS(sendto), {is(4, 0)});  // to whom the socket is connected
-  }
+  if (needs.serves) limit_serving(filter);
   const int error = filter.hold();
   return error == 0 ? "" : std::strerror(error);
 }
