@@ -37,22 +37,26 @@ struct Head {
 };
 
 // One range of a K/V head as a token that sees [first, pos] sees it, and the weights of the positions that take part,
-// [first, first + n) of the page; sixteen zeros lie behind them.
+// [first, first + n) of the page; sixteen zeros lie behind them. With them count the positions up to `last`, that of the
+// step's last token.
 class Range {
  public:
   Range(const AttentionKey& attention_key, const Cursor& at, const Head& head, std::int64_t range,
-        std::int64_t first, std::int64_t pos, float* scratch)
+        std::int64_t first, std::int64_t pos, std::int64_t last, float* scratch)
       : key_(attention_key),
         keys_(at.pages[range] + head.keys_at),
         values_(at.pages[range] + head.values_at),
         weights_(scratch),
         range_begin_(range * kAttentionRange) {
     const std::int64_t begin = range_begin_;
-    const auto end = static_cast<int>(std::min<std::int64_t>(pos + 1 - begin, kAttentionRange));
+    const auto end_of = [&](std::int64_t at_last) {
+      return static_cast<int>(std::min<std::int64_t>(at_last + 1 - begin, kAttentionRange));
+    };
     const auto seen = static_cast<int>(std::max<std::int64_t>(first - begin, 0));
     unseen_ = seen % kLanes;
     first_ = seen - unseen_;
-    n_ = end - first_;
+    n_ = end_of(pos) - first_;
+    n_summed_ = static_cast<int>(round_up(end_of(last) - first_, key_.value_ways()));
   }
 
   // `slope` of a head, and `own`, the token's position, where the key has slopes.
@@ -73,7 +77,7 @@ class Range {
   float weighted_sum(int d) const {
     const int ways = key_.value_ways();
     float acc[4] = {};
-    for (int i = 0; i < round_up(n_, ways); ++i) {
+    for (int i = 0; i < n_summed_; ++i) {
       float weight = weights_[i];
       if (layout_.scaled()) {
         weight *= read_at<float>(values_ + layout_.value_scale_at(first_ + i, d / layout_.block_dims()));
@@ -92,7 +96,8 @@ class Range {
   float* weights_;
   std::int64_t range_begin_;
   int first_ = 0, n_ = 0;
-  int unseen_ = 0;  // so many of these lie before the window
+  int n_summed_ = 0;  // those that are not seen have a weight of 0
+  int unseen_ = 0;    // so many of these lie before the window
 };
 
 // One query head's out, in which ranges come together in ascending order.
@@ -156,12 +161,13 @@ void reference(const AttentionKey& key, const AttentionArgs& args) {
     const std::int64_t kv_head = i % heads / key.group;
     const std::int64_t query = token * key.token_stride + i % heads * key.head_dim;
     const std::int64_t pos = args.at->pos + (key.causal ? token : 0);
+    const std::int64_t last = args.at->pos + (key.causal ? key.tokens - 1 : 0);
     const Head head{args.keys_at + kv_head * layout.keys_bytes(),
                     args.values_at + kv_head * layout.values_bytes()};
     Merged out(key.head_dim, args.out + query);
     const std::int64_t first = first_seen(key, *args.at);  // windows have one token
     for (std::int64_t r = range_of(first); r <= range_of(pos); ++r) {
-      Range range(key, *args.at, head, r, first, pos, args.scratch);
+      Range range(key, *args.at, head, r, first, pos, last, args.scratch);
       const float slope = key.slopes ? args.slopes[i % heads] : 0.0F;
       const Exponentials here = range.begin(args.q + query, slope, args.at->own + token);
       out.add(here, [&](int d) { return range.weighted_sum(d); });
@@ -174,7 +180,7 @@ void reference(const AttentionRangesKey& key, const AttentionRangesArgs& args) {
   const AttentionKey whole = key.whole();
   const std::int64_t pos = args.at->pos, first = first_seen(args.at->pos, key.window);
   for (std::int64_t r = range_of(pos) - args.part; r >= range_of(first); r -= args.parts) {
-    Range range(whole, *args.at, {args.keys_at, args.values_at}, r, first, pos, args.scratch);
+    Range range(whole, *args.at, {args.keys_at, args.values_at}, r, first, pos, pos, args.scratch);
     for (int head = 0; head < key.group; ++head) {
       float* const out = record_at(args.records, head, r, key.ranges, key.head_dim);
       const Exponentials here = range.begin(args.q + head * key.head_dim);

@@ -20,6 +20,7 @@
 #include "runtime/files/llama2c.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/random_matrix.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/temp_file.h"
 #include "tests/support/tile_emulator.h"
 #include "tests/support/toy_model.h"
@@ -168,12 +169,15 @@ std::string any_finite_rows(const jit::Format& format, int rows, int cols, std::
   return data;
 }
 
-// Overflow makes infinities and NaNs of them in every kernel behind.
+// Overflow makes infinities and NaNs of them in every kernel behind. Of tiers, the first that generates code and the last.
 TEST(Verify, FindsNoDifferenceWhereSumsOverflow) {
   constexpr int kDim = 256, kHidden = 512;
   const auto weights = test::random_weights(test::toy_config(kDim, kHidden, 1, 4, 2, 96, 64, false), 4);
+  const std::vector<jit::Tier> host = jit::host_tiers();
+  int n_types = 0;
   for (const char* const type : {"Q2_K", "Q3_K", "Q4_K", "Q6_K", "Q8_0", "Q4_0", "Q5_1", "IQ1_M", "IQ2_XXS",
                                  "IQ3_S", "IQ4_XS", "TQ2_0", "IQ4_KS", "F16", "BF16"}) {
+    if (test::kSanitized && n_types++ % 5 != 0) continue;
     test::GgufWriter w = llama_gguf(weights, test::kF32);
     std::mt19937_64 random(5);
     for (const auto& [name, rows, cols] : {std::tuple{"token_embd.weight", 96, kDim},
@@ -192,7 +196,7 @@ TEST(Verify, FindsNoDifferenceWhereSumsOverflow) {
     const test::TempFile temp(w.content());
     const ModelFile file = read_gguf_model(GgufFile(temp.path()));
     EXPECT_EQ(verify_packing(file), 0) << type;
-    for (const jit::Tier tier : jit::host_tiers()) {
+    for (const jit::Tier tier : {host[std::min<std::size_t>(1, host.size() - 1)], host.back()}) {
       for (const VerifyRow& row : verify_kernels(file, {tier})) {
         EXPECT_EQ(row.different, 0) << type << " " << row.kernel << " " << to_string(tier);
       }
