@@ -7,6 +7,7 @@
 
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::argmax_test {
 namespace {
@@ -135,6 +136,16 @@ TEST(Argmax, RealSizes) {
       x[place] = before;
     }
   }
+}
+
+TEST(RandomShapes, Argmax) {
+  for_random_shapes([](RandomShape& shape) {
+    const int n = shape.between(1, 3000);
+    const auto x = CallMemory(Edge::back, shape.seed()).random_floats(static_cast<std::size_t>(n));
+    const auto [begin, end] = shape.slice(n);
+    const Best best = Argmax(n).of_slice(x, begin, end);
+    EXPECT_EQ(best.index, std::max_element(x.begin() + begin, x.begin() + end) - x.begin());
+  });
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "tests/support/kernel_check.h"
 #include "tests/support/kv_pages.h"
 #include "tests/support/kv_values.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::attention_split_test {
 namespace {
@@ -191,6 +192,19 @@ TEST_P(AttentionMerge, IsItsTwin) {
 INSTANTIATE_TEST_SUITE_P(Grid, AttentionMerge,
                          testing::Values(2, 4, 6, 8, 16, 20, 32, 44, 48, 64, 80, 96, 128, 256),
                          testing::PrintToStringParamName());
+
+TEST(RandomShapes, AttentionSplit) {
+  for_random_shapes([](RandomShape& shape) {
+    const AttentionRangesKey key{
+        shape.pick({ElementType::f32, ElementType::f16, ElementType::bf16, ElementType::q8_0}),
+        2 * shape.between(1, 66), shape.between(1, 9), kRanges, shape.flag() ? 0 : shape.between(1, 600)};
+    Inputs in = random_inputs(key, shape.pick({1.0F, 30.0F}));
+    const int position = shape.between(0, kPositions - 1), parts = shape.between(1, 5);
+    Kernels kernels(key);
+    check_part(kernels, key, in, position, shape.between(0, parts - 1), parts);
+    expect_parts_make_the_whole(key, in, position, parts);
+  });
+}
 
 }  // namespace
 }  // namespace llamajit::test::attention_split_test

@@ -19,6 +19,7 @@
 #include "tests/support/kernel_check.h"
 #include "tests/support/kv_pages.h"
 #include "tests/support/kv_values.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::attention_test {
 namespace {
@@ -298,6 +299,26 @@ TEST(Attention, LaterTokensDoNotShowInAZerosSign) {
       if (HasFatalFailure()) return;
     }
   }
+}
+
+TEST(RandomShapes, Attention) {
+  for_random_shapes([](RandomShape& shape) {
+    AttentionKey key{shape.pick({ElementType::f32, ElementType::f16, ElementType::bf16, ElementType::q8_0}),
+                     2 * shape.between(1, 66), shape.between(1, 9), shape.flag()};
+    if (shape.flag()) key.window = shape.between(1, 300);
+    if (shape.flag()) key.scores = {shape.pick({0.0F, 0.07F}), shape.pick({0.0F, 30.0F})};
+    key.sinks = shape.flag();
+    Call call{shape.between(1, 3), shape.between(0, key.one_range ? 200 : 400), shape.pick({1.0F, 30.0F})};
+    if (shape.flag()) {
+      Kernels kernels(key);
+      return check(kernels, key, call);
+    }
+    key.window = 0;
+    key = with_tokens(key, shape.pick({2, 4, 8, 16}), call.n_kv_heads);
+    call.position -= call.position % key.tokens;
+    Kernels kernels(key);
+    check_tokens(kernels, key, call, random_inputs(key, call));
+  });
 }
 
 }  // namespace

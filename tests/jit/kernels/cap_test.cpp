@@ -7,6 +7,7 @@
 
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::cap_test {
 namespace {
@@ -64,6 +65,15 @@ TEST(Cap, InfinitiesReachTheCap) {
   EXPECT_EQ(x[0], 30);
   EXPECT_EQ(x[1], -30);
   EXPECT_EQ(x[2], 0);
+}
+
+TEST(RandomShapes, Cap) {
+  for_random_shapes([](RandomShape& shape) {
+    const CapKey key{shape.between(1, 3000), shape.pick({1.0F, 12.5F, 50.0F})};
+    Kernels kernels(key);
+    const auto [begin, end] = shape.slice(key.n);
+    check(kernels, key, shape.pick({0.1F, 40.0F, 1e30F}), begin, end);
+  });
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::conv_test {
 namespace {
@@ -150,6 +151,15 @@ TEST_P(ConvOfTaps, TokensOneByOneGiveTheSameBits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Grid, ConvOfTaps, testing::Values(1, 2, 3, 4, 5), testing::PrintToStringParamName());
+
+TEST(RandomShapes, Conv) {
+  for_random_shapes([](RandomShape& shape) {
+    const ConvKey key{shape.between(1, 600), shape.between(2, 9)};
+    Kernels kernels(key);
+    const auto [begin, end] = shape.slice(key.channels);
+    check(kernels, {key, shape.between(1, 12), shape.between(0, 20)}, begin, end);
+  });
+}
 
 }  // namespace
 }  // namespace llamajit::test::conv_test

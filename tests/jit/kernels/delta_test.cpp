@@ -10,6 +10,7 @@
 
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::delta_test {
 namespace {
@@ -204,6 +205,16 @@ TEST(Delta, RecallsWhatItHasLearnt) {
                 delta.v[size(t / 2 * delta.v_stride() + j)]);
     }
   }
+}
+
+TEST(RandomShapes, Delta) {
+  for_random_shapes([](RandomShape& shape) {
+    const DeltaKey key{shape.between(1, 128), shape.between(1, 128)};
+    Kernels kernels(key);
+    const Delta delta(key, shape.between(1, 4));
+    expect_is_right(delta, *kernels.check(shape.seed(), "random",
+                                          [&](CallMemory& memory) { return delta.args(memory); }));
+  });
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 #include "tests/support/random_matrix.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::embed_test {
 namespace {
@@ -77,6 +78,20 @@ TEST_P(Embed, RealSizes) {
 
 INSTANTIATE_TEST_SUITE_P(Formats, Embed, testing::ValuesIn(every_format()),
                          [](const auto& shape) { return name_of(shape.param); });
+
+TEST(RandomShapes, Embed) {
+  const std::vector<Format> formats = every_format();
+  for_random_shapes([&](RandomShape& shape) {
+    const Format format = shape.one_of(formats);
+    EmbedKey key{format, shape.between(1, has_codes(format) ? 5 : 1200) * std::max(1, format.group)};
+    key.scale = shape.pick({1.0F, 0.3F, 8.0F});
+    if (!has_codes(format) && shape.flag()) {
+      key.scale = 1;
+      key.which = shape.pick({EmbedRow::position, EmbedRow::first});
+    }
+    check(key);
+  });
+}
 
 }  // namespace
 }  // namespace llamajit::test::embed_test

@@ -10,6 +10,7 @@
 
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::experts_test {
 namespace {
@@ -227,6 +228,49 @@ TEST(Copy, EveryTail) {
     });
     EXPECT_TRUE(std::ranges::equal(result->view<float>("x"), result->view<float>("out")));
   }
+}
+
+TEST(RandomShapes, Route) {
+  for_random_shapes([](RandomShape& shape) {
+    RouteKey key{shape.between(1, 300), 1};
+    key.gating = shape.pick({Gating::softmax, Gating::sigmoid, Gating::softmax_of_chosen});
+    key.renormalises = shape.flag();
+    key.biased = shape.flag();
+    key.scale = shape.pick({1.0F, 2.5F});
+    key.shared = shape.pick({SharedExpert::none, SharedExpert::plain, SharedExpert::gated});
+    key.scaled = shape.flag();
+    int choice = key.experts;
+    if (shape.flag()) {
+      key.groups = shape.between(2, 16);
+      key.groups_used = shape.between(1, key.groups - 1);
+      key.experts = key.groups * shape.between(2, 16);
+      key.by_best = shape.flag();
+      choice = key.experts / key.groups * key.groups_used;
+    }
+    key.used = shape.between(1, std::min(choice, 20));
+    CallMemory source(Edge::back, shape.seed());
+    const auto logits = source.random_floats(static_cast<std::size_t>(key.experts), -4, 4);
+    const auto bias = source.random_floats(static_cast<std::size_t>(key.experts), -1, 1);
+    expect_is_right(key, logits, bias, *route(key, logits, bias, "random"));
+  });
+}
+
+TEST(RandomShapes, MixAndCopy) {
+  for_random_shapes([](RandomShape& shape) {
+    const MixKey key{shape.between(1, 1000), shape.between(1, 17), shape.flag()};
+    const auto size = static_cast<std::size_t>(key.n), count = static_cast<std::size_t>(key.vectors);
+    const auto [begin, end] = shape.slice(key.n);
+    Kernels(key).check(shape.seed(), "random", [&, first = begin, last = end](CallMemory& memory) {
+      std::vector<const float*> x;
+      for (std::size_t v = 0; v < count; ++v) x.push_back(memory.uniform(fmt::format("x{}", v), size));
+      const float* weights = memory.uniform("weights", count);
+      return MixArgs{memory.addresses("x", x), weights, memory.uniform("out", size), first, last};
+    });
+    Kernels(CopyKey{key.n}).check(shape.seed(), "random", [&](CallMemory& memory) {
+      const float* x = memory.uniform("x", size);
+      return CopyArgs{x, memory.allocate<float>("out", size)};
+    });
+  });
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::gate_test {
 namespace {
@@ -129,6 +130,27 @@ TEST_P(Gate, NotInPlace) {
 
 INSTANTIATE_TEST_SUITE_P(Kinds, Gate, testing::Values(GateKind::sigmoid, GateKind::silu, GateKind::factor),
                          [](const auto& kind) { return std::string(to_string(kind.param)); });
+
+TEST(RandomShapes, GateAndDecay) {
+  for_random_shapes([](RandomShape& shape) {
+    const GateKey key{shape.between(1, 3000),
+                      shape.pick({GateKind::sigmoid, GateKind::silu, GateKind::factor})};
+    Kernels kernels(key);
+    const auto [begin, end] = shape.slice(key.n);
+    check(kernels, key, shape.pick({0.1F, 9.0F, 80.0F}), begin, end);
+    const auto heads = static_cast<std::size_t>(shape.between(1, 200));
+    Kernels(DecayKey{static_cast<int>(heads)}).check(shape.seed(), "random", [&](CallMemory& memory) {
+      DecayArgs args{};
+      args.alpha = memory.uniform("alpha", heads, -30, 30);
+      args.dt = memory.uniform("dt", heads, -1, 1);
+      args.a = memory.uniform("a", heads, -3, 0);
+      args.beta = memory.uniform("beta", heads, -30, 30);
+      args.decay = memory.allocate<float>("decay", heads);
+      args.rate = memory.allocate<float>("rate", heads);
+      return args;
+    });
+  });
+}
 
 }  // namespace
 }  // namespace llamajit::test::gate_test

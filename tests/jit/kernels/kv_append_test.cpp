@@ -13,6 +13,7 @@
 #include "tests/support/kernel_check.h"
 #include "tests/support/kv_pages.h"
 #include "tests/support/kv_values.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::kv_append_test {
 namespace {
@@ -192,6 +193,19 @@ INSTANTIATE_TEST_SUITE_P(Grid, KvAppend,
                                           testing::Values(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
                                                           16, 17, 20, 32, 44, 48, 64, 80, 96, 128, 256)),
                          case_name);
+
+TEST(RandomShapes, KvAppend) {
+  for_random_shapes([](RandomShape& shape) {
+    const KvAppendKey key{
+        shape.pick({ElementType::f32, ElementType::f16, ElementType::bf16, ElementType::q8_0}),
+        2 * shape.between(1, 130)};
+    Kernels kernels(key);
+    std::vector<Row> rows;
+    int pos = shape.between(0, 700);
+    for (int n = shape.between(1, 40); n > 0; --n) rows.push_back({0, pos++});
+    check_rows(kernels, key, shape.between(1, 5), rows);
+  });
+}
 
 }  // namespace
 }  // namespace llamajit::test::kv_append_test

@@ -11,6 +11,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 #include "tests/support/products.h"
+#include "tests/support/random_shapes.h"
 #include "tests/support/tile_emulator.h"
 
 namespace llamajit::test::matmul_test {
@@ -338,6 +339,23 @@ INSTANTIATE_TEST_SUITE_P(Grid, Matmul,
 INSTANTIATE_TEST_SUITE_P(Finishes, Matmul,
                          testing::Combine(testing::ValuesIn(kFinishes), testing::Values(kF32, q8(64))),
                          case_name);
+
+TEST(RandomShapes, Matmul) {
+  const std::vector<Format> formats = every_format();
+  for_random_shapes([&](RandomShape& shape) {
+    const Format format = shape.one_of(formats);
+    const Finish finish = shape.flag() ? shape.one_of(kEpilogues) : shape.one_of(kFinishes);
+    const int cols =
+        shape.between(1, std::max(1, 600 / std::max(1, format.group))) * std::max(1, format.group);
+    const MatmulKey key{format, shape.between(1, 100), cols, finish.epilogue, finish.affine};
+    const int tokens = shape.between(1, 40);
+    Product product(key, tokens, shape.seed());
+    product.with_tiles(shape.between(1, 16) == 1);
+    product.check_whole(tokens);
+    const int begin = shape.between(0, product.units());
+    product.check(tokens, begin, shape.between(begin, product.units()));
+  });
+}
 
 }  // namespace
 }  // namespace llamajit::test::matmul_test

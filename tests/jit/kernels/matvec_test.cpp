@@ -10,6 +10,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 #include "tests/support/products.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::matvec_test {
 namespace {
@@ -381,6 +382,27 @@ INSTANTIATE_TEST_SUITE_P(Finishes, MatvecTokens,
                          testing::Combine(testing::ValuesIn(kFinishes), testing::Values(kF32, q8(64)),
                                           testing::Values(1, 4)),
                          case_name);
+
+TEST(RandomShapes, Matvec) {
+  const std::vector<Format> formats = every_format();
+  for_random_shapes([&](RandomShape& shape) {
+    const Format format = shape.one_of(formats);
+    const Finish finish = shape.flag() ? shape.one_of(kEpilogues) : shape.one_of(kFinishes);
+    const int cols =
+        shape.between(1, std::max(1, 700 / std::max(1, format.group))) * std::max(1, format.group);
+    const MatvecKey key{format,
+                        shape.between(1, 150),
+                        cols,
+                        finish.epilogue,
+                        shape.pick({1, 2, 4}),
+                        finish.affine,
+                        shape.flag() ? 1 : shape.between(1, 16)};
+    Product product(key, shape.seed());
+    product.expect_is_right(*product.check(0, product.units()));
+    const int begin = shape.between(0, product.units());
+    product.check(begin, shape.between(begin, product.units()));
+  });
+}
 
 }  // namespace
 }  // namespace llamajit::test::matvec_test

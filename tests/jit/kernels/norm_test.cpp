@@ -6,6 +6,7 @@
 
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::norm_test {
 namespace {
@@ -153,6 +154,15 @@ TEST(Norm, ZerosStayZeros) {
     return NormArgs{x, weight, memory.allocate<float>("out", 77)};
   });
   for (float v : result->view<float>("out")) EXPECT_EQ(v, 0.0F);
+}
+
+TEST(RandomShapes, Norm) {
+  for_random_shapes([](RandomShape& shape) {
+    NormKey key{shape.between(1, 2000), shape.pick({1e-5F, 1e-6F, 0.1F}),
+                shape.pick({NormKind::rms, NormKind::layer})};
+    key.own_weights = shape.flag();
+    check(key, shape.pick({1.0F, 100.0F}), shape.between(1, 5));
+  });
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 #include "tests/support/random_matrix.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::quantize_test {
 namespace {
@@ -145,6 +146,18 @@ TEST(Quantize, SubgroupsAndZeros) {
 TEST(Quantize, EveryTailOfAGroup) {
   for (int group = 1; group <= 40; ++group) check_random(whole_groups(3 * group, group));
   for (int group = 129; group <= 145; ++group) check_random(whole_groups(2 * group, group));
+}
+
+TEST(RandomShapes, Quantize) {
+  const std::vector<Format> formats = every_format();
+  for_random_shapes([&](RandomShape& shape) {
+    const int groups = shape.between(1, 12), group = shape.between(1, 300);
+    check_random(whole_groups(groups * group, group), shape.pick({1.0F, 1e20F, 1e-20F}));
+    const Format format = shape.one_of(formats);
+    if (!has_codes(format)) return;
+    const jit::InputFormat input = *input_format(format);
+    check_random({groups * input.group, input.group, input.subgroup, input.zero});
+  });
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::rope_test {
 namespace {
@@ -128,6 +129,29 @@ INSTANTIATE_TEST_SUITE_P(Grid, Rope,
                          testing::Values(2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 44, 48,
                                          64, 80, 96, 128, 256),
                          testing::PrintToStringParamName());
+
+TEST(RandomShapes, Rope) {
+  for_random_shapes([](RandomShape& shape) {
+    const RopeKey key{2 * shape.between(1, 130)};
+    const int n_heads = shape.between(1, 9), n_tokens = shape.between(1, 6);
+    const int stride = n_heads * key.head_dim + shape.between(0, 9);
+    Kernels(key).check(
+        shape.seed(), fmt::format("{} heads, {} tokens", n_heads, n_tokens), [&](CallMemory& memory) {
+          const auto floats = static_cast<std::size_t>((n_tokens - 1) * stride + n_heads * key.head_dim);
+          RopeArgs args{};
+          args.x = memory.uniform("x", floats, -3, 3);
+          args.out = memory.allocate<float>("out", floats);
+          args.table = memory.copy_of("table", table(key.head_dim));
+          std::vector<Cursor> at;
+          for (int t = 0; t < n_tokens; ++t) at.push_back({-1, (7 + t * t) % kPositions});
+          args.at = memory.copy_of("at", at);
+          args.n_heads = n_heads;
+          args.n_tokens = n_tokens;
+          args.token_stride = stride;
+          return args;
+        });
+  });
+}
 
 }  // namespace
 }  // namespace llamajit::test::rope_test

@@ -9,6 +9,7 @@
 #include "jit/base/scalar_math.h"
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::round_test {
 namespace {
@@ -55,6 +56,13 @@ TEST(Round, TiesGoToEvenAndOddNumbersStayWhatTheyAre) {
   const std::vector<float> expected = {1.0F,  0x1.04p0F, -1.0F, 0x1.02p0F, kInfinity,
                                        -0.0F, 0x1p-133F, 0.0F,  kInfinity, 0.0F};
   EXPECT_EQ(round(x, "ties"), expected);
+}
+
+TEST(RandomShapes, Round) {
+  for_random_shapes([](RandomShape& shape) {
+    const auto n = static_cast<std::size_t>(shape.between(1, 3000));
+    round(CallMemory(Edge::back, shape.seed()).random_floats(n, -1e30F, 1e30F), "random");
+  });
 }
 
 }  // namespace

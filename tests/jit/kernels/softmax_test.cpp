@@ -8,6 +8,7 @@
 
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
+#include "tests/support/random_shapes.h"
 
 namespace llamajit::test::softmax_test {
 namespace {
@@ -74,6 +75,13 @@ TEST(Softmax, MinusInfinityGetsNothing) {
   const std::vector<float> y = check({1, -kInfinity, 1, -kInfinity, -kInfinity}, 1, "some -infinity");
   EXPECT_LE(y[1], 1e-37F);
   EXPECT_FLOAT_EQ(y[0], 0.5F);
+}
+
+TEST(RandomShapes, Softmax) {
+  for_random_shapes([](RandomShape& shape) {
+    check_random(shape.between(1, 3000), shape.pick({1e-3F, 1.0F, 1e3F, 1e30F}),
+                 shape.pick({1e-3F, 1.0F, 7.5F}));
+  });
 }
 
 }  // namespace

