@@ -43,8 +43,13 @@ Split split_of(const EngineOptions& options) {
   return options.ranks == nullptr ? Split() : split_between(*options.ranks, options.shares);
 }
 
-std::unique_ptr<Peers> peers_of(const EngineOptions& options) {
+std::unique_ptr<Peers> peers_of(const ModelFile& file, const EngineOptions& options) {
   if (options.ranks == nullptr) return nullptr;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(file.config.n_layers); ++i) {
+    if (!file.config.layer(i).is_linear()) continue;
+    throw std::runtime_error(fmt::format(
+        "{}: layer {}: expected attention, as ranks run nothing else, found a delta net", file.path(), i));
+  }
   return std::make_unique<Peers>(Peers{*options.ranks, split_of(options)});
 }
 
@@ -100,7 +105,7 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options) try
     : config_(file.config),
       isa_(options.isa),
       context_(chosen_context(file, options)),
-      peers_(peers_of(options)),
+      peers_(peers_of(file, options)),
       journal_(journal_of(options)),
       team_(options.threads),
       weights_(pack(file, team_, options, pack_ms_)),
