@@ -4,7 +4,6 @@
 #include <cassert>
 #include <exception>
 #include <iterator>
-#include <map>
 #include <stdexcept>
 #include <utility>
 
@@ -43,13 +42,8 @@ Split split_of(const EngineOptions& options) {
   return options.ranks == nullptr ? Split() : split_between(*options.ranks, options.shares);
 }
 
-std::unique_ptr<Peers> peers_of(const ModelFile& file, const EngineOptions& options) {
+std::unique_ptr<Peers> peers_of(const EngineOptions& options) {
   if (options.ranks == nullptr) return nullptr;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(file.config.n_layers); ++i) {
-    if (!file.config.layer(i).is_linear()) continue;
-    throw std::runtime_error(fmt::format(
-        "{}: layer {}: expected attention, as ranks run nothing else, found a delta net", file.path(), i));
-  }
   return std::make_unique<Peers>(Peers{*options.ranks, split_of(options)});
 }
 
@@ -92,9 +86,17 @@ std::span<float> row_of(float* matrix, std::size_t row, int n) {
   return {matrix + static_cast<std::int64_t>(row) * jit::row_stride(n), static_cast<std::size_t>(n)};
 }
 
-std::map<Sequence*, int> rows_of_each(std::span<const Batch::Row> rows) {
-  std::map<Sequence*, int> numbers;
-  for (const Batch::Row& row : rows) ++numbers[row.sequence];
+// In the order of the rows, which all ranks know: what a sequence must be fed again, they feed it together.
+std::vector<std::pair<Sequence*, int>> rows_of_each(std::span<const Batch::Row> rows) {
+  std::vector<std::pair<Sequence*, int>> numbers;
+  for (const Batch::Row& row : rows) {
+    const auto it = std::ranges::find(numbers, row.sequence, &std::pair<Sequence*, int>::first);
+    if (it == numbers.end()) {
+      numbers.emplace_back(row.sequence, 1);
+    } else {
+      ++it->second;
+    }
+  }
   return numbers;
 }
 
@@ -105,7 +107,7 @@ Engine::Engine(const ModelFile& file, const EngineOptions& options) try
     : config_(file.config),
       isa_(options.isa),
       context_(chosen_context(file, options)),
-      peers_(peers_of(file, options)),
+      peers_(peers_of(options)),
       journal_(journal_of(options)),
       team_(options.threads),
       weights_(pack(file, team_, options, pack_ms_)),

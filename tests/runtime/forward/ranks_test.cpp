@@ -102,28 +102,11 @@ void expect_same_bits(const ModelFile& file, int ranks, const EngineOptions& opt
   });
 }
 
-bool has_delta_nets(const Config& config) {
-  for (std::size_t i = 0; i < static_cast<std::size_t>(config.n_layers); ++i) {
-    if (config.layer(i).is_linear()) return true;
-  }
-  return false;
-}
-
-void expect_refused(const ModelFile& file) {
-  test::RankMeeting meeting(2);
-  test::ThreadRanks ranks(meeting, 0);
-  EngineOptions options = options_of(1);
-  options.ranks = &ranks;
-  EXPECT_THAT([&] { Engine(file, options); },
-              testing::ThrowsMessage<std::runtime_error>(testing::HasSubstr("found a delta net")));
-}
-
 class Families : public ::testing::TestWithParam<test::FamilyFile> {};
 
 TEST_P(Families, GiveTheSameBitsOnSeveralRanks) {
   const TempFile temp(family_gguf(GetParam(), small_config(GetParam()), 4).content());
   const ModelFile file = read_model(temp.path());
-  if (has_delta_nets(file.config)) return expect_refused(file);
   const std::vector<float> expected = alone(file, options_of(1));
   // Two with threads, or more than there are K/V heads.
   GetParam().experts > 0 || GetParam().latent || GetParam().parallel
@@ -200,6 +183,38 @@ TEST(Ranks, HaveTheirPartOfWeightsAndCacheAlone) {
     engine.feed(1, 0, false);
     EXPECT_EQ(engine.kv_cache().bytes_in_use() * 4, one.kv_cache().bytes_in_use());
   });
+}
+
+// Forks that have to be fed again, all in one step: on each rank in the batch's order, wherever they stand in memory.
+TEST(Ranks, FeedAgainInTheOrderOfTheBatch) {
+  const auto is_delta_net = [](const test::FamilyFile& f) { return f.name == "qwen3next"; };
+  const auto* const family = std::ranges::find_if(test::kFamilyFiles, is_delta_net);
+  const TempFile temp(family_gguf(*family, small_config(*family), 4).content());
+  const ModelFile file = read_model(temp.path());
+  const auto outputs = [&](Engine& engine, bool backwards) {
+    engine.sequence().cut(0);
+    engine.feed_all(some_tokens(engine.config(), 12), 0);
+    std::vector<Sequence> forks;
+    for (int i = 0; i < 3; ++i) forks.push_back(engine.new_sequence());
+    Batch batch;
+    for (std::size_t i = 0; i < forks.size(); ++i) {
+      Sequence& fork = forks[backwards ? forks.size() - 1 - i : i];
+      fork = engine.sequence().fork(3 + 2 * static_cast<int>(i));
+      batch.add(fork, 5, true);
+    }
+    std::vector<float> all;
+    engine.step(batch, [&](std::size_t, const RowOutput& output) {
+      all.insert(all.end(), output.logits.begin(), output.logits.end());
+    });
+    return all;
+  };
+  Engine one(file, options_of(1));
+  for (const bool backwards : {false, true}) {
+    const std::vector<float> expected = outputs(one, backwards);
+    run_ranks(file, 2, options_of(1), [&](Engine& engine, ThreadRanks& /*link*/) {
+      EXPECT_EQ(outputs(engine, backwards), expected);
+    });
+  }
 }
 
 // Four exchanges in a layer, one of the embedding, one of the logits.
