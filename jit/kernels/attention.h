@@ -15,9 +15,10 @@ namespace llamajit::jit {
 
 // For each query head: out = sum over positions p <= at->pos, with a window p > at->pos - window, of
 // softmax(q.k[p] / sqrt(head_dim))[p] * v[p]. Query heads of one K/V head are adjacent (GQA,
-// arXiv:2305.13245). The values of up to fifteen positions behind at->pos, to the next multiple of 16, must
-// be finite, and with a window those of so many before its first. Works through ranges of kAttentionRange
-// positions, each a page of the cache, from that of the first position on. In each:
+// arXiv:2305.13245). Values behind at->pos (of several tokens: behind a token's own, up to the last one's), to the next
+// multiple of value_ways(), count with a weight of 0, and with a window those of up to fifteen before its first: one that
+// is not finite makes NaNs of o. Works through ranges of kAttentionRange positions, each a page of the cache, from that of
+// the first position on. In each:
 //
 //   s = q.k[p] / sqrt(head_dim): sum over head_dim, 2 ways; q8_0: such a sum over the codes of each block,
 //   then
