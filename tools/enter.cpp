@@ -112,15 +112,29 @@ void say(const std::exception& error) {
   }
 }
 
-}  // namespace
+// Where memory runs out within what must not throw (destructors of JSON allocate), there is no way back.
+[[noreturn]] void end_program() {
+  if (const std::exception_ptr thrown = std::current_exception()) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::bad_alloc&) {
+      say_out_of_memory();
+      std::_Exit(kFailure);
+    } catch (...) {  // a fault of ours
+    }
+  }
+  std::abort();
+}
 
-int enter(const std::vector<std::string>& arguments) {
+template <class Run>
+int run_and_say(const Run& run) {
   // A closed pipe is an ordinary write error, so that what was begun is ended in order.
   std::signal(SIGPIPE, SIG_IGN);
+  std::set_terminate(end_program);
   std::signal(SIGXFSZ, SIG_IGN);  // nor is a file that a limit cuts off
   try {
     log_to_standard_error();
-    return parse_and_run(lesson_arguments(arguments));
+    return run();
   } catch (const ReaderLeft&) {
     return kFailure;
   } catch (const std::bad_alloc&) {
@@ -129,6 +143,17 @@ int enter(const std::vector<std::string>& arguments) {
     say(error);
   }
   return kFailure;
+}
+
+}  // namespace
+
+int enter(const std::vector<std::string>& arguments) {
+  return run_and_say([&] { return parse_and_run(lesson_arguments(arguments)); });
+}
+int enter(int argc, char** argv) {
+  return run_and_say([&] {
+    return parse_and_run(lesson_arguments({argv + std::min(argc, 1), argv + argc}));
+  });
 }
 
 }  // namespace llamajit::cli

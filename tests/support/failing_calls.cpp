@@ -34,10 +34,13 @@ struct Plan {
 
 Plan plan;
 std::atomic<long> calls{0};
-const char* count_file = nullptr;
+int count_file = -1;
 
 __attribute__((constructor(101))) void read_plan() {
-  count_file = getenv("LLAMAJIT_FAIL_COUNT");
+  // Before a sandbox allows no more files.
+  const char* const counted = getenv("LLAMAJIT_FAIL_COUNT");
+  if (counted != nullptr)
+    count_file = static_cast<int>(syscall(SYS_open, counted, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   const char* const said = getenv("LLAMAJIT_FAIL");
   if (said == nullptr) return;
   const char* const colon = strchr(said, ':');
@@ -49,13 +52,10 @@ __attribute__((constructor(101))) void read_plan() {
 }
 
 __attribute__((destructor)) void write_count() {
-  if (count_file == nullptr) return;
+  if (count_file < 0) return;
   char text[32];
   const int length = snprintf(text, sizeof text, "%ld\n", calls.load());
-  const long fd = syscall(SYS_open, count_file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  if (fd < 0) return;
-  syscall(SYS_write, fd, text, length);
-  syscall(SYS_close, fd);
+  syscall(SYS_write, count_file, text, length);
 }
 
 std::atomic<bool> in_main{false};

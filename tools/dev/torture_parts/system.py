@@ -12,7 +12,7 @@ from . import gguf
 from .harness import Torture, has_ended
 
 CALLS = ["malloc", "mmap", "mprotect", "pthread_create", "open", "read", "write", "ftruncate", "fsync"]
-QUICK = [("run", "malloc"), ("run", "mmap"), ("quantize", "write"), ("chat", "open"), ("serve", "pthread_create")]
+QUICK = [("run", "malloc"), ("inspect", "malloc"), ("run", "mmap"), ("quantize", "write"), ("chat", "open"), ("serve", "pthread_create")]
 
 
 def stop_when_serving(process) -> None:
@@ -28,21 +28,21 @@ def stop_when_serving(process) -> None:
             return
 
 
-# Each with what is called while it runs.
-def commands(t: Torture) -> list:
+# Each with what is called while it runs; with further options of those that have a sandbox.
+def commands(t: Torture, sandboxed: tuple = ()) -> list:
     model, out = t.path("model.gguf", gguf.Model().bytes()), t.path("out")
     text = t.path("text", b"the cat and the hat and the mat. " * 8)
     run = ["-p", "the cat", "-n", "4", "-t", "2", "-q"]
-    return [("run", ["run", model, *run, "--packed", "none"], None),
+    return [("run", ["run", model, *run, "--packed", "none", *sandboxed], None),
             ("inspect", ["inspect", model], None),
             ("quantize", ["quantize", model, out, "Q8_0", "-t", "2"], None),
             ("pack", ["pack", model, out], None),
             ("verify", ["verify", model, "-q"], None),
-            ("chat", ["chat", model, "-p", "the cat", "-n", "4", "--single-turn", "-q", "-t", "2"], None),
-            ("perplexity", ["perplexity", model, "-f", text, "-t", "2"], None),
+            ("chat", ["chat", model, "-p", "the cat", "-n", "4", "--single-turn", "-q", "-t", "2", *sandboxed], None),
+            ("perplexity", ["perplexity", model, "-f", text, "-t", "2", *sandboxed], None),
             ("imatrix", ["imatrix", model, "-f", text, "-o", out], None),
             ("ngrams", ["ngrams", text, out, "-m", model], None),
-            ("serve", ["serve", model, "--port", "0", "-t", "2"], stop_when_serving)]
+            ("serve", ["serve", model, "--port", "0", "-t", "2", *sandboxed], stop_when_serving)]
 
 
 def counted(t: Torture, arguments: list, during, call: str) -> int:
@@ -55,10 +55,11 @@ def counted(t: Torture, arguments: list, during, call: str) -> int:
 
 
 def failing_calls(t: Torture) -> None:
-    """The Nth call of each name fails, and for every eighth N all calls behind it, too."""
+    """The Nth call of each name fails, and for every eighth N all calls behind it, too. Without the sandbox: libseccomp 2.5
+    faults where its own allocations fail."""
     if not t.has_library("failing_calls"):
         return
-    for name, arguments, during in commands(t):
+    for name, arguments, during in commands(t, ("--no-sandbox",)):
         for call in CALLS:
             if t.quick and (name, call) not in QUICK:
                 continue
@@ -74,7 +75,7 @@ def failing_calls(t: Torture) -> None:
 
 # x86-64's numbers of what nothing can do without, to return from a signal and to end, and of what glibc itself takes for
 # impossible to fail, and ends the process; its malloc() faults where brk is denied once it has been given memory.
-UNDENIED = {15: "rt_sigreturn", 59: "execve", 60: "exit", 231: "exit_group", 202: "futex", 12: "brk"}
+UNDENIED = {15: "rt_sigreturn", 59: "execve", 60: "exit", 231: "exit_group", 202: "futex", 12: "brk", 334: "rseq"}
 WRITES = (1, 20)  # write and writev: without them nothing can be said
 
 
