@@ -3,6 +3,7 @@
 
 #include "jit/base/isa.h"
 #include "tests/support/program_fixture.h"
+#include "tests/support/temp_file.h"
 
 namespace llamajit::test::errors_test {
 namespace {
@@ -237,6 +238,10 @@ TEST_F(Errors, WhatHasNoEndIsNoText) {
   expect_error(run_program({"run", model_, "-f", "/dev/zero"}, options), 1, {"/dev/zero" + most});
   expect_error(run_program({"run", model_, "-p", "a", "--grammar", "/dev/zero"}, options), 1,
                {"/dev/zero" + most});
+  TempFile hole("root ::= \"a\"");
+  hole.resize(std::size_t{5} << 30);
+  expect_error(run_program({"run", model_, "-p", "a", "--grammar", hole.path()}), 1,
+               {hole.path() + ": expected 16 MiB at most, found 5368709120 bytes"});
 }
 
 #ifndef __SANITIZE_ADDRESS__  // which needs more address space than that by itself

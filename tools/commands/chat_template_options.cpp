@@ -27,7 +27,7 @@ ChatTemplate named_template(const std::string& name) {
   if (const NamedTemplate* named = find_named_template(name)) return ChatTemplate(*named);
   const bool is_jinja = name.find("{{") != std::string::npos || name.find("{%") != std::string::npos;
   if (is_jinja) return {name, "--template"};
-  if (std::filesystem::exists(name)) return {read_file(name), name};
+  if (std::filesystem::exists(name)) return {read_source(name), name};
   std::vector<std::string_view> names;
   for (const NamedTemplate& named : named_templates()) names.push_back(named.name);
   throw std::invalid_argument(fmt::format("--template: expected a file, Jinja or one of {}, found '{}'",
@@ -37,7 +37,7 @@ ChatTemplate named_template(const std::string& name) {
 ChatTemplate template_without_variables(const TemplateOptions& options, const std::string& model,
                                         const ModelAndTokenizer& opened) {
   if (options.chat_template_file) {
-    std::string source = read_file(*options.chat_template_file);
+    std::string source = read_source(*options.chat_template_file);
     if (!is_blank_template(source)) return {std::move(source), *options.chat_template_file};
   }
   if (options.chat_template && !is_blank_template(*options.chat_template)) {
@@ -47,7 +47,7 @@ ChatTemplate template_without_variables(const TemplateOptions& options, const st
 }
 
 void define_tools(ChatTemplate& chat_template, const std::string& path) {
-  jinja::Value tools = jinja::parse_json(read_file(path), path);
+  jinja::Value tools = jinja::parse_json(read_source(path), path);
   if (tools.list() == nullptr) {
     throw std::runtime_error(fmt::format("{}: expected a list of tools, found {}", path, tools.kind()));
   }

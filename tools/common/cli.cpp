@@ -67,6 +67,16 @@ std::string read_file(const std::string& path) {
   return read_all(file.get(), path);
 }
 
+std::string read_source(const std::string& path) {
+  constexpr std::size_t kMost = std::size_t{16} << 20;
+  struct stat status {};
+  if (stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+      static_cast<std::size_t>(status.st_size) > kMost)
+    throw std::runtime_error(
+        fmt::format("{}: expected {} MiB at most, found {} bytes", path, kMost >> 20, status.st_size));
+  return read_file(path);
+}
+
 std::string without_last_newline(std::string text) {
   if (text.ends_with('\n')) text.pop_back();
   return text;

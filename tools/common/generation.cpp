@@ -77,8 +77,8 @@ std::vector<TokenId> encode_prompt(const TextRequest& request, const Tokenizer& 
 
 // What the text is held to; nothing for any text.
 std::shared_ptr<const Grammar> requested_grammar(const TextRequest& request) {
-  if (request.grammar) return parse_gbnf(read_file(*request.grammar), *request.grammar);
-  if (request.json_schema) return parse_json_schema(read_file(*request.json_schema), *request.json_schema);
+  if (request.grammar) return parse_gbnf(read_source(*request.grammar), *request.grammar);
+  if (request.json_schema) return parse_json_schema(read_source(*request.json_schema), *request.json_schema);
   return nullptr;
 }
 
