@@ -17,6 +17,7 @@
 #include "runtime/forward/packed_file.h"
 #include "tools/common/generation.h"
 #include "tools/common/packed_model.h"
+#include "tools/common/rank_shares.h"
 #include "tools/common/tune_cache.h"
 
 namespace llamajit::cli {
@@ -130,6 +131,19 @@ void make_all_open(const std::vector<std::int32_t>& order, const ModelFile& file
   if (!all_have(statuses)) refuse(statuses, file.path());
 }
 
+// What each rank is to have. They measure at the same time, as those of one machine read at the same time later on.
+std::vector<int> shares_of_ranks(int threads) {
+  if (!program().measures_shares) return program().shares;
+  gather_all(0);  // all begin
+  const std::vector<double> rates = gather_all(measure_reading(threads));
+  std::vector<int> shares = shares_of_rates(rates);
+  if (program().ranks->rank() > 0) return shares;
+  std::vector<std::string> read;
+  for (const double rate : rates) read.push_back(fmt::format("{:.1f}", rate / 1e9));
+  spdlog::info("ranks read {} GB/s; shares: {}", fmt::join(read, ", "), fmt::join(shares, ","));
+  return shares;
+}
+
 // Where no engine can be made, rank 0 may have found the same: then it says so, and ends.
 void follow_with(const ModelFile& file, const EngineOptions& options) {
   std::optional<Engine> engine;
@@ -159,7 +173,7 @@ void follow_engine(Words words, const std::optional<std::string>& isa) {
   options.tuning = remembered_tuning(options.isa, options.threads);
   options.packed = find_packed({}, *file, options.precision);
   options.ranks = program().ranks;
-  options.shares = program().shares;
+  options.shares = shares_of_ranks(options.threads);
   program().expect_loading();
   follow_with(*file, options);
 }
@@ -207,7 +221,7 @@ EngineOptions on_ranks(EngineOptions options, const ModelFile& file) {
   order.push_back(static_cast<std::int32_t>(options.cache_positions >> 32));
   make_all_open(order, file, options.precision.bf16);
   options.ranks = program().ranks;
-  options.shares = program().shares;
+  options.shares = shares_of_ranks(options.threads);
   program().expect_loading();
   spdlog::info("{} ranks, on {}", program().hosts.size(), fmt::join(program().hosts, ", "));
   return options;
@@ -228,16 +242,17 @@ VerifyCounts count_verified(const ModelFile& file, const std::vector<jit::Tier>&
                             const Precision& precision,
                             const std::function<void(jit::Tier, const VerifyRow&)>& see) {
   VerifyCounts counts;
-  const ProgramRanks& of = program();
+  Ranks* const ranks = program().ranks;
+  const std::vector<int> shares = shares_of_ranks(default_threads());
   for (const jit::Tier tier : tiers) {
-    for (const VerifyRow& row : verify_kernels(file, {tier}, precision, of.ranks, of.shares)) {
+    for (const VerifyRow& row : verify_kernels(file, {tier}, precision, ranks, shares)) {
       counts.values += row.values;
       counts.different += row.different;
       see(tier, row);
     }
   }
   counts.wrong_weights =
-      verify_packing(file, precision, is_one_of_ranks() ? split_between(*of.ranks, of.shares) : Split());
+      verify_packing(file, precision, ranks != nullptr ? split_between(*ranks, shares) : Split());
   return counts;
 }
 

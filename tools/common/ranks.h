@@ -18,6 +18,7 @@ struct ProgramRanks {
   Ranks* ranks = nullptr;
   std::vector<std::string> hosts{};  // of each rank
   std::vector<int> shares{};         // empty: even
+  bool measures_shares = false;      // instead, whenever a model is opened
   // Each rank has as many threads as there are CPUs for it, not as many as rank 0 says.
   bool own_threads = true;
   // Called before the ranks load a model: until the next exchange it may take a while.

@@ -40,14 +40,16 @@ constexpr std::string_view kHelp =
     "\n"
     "  COMMAND             run, chat, serve, bench, perplexity or verify, as llamajit has them: llamajit "
     "COMMAND --help\n"
-    "  --split SHARES      what each rank has: even, or a number for each rank (3,1: the first has three "
-    "quarters)\n"
+    "  --split SHARES      what each rank has: even, a number for each rank (3,1: the first has three "
+    "quarters), or auto: as\n"
+    "                      fast as each reads memory, measured at the start\n"
     "  --rank-timeout S    seconds that a rank may be silent in the middle of a step; then all end; default: "
     "60\n"
     "  -t N                threads of each rank; default: as many as there are CPUs for it\n";
 
 struct MpiOptions {
   std::vector<int> shares{};
+  bool measures_shares = false;
   int patience = 60;
   bool help = false;
   int threads = 0;  // the most that are named; 0: none are
@@ -55,13 +57,13 @@ struct MpiOptions {
   std::vector<std::string> words{};  // for the command
 };
 
-int number_in(std::string_view text, std::string_view option, int most) {
+int number_in(std::string_view text, std::string_view option, int most,
+              std::string_view what = "a whole number") {
   int number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error == std::errc() && end == text.data() + text.size() && 1 <= number && number <= most)
     return number;
-  throw std::invalid_argument(
-      fmt::format("{}: expected a whole number, 1 to {}, found '{}'", option, most, text));
+  throw std::invalid_argument(fmt::format("{}: expected {}, 1 to {}, found '{}'", option, what, most, text));
 }
 
 std::vector<int> shares_in(std::string_view text) {
@@ -69,7 +71,7 @@ std::vector<int> shares_in(std::string_view text) {
   if (text == "even") return shares;
   while (true) {
     const std::size_t comma = text.find(',');
-    shares.push_back(number_in(text.substr(0, comma), "--split", 10000));
+    shares.push_back(number_in(text.substr(0, comma), "--split", 10000, "even, auto or whole numbers"));
     if (comma == std::string_view::npos) return shares;
     text.remove_prefix(comma + 1);
   }
@@ -100,7 +102,8 @@ MpiOptions read_options(std::span<const std::string> arguments) {
       return arguments[++i];
     };
     if (const auto shares = value("--split")) {
-      options.shares = shares_in(*shares);
+      options.measures_shares = *shares == "auto";
+      options.shares = options.measures_shares ? std::vector<int>() : shares_in(*shares);
     } else if (const auto seconds = value("--rank-timeout")) {
       options.patience = number_in(*seconds, "--rank-timeout", 1000000);
     } else {
@@ -204,8 +207,8 @@ void become_follower() {
 
 int run_rank(MpiRanks& ranks, const MpiOptions& options) {
   use_own_cpus(ranks, options.threads);
-  set_program_ranks(
-      {&ranks, ranks.hosts(), options.shares, options.threads == 0, [&ranks] { ranks.expect_loading(); }});
+  set_program_ranks({&ranks, ranks.hosts(), options.shares, options.measures_shares, options.threads == 0,
+                     [&ranks] { ranks.expect_loading(); }});
   if (ranks.rank() == 0) {
     const PipedOutput output;
     const int code = enter(options.words);

@@ -96,6 +96,13 @@ class Texts(unittest.TestCase):
         expected = alone(*drawn)
         self.assertEqual(on_ranks(2, "--split", "3,1", *drawn, "-t", "2")[:2], expected[:2])
 
+    def test_are_the_same_with_measured_shares(self):
+        expected = alone(*STORY_RUN)
+        measured = [word for word in STORY_RUN if word != "-q"]
+        code, out, err = on_ranks(2, "--split", "auto", *measured)
+        self.assertEqual((code, out), expected[:2], err)
+        self.assertRegex(err, r"ranks read \d+\.\d, \d+\.\d GB/s; shares: \d+,\d+\n")
+
     def test_of_a_chat_are_the_same(self):
         chat = ["chat", str(STORY), "-n", "12", *QUIET]
         lines = "Tell me a story.\nAnd then?\n"
@@ -171,7 +178,7 @@ class Failures(unittest.TestCase):
     def test_name_wrong_arguments_once(self):
         for arguments, pattern in [
                 (["--split", "1,2,3", *STORY_RUN], r"--split: expected a share of each rank, 2, found 3"),
-                (["--split", "1,x", *STORY_RUN], r"--split: expected a whole number, 1 to 10000, found 'x'"),
+                (["--split", "1,x", *STORY_RUN], r"--split: expected even, auto or whole numbers, 1 to 10000, found 'x'"),
                 (["quantize", "a", "b"], r"expected one of run, chat, .* found 'quantize'")]:
             self.assert_said_once(on_ranks(2, *arguments), pattern)
 
