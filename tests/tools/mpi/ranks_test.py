@@ -30,8 +30,8 @@ QUIET = ["--temp", "0", "-q", "-t", "1"]
 STORY_RUN = ["run", str(STORY), "-p", "Once upon a time", "-n", "24", *QUIET]
 
 
-def start(command, **more):
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, **more)
+def start(command, env=ENVIRONMENT, **more):
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, **more)
 
 
 def ended(process, text=None):
@@ -147,6 +147,22 @@ class Kernels(unittest.TestCase):
         code, out, err = on_ranks(2, "bench", str(STORY), "-p", "8", "-n", "4", "-r", "1", "-t", "1")
         self.assertEqual(code, 0, err)
         self.assertRegex(out, r"\ntg4 ")
+
+
+class Nodes(unittest.TestCase):
+    @unittest.skipUnless({0, 1} <= os.sched_getaffinity(0), "CPUs 0 and 1, which are to be two sockets, are not both ours")
+    def test_of_two_sockets_each_have_a_rank_with_their_cpus(self):
+        """By a topology of hwloc's in which this machine's first two CPUs are the cores of two sockets."""
+        expected = alone(*STORY_RUN)
+        words = [word for word in STORY_RUN if word not in ("-q", "-t", "1")]
+        command = [*MPIRUN, "-np", "2", "--map-by", "numa", "--report-bindings", RANKS_PROGRAM, *words]
+        topology = {"HWLOC_SYNTHETIC": "pack:2 numa:1 core:1 pu:1", "HWLOC_THISSYSTEM": "1"}
+        code, out, err = ended(start(command, stdin=subprocess.PIPE, env={**ENVIRONMENT, **topology}))
+        self.assertEqual((code, out), expected[:2], err)
+        self.assertIn("rank 0 bound to socket 0[core 0[hwt 0]]", err)
+        self.assertIn("rank 1 bound to socket 1[core 1[hwt 0]]", err)
+        self.assertRegex(err, r"llamajit: tier .*, 1 threads;")
+        self.assertNotIn("ranks were bound", err)
 
 
 class Failures(unittest.TestCase):
