@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 #include "jit/code/isa_choice.h"
@@ -13,16 +14,17 @@
 namespace llamajit::cli {
 
 double measure_reading(int threads) {
-  // More than the last caches of most machines have for a thread.
-  constexpr std::size_t kBytesOfThread = std::size_t{64} << 20;
+  // More than the largest last-level caches have for a thread, and for a few.
+  constexpr std::size_t kBytes = std::size_t{512} << 20, kBytesOfThread = std::size_t{64} << 20;
   const jit::Tier tier = jit::usable_tiers().back();
   if (!jit::Isa{tier}.generates()) return 1;  // nothing to measure with: all such ranks are equals
   Team team(threads);
-  const std::size_t bytes = kBytesOfThread * static_cast<std::size_t>(threads);
+  const std::size_t bytes = std::max(kBytes, kBytesOfThread * static_cast<std::size_t>(threads));
   const PagedMemory memory(bytes, "measuring how fast memory is read");
   // Each thread writes what it will read, so that it lies on its node.
   auto write = [&](int thread) {
-    std::memset(memory.data() + kBytesOfThread * static_cast<std::size_t>(thread), 1, kBytesOfThread);
+    const auto [begin, end] = share_of(static_cast<std::int64_t>(bytes), thread, threads);
+    std::memset(memory.data() + begin, 1, static_cast<std::size_t>(end - begin));
   };
   team.run(write);
   return MachineLimits({tier}, team, {memory.data(), memory.size()}).read_weights();
