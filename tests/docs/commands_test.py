@@ -110,6 +110,7 @@ class Pages(unittest.TestCase):
                 self.skipTest(f"{DATA / name} is absent; LLAMAJIT_TEST_DATA names its folder")
             (Path(self.folder.name) / name).symlink_to((DATA / name).resolve())
         (Path(self.folder.name) / "llamajit").symlink_to(SOURCE)
+        (Path(self.folder.name) / "tools").symlink_to(SOURCE / "tools")
 
     def run_one(self, command: Command) -> list[str]:
         environment = {**os.environ, "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
