@@ -263,6 +263,7 @@ TEST(AttentionSinks, TakeTheirShare) {
   for (const ElementType type : kKvTypes) {
     for (const auto& [group, one_range, window] :
          {std::tuple{1, true, 0}, {3, true, 40}, {2, false, 0}, {8, false, 0}, {8, false, 128}}) {
+      if (kSanitized && group == 8) continue;
       AttentionKey shape{.type = type, .head_dim = 44, .group = group, .one_range = one_range};
       shape.window = window;
       shape.sinks = true;
