@@ -30,10 +30,11 @@ void Exchange::for_each_run(int rank, std::int64_t rows, See see) const {
     const Split::Part& part = spread.parts[static_cast<std::size_t>(rank)];
     if (part.first == part.second) continue;
     const auto see_row = [&](std::int64_t row) {
-      float* const values = spread.data + row * spread.stride;
-      if (spread.at == nullptr) return see(values + part.first, part.second - part.first);
+      std::byte* const bytes = spread.data + row * spread.stride;
+      if (spread.at == nullptr)
+        return see(bytes + part.first, static_cast<std::size_t>(part.second - part.first));
       const std::int32_t token = spread.at[row].token;
-      if (part.first <= token && token < part.second) see(values, spread.n);
+      if (part.first <= token && token < part.second) see(bytes, static_cast<std::size_t>(spread.n));
     };
     if (spread.table == nullptr) {
       for (std::int64_t row = 0; row < rows; ++row) see_row(row);
@@ -46,8 +47,7 @@ void Exchange::for_each_run(int rank, std::int64_t rows, See see) const {
 std::optional<std::span<std::byte>> Exchange::single_row(std::int64_t rows) const {
   if (rows != 1 || spreads_.size() != 1 || spreads_.front().table != nullptr) return {};
   const Spread& spread = spreads_.front();
-  return std::span(reinterpret_cast<std::byte*>(spread.data),
-                   static_cast<std::size_t>(spread.n) * sizeof(float));
+  return std::span(spread.data, static_cast<std::size_t>(spread.n));
 }
 
 void Exchange::exchange(std::span<std::byte> all) {
@@ -59,9 +59,7 @@ void Exchange::run(std::int64_t rows) {
   ends_.clear();
   std::size_t bytes = 0;
   for (int rank = 0; rank < ranks; ++rank) {
-    for_each_run(rank, rows, [&](const float* /*values*/, std::int64_t n) {
-      bytes += static_cast<std::size_t>(n) * sizeof(float);
-    });
+    for_each_run(rank, rows, [&](const std::byte* /*first*/, std::size_t n) { bytes += n; });
     ends_.push_back(bytes);
   }
   if (const auto row = single_row(rows)) return exchange(*row);
@@ -70,18 +68,18 @@ void Exchange::run(std::int64_t rows) {
     return peers_.buffer.data() + (rank > 0 ? ends_[static_cast<std::size_t>(rank) - 1] : 0);
   };
   std::byte* to = begin_of(own);
-  for_each_run(own, rows, [&](const float* values, std::int64_t n) {
-    std::memcpy(to, values, static_cast<std::size_t>(n) * sizeof(float));
-    to += static_cast<std::size_t>(n) * sizeof(float);
+  for_each_run(own, rows, [&](const std::byte* first, std::size_t n) {
+    std::memcpy(to, first, n);
+    to += n;
   });
   exchange(std::span(peers_.buffer).first(bytes));
   if (at_first_ && own > 0) return;
   for (int rank = 0; rank < ranks; ++rank) {
     if (rank == own) continue;
     const std::byte* from = begin_of(rank);
-    for_each_run(rank, rows, [&](float* values, std::int64_t n) {
-      std::memcpy(values, from, static_cast<std::size_t>(n) * sizeof(float));
-      from += static_cast<std::size_t>(n) * sizeof(float);
+    for_each_run(rank, rows, [&](std::byte* first, std::size_t n) {
+      std::memcpy(first, from, n);
+      from += n;
     });
   }
 }

@@ -29,12 +29,12 @@ struct Peers {
   std::vector<std::byte> buffer{};  // what exchanges need, one at a time
 };
 
-// Rows of floats of which each rank has some: in each row a part of its values, or some of the rows.
+// Rows of which each rank has something: in each row a part of its bytes, or some of the rows.
 struct Spread {
-  float* data = nullptr;
-  std::int64_t stride = 0;             // floats from a row to the next one
-  std::int64_t n = 0;                  // a row's values
-  std::vector<Split::Part> parts{};    // of each rank: values of a row; with `at` tokens, whose rows it has
+  std::byte* data = nullptr;
+  std::int64_t stride = 0;             // bytes from a row to the next one
+  std::int64_t n = 0;                  // a row's bytes
+  std::vector<Split::Part> parts{};    // of each rank: bytes of a row; with `at` tokens, whose rows it has
   const ExpertTable* table = nullptr;  // whose places are the rows; else as many as there are at hand
   const jit::Cursor* at = nullptr;     // of each row
 };
@@ -49,7 +49,7 @@ class Exchange {
   void run(std::int64_t rows);
 
  private:
-  // Calls see(first value, n) for all that a rank has, in an order that all ranks know.
+  // Calls see(first byte, n) for all that a rank has, in an order that all ranks know.
   template <class See>
   void for_each_run(int rank, std::int64_t rows, See see) const;
   // The only row of a matrix, whose parts lie side by side: it needs no copies.

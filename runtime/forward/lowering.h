@@ -142,44 +142,56 @@ class Lowering {
     step.layer = layer_;
     steps_->push_back(step);
   }
-  // What products with a matrix give, rows `stride` apart: each rank has those of its units. Without parts where the
-  // matrix is whole.
+  // What products with a matrix give, rows `stride` floats apart: each rank has those of its units. Without parts where
+  // the matrix is whole.
   Spread products(const PackedMatrix& matrix, float* out, std::int64_t stride,
                   const ExpertTable* table = nullptr) const {
-    Spread spread;
-    spread.data = out;
-    spread.stride = stride;
-    spread.n = matrix.rows;
+    Spread spread = of_floats(out, matrix.rows, stride, rows_of_ranks(matrix));
     spread.table = table;
-    for (int rank = 0; matrix.is_split && rank < split_.ranks(); ++rank) {
-      const auto [begin, end] = split_.of(matrix.all_units(), rank);
-      spread.parts.emplace_back(begin * jit::kLanes, std::min<std::int64_t>(end * jit::kLanes, matrix.rows));
-    }
     return spread;
   }
   // What heads have, `n` values for each K/V head.
   Spread of_heads(const LayerShape& shape, float* values, int n, std::int64_t stride) const {
-    Spread spread;
-    spread.data = values;
-    spread.stride = stride;
-    spread.n = std::int64_t{n} * shape.n_kv_heads;
-    if (split_.alone() || !splits_heads(shape)) return spread;
-    for (int rank = 0; rank < split_.ranks(); ++rank) {
-      const auto [begin, end] = split_.of(shape.n_kv_heads, rank);
-      spread.parts.emplace_back(begin * n, end * n);
-    }
-    return spread;
+    return of_floats(values, std::int64_t{n} * shape.n_kv_heads, stride, values_of_heads(shape, n));
   }
   Spread attention_of_heads(const LayerShape& shape, float* att, std::int64_t stride) const {
     return of_heads(shape, att, shape.group() * shape.head_dim(), stride);
   }
+  // Of each rank; none where each has all.
+  std::vector<Split::Part> rows_of_ranks(const PackedMatrix& matrix) const {
+    std::vector<Split::Part> parts;
+    for (int rank = 0; matrix.is_split && rank < split_.ranks(); ++rank) {
+      const auto [begin, end] = split_.of(matrix.all_units(), rank);
+      parts.emplace_back(begin * jit::kLanes, std::min<std::int64_t>(end * jit::kLanes, matrix.rows));
+    }
+    return parts;
+  }
+  std::vector<Split::Part> values_of_heads(const LayerShape& shape, int n) const {
+    std::vector<Split::Part> parts;
+    if (split_.alone() || !splits_heads(shape)) return parts;
+    for (int rank = 0; rank < split_.ranks(); ++rank) {
+      const auto [begin, end] = split_.of(shape.n_kv_heads, rank);
+      parts.emplace_back(begin * n, end * n);
+    }
+    return parts;
+  }
   // Rows of the embedding.
   Spread embedded(float* x, std::int64_t stride, const jit::Cursor* at) const {
     const PackedMatrix& table = m_.weights.embedding;
-    Spread spread = products(table, x, stride);
-    spread.n = table.cols;
+    Spread spread = of_floats(x, table.cols, stride, {});
+    spread.parts = rows_of_ranks(table);
     spread.at = at;
     return spread;
+  }
+  // n values in each row, `stride` of them apart.
+  static Spread of_floats(float* values, std::int64_t n, std::int64_t stride,
+                          std::vector<Split::Part> parts) {
+    constexpr std::int64_t kFloat = sizeof(float);
+    for (Split::Part& part : parts) part = {part.first * kFloat, part.second * kFloat};
+    return {.data = reinterpret_cast<std::byte*>(values),
+            .stride = stride * kFloat,
+            .n = n * kFloat,
+            .parts = std::move(parts)};
   }
   // Those whose rows are here; nullptr: all.
   const Split::Part* embedded_tokens() {

@@ -80,15 +80,32 @@ void RowsProgram::Writer::hidden(const LayerShape& shape, const PackedMatrix& ma
 }
 
 void RowsProgram::Writer::gather_attended(const LayerShape& shape, const LayerWeights& w) {
+  const bool takes_it_alone = w.att_sub_norm == nullptr && !shape.parallel_residual;
+  if (takes_it_alone && leave(values_of_heads(shape, shape.group() * shape.head_dim()), w.wo)) return meet();
   std::vector<Spread> spreads{attention_of_heads(shape, s_.att, row_stride(shape.q_dim()))};
   if (shape.parallel_residual) add_hidden(shape, w, spreads);
   meet_and_gather(std::move(spreads));
 }
 
 void RowsProgram::Writer::gather_hidden(const LayerShape& shape, const LayerWeights& w) {
+  const bool takes_it_alone = w.ffn_sub_norm == nullptr && !shape.has_experts();
+  if (takes_it_alone && leave(rows_of_ranks(w.gate_up), w.down)) return meet();
   std::vector<Spread> spreads;
   add_hidden(shape, w, spreads);
   meet_and_gather(std::move(spreads));
+}
+
+// Whether the matrix takes whole groups of each rank's values: prepared, they are a fourth of the bytes.
+bool RowsProgram::Writer::leave(std::vector<Split::Part> parts, const PackedMatrix& matrix) {
+  const auto format = input_format(matrix.format);
+  if (!format || parts.empty() || parts.back().second != matrix.cols) return false;
+  const int group = format->pairs ? 2 : format->group;
+  const auto is_whole = [=](const Split::Part& part) {
+    return part.first % group == 0 && part.second % group == 0;
+  };
+  if (!std::ranges::all_of(parts, is_whole)) return false;
+  left_ = std::move(parts);
+  return true;
 }
 
 void RowsProgram::Writer::add_hidden(const LayerShape& shape, const LayerWeights& w,
@@ -105,8 +122,12 @@ void RowsProgram::Writer::add_branch(const BranchRoles& roles, const LayerShape&
                                      const NormWeights& post_norm) {
   const int n = matrix.cols;
   if (sub_norm != nullptr) norm_rows(roles.sub_norm, {n, shape.norm_eps}, {values, sub_norm, values});
-  prepare(values, n, {&matrix});
-  if (sub_norm != nullptr || !formats_.empty()) meet();
+  if (const auto parts = std::exchange(left_, {}); !parts.empty()) {
+    prepare_left(values, n, matrix, parts);
+  } else {
+    prepare(values, n, {&matrix});
+    if (sub_norm != nullptr || !formats_.empty()) meet();
+  }
   const bool norms = post_norm.exists();
   float* const out = norms ? s_.branch : s_.x;
   multiply(roles.product, matrix, norms ? Epilogue::store : Epilogue::add, out);
@@ -170,15 +191,60 @@ void RowsProgram::Writer::prepare(const float* values, int n, Matrices matrices)
   values_ = values;
   formats_ = input_formats(matrices);
   for (std::size_t i = 0; i < formats_.size(); ++i) {
-    const jit::InputFormat& format = formats_[i];
-    const jit::QuantizeArgs args{values, s_.prepared[i]};
-    Step& step = format.pairs ? call(Role::round, jit::RoundKey{n}, args)
-                              : call(Role::quantize,
-                                     jit::QuantizeKey{n, format.group, format.subgroup, format.zero}, args);
-    RowMembers rows = prepared_members(format, n);
-    rows.pointers[rows.n_pointers++] = {offsetof(jit::QuantizeArgs, x), row_stride(n) * kFloat};
-    each_row(step, rows);
+    prepare_part(formats_[i], {values, n}, {0, n}, s_.prepared[i]);
   }
+}
+
+void RowsProgram::Writer::prepare_part(const jit::InputFormat& format, const ConstRowsOf& rows_of,
+                                       const Split::Part& part, const jit::QuantizedArgs& to) {
+  const auto [first, behind] = part;
+  const auto n = static_cast<int>(behind - first);
+  const jit::QuantizeArgs args{rows_of.x + first,
+                               {to.codes + format.codes_bytes(first), to.scales + format.groups(first),
+                                to.offsets + format.subgroups(first), to.sums + format.groups(first),
+                                to.subsums + format.subgroups(first)}};
+  Step& step = format.pairs ? call(Role::round, jit::RoundKey{n}, args)
+                            : call(Role::quantize,
+                                   jit::QuantizeKey{n, format.group, format.subgroup, format.zero}, args);
+  RowMembers rows = prepared_members(format, rows_of.n);
+  rows.pointers[rows.n_pointers++] = {offsetof(jit::QuantizeArgs, x), row_stride(rows_of.n) * kFloat};
+  each_row(step, rows);
+}
+
+void RowsProgram::Writer::prepare_left(const float* values, int n, const PackedMatrix& matrix,
+                                       const std::vector<Split::Part>& parts) {
+  values_ = values;
+  formats_ = input_formats({&matrix});
+  const jit::InputFormat& format = formats_.front();
+  const jit::QuantizedArgs& to = s_.prepared.front();
+  const Split::Part& own = parts[static_cast<std::size_t>(split_.rank())];
+  if (own.first < own.second) prepare_part(format, {values, n}, own, to);
+  const PreparedStrides strides(format, n);
+  std::vector<Spread> spreads;
+  // An array of which count(i) elements stand for a row's first i values.
+  const auto add = [&]<class T>(T* array, std::int64_t stride, const auto& count) {
+    constexpr auto kBytes = static_cast<std::int64_t>(sizeof(T));
+    Spread& spread = spreads.emplace_back();
+    spread.data = reinterpret_cast<std::byte*>(array);
+    spread.stride = stride * kBytes;
+    spread.n = count(n) * kBytes;
+    for (const Split::Part& part : parts)
+      spread.parts.emplace_back(count(part.first) * kBytes, count(part.second) * kBytes);
+  };
+  const auto groups = [&](std::int64_t i) { return format.groups(i); };
+  const auto subgroups = [&](std::int64_t i) { return format.subgroups(i); };
+  add(to.codes, strides.codes, [&](std::int64_t i) { return format.codes_bytes(i); });
+  if (!format.pairs) {
+    add(to.scales, strides.groups, groups);
+    if (format.zero > 0) {
+      add(to.offsets, strides.subgroups, subgroups);
+    } else if (format.subgroup == format.group) {
+      add(to.sums, strides.groups, groups);
+    } else {
+      add(to.subsums, strides.subgroups, subgroups);
+    }
+  }
+  meet_and_gather(std::move(spreads));
 }
 
 RowMembers RowsProgram::Writer::prepared_members(const jit::InputFormat& format, int n) {

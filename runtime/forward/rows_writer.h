@@ -48,6 +48,11 @@ class RowsProgram::Writer : public Lowering {
   void add_experts(const LayerShape& shape, const LayerWeights& w);
 
  private:
+  // Where ranks' parts of the values that a matrix takes alone are whole groups, nothing is gathered before add_branch(),
+  // in which each rank prepares its part, and that is gathered.
+  bool leave(std::vector<Split::Part> parts, const PackedMatrix& matrix);
+  void prepare_left(const float* values, int n, const PackedMatrix& matrix,
+                    const std::vector<Split::Part>& parts);
   // What hidden() or experts_hidden() gives.
   void add_hidden(const LayerShape& shape, const LayerWeights& w, std::vector<Spread>& spreads) const;
   static constexpr std::int64_t kFloat = sizeof(float);
@@ -74,6 +79,13 @@ class RowsProgram::Writer : public Lowering {
                Matrices matrices);
   // What multiply() takes from here on: values, and as the matrices want them.
   void prepare(const float* values, int n, Matrices matrices);
+  struct ConstRowsOf {
+    const float* x;
+    int n;
+  };
+  // A part of each row's values, in its place.
+  void prepare_part(const jit::InputFormat& format, const ConstRowsOf& rows_of, const Split::Part& part,
+                    const jit::QuantizedArgs& to);
   // Of a prepared row.
   static RowMembers prepared_members(const jit::InputFormat& format, int n);
   // A thread's heads of a matrix.
@@ -136,6 +148,7 @@ class RowsProgram::Writer : public Lowering {
   ExpertTable* table_ = nullptr;           // of the layer at hand
   const float* values_ = nullptr;          // what is multiplied
   std::vector<jit::InputFormat> formats_;  // in which it lies in s_.prepared
+  std::vector<Split::Part> left_;          // what leave() left; none: all is gathered
 };
 
 }  // namespace llamajit

@@ -10,12 +10,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "runtime/convert/quantization.h"
 #include "runtime/files/llama2c.h"
 #include "runtime/files/model_reader.h"
 #include "runtime/forward/engine.h"
 #include "runtime/forward/packed_file.h"
 #include "runtime/measure/verify.h"
 #include "tests/support/family_writer.h"
+#include "tests/support/quantization_choice.h"
 #include "tests/support/sanitized.h"
 #include "tests/support/temp_file.h"
 #include "tests/support/thread_ranks.h"
@@ -227,6 +229,38 @@ TEST(Ranks, ExchangeFourTimesInALayer) {
     EXPECT_EQ(link.exchanges - before, 1 + 3 * 4 + 1U);
     // Half of what attention gives, of the stream twice, and of the hidden values, in each layer.
     EXPECT_LE(link.received - bytes, (3U * (32 + 32 + 64 + 32) + 64 + 48) * sizeof(float));
+  });
+}
+
+// Where ranks' parts are whole groups of a format's activations, these are gathered once they are quantised, or rounded:
+// of these formats each has other arrays.
+TEST(Ranks, GatherPreparedValues) {
+  const TempFile floats(write_v1(test::random_weights(toy_config(256, 1024, 2, 4, 4, 90, 60, true), 12))),
+      quantized("");
+  for (const auto& [type, ranks] :
+       {std::pair{"Q4_0", 3}, {"Q4_1", 2}, {"Q4_K", 2}, {"Q6_K", 2}, {"BF16", 4}}) {
+    quantize_model(open_conversion_source(floats.path(), std::nullopt), quantized.path(),
+                   test::choice(type, true), 1, {});
+    const ModelFile file = read_model(quantized.path());
+    for (const int threads : {1, 2}) {
+      expect_same_bits(file, ranks, options_of(threads), alone(file, options_of(1)));
+    }
+  }
+}
+
+TEST(Ranks, GatherFewerBytesOfPreparedValues) {
+  const ModelFile file = read_model(LLAMAJIT_SOURCE_DIR "/tools/story/models/story.gguf");  // in Q8_0
+  run_ranks(file, 2, options_of(1), [&](Engine& engine, ThreadRanks& link) {
+    constexpr std::size_t kRows = 20;
+    engine.feed(1, 0, false);
+    const std::size_t before = link.received;
+    engine.feed_all(some_tokens(engine.config(), kRows), 1);
+    // Half of the stream twice, of what attention gives and of the hidden values; the latter by a code a value, a scale
+    // and a sum for 32 values.
+    const std::size_t floats = 4 * (256 / 2 + 256 / 2), prepared = (256 / 2 + 512 / 2) * (32 + 4 + 4) / 32;
+    const std::size_t embedding = kRows * 256 * 4, logits = 2048 / 2 * 4;
+    EXPECT_LE(link.received - before, kRows * 4 * (floats + prepared) + embedding + logits);
+    EXPECT_GT(link.received - before, kRows * 4 * (floats + prepared));
   });
 }
 
