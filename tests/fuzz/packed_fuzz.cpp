@@ -71,7 +71,7 @@ std::vector<std::string> seeds() {
   std::vector<std::string> all;
   for (char model = 0; model < 4; ++model) {
     for (char tier = 0; tier < 2; ++tier) {
-      for (const char damage : {0, 1}) {
+      for (const char damage : {'\0', '\1'}) {
         all.push_back(std::string{model, tier, '\1', damage} + std::string(4, '\x21') + "\xFF\xFF\x7F\x7F" +
                       std::string(4, '\x11') + "\xFF\xFF\xFF\xFF");
       }
