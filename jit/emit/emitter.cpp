@@ -135,7 +135,8 @@ void Emitter::lay_down_constants() {
   for (auto& [bits, label] : constants_) {
     align(64);
     L(label);
-    const std::vector<std::uint32_t> lanes(isa_.wide() ? 16 : 8, bits);
+    std::vector<std::uint32_t> lanes(isa_.wide() ? 16 : 8, bits.first);
+    if (isa_.wide()) std::fill_n(lanes.begin() + 8, 8, bits.second);
     record_constant(lanes, "");
     for (const std::uint32_t lane : lanes) dd(lane);
   }
@@ -176,7 +177,11 @@ void Emitter::lay_down(std::span<const std::uint8_t> bytes, std::string_view mea
 }
 
 Xbyak::Address Emitter::constant(Const value) {
-  return ptr[rip + constants_[value.bits]];
+  return constant(value, value);
+}
+
+Xbyak::Address Emitter::constant(Const first_half, Const second_half) {
+  return ptr[rip + constants_[{first_half.bits, second_half.bits}]];
 }
 
 Xbyak::Address Emitter::tail_mask(int n) {

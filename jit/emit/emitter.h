@@ -213,6 +213,15 @@ class Emitter : public Xbyak::CodeGenerator {
   // Each byte, below the table's size, becomes that of the table. Of tables beyond 16 bytes, clobbers both temporaries.
   void look_up(const V16& to, const V16& table, const V16& index, const V16& temp);
   void add_bytes(const V16& to, const V16& a, const V16& b);
+  // The same of tables whose rows of 16 bytes are looked up each by itself: keeps them, and gives all of a register one.
+  using TableRow = std::array<std::uint8_t, 16>;
+  void set_rows(std::span<const TableRow> rows);
+  void broadcast_row(const V16& to, int row);
+  // Each byte, below 16, becomes that of a row in a register.
+  void look_up_row(const V16& to, const V16& row, const V16& index);
+  // to |= 8 in the bytes whose bit is set: of the first half's bytes that is bit number `bit`, 0 to 3, of 32 bytes in memory; of
+  // the second half's the one four higher. `half` is what a part16() holds. Clobbers `temp` and a mask.
+  void or_8_if_bit(const V16& to, const RegExp& from, int bit, int half, const V16& temp);
   // to = `value` in lanes whose u16 in memory has the bit, 0 in the others.
   void load_if_bit(const V16& to, const RegExp& from, int bit, const Const& value);
   void load_s8(const V16& to, const RegExp& from);  // bytes to i32 lanes
@@ -270,6 +279,7 @@ class Emitter : public Xbyak::CodeGenerator {
   void advance(const Reg64& to, std::int64_t bytes);
 
   Xbyak::Address constant(Const value);  // a full vector of it in the pool
+  Xbyak::Address constant(Const first_half, Const second_half);
 
   // Defines a label that listings show by this name.
   void L(Xbyak::Label& label, std::string_view listed_as) {
@@ -341,12 +351,13 @@ class Emitter : public Xbyak::CodeGenerator {
   bool has_scratch_ = false;
   int saved_ = 0;                      // how many callee-saved registers enter() pushed
   std::map<int, int> prepared_masks_;  // lanes to mask register
-  std::map<std::uint32_t, Xbyak::Label> constants_;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, Xbyak::Label> constants_;  // by the lanes of either half
   Xbyak::Label tail_masks_;
   bool uses_tail_masks_ = false;
   Xbyak::Label lane_numbers_;  // 0..15
   bool uses_lane_numbers_ = false;
-  std::vector<std::uint8_t> table_;  // from 16 on, what is to be added to the byte 16 places before
+  std::vector<std::uint8_t>
+      table_;  // look_up()'s has from 16 on what is to be added to the byte 16 places before
   Xbyak::Label table_label_;
   using TileConfig = std::array<std::uint8_t, 64>;
   std::map<TileConfig, Xbyak::Label> tile_configs_;

@@ -79,6 +79,42 @@ void Emitter::look_up(const V16& to, const V16& table, const V16& index, const V
   }
 }
 
+void Emitter::set_rows(std::span<const TableRow> rows) {
+  table_.clear();
+  for (const TableRow& row : rows) table_.insert(table_.end(), row.begin(), row.end());
+}
+
+void Emitter::broadcast_row(const V16& to, int row) {
+  for (std::size_t p = 0; p < static_cast<std::size_t>(to.uniform() ? 1 : to.parts); ++p) {
+    broadcast_table_row(to.part[p], row);
+  }
+}
+
+void Emitter::look_up_row(const V16& to, const V16& row, const V16& index) {
+  for (std::size_t p = 0; p < static_cast<std::size_t>(to.parts); ++p) {
+    vpshufb(to.part[p], row.part[p], index.part[p]);
+  }
+}
+
+void Emitter::or_8_if_bit(const V16& to, const RegExp& from, int bit, int half, const V16& temp) {
+  constexpr std::uint32_t kEachByte = 0x01010101;
+  constexpr int kSecondHalf = 4, kBitOf8 = 3;
+  const Const eights{8 * kEachByte};
+  if (isa_.wide()) {
+    const Vec& bytes = temp.part[0];
+    vbroadcasti64x4(Xbyak::Zmm(bytes.getIdx()), ptr[from]);
+    vptestmb(k1, bytes, constant({kEachByte << bit}, {kEachByte << (bit + kSecondHalf)}));
+    vpaddb(to.part[0] | k1, to.part[0], constant(eights));
+    return;
+  }
+  for (int p = 0; p < to.parts; ++p) {
+    const Vec &bytes = temp.part[static_cast<std::size_t>(p)], &result = to.part[static_cast<std::size_t>(p)];
+    load_shifted({{bytes, bytes}, 1}, from, bit + kSecondHalf * (half + p) - kBitOf8);
+    vpand(bytes, bytes, constant(eights));
+    vpor(result, result, bytes);
+  }
+}
+
 void Emitter::add_bytes(const V16& to, const V16& a, const V16& b) {
   for (std::size_t p = 0; p < static_cast<std::size_t>(to.parts); ++p) {
     vpaddb(to.part[p], a.part[p], b.part[p]);

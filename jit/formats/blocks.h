@@ -87,6 +87,15 @@ void join_pairs(const std::uint8_t* codes, std::byte* to) {
   bytes.store(to);
 }
 
+// Whether any of those pairs is 3, which is none of a ternary format's codes.
+template <std::size_t N>
+bool has_threes(const std::byte* from) {
+  const auto bytes = Bytes<N>::load(from);
+  unsigned threes = 0;
+  for (const unsigned byte : bytes.at) threes |= byte & byte >> 1U;
+  return (threes & 0x55U) != 0;
+}
+
 // Bit b of byte i is the bit `Shift` of code 32 b + i, of
 // 256. Shifts by one are what bytes can do side by side.
 template <unsigned Shift>

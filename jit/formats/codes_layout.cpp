@@ -3,6 +3,7 @@
 
 #include "jit/formats/packing.h"
 #include "jit/formats/stored_numbers.h"
+#include "jit/formats/triples.h"
 
 namespace llamajit::jit {
 namespace {
@@ -37,10 +38,13 @@ CodesLayout::CodesLayout(Format format) {
     at += bytes;
     return here;
   };
+  if (traits.ternary) triple_steps = steps() / Triple::kBlockSteps * Triple::kBlockSteps;
+  take(triple_steps / Triple::kBlockSteps * Triple::kBlockBytes);
+  const int plane_codes = padded - 4 * triple_steps;
   int position = 0;
   for (int width = 8; width > 0; width /= 2) {
     if ((bits & width) == 0) continue;
-    all_planes[n_planes++] = {width, position, take(padded * width / 8 * kLanes)};
+    all_planes[n_planes++] = {width, position, take(plane_codes * width / 8 * kLanes)};
     position += width;
   }
   if (subgroup < group) {
@@ -67,6 +71,7 @@ Sums16 CodesLayout::sums16() const {
 }
 
 int CodesLayout::largest_code() const {
+  if (triple_steps > 0) return 2;
   if (codebook == nullptr) return ((1 << bits) - 1) << shift;
   return *std::ranges::max_element(entries()) + lift;
 }

@@ -126,6 +126,7 @@ struct FormatTraits {
   int entry = 1;               // so many codes that stand side by side are an entry of a grid (grids.h)
   int largest_subscale = 128;  // or least, whichever is farther from 0
   bool odd_products = false;   // subscales are odd, and codes less `zero`
+  bool ternary = false;        // codes are 0, 1 and 2: three are packed in five bits (triples.h)
   int lift = 0;                // 0: there are no lifted subgroups
   // Bytes in front of a row's blocks, its one scale: 2 as f16, 4 as f32, or 0.
   int row_scale_bytes = 0;

@@ -1,5 +1,8 @@
 // 32 bytes of codes: pair p of byte i, the high ones first,
-// is weight 32 p + i. The scale stands behind the tensor.
+// is weight 32 p + i. The scale stands behind the tensor. A block with a code of 3, which is none of the three, has no
+// values, so that its scale becomes a NaN.
+#include <limits>
+
 #include "jit/formats/blocks.h"
 
 namespace llamajit::jit {
@@ -14,6 +17,7 @@ void split(const std::byte* block, Group& to) {
     for (int i = 0; i < kBytes; ++i)
       to.codes[kBytes * static_cast<int>(pair) + i] = bytes.at[i] >> (6 - 2 * pair) & 3;
   }
+  if (has_threes<kBytes>(block)) to.scale = std::numeric_limits<float>::quiet_NaN();
 }
 
 void join(const Group& from, std::byte* block) {

@@ -10,6 +10,7 @@
 #include "jit/formats/activations.h"
 #include "jit/formats/rows.h"
 #include "jit/formats/stored_numbers.h"
+#include "jit/formats/triples.h"
 
 namespace llamajit::jit {
 namespace {
@@ -180,6 +181,31 @@ GatherPlane gather_of(int bits, int group) {
   }
 }
 
+// Writes a row's triples. The sums of bytes below are those of each of four columns, none of which carries.
+void write_triples(const CodesLayout& layout, const std::uint8_t* codes, std::int64_t row,
+                   std::byte* record) {
+  constexpr std::uint32_t kEachByte = 0x01010101U;
+  const auto half = static_cast<unsigned>(row / Triple::kHalf);
+  for (int block = 0; block < layout.triple_steps / Triple::kBlockSteps; ++block) {
+    std::array<std::uint32_t, Triple::kBlockSteps> steps;
+    std::memcpy(steps.data(), codes + block * sizeof steps, sizeof steps);
+    std::array<std::uint32_t, 2> lower{};
+    std::uint32_t fifths = 0;
+    for (std::size_t i = 0; i < Triple::kBlock; ++i) {
+      const std::uint32_t pair = 3 * steps[3 * i + 1] + steps[3 * i + 2];
+      const std::uint32_t fifth = (pair + 3 * kEachByte) >> 3U & kEachByte;  // whether it is 5 or more
+      lower[i / 2] |= (5 * steps[3 * i] + pair - 5 * fifth) << (i % 2 * 4);
+      fifths |= fifth << i;
+    }
+    const Triple first(block * Triple::kBlock);
+    for (std::size_t v = 0; v < lower.size(); ++v)
+      write_at(record + first.lower_at + (static_cast<std::int64_t>(v) * kLanes + row) * 4, lower[v]);
+    std::byte* const to = record + first.fifths_at + row % Triple::kHalf * 4;
+    const std::uint32_t others = half > 0 ? read_at<std::uint32_t>(to) : 0;
+    write_at(to, others | fifths << (4 * half));
+  }
+}
+
 using SmallNumberRows = std::array<std::array<std::uint8_t, Group::kMostSubgroups>, kLanes>;
 
 // The groups of sixteen rows that stand beside each other, taken apart: a tile's record before it is written.
@@ -228,7 +254,7 @@ void pack_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t 
   const std::int64_t row_bytes = source.row_bytes();
   std::array<GatherPlane, 2> gather{};
   for (std::size_t p = 0; p < layout.planes().size(); ++p)
-    gather[p] = gather_of(layout.planes()[p].bits, layout.group);
+    gather[p] = gather_of(layout.planes()[p].bits, layout.group - 4 * layout.triple_steps);
   Rows rows;
   Group group;
   group.scale = from.scales.empty() ? 0.0F : read_at<float>(from.scales.data());  // i2_s: of the matrix
@@ -240,8 +266,10 @@ void pack_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t 
       __builtin_prefetch(blocks + source.group_at(g) + kAhead);
       source.split(blocks, g, group);
       for (std::size_t p = 0; p < layout.planes().size(); ++p) {
-        gather[p](layout.planes()[p].position + layout.shift, group.codes, rows.words[p][r].data());
+        gather[p](layout.planes()[p].position + layout.shift,
+                  group.codes + std::ptrdiff_t{4} * layout.triple_steps, rows.words[p][r].data());
       }
+      if (layout.triple_steps > 0) write_triples(layout, group.codes, row, record);
       if (layout.subscales) {
         std::memcpy(rows.subscales[r].data(), group.subscales, sizeof group.subscales);
         std::memcpy(rows.submins[r].data(), group.submins, sizeof group.submins);
@@ -253,7 +281,8 @@ void pack_blocks(const SourceMatrix& from, std::int64_t first_row, std::int64_t 
     for (std::size_t p = 0; p < layout.planes().size(); ++p) {
       const Plane& plane = layout.planes()[p];
       transpose_units(record + plane.at, reinterpret_cast<const std::byte*>(rows.words[p].data()),
-                      sizeof rows.words[p][0], n_rows, layout.steps() / plane.steps(), 0);
+                      sizeof rows.words[p][0], n_rows, (layout.steps() - layout.triple_steps) / plane.steps(),
+                      0);
     }
     if (layout.subscales) write_small_numbers(layout, layout.subscales, rows.subscales, n_rows, record);
     if (layout.submins) write_small_numbers(layout, layout.submins, rows.submins, n_rows, record);

@@ -92,7 +92,8 @@ struct SmallNumbers {
   int row_bytes() const { return paired ? 2 : 1; }
 };
 
-// A group's record in a tile: planes of codes, then the subgroups' scales (s8) and
+// A group's record in a tile: of ternary formats triples of codes (triples.h), then planes of codes, of those that are in no
+// triple; then the subgroups' scales (s8) and
 // minima (u8, paired), or as nibbles of the same bytes scales (the lower ones) and
 // minima; bits that say which subgroups are lifted (u16); then the group's scale and minimum (f16, bf16 or f32, as the
 // format says).
@@ -132,6 +133,7 @@ struct CodesLayout {
   Mins mins = Mins::none;
   const Codebook* codebook = nullptr;
   FormatKind floats = FormatKind::f16;
+  int triple_steps = 0;  // of the first columns, whose codes lie as triples; planes begin behind these
   Plane all_planes[2] = {};
   int n_planes = 0;
   SmallNumbers subscales, submins;

@@ -2,6 +2,7 @@
 #include "jit/formats/packing.h"
 #include "jit/formats/rows.h"
 #include "jit/formats/stored_numbers.h"
+#include "jit/formats/triples.h"
 
 namespace llamajit::jit {
 namespace {
@@ -26,9 +27,9 @@ float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col)
   }
   const CodesLayout layout(from.format);
   Group group;
+  if (from.format.kind == FormatKind::i2_s) group.scale = read_at<float>(from.scales.data());
   const BlockRows rows(from.format.kind, from.cols);
   rows.split(data + row * rows.row_bytes(), col / from.format.group, group);
-  if (from.format.kind == FormatKind::i2_s) group.scale = read_at<float>(from.scales.data());
   const auto k = static_cast<int>(col % from.format.group);
   const int s = k / layout.subgroup;
   const int code = multiplied_code(*format_traits(from.format.kind), group, k);
@@ -52,14 +53,31 @@ int small_number(const SmallNumbers& numbers, const std::byte* record, int subgr
   return read_at<std::uint8_t>(at) >> numbers.shift & ((1 << numbers.bits) - 1);
 }
 
+int code_of_triple(const std::byte* record, int step, int column, int row) {
+  const Triple triple(step / Triple::kSteps);
+  const int digit = step % Triple::kSteps;
+  const auto byte_at = [&](int vector, int lane) {
+    return read_at<std::uint8_t>(record + vector + lane * 4 + column % 4);
+  };
+  const int lower = byte_at(triple.lower_at, row) >> triple.lower_shift & 15;
+  const auto& [firsts, rests, seconds, thirds] = kTripleTable;
+  if (digit == 0) return firsts[static_cast<std::size_t>(lower)];
+  const int bit = triple.fifth_bit + 4 * (row / Triple::kHalf);
+  const int fifth = byte_at(triple.fifths_at, row % Triple::kHalf) >> bit & 1;
+  const int index = rests[static_cast<std::size_t>(lower)] + fifth * kFifthInIndex;
+  return (digit == 1 ? seconds : thirds)[static_cast<std::size_t>(index)];
+}
+
 }  // namespace
 
 int packed_code(const CodesLayout& layout, const std::byte* record, int column, int row) {
   const int step = column / 4;
+  if (step < layout.triple_steps) return code_of_triple(record, step, column, row);
   if (layout.bits == 8) return read_at<std::uint8_t>(record + (step * kLanes + row) * 4 + column % 4);
   unsigned code = 0;
   for (const Plane& plane : layout.planes()) {
-    const int vector = step / plane.steps(), slot = step % plane.steps();
+    const int in_plane = step - layout.triple_steps;
+    const int vector = in_plane / plane.steps(), slot = in_plane % plane.steps();
     const auto byte = read_at<std::uint8_t>(record + plane.at + (vector * kLanes + row) * 4 + column % 4);
     code |= (byte >> (slot * plane.bits) & ((1U << plane.bits) - 1)) << plane.position;
   }

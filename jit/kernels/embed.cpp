@@ -1,4 +1,5 @@
 #include "jit/formats/packing.h"
+#include "jit/formats/triples.h"
 #include "jit/kernels/generators.h"
 #include "jit/kernels/unpacker.h"
 
@@ -100,10 +101,11 @@ class EmbedGenerator {
       e.name(*reg, role);
     }
     if (layout.lift > 0) e.name(lift, "lift");
-    if (layout.has_large_codebook()) {
+    if (layout.has_large_codebook() || layout.triple_steps > 0) {
       e.name(index, "index");
       e.name(temp, "temp");
     }
+    if (layout.triple_steps > 0) begin_triples();
     e.vbroadcastss(zero, e.constant(i32(layout.zero)));
     if (layout.codebook != nullptr) e.load_table(xmm_of(table), whole_rows(layout));
     e.repeat(groups, key.dim / layout.group, [&] {
@@ -163,7 +165,8 @@ class EmbedGenerator {
     const int steps = layout.subgroup_steps();
     if (layout.lift > 0) load_lift(s);
     for (int step = 0; step < steps; ++step) {
-      load_codes(s * steps + step);
+      const int of_group = s * steps + step;
+      of_group < layout.triple_steps ? load_digits(of_group) : load_codes(of_group);
       e.vpmovzxbd(value, value);
       finish();
       e.vmovups(e.ptr[out + step * 16], value);
@@ -176,8 +179,9 @@ class EmbedGenerator {
     const Xbyak::Reg32 codes = count.cvt32(), bits = e.scratch().cvt32();
     for (const Plane& plane : layout.planes()) {
       const Xbyak::Reg32& to = plane.position == 0 ? codes : bits;
-      e.mov(to, e.ptr[tile + lane * 4 + (plane.at + step / plane.steps() * kLanes * 4)]);
-      const int shift = step % plane.steps() * plane.bits - plane.position - layout.shift;
+      const int in_plane = step - layout.triple_steps;
+      e.mov(to, e.ptr[tile + lane * 4 + (plane.at + in_plane / plane.steps() * kLanes * 4)]);
+      const int shift = in_plane % plane.steps() * plane.bits - plane.position - layout.shift;
       if (shift > 0) e.shr(to, shift);
       if (shift < 0) e.shl(to, -shift);
       constexpr std::uint32_t kEachByte = 0x01010101;
@@ -187,6 +191,45 @@ class EmbedGenerator {
     e.vmovd(value, codes);
     if (layout.codebook != nullptr) e.look_up(xmm_of(value), xmm_of(table), xmm_of(index), xmm_of(temp));
     if (layout.lift > 0) e.vpaddb(value, value, lift);
+  }
+
+  // at = where a vector of eight rows has this one, from the vector's begin; half = how far its bits are from the lowest.
+  void begin_triples() {
+    e.name(half, "half_shift");
+    e.set_rows(kTripleTable);
+    const Xbyak::Reg32 shift = e.scratch().cvt32();
+    e.mov(shift, lane.cvt32());
+    e.shr(shift, 3);
+    e.shl(shift, 2);
+    e.vmovd(half, shift);
+    e.mov(at, lane);
+    e.and_(at, Triple::kHalf - 1);
+    e.shl(at, 2);
+  }
+
+  // value = the codes that a triple has of four columns, a byte each
+  void load_digits(int step) {
+    const Triple triple(step / Triple::kSteps);
+    const int digit = step % Triple::kSteps;
+    if (digit == 0) {
+      const Xbyak::Reg32 lower = e.scratch().cvt32();
+      e.mov(lower, e.ptr[tile + lane * 4 + triple.lower_at]);
+      if (triple.lower_shift > 0) e.shr(lower, triple.lower_shift);
+      e.and_(lower, 0x0F0F0F0F);
+      e.vmovd(value, lower);
+      look_up_row(index, 1, value);
+      e.vmovd(temp, e.ptr[tile + at + triple.fifths_at]);
+      e.vpsrld(temp, temp, half);
+      e.vpslld(temp, temp, static_cast<std::uint8_t>(3 - triple.fifth_bit));
+      e.and_bits(xmm_of(temp), xmm_of(temp), Const{0x08080808});
+      e.vpaddb(index, index, temp);
+      return look_up_row(value, 0, value);
+    }
+    look_up_row(value, 1 + digit, index);
+  }
+  void look_up_row(const Xbyak::Xmm& to, int row, const Xbyak::Xmm& bytes) {
+    e.broadcast_row(xmm_of(table), row);
+    e.vpshufb(to, table, bytes);
   }
 
   // lift = what the row's codes of the subgroup have added, a byte each
@@ -220,7 +263,7 @@ class EmbedGenerator {
   const CodesLayout layout{key.format};
   const Reg64 tile = e.gpr("tile"), lane = e.gpr("lane"), at = e.gpr("at"), out = e.gpr("out");
   const Reg64 groups = e.gpr("groups"), count = e.gpr("count");
-  const Xbyak::Xmm scale{0}, min{1}, value{2}, zero{3}, table{4}, lift{5}, index{6}, temp{7};
+  const Xbyak::Xmm scale{0}, min{1}, value{2}, zero{3}, table{4}, lift{5}, index{6}, temp{7}, half{8};
 };
 
 }  // namespace

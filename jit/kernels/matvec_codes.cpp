@@ -10,6 +10,7 @@
 
 #include "jit/emit/dot.h"
 #include "jit/formats/packing.h"
+#include "jit/formats/triples.h"
 #include "jit/kernels/matvec_frame.h"
 #include "jit/kernels/unpacker.h"
 
@@ -86,12 +87,10 @@ class CodedMatvec : public MatvecFrame {
   // The registers of Codes that are there once, and those for each sum.
   int most_tokens(int n_tiles) const override {
     const bool by_signs = !e.isa().has_dot() && layout.sums16() == Sums16::none;
-    const int n_planes = layout.bits == 8 ? 0 : static_cast<int>(layout.planes().size());
     const int of_weights = n_tiles * (by_signs && !e.isa().wide() ? 2 : 1);
     const int of_inputs = by_signs && e.isa().wide() ? 2 : 1;
-    const int once = of_weights + of_inputs + (dot->needs_temp() ? 1 : 0) + n_planes +
-                     (n_planes > 1 ? 1 : 0) + (layout.codebook != nullptr ? 1 : 0) +
-                     (layout.lift > 0 ? n_tiles : 0) + (layout.bits == 8 ? 0 : 1);
+    const int once = of_weights + of_inputs + (dot->needs_temp() ? 1 : 0) +
+                     Unpacker::registers(e.isa(), layout, n_tiles) + (layout.bits == 8 ? 0 : 1);
     const int each = 2 + (layout.subscales ? 1 : 0) + (dot->needs_run() ? 1 : 0);
     return (e.vectors() - once) / (each * n_tiles);
   }
@@ -146,7 +145,7 @@ class CodedMatvec : public MatvecFrame {
         for (int i = 0; i < c.sums.tiles(); ++i) c.unpacker.begin_subgroup(tile_at(i), s, half, i);
         for (int step = s * steps; step < (s + 1) * steps; ++step) {
           prefetch(c, half, step, layout.steps(), layout.group_bytes);
-          add_step(c, step, half * kPartBytes);
+          add_step(c, step, half);
         }
         if (layout.subscales) add_subscaled(c, s, half);
       }
@@ -157,23 +156,28 @@ class CodedMatvec : public MatvecFrame {
 
   // A group's steps, where they take a loop.
   void add_long_steps(const Codes& c, int half) {
-    const int looped = layout.steps() / kStraightSteps;
-    const int loop_bytes = kStraightSteps * 4 * kLanes * layout.bits / 8;
+    const bool triples = layout.triple_steps > 0;
+    const int steps = triples ? Triple::kBlockSteps : kStraightSteps;
+    const int looped = layout.steps() / steps;
+    const int loop_bytes = triples ? Triple::kBlockBytes : steps * 4 * kLanes * layout.bits / 8;
     start(c, 0);
     e.repeat(count, looped, [&] {
-      for (int step = 0; step < kStraightSteps; ++step) {
-        prefetch(c, half, step, kStraightSteps, loop_bytes);
-        add_step(c, step, half * kPartBytes);
+      for (int step = 0; step < steps; ++step) {
+        prefetch(c, half, step, steps, loop_bytes);
+        add_step(c, step, half);
       }
-      e.add(x, kStraightSteps * 4);
+      e.add(x, steps * 4);
       e.add(w, loop_bytes);
       advance_next(c.sums.tiles(), loop_bytes);
     });
-    for (int step = 0; step < layout.steps() % kStraightSteps; ++step) {
-      add_step(c, step, half * kPartBytes);
-    }
     e.sub(w, looped * loop_bytes);
-    e.sub(x, looped * kStraightSteps * 4);
+    e.sub(x, looped * steps * 4);
+    const int rest = layout.steps() - looped * steps, rest_bytes = layout.group_bytes - looped * loop_bytes;
+    for (int step = 0; step < rest; ++step) {
+      prefetch(c, half, step, rest, rest_bytes);
+      add_step(c, looped * steps + step, half);
+    }
+    if (rest > 0) advance_next(c.sums.tiles(), rest_bytes);
   }
 
   // Calls body(sum, t) for the sums of tile `i`: their places among all, and their tokens.
@@ -200,11 +204,11 @@ class CodedMatvec : public MatvecFrame {
     }
   }
 
-  void add_step(const Codes& c, int step, int part_offset) {
+  void add_step(const Codes& c, int step, int half) {
     e.note("columns {} to {} of the group: 4 codes of x, 16 rows x 4 codes of W", 4 * step, 4 * step + 3);
     const int n = c.sums.tiles(), steps = layout.subgroup_steps();
     const auto unpack = [&](int i, const Dot::Weights& weights) {
-      c.unpacker.emit_step(weights.codes, tile_at(i) + part_offset, step, c.scale, i);
+      c.unpacker.emit_step(weights.codes, tile_at(i), step, half, c.scale, i);
       dot->make_ready(weights);
     };
     const auto acc = [&](std::size_t sum) {
@@ -306,7 +310,6 @@ class CodedMatvec : public MatvecFrame {
   }
 
   static constexpr int kStraightSteps = 32;
-  static constexpr int kPartBytes = 32;  // of a 256-bit register
 
   const std::unique_ptr<const Dot> dot = Dot::choose(e, layout.sums16(), !by_halves());
 };

@@ -42,7 +42,7 @@ class PlainWriter {
     for (int s = 0; s < plain.n_subgroups; ++s) {
       unpacker.begin_subgroup(r.from, s, 0);
       for (int step = 0; step < plain.steps; ++step) {
-        unpacker.emit_step(row, r.from, s * plain.steps + step, temp);
+        unpacker.emit_step(row, r.from, s * plain.steps + step, 0, temp);
         e.store(r.to + step * PlainLayout::kRow, row);
       }
       if (codes.subscales) {
@@ -83,7 +83,7 @@ class PlainWriter {
   const PlainRegisters& r;
   const PlainLayout plain{codes};
   const Unpacker unpacker{e, codes, true, 1};
-  const V16 row = e.v16("row"), temp = codes.has_large_codebook() ? e.v16("temp") : V16();
+  const V16 row = e.v16("row"), temp = Unpacker::needs_temp(codes) ? e.v16("temp") : V16();
 };
 
 }  // namespace

@@ -93,7 +93,7 @@ class ProductWriter {
     const int subgroup_steps = codes.subgroup_steps();
     for (int step = 0; step < layout.steps; ++step) {
       if (step % subgroup_steps == 0) begin_subgroup(step / subgroup_steps);
-      unpacker.emit_step(row, r.from, step, temp);
+      unpacker.emit_step(row, r.from, step, 0, temp);
       codes.subscales ? write_products(step) : write_codes(step);
     }
     emit_scale(e, codes, row, r.from, 0);
@@ -158,7 +158,7 @@ class ProductWriter {
   const ProductLayout& layout;
   const PlainRegisters& r;
   const Unpacker unpacker{e, codes, true, 1};
-  const V16 row = e.v16("row"), temp = codes.has_large_codebook() ? e.v16("temp") : V16();
+  const V16 row = e.v16("row"), temp = Unpacker::needs_temp(codes) ? e.v16("temp") : V16();
   V16 odd, factors, words;
   V16 low_words, low_bytes, high_bytes;  // masks
 };

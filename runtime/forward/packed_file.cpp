@@ -18,7 +18,7 @@ namespace {
 
 // To be raised whenever Weights::lay_out(), packing or a format's tiles change: PackedLayout.IsTheOneOfItsVersion fails
 // until then.
-constexpr int kLayoutVersion = 1;
+constexpr int kLayoutVersion = 2;
 
 constexpr std::string_view kMagic = "llamajit packed\n";
 constexpr std::size_t kKeyAt = 16, kKeyBytes = 64, kSizeAt = kKeyAt + kKeyBytes;

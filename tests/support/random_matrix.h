@@ -102,6 +102,9 @@ class RandomMatrix {
         for (std::byte& byte : block) byte = static_cast<std::byte>(random() >> 56);
         jit::Group group{};
         split_block(format_.kind, block.data(), group);
+        if (traits.ternary) {
+          for (std::uint8_t& code : group.codes) code %= 3;
+        }
         group.scale = is_shared ? row_scale : small();
         if (traits.mins != jit::Mins::none) group.min = -small();
         rows.join(group, g, to);

@@ -73,6 +73,10 @@ class Blocks : public testing::TestWithParam<FormatTraits> {
     if (GetParam().kind == FormatKind::tq1_0) {
       for (std::size_t i = 0; i < 52; ++i) block[i] = ternary_byte(i >= 48);
     }
+    if (GetParam().kind == FormatKind::tq2_0 || GetParam().kind == FormatKind::i2_s) {
+      const std::size_t of_codes = GetParam().kind == FormatKind::tq2_0 ? 64 : 32;
+      for (std::size_t i = 0; i < of_codes; ++i) block[i] = byte_of_pairs();
+    }
     if (GetParam().kind == FormatKind::nvfp4) block[0] = static_cast<std::byte>(random_() % 0x7F);
     return block;
   }
@@ -82,6 +86,13 @@ class Blocks : public testing::TestWithParam<FormatTraits> {
   std::byte ternary_byte(bool four) {
     const auto number = static_cast<unsigned>(four ? random_() % 81 * 3 : random_() % 243);
     return static_cast<std::byte>((number * 256 + 242) / 243);
+  }
+
+  // Of four codes below 3.
+  std::byte byte_of_pairs() {
+    unsigned byte = 0;
+    for (int pair = 0; pair < 4; ++pair) byte = byte << 2U | static_cast<unsigned>(random_() % 3);
+    return static_cast<std::byte>(byte);
   }
 
   std::mt19937_64 random_{1};
@@ -367,6 +378,32 @@ TEST(HandMadeBlocks, TernaryDigits) {
   EXPECT_EQ(values(FormatKind::tq1_0, block, {1, 33, 65, 97, 129}), (Values{1, 0, -1, 1, 0}));
   EXPECT_EQ(values(FormatKind::tq1_0, block, {160, 176, 192, 208, 224}), (Values{1, 0, -1, 1, 0}));
   EXPECT_EQ(values(FormatKind::tq1_0, block, {243, 247, 251, 255}), (Values{-1, 1, 0, 1}));
+}
+
+// Codes of two bits can be 3, which no ternary format has: the block then has no values, and loading refuses it.
+TEST(HandMadeBlocks, TernaryCodesAreBelowThree) {
+  for (const auto& [kind, bytes] : {std::pair{FormatKind::tq2_0, 66}, {FormatKind::i2_s, 32}}) {
+    for (const int byte : {0, 31}) {
+      for (int pair = 0; pair < 4; ++pair) {
+        std::vector<std::byte> block(static_cast<std::size_t>(bytes), std::byte{0x55});
+        block[static_cast<std::size_t>(byte)] |= static_cast<std::byte>(3 << 2 * pair);
+        Group group;
+        group.scale = 1;
+        split_block(kind, block.data(), group);
+        EXPECT_TRUE(std::isnan(group.scale));
+        std::vector<std::byte> joined(block.size());
+        join_block(kind, group, joined.data());
+        EXPECT_EQ(joined, block);
+        const int cols = jit::format_traits(kind)->group;
+        const float one = 1;
+        const jit::SourceMatrix source{{kind, cols}, 1, cols, block, std::as_bytes(std::span(&one, 1))};
+        EXPECT_TRUE(std::isnan(source_value(source, 0, 0)));
+        std::vector<std::byte> tile(static_cast<std::size_t>(jit::tile_bytes(source.format, cols)));
+        jit::pack_tile(source, 0, tile.data());
+        EXPECT_FALSE(jit::all_finite(source.format, cols, tile.data()));
+      }
+    }
+  }
 }
 
 TEST(HandMadeBlocks, OneAndTwoBits) {

@@ -36,10 +36,14 @@ int value_of(const FormatTraits& traits, const Extreme& extreme) {
          traits.zero;
 }
 
+int codes_of(const FormatTraits& traits) {
+  return traits.ternary ? 3 : 1 << traits.bits;
+}
+
 // The codes whose values are the least and the greatest, with the subscales farthest from 0.
 std::vector<Extreme> extremes_of(const FormatTraits& traits) {
   const auto value = [&](int code) { return value_of(traits, {code}); };
-  std::vector<int> codes(std::size_t{1} << traits.bits);
+  std::vector<int> codes(static_cast<std::size_t>(codes_of(traits)));
   for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<int>(i);
   const auto [least, most] = std::ranges::minmax(codes, {}, value);
   std::vector<int> subscales = {1};
@@ -61,12 +65,14 @@ std::vector<std::byte> packed_matrix(const FormatTraits& traits, const Extreme& 
   const CodesLayout layout(format);
   jit::Group group{};
   group.scale = 1;
+  if (traits.ternary) std::ranges::fill(group.codes, static_cast<std::uint8_t>(extreme.code));
   const jit::BlockRows source(traits.kind, traits.group);
   std::vector<std::byte> blocks(static_cast<std::size_t>(kRows * source.row_bytes()));
   for (int row = 0; row < kRows; ++row) source.join(group, 0, blocks.data() + row * source.row_bytes());
   const float one = 1;
   std::vector<std::byte> packed(static_cast<std::size_t>(jit::packed_bytes(format, kRows, traits.group)));
   jit::pack_tile({format, kRows, traits.group, blocks, std::as_bytes(std::span(&one, 1))}, 0, packed.data());
+  if (traits.ternary) return packed;  // codes as the blocks have them
   for (const jit::Plane& plane : layout.planes()) {
     int byte = 0;
     for (int i = 0; i < plane.steps(); ++i) {
@@ -145,7 +151,7 @@ TEST(ExtremeSums, AreThoseOfTheLayouts) {
   for (const FormatTraits& traits : jit::all_format_traits()) {
     const CodesLayout layout({traits.kind, traits.group});
     std::int64_t farthest = 0, largest = traits.zero;
-    for (int code = 0; code < 1 << traits.bits; ++code) {
+    for (int code = 0; code < codes_of(traits); ++code) {
       for (const bool lifted : {false, true}) {
         const std::int64_t value = value_of(traits, {code, lifted});
         farthest = std::max(farthest, std::abs(value));

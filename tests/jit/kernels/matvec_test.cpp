@@ -271,7 +271,7 @@ TEST(MatvecBlocks, LargestCodesAreSummedExactly) {
     for (const int subscale : extreme_subscales(traits.kind)) {
       const MatvecKey key{{traits.kind, traits.group}, 16, traits.group, Epilogue::store};
       jit::Group group{};
-      const int digits = traits.kind == FormatKind::tq1_0 ? 3 : 1 << traits.bits;  // it stores ternary ones
+      const int digits = traits.ternary ? 3 : 1 << traits.bits;
       int code = (digits - 1) << traits.shift;
       if (traits.codebook != nullptr) {
         const jit::CodesLayout layout(key.format);
