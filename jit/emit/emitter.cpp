@@ -137,7 +137,8 @@ void Emitter::lay_down_constants() {
     L(label);
     std::vector<std::uint32_t> lanes(isa_.wide() ? 16 : 8, bits.first);
     if (isa_.wide()) std::fill_n(lanes.begin() + 8, 8, bits.second);
-    record_constant(lanes, "");
+    record_constant(lanes,
+                    bits.first == bits.second ? "" : fmt::format("({:#x}, {:#x})", bits.first, bits.second));
     for (const std::uint32_t lane : lanes) dd(lane);
   }
   if (uses_lane_numbers_) {

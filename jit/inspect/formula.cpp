@@ -63,6 +63,8 @@ const std::unordered_map<int, std::string_view> kPatterns = {
     {ZYDIS_MNEMONIC_VMOVMSKPS, "$0 = signs of $1"},
     {ZYDIS_MNEMONIC_VPMOVB2M, "$0 = signs of $1"},
     {ZYDIS_MNEMONIC_VPCMPGTD, "$0 = $1 > $2"},
+    {ZYDIS_MNEMONIC_VPTESTMB, "$0 = bytes of $1 & $2 that are not 0"},
+    {ZYDIS_MNEMONIC_VBROADCASTI64X4, "$0 = twice $1"},
     {ZYDIS_MNEMONIC_VANDNPS, "$0 = ~$1 & $2"},
     {ZYDIS_MNEMONIC_VPSRLVD, "$0 = $1 >> each of $2"},
     // conversions
@@ -114,7 +116,7 @@ const std::unordered_map<int, std::string_view> kOperators = {
     {ZYDIS_MNEMONIC_VPOR, "|"},    {ZYDIS_MNEMONIC_VPSUBB, "-"},  {ZYDIS_MNEMONIC_VPAND, "&"},
     {ZYDIS_MNEMONIC_VPANDD, "&"},  {ZYDIS_MNEMONIC_VXORPS, "^"},  {ZYDIS_MNEMONIC_VPXORD, "^"},
     {ZYDIS_MNEMONIC_VPXOR, "^"},   {ZYDIS_MNEMONIC_VPMULLD, "*"}, {ZYDIS_MNEMONIC_VPMULLW, "*"},
-    {ZYDIS_MNEMONIC_VPSUBW, "-"},
+    {ZYDIS_MNEMONIC_VPSUBW, "-"},  {ZYDIS_MNEMONIC_VPADDB, "+"},
 };
 
 class Writer {
