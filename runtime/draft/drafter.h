@@ -31,6 +31,10 @@ struct Guess {
   std::size_t sureness;
 };
 
+// By a model's logits, which are overwritten: what the text's sampler would draw from them, the surer the farther their
+// largest is ahead of the next. Nothing where the text has no choice.
+std::optional<Guess> guess_of(std::span<float> logits, Foresight& foresight);
+
 class Drafter {
  public:
   virtual ~Drafter() = default;

@@ -1,7 +1,6 @@
 #include "runtime/draft/model_drafter.h"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <stdexcept>
 
@@ -16,29 +15,6 @@ constexpr std::size_t kMostUnseen = 256;
 // More than this is not read for a guess, but so many tokens of the end, until so many guesses of a draft are right.
 constexpr std::size_t kWorthReading = 32, kEnd = 16;
 constexpr std::ptrdiff_t kRight = 2;
-
-// By how much the likeliest token's logit is above the next one's, from the second least sure on; the least sure ones
-// are tokens that were drawn though they are not the likeliest.
-constexpr std::array<float, Guess::kSureness - 2> kLeads = {0.25F, 0.5F, 1.0F, 2.0F, 3.5F, 6.0F};
-
-struct Leader {
-  TokenId token = -1;
-  float lead = 0;
-};
-Leader leader_of(std::span<const float> logits) {
-  float first = -std::numeric_limits<float>::infinity(), second = first;
-  std::size_t at = 0;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] > first) {
-      second = first;
-      first = logits[i];
-      at = i;
-    } else if (logits[i] > second) {
-      second = logits[i];
-    }
-  }
-  return {static_cast<TokenId>(at), first - second};
-}
 
 }  // namespace
 
@@ -111,15 +87,12 @@ std::optional<Guess> ModelDrafter::next(Foresight& foresight) {
   });
   std::fill(logits_.begin() + static_cast<std::ptrdiff_t>(vocab), logits_.end(),
             -std::numeric_limits<float>::infinity());
-  const Leader leader = leader_of(logits_);
-  const TokenId token = foresight.choose(logits_);
+  const auto guess = guess_of(logits_, foresight);
   unseen_.clear();
-  if (token < 0 || token >= engine_.config().vocab_size) return std::nullopt;
-  unseen_.push_back(token);
-  draft_.push_back(token);
-  if (token != leader.token) return Guess{token, 0};
-  const auto rank = std::ranges::upper_bound(kLeads, leader.lead) - kLeads.begin();
-  return Guess{token, 1 + static_cast<std::size_t>(rank)};
+  if (!guess || guess->token >= engine_.config().vocab_size) return std::nullopt;
+  unseen_.push_back(guess->token);
+  draft_.push_back(guess->token);
+  return guess;
 }
 
 void refuse_other_vocab(const Vocab& model, const Vocab& draft, const std::string& draft_path) {
