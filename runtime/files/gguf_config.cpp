@@ -24,7 +24,17 @@ namespace {
 
 class ConfigReader : GgufLayerKeys {
  public:
-  using GgufLayerKeys::GgufLayerKeys;
+  ConfigReader(const GgufFile& file, const Family& family, bool drafting)
+      : GgufLayerKeys(file, family), drafting_(drafting) {}
+
+  std::optional<int> find_drafting_layer() {
+    const int later = count("nextn_predict_layers", 0, kMaxLayers).value_or(0);
+    if (!family_.drafts || later == 0) return std::nullopt;
+    const int layer = std::max(0, required_count("block_count", kMaxLayers) - later);
+    const std::string prefix = fmt::format("blk.{}.", layer);
+    const auto is_of_layer = [&](const GgufTensor& tensor) { return tensor.name.starts_with(prefix); };
+    return std::ranges::any_of(file_.tensors(), is_of_layer) ? std::optional(layer) : std::nullopt;
+  }
 
   Config read() {
     Config& c = config_;
@@ -37,7 +47,7 @@ class ConfigReader : GgufLayerKeys {
     c.seq_len = required_count("context_length", kMaxContext);
     c.dim = required_count("embedding_length", kMaxCount);
     blocks_ = required_count("block_count", kMaxLayers);
-    // Layers that predict further tokens come last; the text does not need them.
+    // Layers that predict further tokens come last; the text does not need them, drafts need the first of them.
     c.n_layers = blocks_ - count("nextn_predict_layers", 0, blocks_ - 1).value_or(0);
     read_norm();
     read_rope();
@@ -78,12 +88,13 @@ class ConfigReader : GgufLayerKeys {
 
   void read_layers() {
     Config& c = config_;
-    std::vector<LayerShape> layers(static_cast<std::size_t>(c.n_layers), c);
+    std::vector<LayerShape> layers(static_cast<std::size_t>(c.n_layers + (drafting_ ? 1 : 0)), c);
     read_heads(layers);
     read_latent(layers);
     read_windows(layers);
     read_experts(layers);
     read_delta(layers);
+    if (drafting_) layers.back().delta = {};
     for (const LayerShape& layer : layers) check_heads(layer);
     share_kv(layers);
     for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -99,6 +110,11 @@ class ConfigReader : GgufLayerKeys {
         layer.scores.scale =
             1.0F / std::sqrt(static_cast<float>(layer.dim) / static_cast<float>(layer.n_heads));
       }
+    }
+    if (drafting_) {
+      layers.erase(layers.begin(), layers.end() - 1);
+      c.n_layers = 1;
+      c.takes_hidden = true;
     }
     static_cast<LayerShape&>(c) = layers.front();
     const bool alike = std::ranges::all_of(layers, [&](const LayerShape& l) { return l == layers.front(); });
@@ -301,6 +317,7 @@ class ConfigReader : GgufLayerKeys {
     config_.pooling = kPoolings[count("pooling_type", 0, 3).value_or(0)];
   }
 
+  bool drafting_;
   Config config_;
 };
 
@@ -320,7 +337,15 @@ const Family& family_of(const GgufFile& file, std::span<const Family> known) {
 }
 
 Config read_gguf_config(const GgufFile& file, const Family& family) {
-  return ConfigReader(file, family).read();
+  return ConfigReader(file, family, false).read();
+}
+
+std::optional<int> find_drafting_layer(const GgufFile& file, const Family& family) {
+  return ConfigReader(file, family, true).find_drafting_layer();
+}
+
+Config read_drafting_config(const GgufFile& file, const Family& family) {
+  return ConfigReader(file, family, true).read();
 }
 
 }  // namespace llamajit

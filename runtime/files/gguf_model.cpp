@@ -23,21 +23,33 @@ struct LayerNames {
 
 class GgufModelReader : GgufTensors {
  public:
-  GgufModelReader(const GgufFile& file, const Family& family)
-      : GgufTensors(file, family), config_(read_gguf_config(file, family)) {}
+  GgufModelReader(const GgufFile& file, const Family& family, Config config)
+      : GgufTensors(file, family), config_(std::move(config)) {}
 
   ModelFile read() {
     ModelFile model;
-    model.file_format = fmt::format("GGUF v{} ({})", file_.version(), family_.name);
     bind_rope_divisors();
     bind(model);
     refuse_other_tensors(config_.n_layers);
+    return finished(std::move(model));
+  }
+
+  ModelFile read_drafting_layer(int layer) {
+    ModelFile model;
+    bind_rope_divisors();
+    bind_drafting_layer(LayerNames{layer}, model);
+    refuse_other_tensors_of(LayerNames{layer}(""));
+    return finished(std::move(model));
+  }
+
+ private:
+  ModelFile finished(ModelFile model) {
+    model.file_format = fmt::format("GGUF v{} ({})", file_.version(), family_.name);
     model.config = std::move(config_);
     model.rearranged = std::move(rearranged_);
     return model;
   }
 
- private:
   // Llama 3.1 has one tensor of them, Phi 3.5 two.
   void bind_rope_divisors() {
     bind_rope_divisors("rope_freqs.weight", &RopeConfig::divisors);
@@ -67,13 +79,17 @@ class GgufModelReader : GgufTensors {
     }
   }
 
-  void bind(ModelFile& model) {
-    Config& c = config_;
+  void read_vocab_size() {
     const GgufTensor& embedding = find("token_embd.weight");
     if (embedding.dims[1] > kMaxVocabulary) {
       file_.fail(embedding.name, fmt::format("at most {} rows", kMaxVocabulary), shape_of(embedding.dims));
     }
-    c.vocab_size = static_cast<int>(embedding.dims[1]);
+    config_.vocab_size = static_cast<int>(embedding.dims[1]);
+  }
+
+  void bind(ModelFile& model) {
+    Config& c = config_;
+    read_vocab_size();
     model.embedding = matrix("token_embd.weight", c.vocab_size, c.dim);
     if (has("position_embd.weight", family_.positions)) {
       model.positions = floats("position_embd.weight", c.seq_len, c.dim);
@@ -81,11 +97,30 @@ class GgufModelReader : GgufTensors {
     if (family_.token_types) bind_token_types(model);
     norm(family_.embedding_norm, "", model.embedding_norm, model.embedding_norm_bias);
     bind_layer_inputs(model);
-    for (int i = 0; i < c.n_layers; ++i) model.layers.push_back(bind_layer(i));
+    for (int i = 0; i < c.n_layers; ++i) {
+      model.layers.push_back(bind_layer(c.layer(static_cast<std::size_t>(i)), LayerNames{i}));
+    }
     norm(family_.final_norm, "", model.final_norm, model.final_norm_bias);
     model.classifier_bias = vector("output.bias", c.vocab_size, family_.classifier_bias);
     c.shared_classifier = !has("output.weight", family_.classifier);
     model.classifier = c.shared_classifier ? model.embedding : matrix("output.weight", c.vocab_size, c.dim);
+  }
+
+  // Whose norm, embedding and classifier are the model's where the layer has none of its own.
+  void bind_drafting_layer(const LayerNames& name, ModelFile& model) {
+    const Config& c = config_;
+    read_vocab_size();
+    const auto own = [&](std::string_view part) {
+      return has(name(part), Presence::optional) ? matrix(name(part), c.vocab_size, c.dim) : Tensor();
+    };
+    model.embedding = own("nextn.embed_tokens.weight");
+    model.token_norm = vector(name("nextn.enorm.weight"), c.dim);
+    model.hidden_norm = vector(name("nextn.hnorm.weight"), c.dim);
+    model.input_projection = matrix(name("nextn.eh_proj.weight"), c.dim, std::int64_t{2} * c.dim);
+    model.layers.push_back(bind_layer(c, name));
+    const std::string norm = name("nextn.shared_head_norm.weight");
+    model.final_norm = vector(has(norm, Presence::optional) ? norm : "output_norm.weight", c.dim);
+    model.classifier = own("nextn.shared_head_head.weight");
   }
 
   // As many as the tokenizer tells apart, where the file says how many these are.
@@ -109,10 +144,8 @@ class GgufModelReader : GgufTensors {
     model.layer_input_norm = vector("per_layer_proj_norm.weight", c.layer_input_dim);
   }
 
-  LayerTensors bind_layer(int layer) {
+  LayerTensors bind_layer(const LayerShape& shape, const LayerNames& name) {
     LayerTensors tensors;
-    const LayerShape& shape = config_.layer(static_cast<std::size_t>(layer));
-    const LayerNames name{layer};
     bind_attention(shape, tensors, name);
     bind_feed_forward(shape, tensors, name);
     if (family_.scales_layers) tensors.output_scale = vector(name("layer_output_scale.weight"), 1);
@@ -374,7 +407,19 @@ ModelFile read_gguf_model(GgufFile file) {
 
 ModelFile read_gguf_model(GgufFile file, std::span<const Family> known) {
   check_has_weights(file);
-  ModelFile model = GgufModelReader(file, family_of(file, known)).read();
+  const Family& family = family_of(file, known);
+  ModelFile model = GgufModelReader(file, family, read_gguf_config(file, family)).read();
+  file.check_intact();
+  model.parts = file.release_parts();
+  return model;
+}
+
+std::optional<ModelFile> read_gguf_drafting_layer(GgufFile file) {
+  const Family& family = family_of(file, families());
+  const auto layer = find_drafting_layer(file, family);
+  if (!layer) return std::nullopt;
+  GgufModelReader reader(file, family, read_drafting_config(file, family));
+  ModelFile model = reader.read_drafting_layer(*layer);
   file.check_intact();
   model.parts = file.release_parts();
   return model;

@@ -110,10 +110,18 @@ jit::Format GgufTensors::format_of(const GgufTensor& tensor) const {
 
 void GgufTensors::refuse_other_tensors(int n_layers) const {
   for (const GgufTensor& tensor : file_.tensors()) {
-    if (bound_.contains(tensor.name) || is_of_later_layer(tensor.name, n_layers)) continue;
-    file_.fail(tensor.name, fmt::format("tensors that a model of the family {} has", family_.name),
-               "another");
+    if (!bound_.contains(tensor.name) && !is_of_later_layer(tensor.name, n_layers)) refuse_other(tensor);
   }
+}
+
+void GgufTensors::refuse_other_tensors_of(std::string_view prefix) const {
+  for (const GgufTensor& tensor : file_.tensors()) {
+    if (tensor.name.starts_with(prefix) && !bound_.contains(tensor.name)) refuse_other(tensor);
+  }
+}
+
+void GgufTensors::refuse_other(const GgufTensor& tensor) const {
+  file_.fail(tensor.name, fmt::format("tensors that a model of the family {} has", family_.name), "another");
 }
 
 bool GgufTensors::is_of_later_layer(std::string_view name, int n_layers) const {

@@ -103,6 +103,8 @@ class GgufTensors {
   jit::Format format_of(const GgufTensor& tensor) const;
   // A tensor that nobody asked for is a part of the computation that would be left out.
   void refuse_other_tensors(int n_layers) const;
+  // The same of a layer's.
+  void refuse_other_tensors_of(std::string_view prefix) const;
   // Of one that predicts further tokens.
   bool is_of_later_layer(std::string_view name, int n_layers) const;
 
@@ -111,6 +113,8 @@ class GgufTensors {
   std::vector<std::vector<std::byte>> rearranged_;
 
  private:
+  [[noreturn]] void refuse_other(const GgufTensor& tensor) const;
+
   std::unordered_set<std::string_view> bound_;
 };
 

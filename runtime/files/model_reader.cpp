@@ -12,4 +12,8 @@ ModelFile read_model(const std::string& path) {
   return read_llama2c(path);
 }
 
+std::optional<ModelFile> read_drafting_layer(const std::string& path) {
+  return is_gguf(path) ? read_gguf_drafting_layer(GgufFile(path)) : std::nullopt;
+}
+
 }  // namespace llamajit

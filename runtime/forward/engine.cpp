@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/forward/drafting_layer.h"
 #include "runtime/forward/logits.h"
 
 namespace llamajit {
@@ -56,8 +57,9 @@ Weights pack(const ModelFile& file, Team& team, const EngineOptions& options, do
   const auto start = Clock::now();
   const Bf16Products bf16 = options.precision.bf16;
   const Split split = split_of(options);
-  Weights weights =
-      options.packed.empty() ? Weights(file, team, bf16, split) : Weights(file, options.packed, bf16, split);
+  const Weights* const model = weights_of_model(file, options);
+  Weights weights = options.packed.empty() ? Weights(file, team, bf16, split, model)
+                                           : Weights(file, options.packed, bf16, split);
   ms = 1e3 * seconds_since(start);
   return weights;
 }
@@ -167,6 +169,7 @@ std::string Engine::misfit(const Batch& batch) const {
   if (!config_.causal) {
     if (std::string what = text_misfit(batch); !what.empty()) return what;
   }
+  if (config_.takes_hidden && !bring_hidden(batch)) return kNoHidden;
   for (std::size_t kind = 0; kind < kv_cache_.kinds(); ++kind) {
     if (std::string what = page_misfit(batch, kind); !what.empty()) return what;
   }
@@ -256,6 +259,9 @@ Rows Engine::place(std::span<const Batch::Row> rows) {
   }
   std::vector<TokenId> tokens;
   runs_.clear();
+  for (std::size_t i = 0; config_.takes_hidden && i < rows.size(); ++i) {
+    std::copy_n(rows[i].hidden, config_.dim, row_of(program_->row_state.given, i, config_.dim).begin());
+  }
   for (std::size_t i = 0; i < rows.size();) {
     Sequence& sequence = *rows[i].sequence;
     const std::size_t first = i;
@@ -316,11 +322,14 @@ std::size_t Engine::rows_of_step(std::span<const Batch::Row> rows) const {
 }
 
 void Engine::step_rows(std::span<const Batch::Row> rows, std::size_t first, const SeeRow& see) {
-  if (rows.size() == 1 && !rows.front().wants_hidden) {
+  if (rows.size() == 1 && config_.causal && !config_.takes_hidden) {
     place(rows.front());
     run_token(rows.front().wants_logits);
     if (rows.front().wants_logits) see(first, {logits(), argmax()});
-    return;
+    if (!rows.front().wants_hidden) return;
+    const std::span<const float> residual(program_->token.residual(), static_cast<std::size_t>(config_.dim));
+    std::ranges::copy(residual, row_of(program_->row_state.x, 0, config_.dim).begin());
+    return show_hidden({0}, 1, first, see);
   }
   run(rows_program(std::ssize(rows)).feed, place(rows), team_);
   RowNumbers with_logits, with_hidden;
@@ -395,6 +404,7 @@ void Engine::classify_token(std::span<const float> residual) {
 void Engine::feed(TokenId token, int pos, bool logits) {
   assert(pos >= 0 && pos <= sequence_.length() && pos < context_);
   if (!config_.causal) throw std::runtime_error(kEncoder);
+  if (config_.takes_hidden) throw std::runtime_error(kNoHidden);
   sequence_.cut(pos);
   weights_.check_intact();
   if (journal_ != nullptr) {

@@ -35,6 +35,8 @@ struct Precision {
   Bf16Products bf16 = Bf16Products::stored_so;
 };
 
+class Engine;
+
 struct EngineOptions {
   jit::Isa isa;
   int threads = 1;
@@ -53,10 +55,12 @@ struct EngineOptions {
   Ranks* ranks = nullptr;
   std::vector<int> shares{};  // of each rank; empty: all have the same
   bool in_step = false;       // all ranks call the same of their engines, so that none needs to be told
+  // Of a layer that drafts: the engine of its model, which has what the layer does not bring, and outlives it.
+  const Engine* model = nullptr;
 };
 
 // Of a row of a step, what it wants: its logits (vocab_size), which the receiver may overwrite, with the first of
-// their maxima, or its hidden state (dim), the residual stream behind the final norm.
+// their maxima, or its hidden state (dim), the residual stream behind the final norm; each in a call of its own.
 struct RowOutput {
   std::span<float> logits{};
   TokenId best = -1;

@@ -20,7 +20,8 @@ std::vector<jit::InputFormat> input_formats(Matrices matrices) {
 }
 
 std::vector<std::vector<const PackedMatrix*>> matrix_inputs(const Weights& weights) {
-  std::vector<std::vector<const PackedMatrix*>> inputs{{&weights.classifier}, {&weights.layer_input_matrix}};
+  std::vector<std::vector<const PackedMatrix*>> inputs{
+      {&weights.classifier}, {&weights.layer_input_matrix}, {&weights.input_projection}};
   for (const LayerWeights& l : weights.layers) {
     // Where attention and feed-forward share a norm, its matrices share an input.
     inputs.push_back({&l.wq, &l.wk, &l.wv, &l.att_gate, &l.delta.decay, &l.delta.rate, &l.gate_up});

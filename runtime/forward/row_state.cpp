@@ -46,6 +46,8 @@ void RowState::place(Carver& carver, const Model& model) {
   branch = matrix(c.dim);
   inputs = matrix(c.layer_input_dim * c.n_layers);
   projected = matrix(c.layer_input_dim * c.n_layers);
+  given = matrix(c.takes_hidden ? c.dim : 0);
+  joined = matrix(c.takes_hidden ? 2 * c.dim : 0);
   input_hidden = matrix(c.layer_input_dim);
   classified = carver.take<float>(kClassified * row_stride(c.dim));
   logits = carver.take<float>(kClassified * row_stride(c.vocab_size));

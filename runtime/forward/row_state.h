@@ -39,18 +39,21 @@ struct RowState {
   float* v = nullptr;     // (rows, kv_dim)
   float* att = nullptr;   // (rows, attended_dim)
   // Of latent attention:
-  float* low = nullptr;           // (rows, query_rank)
-  float* queries = nullptr;       // (rows, query_dim)
-  float* rotated_key = nullptr;   // (rows, rope.dims)
-  float* values = nullptr;        // (rows, latent_values)
-  float* gate = nullptr;          // (rows, attended_dim), where attention is gated, and of a delta net:
-  float* mixed = nullptr;         // (rows, channels)
-  float* convolved = nullptr;     // (rows, channels)
-  float* decay = nullptr;         // (rows, value_heads)
-  float* rate = nullptr;          // (rows, value_heads)
-  float* hidden = nullptr;        // (rows, hidden_dim)
-  float* inputs = nullptr;        // (rows, layers * layer_input_dim): what layers get from the embedding
-  float* projected = nullptr;     // the same: a part of it
+  float* low = nullptr;          // (rows, query_rank)
+  float* queries = nullptr;      // (rows, query_dim)
+  float* rotated_key = nullptr;  // (rows, rope.dims)
+  float* values = nullptr;       // (rows, latent_values)
+  float* gate = nullptr;         // (rows, attended_dim), where attention is gated, and of a delta net:
+  float* mixed = nullptr;        // (rows, channels)
+  float* convolved = nullptr;    // (rows, channels)
+  float* decay = nullptr;        // (rows, value_heads)
+  float* rate = nullptr;         // (rows, value_heads)
+  float* hidden = nullptr;       // (rows, hidden_dim)
+  float* inputs = nullptr;       // (rows, layers * layer_input_dim): what layers get from the embedding
+  float* projected = nullptr;    // the same: a part of it
+  // Of a layer that drafts: the model's hidden states that rows bring, and (rows, 2 dim) what comes of them.
+  float* given = nullptr;
+  float* joined = nullptr;
   float* input_hidden = nullptr;  // (rows, layer_input_dim)
   float* branch = nullptr;        // (rows, dim): what is normed before the stream takes it
   float* classified = nullptr;    // (kClassified, dim): the residual stream of rows that want logits

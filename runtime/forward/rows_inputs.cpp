@@ -25,6 +25,22 @@ void RowsProgram::Writer::layer_inputs() {
   meet();
 }
 
+void RowsProgram::Writer::take_hidden() {
+  const Config& c = m_.config;
+  const Weights& w = m_.weights;
+  const auto norm_half = [&](Role role, const float* x, const NormWeights& norm, float* half) {
+    each_row(call(role, jit::NormKey{c.dim, c.norm_eps, c.norm}, jit::NormArgs{x, norm.weight, half}),
+             members({{offsetof(jit::NormArgs, x), row_stride(c.dim) * kFloat},
+                      {offsetof(jit::NormArgs, out), row_stride(2 * c.dim) * kFloat}}));
+  };
+  norm_half(Role::token_norm, s_.x, w.token_norm, s_.joined);
+  norm_half(Role::hidden_norm, s_.given, w.hidden_norm, s_.joined + c.dim);
+  prepare(s_.joined, 2 * c.dim, {&w.input_projection});
+  meet();
+  multiply(Role::input_projection, w.input_projection, Epilogue::store, s_.x);
+  meet();
+}
+
 void RowsProgram::Writer::take_input(const LayerShape& shape, const LayerWeights& w) {
   const int n = m_.config.layer_input_dim;
   prepare(s_.x, shape.dim, {&w.input_gate});

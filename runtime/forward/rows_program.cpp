@@ -34,6 +34,7 @@ void RowsProgram::Writer::write() {
   if (m_.weights.positions.exists()) embed(m_.weights.positions, 1, jit::EmbedRow::position);
   norm_stream(Role::embedding_norm, m_.config, m_.weights.embedding_norm);
   if (m_.weights.layer_inputs.exists()) layer_inputs();
+  if (m_.config.takes_hidden) take_hidden();
   for (std::size_t i = 0; i < m_.weights.layers.size(); ++i) {
     enter_layer(static_cast<int>(i));
     layer(*this, m_.config.layer(i), m_.weights.layers[i]);

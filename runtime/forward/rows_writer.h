@@ -129,6 +129,8 @@ class RowsProgram::Writer : public Lowering {
   void norm_keys(const LayerShape& shape, const LayerWeights& w, const Share& heads);
   void recur_head(const DeltaNet& delta, int head);
   void layer_inputs();
+  // The stream of a layer that drafts: of the token's embedding and of what its row brings.
+  void take_hidden();
   void classifier();
 
   // out = W values for all rows, with the other threads.

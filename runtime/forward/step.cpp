@@ -126,6 +126,12 @@ std::string_view to_string(Role role) {
       return "layers' inputs";
     case Role::layer_input_norm:
       return "norm layers' inputs";
+    case Role::token_norm:
+      return "token norm";
+    case Role::hidden_norm:
+      return "hidden norm";
+    case Role::input_projection:
+      return "token and hidden";
     case Role::input_gate:
       return "gate of input";
     case Role::input_down:

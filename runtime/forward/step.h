@@ -77,6 +77,9 @@ enum class Role : std::uint8_t {
   layer_output_norm,  // of the stream
   layer_inputs,       // what all layers get from the token's embedding
   layer_input_norm,
+  token_norm,  // of a layer that drafts: what it takes
+  hidden_norm,
+  input_projection,
   input_gate,  // what a layer makes of it
   input_down,
   input_norm,
@@ -125,6 +128,7 @@ constexpr bool is_product_or_attention(Role role) {
     case Role::classifier:
     case Role::attention:
     case Role::layer_inputs:
+    case Role::input_projection:
     case Role::input_gate:
     case Role::input_down:
     case Role::att_gate:

@@ -29,6 +29,14 @@ constexpr RowMembers kNothingFollows{};
 
 void TokenProgram::Writer::write() {
   write_to(p_.feed);
+  // Tokens with hidden states come as rows.
+  if (!m_.config.takes_hidden) feed();
+  write_to(p_.classify);
+  enter_layer(-1);
+  if (m_.weights.classifier.exists()) classifier();
+}
+
+void TokenProgram::Writer::feed() {
   if (thread_ == 0) {
     const PackedMatrix& table = m_.weights.embedding;
     Step& step = call(Role::embed, jit::EmbedKey{table.format, m_.config.dim, m_.config.embedding_scale},
@@ -54,9 +62,6 @@ void TokenProgram::Writer::write() {
     enter_layer(static_cast<int>(i));
     layer(*this, m_.config.layer(i), m_.weights.layers[i]);
   }
-  write_to(p_.classify);
-  enter_layer(-1);
-  if (m_.weights.classifier.exists()) classifier();
 }
 
 void TokenProgram::Writer::norm(Role role, const LayerShape& shape, const NormWeights& weights,

@@ -91,6 +91,7 @@ class TokenProgram::Writer : public Lowering {
   void gate_heads(const LayerShape& shape, std::int64_t first, std::int64_t n);
   void convolve(const DeltaNet& delta, const LayerWeights& w, const Share& channels);
   void norm_keys(const LayerShape& shape, const LayerWeights& w, Share heads);
+  void feed();
   void layer_inputs();
   void classifier();
 

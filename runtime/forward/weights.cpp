@@ -224,15 +224,23 @@ std::vector<PackJob> Weights::lay_out(const ModelFile& file, Carver& carver, con
     return tensor.exists() ? layout.table(tensor, Layout::all(tensor)) : PackedMatrix();
   };
   const Layout::Units own_tokens = layout.share(file.embedding);
-  embedding =
-      shared ? layout.matrix(file.embedding, {}, {}, own_tokens) : layout.table(file.embedding, own_tokens);
+  embedding = !file.embedding.exists() ? plan.model->embedding
+              : shared                 ? layout.matrix(file.embedding, {}, {}, own_tokens)
+                                       : layout.table(file.embedding, own_tokens);
   positions = table(file.positions);
   token_types = table(file.token_types);
   embedding_norm = layout.norm(file.embedding_norm, file.embedding_norm_bias, config.norm);
+  const bool borrowed = config.takes_hidden && !file.classifier.exists();
   classifier = !config.causal ? PackedMatrix()
+               : borrowed     ? plan.model->classifier
                : shared       ? layout.shared(embedding, file.classifier_bias, config.logit_scale)
                               : layout.matrix(file.classifier, {}, file.classifier_bias,
                                               layout.share(file.classifier), config.logit_scale);
+  if (config.takes_hidden) {
+    token_norm = layout.norm(file.token_norm, {}, config.norm);
+    hidden_norm = layout.norm(file.hidden_norm, {}, config.norm);
+    input_projection = layout.whole(file.input_projection);
+  }
   if (file.layer_inputs.exists()) {
     layer_inputs = table(file.layer_inputs);
     layer_input_matrix = layout.matrix(file.layer_input_matrix, {}, {}, Layout::all(file.layer_input_matrix),
@@ -353,14 +361,16 @@ void Weights::lay_out_experts(Layout& layout, const LayerTensors& from, const La
 namespace {
 
 // What every model has, whoever read it: a matrix without rows can't be placed.
-void check_complete(const ModelFile& file) {
+void check_complete(const ModelFile& file, const Weights* model = nullptr) {
   const auto check = [&](const Tensor& tensor, std::string_view name) {
     if (tensor.exists()) return;
     throw std::runtime_error(fmt::format("{}: {}: expected a matrix, found none",
                                          file.parts.empty() ? "model" : file.path(), name));
   };
-  check(file.embedding, "embedding");
-  if (file.config.causal && !file.config.shared_classifier) check(file.classifier, "classifier");
+  if (model == nullptr) {
+    check(file.embedding, "embedding");
+    if (file.config.causal && !file.config.shared_classifier) check(file.classifier, "classifier");
+  }
   for (std::size_t i = 0; i < file.layers.size(); ++i) {
     check(file.layers[i].wq, fmt::format("layers.{}.wq", i));
     check(file.layers[i].wo, fmt::format("layers.{}.wo", i));
@@ -370,9 +380,10 @@ void check_complete(const ModelFile& file) {
 
 }  // namespace
 
-Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16, const Split& split) {
-  check_complete(file);
-  const Plan plan{bf16, split, false};
+Weights::Weights(const ModelFile& file, Team& team, Bf16Products bf16, const Split& split,
+                 const Weights* model) {
+  check_complete(file, model);
+  const Plan plan{bf16, split, false, model};
   Carver sizing(nullptr);
   lay_out(file, sizing, plan, false);
   memory_ = PagedMemory(sizing.size(), "weights");
@@ -396,6 +407,7 @@ Weights::Weights(const ModelFile& file, const std::string& packed, Bf16Products 
 std::int64_t Weights::bytes_per_token() const {
   std::int64_t bytes = classifier.exists() ? classifier.bytes() : 0;
   if (layer_input_matrix.exists()) bytes += layer_input_matrix.bytes();
+  if (input_projection.exists()) bytes += input_projection.bytes();
   for (const LayerWeights& layer : layers) {
     for (const PackedMatrix* m :
          {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.input_gate, &layer.input_down, &layer.att_gate,

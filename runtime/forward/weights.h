@@ -123,8 +123,10 @@ class Weights {
   // Packs all of the file's tensors, of those that are split the rank's part; each thread of the team packs the rows
   // that it will later multiply, so that memory lies near its reader. Matrices that `bf16` names become bf16_pairs.
   // Throws std::runtime_error if the file was cut short meanwhile, and where a weight is no finite number: it
-  // names the tensor and the place.
-  Weights(const ModelFile& file, Team& team, Bf16Products bf16, const Split& split = {});
+  // names the tensor and the place. A layer that drafts has its embedding and its classifier from `model`, whose weights
+  // must outlive it, where it brings none.
+  Weights(const ModelFile& file, Team& team, Bf16Products bf16, const Split& split = {},
+          const Weights* model = nullptr);
   // Maps what write_packed() wrote of such ones. Throws std::runtime_error where `packed` is not of this model and
   // `bf16`.
   Weights(const ModelFile& file, const std::string& packed, Bf16Products bf16, const Split& split = {});
@@ -136,7 +138,9 @@ class Weights {
   PackedMatrix layer_inputs;                // (vocab_size, layers * layer_input_dim), or none
   PackedMatrix layer_input_matrix;          // (layers * layer_input_dim, dim), with its factor
   const float* layer_input_norm = nullptr;  // (layer_input_dim), with a factor
-  PackedMatrix classifier;                  // (vocab_size, dim), may be the same memory; encoders have none
+  NormWeights token_norm, hidden_norm;  // of a layer that drafts, as input_projection: as ModelFile has them
+  PackedMatrix input_projection;        // (dim, 2 dim), or none
+  PackedMatrix classifier;              // (vocab_size, dim), may be the same memory; encoders have none
   std::vector<LayerWeights> layers;
   NormWeights final_norm;
 
@@ -164,6 +168,7 @@ class Weights {
     Bf16Products bf16;
     const Split& split;
     bool whole;  // there is room for all units, whoever has them: a packed file
+    const Weights* model = nullptr;
   };
   std::vector<PackJob> lay_out(const ModelFile& file, Carver& carver, const Plan& plan, bool fills);
 

@@ -160,6 +160,8 @@ struct Config : LayerShape {
   // Where not, each token attends to all of its text: an encoder, which makes embeddings and predicts no token.
   bool causal = true;
   std::optional<Pooling> pooling{};  // where the model was made for embeddings
+  // A layer that drafts for a model: beside a token it takes the hidden state that the model had one token before.
+  bool takes_hidden = false;
   std::vector<LayerShape> layers{};  // (n_layers), where they differ; empty: all have the common shape
 
   const LayerShape& layer(std::size_t i) const { return layers.empty() ? *this : layers[i]; }

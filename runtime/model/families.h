@@ -112,6 +112,8 @@ struct Family {
   bool scales_layers = false;    // layer_output_scale
   bool keys_for_values = false;  // layers without attn_v have attn_k in its place
   bool divides_all = true;       // rope_freqs is of layers without a window only, where not
+  // The first of the layers that nextn_predict_layers counts is one with attention as the others, behind the nextn tensors.
+  bool drafts = false;
   // With so many layers scores are multiplied by 1 / sqrt(embedding_length / head_count): no key says it.
   int wide_scores_layers = 0;
 };

@@ -30,10 +30,10 @@ void ModelFile::drop_pages(std::span<const std::byte> bytes) const noexcept {
 }
 
 std::vector<const Tensor*> ModelFile::tensors() const {
-  std::vector<const Tensor*> all{&embedding,          &positions,           &token_types,
-                                 &embedding_norm,     &embedding_norm_bias, &layer_inputs,
-                                 &layer_input_matrix, &layer_input_norm,    &final_norm,
-                                 &final_norm_bias,    &classifier_bias};
+  std::vector<const Tensor*> all{
+      &embedding,        &positions,          &token_types,      &embedding_norm, &embedding_norm_bias,
+      &layer_inputs,     &layer_input_matrix, &layer_input_norm, &token_norm,     &hidden_norm,
+      &input_projection, &final_norm,         &final_norm_bias,  &classifier_bias};
   for (const LayerTensors& l : layers) {
     all.insert(all.end(), {&l.att_norm,
                            &l.wq,

@@ -112,6 +112,10 @@ struct ModelFile {
   // layer_input_dim), and a part of the other one, by a matrix (layers * layer_input_dim, dim) and a norm of
   // each layer's (1, layer_input_dim).
   Tensor layer_inputs, layer_input_matrix, layer_input_norm;
+  // Of a layer that drafts for a model: norms (1, dim) of a token's embedding and of the model's hidden state, and what
+  // makes the layer's input (dim, 2 dim) of the two, the embedding before. An embedding or a classifier that it has not
+  // is the model's.
+  Tensor token_norm, hidden_norm, input_projection;
   std::vector<LayerTensors> layers;
   Tensor final_norm;       // (1, dim), or none
   Tensor final_norm_bias;  // (1, dim), where there is one
