@@ -38,6 +38,11 @@ std::optional<Guess> guess_of(std::span<float> logits, Foresight& foresight);
 class Drafter {
  public:
   virtual ~Drafter() = default;
+  // Whether it guesses by the hidden states of the text's tokens, which are to be shown to see() then.
+  virtual bool wants_hidden() const { return false; }
+  // The model took this token at this position of the text, and had this hidden state (dim) behind it. Tokens come one
+  // after the other; one that comes before takes the place of all from there on.
+  virtual void see(std::size_t /*position*/, TokenId /*token*/, std::span<const float> /*hidden*/) {}
   // Begins a draft behind `text`, which has one token at least. False: it can't behind this one.
   virtual bool begin(std::span<const TokenId> text) = 0;
   // The draft's next token, behind those that were given since it began; nothing where it has none.

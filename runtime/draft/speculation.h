@@ -19,13 +19,19 @@ struct DraftCounts {
 
 class Speculation {
  public:
-  // Either drafter may be nullptr. The budget may be that of several texts.
+  // Either drafter may be nullptr; the second guesses with a model, or with a layer of the text's own. The budget may be
+  // that of several texts.
   Speculation(std::unique_ptr<Drafter> ngrams, std::unique_ptr<Drafter> model, DraftBudget& budget);
 
   // The draft behind `text`, of at most `most` tokens, for a step that has `rows` rows before it, and would have
   // `rows_alone` without any draft. It lives until the next one.
   std::span<const TokenId> draft(std::span<const TokenId> text, int most, int rows_alone, int rows,
                                  Foresight& foresight);
+  // As Drafter has them.
+  bool wants_hidden() const { return model_ != nullptr && model_->wants_hidden(); }
+  void see(std::size_t position, TokenId token, std::span<const float> hidden) {
+    model_->see(position, token, hidden);
+  }
   // Of the last draft, so many tokens were right, and the next was not, or nobody looked at it.
   void learn_outcome(int right, bool refuted);
   const DraftCounts& counts() const { return counts_; }

@@ -20,6 +20,17 @@ bool is_cancelled(const GenerationOptions& options) {
   return options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed);
 }
 
+// Tokens of a text at positions `pos` and up, of which the last one gives the engine's logits.
+void feed(Engine& engine, std::span<const TokenId> tokens, int pos, Speculation* drafts) {
+  if (drafts == nullptr || !drafts->wants_hidden()) return engine.feed_all(tokens, pos);
+  engine.sequence().cut(pos);
+  Batch batch;
+  batch.add(engine.sequence(), tokens, tokens.size() - 1, true);
+  engine.step(batch, [&](std::size_t row, const RowOutput& output) {
+    if (!output.hidden.empty()) drafts->see(static_cast<std::size_t>(pos) + row, tokens[row], output.hidden);
+  });
+}
+
 // Writes behind a prompt, token by token.
 class Writing {
  public:
@@ -55,7 +66,11 @@ class Writing {
 
   // Feeds the token before only now: what would follow the last one, nobody wants to know.
   std::optional<StopReason> step() {
-    engine_.feed(last_, position() - 1, true);
+    if (options_.drafts != nullptr) {
+      feed(engine_, {&last_, 1}, position() - 1, options_.drafts);
+    } else {
+      engine_.feed(last_, position() - 1, true);
+    }
     return take(engine_.logits(), engine_.argmax());
   }
 
@@ -71,10 +86,17 @@ class Writing {
       stop = step();
     } else {
       const int held = engine_.sequence().length();
+      const bool hidden = options_.drafts->wants_hidden();
+      const TokenId before = last_;
       Batch batch;
-      batch.add(engine_.sequence(), last_, true);
-      batch.add(engine_.sequence(), draft, 0);
+      batch.add(engine_.sequence(), before, true, hidden);
+      batch.add(engine_.sequence(), draft, 0, hidden);
       engine_.step(batch, [&](std::size_t row, const RowOutput& output) {
+        if (!output.hidden.empty()) {  // behind all rows' logits
+          if (row > right) return;
+          const TokenId token = row == 0 ? before : draft[row - 1];
+          return options_.drafts->see(static_cast<std::size_t>(held) + row, token, output.hidden);
+        }
         if (stop || refuted) return;
         if (row > 0) stop = what_stops();
         if (!stop) stop = take(output.logits, output.best);
@@ -186,7 +208,7 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
   const auto part = static_cast<std::size_t>(options.prompt_part);
   for (std::size_t pos = pos_of_rest; pos < prompt.size() && !is_cancelled(options); pos += part) {
     const std::size_t n = std::min(part, prompt.size() - pos);
-    engine.feed_all(prompt.subspan(pos, n), static_cast<int>(pos));
+    feed(engine, prompt.subspan(pos, n), static_cast<int>(pos), options.drafts);
   }
   if (options.kept != nullptr) options.kept->emplace(engine.sequence().fork(engine.sequence().length()));
   result.prompt_seconds = seconds_since(start);

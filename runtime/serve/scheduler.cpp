@@ -35,7 +35,7 @@ Scheduler::Scheduler(const ModelFile& file, const EngineOptions& engine, const S
   thread_ = std::thread([&, this] {
     try {
       engine_.emplace(file, engine);
-      if (options_.make_drafts) drafts_ = options_.make_drafts();
+      if (options_.make_drafts) drafts_ = options_.make_drafts(*engine_);
       kept_.emplace(static_cast<std::size_t>(engine.sequences - options.slots));
       windows_ = engine_->config().most(&LayerShape::window) > 0;
       loaded.set_value();

@@ -25,8 +25,8 @@ struct SchedulerOptions {
   int slots = 4;            // texts at work at once
   double most_step_ms = 0;  // what a step should not exceed
   std::size_t most_waiting = 256;
-  // Makes what guesses the texts' next tokens, on the scheduler's thread, after the engine; none: nothing does.
-  std::function<std::unique_ptr<DraftSource>()> make_drafts{};
+  // Makes what guesses the texts' next tokens for the engine, on the scheduler's thread; none: nothing does.
+  std::function<std::unique_ptr<DraftSource>(const Engine& engine)> make_drafts{};
 };
 
 // Since the start, and now.

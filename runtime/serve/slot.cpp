@@ -54,11 +54,19 @@ void Slot::add_prompt(Batch& batch, int n) {
     return batch.add_hidden(sequence_, piece, pooler_->first_wanted(begin, piece.size(), prompt().size()));
   }
   const bool last = n == prompt_left();
-  batch.add(sequence_, piece, last && request().max_tokens != 0 ? piece.size() - 1 : piece.size());
+  begin_step();
+  batch.add(sequence_, piece, last && request().max_tokens != 0 ? piece.size() - 1 : piece.size(),
+            drafts_by_hidden());
+}
+
+void Slot::begin_step() {
+  step_begins_ = sequence_.length();
+  hidden_seen_ = 0;
 }
 
 int Slot::add_written(Batch& batch, int most_drafted, int rows_alone, int rows) {
-  batch.add(sequence_, last_, true);
+  begin_step();
+  batch.add(sequence_, last_, true, drafts_by_hidden());
   draft_ = {};
   right_ = 0;
   refuted_ = false;
@@ -73,7 +81,7 @@ int Slot::add_written(Batch& batch, int most_drafted, int rows_alone, int rows) 
   } catch (const std::exception& error) {  // of the smaller model
     fail(error.what());
   }
-  batch.add(sequence_, draft_, 0);
+  batch.add(sequence_, draft_, 0, drafts_by_hidden());
   return 1 + static_cast<int>(draft_.size());
 }
 
@@ -118,7 +126,20 @@ void Slot::write(TokenId token) {
   if (full || counts_.generated_tokens == request().max_tokens) end(Finish::length);
 }
 
+// Of all rows, in their order; behind a token that was wrong nobody wants them.
+void Slot::see_hidden(std::span<const float> hidden) {
+  const int row = hidden_seen_++, position = step_begins_ + row;
+  if (over() || (position >= prompt_tokens() && row > right_)) return;
+  const auto at = static_cast<std::size_t>(position);
+  try {
+    drafts_->see(at, text_[at], hidden);
+  } catch (const std::exception& error) {
+    fail(error.what());
+  }
+}
+
 void Slot::see(const RowOutput& output) {
+  if (!pooler_ && !output.hidden.empty()) return see_hidden(output.hidden);
   if (counts_.generated_tokens == 0) {
     prompt_read_ = Clock::now();
     counts_.prompt_seconds = std::chrono::duration<double>(prompt_read_ - start_).count();

@@ -54,6 +54,9 @@ class Slot {
 
  private:
   int prompt_tokens() const { return static_cast<int>(prompt().size()); }
+  bool drafts_by_hidden() const { return drafts_ != nullptr && drafts_->wants_hidden(); }
+  void begin_step();
+  void see_hidden(std::span<const float> hidden);
   TokenId choose(const RowOutput& row);
   void write(TokenId token);
 
@@ -66,6 +69,8 @@ class Slot {
   std::vector<TokenId> text_;         // with the prompt, where there are drafts
   std::span<const TokenId> draft_{};  // in the step at hand
   int right_ = 0;                     // of its tokens
+  int step_begins_ = 0;               // where the rows of the step at hand stand
+  int hidden_seen_ = 0;               // of these rows, where drafts want them
   bool refuted_ = false;
   std::optional<Logprobs> logprobs_;
   std::optional<Pooler> pooler_;

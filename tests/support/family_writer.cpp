@@ -31,7 +31,7 @@ class FamilyWriter {
       norm("per_layer_proj_norm", f_.layer_inputs, false);
     }
     for (int i = 0; i < c_.n_layers + f_.later_layers; ++i) {
-      owns_kv_ = i < c_.n_layers - f_.shared_kv;
+      owns_kv_ = i < c_.n_layers - f_.shared_kv || i >= c_.n_layers;
       prefix_ = fmt::format("blk.{}.", i);
       shape_ = &c_.layer(static_cast<std::size_t>(std::min(i, c_.n_layers - 1)));
       for (const std::string_view name : {f_.att_norm, f_.other_att_norm, f_.att_post_norm}) {
@@ -53,6 +53,13 @@ class FamilyWriter {
     if (!f_.encoder || f_.pre_norm) norm("output_norm", c_.dim, norm_bias());
     if (f_.classifier_bias) vector("output.bias", c_.vocab_size, 0.0F, 0.5F);
     if (!c_.shared_classifier) tensor("output.weight", c_.vocab_size, c_.dim, {});
+    for (int i = 0; i < f_.later_layers; ++i) {
+      prefix_ = fmt::format("blk.{}.", c_.n_layers + i);
+      for (const std::string_view name : {"nextn.enorm", "nextn.hnorm", "nextn.shared_head_norm"}) {
+        norm(name, c_.dim, false);
+      }
+      tensor("nextn.eh_proj.weight", c_.dim, 2 * c_.dim, matrices_);
+    }
     return writer_;
   }
 

@@ -14,8 +14,11 @@ namespace {
 
 class Reference {
  public:
-  explicit Reference(const ModelFile& file)
+  // Of a layer that drafts with what it has of its model.
+  explicit Reference(const ModelFile& file, const ModelFile* model = nullptr)
       : file_(file),
+        embedding_(file.embedding.exists() ? file.embedding : model->embedding),
+        classifier_(file.classifier.exists() || model == nullptr ? file.classifier : model->classifier),
         c_(file.config),
         keys_(file.layers.size()),
         values_(file.layers.size()),
@@ -23,7 +26,7 @@ class Reference {
         states_(file.layers.size()) {}
 
   Vector logits(const Vector& hidden) const {
-    Vector logits = multiply(file_.classifier, {}, {}, hidden);
+    Vector logits = multiply(classifier_, {}, {}, hidden);
     for (std::size_t i = 0; i < logits.size(); ++i) {
       logits[i] *= c_.logit_scale;
       if (file_.classifier_bias.exists()) logits[i] += value(file_.classifier_bias, 0, i) * c_.logit_scale;
@@ -61,9 +64,15 @@ class Reference {
     return xs;
   }
 
-  // The hidden state behind the next token.
-  Vector feed(TokenId token) {
+  // The hidden state behind the next token; a layer that drafts takes one beside it.
+  Vector feed(TokenId token, const Vector& given = {}) {
     Vector x = embedded(token);
+    if (c_.takes_hidden) {
+      x = normed(x, file_.token_norm, {});
+      const Vector right = normed(given, file_.hidden_norm, {});
+      x.insert(x.end(), right.begin(), right.end());
+      x = multiply(file_.input_projection, {}, {}, x);
+    }
     const Vector inputs = layer_inputs(static_cast<std::size_t>(token), x);
     for (std::size_t layer = 0; layer < file_.layers.size(); ++layer) {
       const LayerTensors& l = file_.layers[layer];
@@ -100,7 +109,7 @@ class Reference {
     Vector x;
     for (int i = 0; i < c_.dim; ++i) {
       const auto col = static_cast<std::size_t>(i);
-      x.push_back(value(file_.embedding, static_cast<std::size_t>(token), col) * c_.embedding_scale);
+      x.push_back(value(embedding_, static_cast<std::size_t>(token), col) * c_.embedding_scale);
       if (file_.token_types.exists()) x.back() += value(file_.token_types, 0, col);
       if (file_.positions.exists()) {
         x.back() += value(file_.positions, static_cast<std::size_t>(position_), col);
@@ -439,6 +448,7 @@ class Reference {
   }
 
   const ModelFile& file_;
+  const Tensor &embedding_, &classifier_;
   const Config& c_;
   const LayerShape* shape_ = nullptr;               // of the layer at hand
   std::vector<std::vector<Vector>> keys_, values_;  // of each layer and position
@@ -453,6 +463,19 @@ std::vector<std::vector<double>> reference_logits(const ModelFile& file, const s
   Reference reference(file);
   std::vector<std::vector<double>> logits;
   for (const TokenId token : tokens) logits.push_back(reference.logits(reference.feed(token)));
+  return logits;
+}
+
+std::vector<std::vector<double>> reference_draft_logits(const ModelFile& layer, const ModelFile& model,
+                                                        const std::vector<TokenId>& tokens, std::size_t own) {
+  const auto hidden = reference_hidden(model, tokens);
+  Reference reference(layer, &model);
+  std::vector<std::vector<double>> logits;
+  Vector last;
+  for (std::size_t i = 1; i < tokens.size(); ++i) {
+    last = reference.feed(tokens[i], i + own < tokens.size() ? hidden[i - 1] : last);
+    logits.push_back(reference.logits(last));
+  }
   return logits;
 }
 

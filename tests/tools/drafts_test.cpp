@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tests/support/foreseeing_model.h"
 #include "tests/support/program_fixture.h"
 
 namespace llamajit::test::drafts_test {
@@ -71,7 +72,54 @@ TEST_F(DraftsTool, AChatHasTheSameReplies) {
   EXPECT_EQ(result.out, expected.out);
 }
 
+// A model that brings a layer for it.
+std::string layered_model(const TempDirectory& directory, bool foresees) {
+  const FamilyFile& family = family_named("glm4moe");
+  Config config = small_config(family);
+  config.vocab_size = kAlphabetSize;
+  config.seq_len = 128;
+  GgufWriter writer = foresees ? foreseeing_gguf(family, config, 5) : family_gguf(family, config, 5);
+  std::vector<std::string> pieces = alphabet();
+  pieces[3] = "\u2581";
+  add_llama_tokenizer(writer, pieces);
+  return directory.write("layered.gguf", writer.content());
+}
+
+TEST_F(DraftsTool, AModelsOwnLayerGuesses) {
+  for (const bool foresees : {false, true}) {
+    const std::string model = layered_model(directory_, foresees);
+    for (const std::string temperature : {"0", "0.9"}) {
+      std::vector<std::string> plain = {"run",       model, "-p", "abc", "--temp",
+                                        temperature, "-s",  "4",  "-n",  "60"};
+      plain.emplace_back("--ignore-eos");
+      const ChildResult expected = run_program(plain);
+      expect_success(expected);
+      for (const std::vector<std::string>& options :
+           std::vector<std::vector<std::string>>{{"--mtp"},
+                                                 {"--mtp", "--draft", "4", "-t", "2"},
+                                                 {"--draft", "auto"},
+                                                 {"-mtp", "--lookup", "--draft", "3", "-td", "1"}}) {
+        std::vector<std::string> all = plain;
+        all.insert(all.end(), options.begin(), options.end());
+        const ChildResult result = run_program(all);
+        expect_success(result);
+        EXPECT_EQ(result.out, expected.out) << options.front();
+        EXPECT_THAT(result.err,
+                    AllOf(HasSubstr("the model's own layer guesses"), HasSubstr(" tokens a step")));
+      }
+    }
+  }
+  const ChildResult bench =
+      run_program({"bench", layered_model(directory_, true), "-n", "60", "-r", "1", "--mtp", "--draft", "4"});
+  expect_success(bench);
+  EXPECT_THAT(bench.out, AllOf(HasSubstr("100.0%"), HasSubstr(" times as fast, the same text\n")));
+}
+
 TEST_F(DraftsTool, RefusesWhatCannotGuessForTheModel) {
+  expect_error(run_program({"run", "story", "-p", "ab", "--mtp", "-q"}), 1,
+               {"story.gguf: nextn_predict_layers: expected a layer that drafts", "glm4moe", "found none"});
+  expect_error(run_program({"run", "story", "-p", "ab", "--mtp", "-md", "story", "-q"}), 2,
+               {"--mtp", "--model-draft"});
   expect_error(run({"-z", tokenizer_, "-p", "ab", "-md", "story", "-q"}), 1,
                {"story.gguf: vocabulary: expected the model's of 30 tokens, found 2048"});
   expect_error(run({"-z", tokenizer_, "-p", "ab", "--ngrams", ngrams_of("once"), "-q"}), 1,

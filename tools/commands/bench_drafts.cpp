@@ -21,7 +21,7 @@ class Runs {
       : options_(options),
         model_(model),
         engine_(model.model, engine),
-        drafts_(options.drafts, engine, model) {
+        drafts_(options.drafts, engine, engine_, model) {
     const std::string text = options.prompt_file ? read_file(*options.prompt_file) : "Once upon a time";
     prompt_ = model.tokenizer->encode(text, {.eos = false, .special = true});
     check_fits(prompt_, engine_);

@@ -220,7 +220,7 @@ int chat(ChatOptions& options) {
   std::optional<Drafts> drafts;
   std::unique_ptr<Speculation> speculation;
   if (request.drafts.any()) {
-    drafts.emplace(request.drafts, for_engine, opened);
+    drafts.emplace(request.drafts, for_engine, engine, opened);
     speculation = drafts->begin_text();
     for_conversation.drafts = speculation.get();
   }

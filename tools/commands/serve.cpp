@@ -116,7 +116,9 @@ serve::SchedulerOptions scheduler_options(const ServeOptions& options, const Eng
                                  .most_waiting = static_cast<std::size_t>(options.most_waiting)};
   const DraftOptions& drafts = options.request.drafts;
   if (drafts.any()) {
-    result.make_drafts = [&] { return std::make_unique<Drafts>(drafts, for_engine, opened); };
+    result.make_drafts = [&](const Engine& engine) {
+      return std::make_unique<Drafts>(drafts, for_engine, engine, opened);
+    };
   }
   return result;
 }

@@ -181,7 +181,7 @@ int generate_text(const TextRequest& request) {
   std::optional<Drafts> drafts;
   std::unique_ptr<Speculation> speculation;
   if (request.drafts.any()) {
-    drafts.emplace(request.drafts, engine_options(request, file, choice), opened);
+    drafts.emplace(request.drafts, engine_options(request, file, choice), engine, opened);
     speculation = drafts->begin_text();
     options.drafts = speculation.get();
   }

@@ -28,6 +28,7 @@ const std::vector<ForeignWord> kWords = {
     {{"-md", "--spec-draft-model"}, alias, Value::one, "--model-draft"},
     {{"-td"}, alias, Value::one, "--threads-draft"},
     {{"--draft-max", "--draft-n"}, alias, Value::one, "--draft"},
+    {{"-mtp", "--multi-token-prediction"}, alias, Value::none, "--mtp"},
 
     {{"-st", "--single-turn", "-no-cnv", "--no-conversation"},
      unneeded,

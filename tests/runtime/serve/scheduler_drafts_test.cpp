@@ -8,9 +8,12 @@
 #include <gtest/gtest.h>
 
 #include "runtime/draft/model_drafter.h"
+#include "runtime/draft/mtp_drafter.h"
 #include "runtime/draft/ngram_drafter.h"
 #include "runtime/files/llama2c.h"
+#include "runtime/files/model_reader.h"
 #include "runtime/grammar/gbnf.h"
+#include "tests/support/foreseeing_model.h"
 #include "tests/support/serving.h"
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
@@ -46,7 +49,7 @@ class ServingWithDrafts : public ::testing::Test {
         file_(read_llama2c(temp_.path())) {}
 
   SchedulerOptions options(std::optional<int> length) const {
-    return {.slots = 5, .most_step_ms = 1000, .make_drafts = [this, length] {
+    return {.slots = 5, .most_step_ms = 1000, .make_drafts = [this, length](const Engine&) {
               return std::make_unique<OwnDrafts>(file_, length);
             }};
   }
@@ -147,9 +150,10 @@ class DamagedDrafts : public DraftSource {
 };
 
 TEST_F(ServingWithDrafts, AnErrorOfTheSmallerModelFailsTheTextThatItGuessesFor) {
-  Scheduler scheduler(
-      file_, test::engine_options(1, 8), test::kServedSpecial,
-      {.slots = 2, .most_step_ms = 1000, .make_drafts = [] { return std::make_unique<DamagedDrafts>(); }});
+  Scheduler scheduler(file_, test::engine_options(1, 8), test::kServedSpecial,
+                      {.slots = 2, .most_step_ms = 1000, .make_drafts = [](const Engine&) {
+                         return std::make_unique<DamagedDrafts>();
+                       }});
   for (int i = 0; i < 2; ++i) {
     GenerationRequest request = test::request_of({5, 6, 7}, 40);
     request.ignore_eos = true;
@@ -175,6 +179,55 @@ TEST_F(ServingWithDrafts, AcceptedTokensOfACancelledTextCountOnce) {
     const GenerationCounts& counts = asked.front().recorder->counts();
     EXPECT_LE(counts.accepted_tokens, counts.drafted_tokens);
     asked.back().recorder->wait();
+  }
+}
+
+// Guesses by the layer that the model brings, and from what came before where that is likelier.
+class LayerDrafts : public DraftSource {
+ public:
+  LayerDrafts(const ModelFile& layer, const Engine& model, int length)
+      : engine_(layer, {.isa = {jit::host_tiers().back()}, .sequences = 6, .model = &model}),
+        budget_(length) {}
+  std::unique_ptr<Speculation> begin_text() override {
+    return std::make_unique<Speculation>(std::make_unique<NgramDrafter>(),
+                                         std::make_unique<MtpDrafter>(engine_), budget_);
+  }
+  DraftBudget& budget() override { return budget_; }
+
+ private:
+  Engine engine_;
+  DraftBudget budget_;
+};
+
+TEST(ServingWithOwnLayers, EachTextHasTheTokensThatItHasAlone) {
+  const test::FamilyFile& family = test::family_named("glm4moe");
+  Config config = test::small_config(family);
+  config.vocab_size = test::kServedVocab;
+  config.seq_len = 600;
+  for (const bool foresees : {false, true}) {
+    SCOPED_TRACE(foresees ? "drafts are right" : "drafts are seldom right");
+    const test::TempFile temp(
+        (foresees ? test::foreseeing_gguf(family, config, 5) : test::family_gguf(family, config, 5))
+            .content());
+    const ModelFile file = read_model(temp.path());
+    const ModelFile layer = *read_drafting_layer(temp.path());
+    const SchedulerOptions options{.slots = 5, .most_step_ms = 1000, .make_drafts = [&](const Engine& model) {
+                                     return std::make_unique<LayerDrafts>(layer, model, 3);
+                                   }};
+    test::Alone alone(file);
+    const std::vector<GenerationRequest> requests = test::some_requests(25, 9);
+    Scheduler scheduler(file, test::engine_options(2, 8), test::kServedSpecial, options);
+    std::vector<Asked> asked;
+    for (const GenerationRequest& request : requests) {
+      asked.push_back(test::ask(scheduler, test::copy_of(request)));
+    }
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      ASSERT_THAT(asked[i].recorder->wait(), ElementsAreArray(alone.tokens(requests[i]))) << "request " << i;
+      ASSERT_EQ(asked[i].recorder->fault(), "");
+    }
+    const SchedulerStats stats = scheduler.stats();
+    EXPECT_GT(stats.drafted_tokens, 50U);
+    EXPECT_TRUE(!foresees || stats.accepted_tokens > stats.drafted_tokens / 2) << stats.accepted_tokens;
   }
 }
 
