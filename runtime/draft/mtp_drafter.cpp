@@ -8,6 +8,8 @@ namespace {
 
 // So many rows fill a step, and their hidden states wait for it.
 constexpr std::size_t kMostWaiting = 512;
+// What a guess takes is measured (DraftBudget), so one waits until no more than so many rows come before it.
+constexpr std::size_t kMostWithGuess = 32;
 
 }  // namespace
 
@@ -17,7 +19,7 @@ void MtpDrafter::see(std::size_t position, TokenId token, std::span<const float>
     first_ = position;
   }
   forget(position);
-  if (tokens_.size() - taken() == kMostWaiting) take_waiting(token, false);
+  if (waiting() == kMostWaiting) take_waiting(waiting(), token, false);
   tokens_.push_back(token);
   hidden_.insert(hidden_.end(), hidden.begin(), hidden.end());
 }
@@ -39,14 +41,18 @@ bool MtpDrafter::begin(std::span<const TokenId> text) {
     return false;
   forget(seen);
   last_ = text.back();
-  return !hidden_.empty();
+  if (waiting() > kMostWithGuess) {
+    take_waiting(waiting() - 1, last_, false);
+    return false;
+  }
+  return waiting() > 0;
 }
 
 std::optional<Guess> MtpDrafter::next(Foresight& foresight) {
-  const std::size_t rows = guess_ < 0 ? hidden_.size() / dim() : 1;
-  if (sequence_.length() + static_cast<int>(rows) > engine_.context()) return std::nullopt;
+  const std::size_t rows = guess_ < 0 ? waiting() : 1;
+  if (rows == 0 || sequence_.length() + static_cast<int>(rows) > engine_.context()) return std::nullopt;
   if (guess_ < 0) {
-    take_waiting(last_, true);
+    take_waiting(waiting(), last_, true);
   } else {
     take({&guess_, 1}, std::exchange(own_, {}), true);
   }
@@ -55,12 +61,15 @@ std::optional<Guess> MtpDrafter::next(Foresight& foresight) {
   return guess;
 }
 
-// All that wait, of which `last` follows the last.
-void MtpDrafter::take_waiting(TokenId last, bool guesses) {
-  std::vector<TokenId> tokens(tokens_.begin() + static_cast<std::ptrdiff_t>(taken()) + 1, tokens_.end());
-  tokens.push_back(last);
-  take(tokens, hidden_, guesses);
-  hidden_.clear();
+// The first n that wait; `last` follows the text that was seen.
+void MtpDrafter::take_waiting(std::size_t n, TokenId last, bool guesses) {
+  const auto behind = tokens_.begin() + static_cast<std::ptrdiff_t>(taken()) + 1;
+  const auto known = static_cast<std::ptrdiff_t>(n < waiting() ? n : n - 1);
+  std::vector<TokenId> tokens(behind, behind + known);
+  if (tokens.size() < n) tokens.push_back(last);
+  const auto end = hidden_.begin() + static_cast<std::ptrdiff_t>(n * dim());
+  take(tokens, {hidden_.begin(), end}, guesses);
+  hidden_.erase(hidden_.begin(), end);
 }
 
 // Rows of hidden states with the tokens behind them; the last of them guesses, or none.

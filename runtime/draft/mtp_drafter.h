@@ -17,9 +17,10 @@ class MtpDrafter : public Drafter {
 
   bool wants_hidden() const override { return true; }
   // The layer takes a text's tokens when a draft begins, or when many have come. What it did not see of a text (a
-  // beginning that was there already) it does without.
+  // beginning that was there already) it does without; a token that it took it knows with the one that followed then.
   void see(std::size_t position, TokenId token, std::span<const float> hidden) override;
-  // False where the last token but one was not seen, or others than the text's were.
+  // False where the last token but one was not seen, or others than the text's were, and where so many were seen since
+  // the last draft that the layer takes them first.
   bool begin(std::span<const TokenId> text) override;
   // What the text's sampler would draw from the layer's logits with the random numbers that it will have.
   std::optional<Guess> next(Foresight& foresight) override;
@@ -28,8 +29,9 @@ class MtpDrafter : public Drafter {
   void forget(std::size_t position);
   std::size_t dim() const { return static_cast<std::size_t>(engine_.config().dim); }
   // Of the text, how many positions the layer took.
-  std::size_t taken() const { return tokens_.size() - hidden_.size() / dim(); }
-  void take_waiting(TokenId last, bool guesses);
+  std::size_t taken() const { return tokens_.size() - waiting(); }
+  std::size_t waiting() const { return hidden_.size() / dim(); }
+  void take_waiting(std::size_t n, TokenId last, bool guesses);
   void take(std::span<const TokenId> tokens, std::span<const float> hidden, bool guesses);
 
   Engine& engine_;
