@@ -144,7 +144,7 @@ void Drafts::load_layer(const DraftOptions& options, const EngineOptions& of_eng
                         const ModelFile& model) {
   const auto layer = engine.peers() == nullptr ? read_drafting_layer(model.path()) : std::nullopt;
   if (!layer && options.mtp) refuse_to_draft(model, engine);
-  if (!layer) return;
+  if (!layer) return spdlog::debug("{}: brings no layer that drafts, or none that is known", model.path());
   engine_.emplace(*layer, options_of_layer(*layer, options.threads, of_engine, engine));
   spdlog::info("{}: the model's own layer guesses with {}", model.path(),
                counted(engine_->threads(), "thread"));
