@@ -1,4 +1,6 @@
 // Drafts from the command line: the text is that without them.
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -113,6 +115,19 @@ TEST_F(DraftsTool, AModelsOwnLayerGuesses) {
       run_program({"bench", layered_model(directory_, true), "-n", "60", "-r", "1", "--mtp", "--draft", "4"});
   expect_success(bench);
   EXPECT_THAT(bench.out, AllOf(HasSubstr("100.0%"), HasSubstr(" times as fast, the same text\n")));
+}
+
+TEST_F(DraftsTool, ALayerThatCannotBeReadIsLeftOutWhereNobodyAskedForIt) {
+  const std::string model = layered_model(directory_, false);
+  std::ifstream file(model, std::ios::binary);
+  std::string content(std::istreambuf_iterator<char>(file), {});
+  const std::string name = "nextn.enorm";
+  content.replace(content.find(name), name.size(), "nextn.other");
+  const std::string damaged = directory_.write("damaged.gguf", content);
+  const ChildResult result = run_program({"run", damaged, "-p", "abc", "-n", "8", "--draft", "auto"});
+  expect_success(result);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("enorm"), HasSubstr("the layer that drafts is left out")));
+  expect_error(run_program({"run", damaged, "-p", "abc", "-q", "--mtp"}), 1, {"damaged.gguf: ", "enorm"});
 }
 
 TEST_F(DraftsTool, RefusesWhatCannotGuessForTheModel) {

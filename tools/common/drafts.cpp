@@ -142,7 +142,13 @@ void Drafts::load_model(const DraftOptions& options, const EngineOptions& of_eng
 
 void Drafts::load_layer(const DraftOptions& options, const EngineOptions& of_engine, const Engine& engine,
                         const ModelFile& model) {
-  const auto layer = engine.peers() == nullptr ? read_drafting_layer(model.path()) : std::nullopt;
+  std::optional<ModelFile> layer;
+  try {
+    if (engine.peers() == nullptr) layer = read_drafting_layer(model.path());
+  } catch (const std::runtime_error& error) {
+    if (options.mtp) throw;  // else the model runs as well without it
+    return spdlog::warn("{}: the layer that drafts is left out", error.what());
+  }
   if (!layer && options.mtp) refuse_to_draft(model, engine);
   if (!layer) return spdlog::debug("{}: brings no layer that drafts, or none that is known", model.path());
   engine_.emplace(*layer, options_of_layer(*layer, options.threads, of_engine, engine));
