@@ -75,7 +75,7 @@ def failing_calls(t: Torture) -> None:
 
 # x86-64's numbers of what nothing can do without, to return from a signal and to end, and of what glibc itself takes for
 # impossible to fail, and ends the process; its malloc() faults where brk is denied once it has been given memory.
-UNDENIED = {15: "rt_sigreturn", 59: "execve", 60: "exit", 231: "exit_group", 202: "futex", 12: "brk", 334: "rseq"}
+UNDENIED = {15: "rt_sigreturn", 59: "execve", 60: "exit", 231: "exit_group", 202: "futex", 12: "brk", 11: "munmap", 334: "rseq"}
 WRITES = (1, 20)  # write and writev: without them nothing can be said
 
 
