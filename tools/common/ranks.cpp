@@ -139,6 +139,7 @@ std::vector<int> shares_of_ranks(int threads) {
   std::vector<int> shares = shares_of_rates(rates);
   if (program().ranks->rank() > 0) return shares;
   std::vector<std::string> read;
+  read.reserve(rates.size());
   for (const double rate : rates) read.push_back(fmt::format("{:.1f}", rate / 1e9));
   spdlog::info("ranks read {} GB/s; shares: {}", fmt::join(read, ", "), fmt::join(shares, ","));
   return shares;
