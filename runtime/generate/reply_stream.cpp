@@ -56,6 +56,19 @@ std::string ReplyStream::push(std::string_view bytes) {
   return release(characters_.push(bytes));
 }
 
+// Where the stop string begins that is whole first, of several that end there the longest: so what is shown does not depend
+// on how the text is cut into tokens.
+std::size_t ReplyStream::find_stop() const {
+  std::size_t begin = std::string::npos, end = std::string::npos;
+  for (const std::string& stop : stops_) {
+    const std::size_t at = pending_.find(stop);
+    if (at == std::string::npos || std::pair(at + stop.size(), at) >= std::pair(end, begin)) continue;
+    begin = at;
+    end = at + stop.size();
+  }
+  return begin;
+}
+
 // The longest end of what is pending that a stop string begins with.
 std::size_t ReplyStream::held_for_stop() const {
   std::size_t held = 0;
@@ -70,9 +83,7 @@ std::size_t ReplyStream::held_for_stop() const {
 std::string ReplyStream::release(std::string_view text) {
   if (stopped_) return {};
   pending_ += text;
-  std::size_t found = std::string::npos;
-  for (const std::string& stop : stops_) found = std::min(found, pending_.find(stop));
-  if (found != std::string::npos) {
+  if (const std::size_t found = find_stop(); found != std::string::npos) {
     stopped_ = true;
     return std::exchange(pending_, {}).substr(0, found);
   }

@@ -27,6 +27,7 @@ class ReplyStream {
 
  private:
   std::string release(std::string_view text);
+  std::size_t find_stop() const;
   std::size_t held_for_stop() const;
 
   std::vector<std::string> stops_;

@@ -61,6 +61,14 @@ TEST(ReplyStream, StopStringsAreFoundAcrossTokens) {
   }
 }
 
+// Whichever begins first: the one that is whole first, as that ends the text where tokens are bytes.
+TEST(ReplyStream, OfStopStringsWithinOneAnotherTheOneThatIsWholeFirstEndsTheText) {
+  for (std::size_t n = 1; n < 8; ++n) {
+    EXPECT_EQ(pushed_by(n, "a b: c", {"b: c", ":"}), "a b") << n;
+    EXPECT_EQ(pushed_by(n, "a b: c", {"b: c", ":", "a b:"}), "") << n;
+  }
+}
+
 TEST(ReplyStream, AfterAStopNothingComes) {
   ReplyStream stream({"stop"});
   EXPECT_EQ(stream.push("go st"), "go ");
