@@ -192,23 +192,23 @@ void RowsProgram::Writer::prepare(const float* values, int n, Matrices matrices)
   values_ = values;
   formats_ = input_formats(matrices);
   for (std::size_t i = 0; i < formats_.size(); ++i) {
-    prepare_part(formats_[i], {values, n}, {0, n}, s_.prepared[i]);
+    prepare_part(formats_[i], values, n, {0, n}, s_.prepared[i]);
   }
 }
 
-void RowsProgram::Writer::prepare_part(const jit::InputFormat& format, const ConstRowsOf& rows_of,
+void RowsProgram::Writer::prepare_part(const jit::InputFormat& format, const float* values, int n,
                                        const Split::Part& part, const jit::QuantizedArgs& to) {
   const auto [first, behind] = part;
-  const auto n = static_cast<int>(behind - first);
-  const jit::QuantizeArgs args{rows_of.x + first,
+  const auto width = static_cast<int>(behind - first);
+  const jit::QuantizeArgs args{values + first,
                                {to.codes + format.codes_bytes(first), to.scales + format.groups(first),
                                 to.offsets + format.subgroups(first), to.sums + format.groups(first),
                                 to.subsums + format.subgroups(first)}};
-  Step& step = format.pairs ? call(Role::round, jit::RoundKey{n}, args)
+  Step& step = format.pairs ? call(Role::round, jit::RoundKey{width}, args)
                             : call(Role::quantize,
-                                   jit::QuantizeKey{n, format.group, format.subgroup, format.zero}, args);
-  RowMembers rows = prepared_members(format, rows_of.n);
-  rows.pointers[rows.n_pointers++] = {offsetof(jit::QuantizeArgs, x), row_stride(rows_of.n) * kFloat};
+                                   jit::QuantizeKey{width, format.group, format.subgroup, format.zero}, args);
+  RowMembers rows = prepared_members(format, n);
+  rows.pointers[rows.n_pointers++] = {offsetof(jit::QuantizeArgs, x), row_stride(n) * kFloat};
   each_row(step, rows);
 }
 
@@ -219,7 +219,7 @@ void RowsProgram::Writer::prepare_left(const float* values, int n, const PackedM
   const jit::InputFormat& format = formats_.front();
   const jit::QuantizedArgs& to = s_.prepared.front();
   const Split::Part& own = parts[static_cast<std::size_t>(split_.rank())];
-  if (own.first < own.second) prepare_part(format, {values, n}, own, to);
+  if (own.first < own.second) prepare_part(format, values, n, own, to);
   const PreparedStrides strides(format, n);
   std::vector<Spread> spreads;
   // An array of which count(i) elements stand for a row's first i values.

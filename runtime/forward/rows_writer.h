@@ -79,12 +79,8 @@ class RowsProgram::Writer : public Lowering {
                Matrices matrices);
   // What multiply() takes from here on: values, and as the matrices want them.
   void prepare(const float* values, int n, Matrices matrices);
-  struct ConstRowsOf {
-    const float* x;
-    int n;
-  };
-  // A part of each row's values, in its place.
-  void prepare_part(const jit::InputFormat& format, const ConstRowsOf& rows_of, const Split::Part& part,
+  // A part of each row's n values, in its place.
+  void prepare_part(const jit::InputFormat& format, const float* values, int n, const Split::Part& part,
                     const jit::QuantizedArgs& to);
   // Of a prepared row.
   static RowMembers prepared_members(const jit::InputFormat& format, int n);

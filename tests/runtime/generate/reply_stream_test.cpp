@@ -57,7 +57,7 @@ TEST(ReplyStream, StopStringsAreFoundAcrossTokens) {
     EXPECT_EQ(pushed_by(n, "hello ### Instr", {"### Instruction"}), "hello ### Instr") << n;
     EXPECT_EQ(pushed_by(n, "aabaabaac", {"aabaac"}), "aab") << n;
     EXPECT_EQ(pushed_by(n, "한글이다", {"이"}), "한글") << n;
-    EXPECT_EQ(pushed_by(n, "xyz", {"", "z", "yz"}), "x") << "the first to begin";
+    EXPECT_EQ(pushed_by(n, "xyz", {"", "z", "yz"}), "x") << "the longest of those that end there";
   }
 }
 

@@ -58,20 +58,27 @@ class ServingWithDrafts : public ::testing::Test {
   ModelFile file_;
 };
 
+// Asks all at once.
+void expect_tokens_alone(Scheduler& scheduler, const std::vector<GenerationRequest>& requests,
+                         test::Alone& alone) {
+  std::vector<Asked> asked;
+  for (const GenerationRequest& request : requests) {
+    asked.push_back(test::ask(scheduler, test::copy_of(request)));
+  }
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    ASSERT_THAT(asked[i].recorder->wait(), ElementsAreArray(alone.tokens(requests[i]))) << "request " << i;
+    ASSERT_EQ(asked[i].recorder->fault(), "");
+  }
+}
+
 TEST_F(ServingWithDrafts, EachTextHasTheTokensThatItHasAlone) {
   test::Alone alone(file_);
   const std::vector<GenerationRequest> requests = test::some_requests(60, 7);
   for (const auto length : std::vector<std::optional<int>>{1, 4, 15, std::nullopt}) {
     SCOPED_TRACE(fmt::format("drafts of {}", length ? fmt::to_string(*length) : "as many as pay"));
     Scheduler scheduler(file_, test::engine_options(2, 8), test::kServedSpecial, options(length));
-    std::vector<Asked> asked;
-    for (const GenerationRequest& request : requests) {
-      asked.push_back(test::ask(scheduler, test::copy_of(request)));
-    }
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-      ASSERT_THAT(asked[i].recorder->wait(), ElementsAreArray(alone.tokens(requests[i]))) << "request " << i;
-      ASSERT_EQ(asked[i].recorder->fault(), "");
-    }
+    expect_tokens_alone(scheduler, requests, alone);
+    if (HasFatalFailure()) return;
     const SchedulerStats stats = scheduler.stats();
     EXPECT_LE(stats.accepted_tokens, stats.drafted_tokens);
     EXPECT_TRUE(!length || stats.accepted_tokens > 20) << stats.accepted_tokens;
@@ -217,14 +224,8 @@ TEST(ServingWithOwnLayers, EachTextHasTheTokensThatItHasAlone) {
     test::Alone alone(file);
     const std::vector<GenerationRequest> requests = test::some_requests(25, 9);
     Scheduler scheduler(file, test::engine_options(2, 8), test::kServedSpecial, options);
-    std::vector<Asked> asked;
-    for (const GenerationRequest& request : requests) {
-      asked.push_back(test::ask(scheduler, test::copy_of(request)));
-    }
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-      ASSERT_THAT(asked[i].recorder->wait(), ElementsAreArray(alone.tokens(requests[i]))) << "request " << i;
-      ASSERT_EQ(asked[i].recorder->fault(), "");
-    }
+    expect_tokens_alone(scheduler, requests, alone);
+    if (HasFatalFailure()) return;
     const SchedulerStats stats = scheduler.stats();
     EXPECT_GT(stats.drafted_tokens, 50U);
     EXPECT_TRUE(!foresees || stats.accepted_tokens > stats.drafted_tokens / 2) << stats.accepted_tokens;

@@ -24,11 +24,11 @@ def has_ended(process) -> bool:
 class Torture:
     """Counts runs and faults; a fault is printed once as a command line that may be tried again."""
 
-    def __init__(self, program: Path, quick: bool, seed: int, library: Path | None):
+    def __init__(self, program: Path, quick: bool, seed: int, interposer: Path | None):
         self.program = program.resolve()
         self.quick = quick
         self.seed = seed
-        self.library = library  # of failing calls
+        self.interposer = interposer  # of failing calls
         self.folder = Path(tempfile.mkdtemp(prefix="llamajit-torture-"))
         self.runs = 0
         self.longest = 0.0
@@ -94,10 +94,10 @@ class Torture:
             self.fault(f"{what}: {memory // MIB} MiB of memory", command)
         return code
 
-    def has_library(self, part: str) -> bool:
-        if self.library is not None and self.library.exists():
+    def has_interposer(self, part: str) -> bool:
+        if self.interposer is not None and self.interposer.exists():
             return True
-        print(f"{part}: left out, as there is no {self.library} (--library)")
+        print(f"{part}: left out, as there is no {self.interposer} (--interposer)")
         return False
 
     # A part's cases: all, or in a quick run some of them, the same each time.

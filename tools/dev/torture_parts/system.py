@@ -50,14 +50,14 @@ def counted(t: Torture, arguments: list, during, call: str) -> int:
     counts.unlink(missing_ok=True)
     # A call that never comes so often fails nowhere.
     t.run(f"{call} counted", arguments, during=during,
-          environment={"LD_PRELOAD": str(t.library), "LLAMAJIT_FAIL": f"{call}:999999999", "LLAMAJIT_FAIL_COUNT": str(counts)})
+          environment={"LD_PRELOAD": str(t.interposer), "LLAMAJIT_FAIL": f"{call}:999999999", "LLAMAJIT_FAIL_COUNT": str(counts)})
     return int(counts.read_text()) if counts.exists() else 0
 
 
 def failing_calls(t: Torture) -> None:
-    """The Nth call of each name fails, and for every eighth N all calls behind it, too. Without the sandbox: libseccomp 2.5
-    faults where its own allocations fail."""
-    if not t.has_library("failing_calls"):
+    """The Nth call of each name fails, and for every eighth N all calls behind it, too. Without the sandbox, whose
+    library does not survive all of them."""
+    if not t.has_interposer("failing_calls"):
         return
     for name, arguments, during in commands(t, ("--no-sandbox",)):
         for call in CALLS:
@@ -70,7 +70,7 @@ def failing_calls(t: Torture) -> None:
             for n in t.some(numbers, 6):
                 plan = f"{call}:{n}{'+' if n % 8 == 0 else ''}"
                 t.run(f"{name} with LLAMAJIT_FAIL={plan}", arguments, during=during, silent=call == "write",
-                      environment={"LD_PRELOAD": str(t.library), "LLAMAJIT_FAIL": plan})
+                      environment={"LD_PRELOAD": str(t.interposer), "LLAMAJIT_FAIL": plan})
 
 
 # x86-64's numbers of what nothing can do without, to return from a signal and to end, and of what glibc itself takes for
@@ -81,14 +81,14 @@ WRITES = (1, 20)  # write and writev: without them nothing can be said
 
 def denied_calls(t: Torture) -> None:
     """Every system call is denied in turn from main() on, with EPERM and with ENOMEM."""
-    if not t.has_library("denied_calls"):
+    if not t.has_interposer("denied_calls"):
         return
     cases = [(number, error) for number in range(0, 460) if number not in UNDENIED for error in (errno.EPERM, errno.ENOMEM)]
     for name, arguments, during in t.some(commands(t), 2):
         for number, error in t.some(cases, 10):
             t.run(f"{name}, system call {number} denied ({errno.errorcode[error]})", arguments, during=during,
                   silent=number in WRITES,
-                  environment={"LD_PRELOAD": str(t.library), "LLAMAJIT_DENY": f"{number}:{error}"})
+                  environment={"LD_PRELOAD": str(t.interposer), "LLAMAJIT_DENY": f"{number}:{error}"})
 
 
 def limited(size: int):
