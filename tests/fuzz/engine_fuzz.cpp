@@ -52,7 +52,7 @@ test::MatrixEncoding floats(std::uint32_t type) {
 
 // A row of 256 weights in blocks, again and again: the bytes are right, whatever the weights were.
 test::MatrixEncoding blocks(jit::FormatKind kind) {
-  constexpr std::int64_t kCols = 256;
+  constexpr int kCols = 256;
   std::vector<float> x(kCols);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = 0.1F * std::sin(static_cast<float>(i * i % 97));
   constexpr float kScale = 0.05F;  // of I2_S, which has one
@@ -61,11 +61,13 @@ test::MatrixEncoding blocks(jit::FormatKind kind) {
   const GgmlType* const type = find_ggml_type(jit::ggml_name(kind));
   std::string tail(type->tail_bytes, '\0');
   if (!tail.empty()) tail.replace(0, sizeof kScale, test::bytes_of(kScale));
-  return {type->number, [row, tail](const std::vector<float>& weights) {
+  return {type->number,
+          [row, tail](const std::vector<float>& weights) {
             std::string bytes;
             for (std::size_t i = 0; i < weights.size() / kCols; ++i) bytes += row;
             return bytes + tail;
-          }};
+          },
+          kCols};
 }
 
 // Every fourth choice is a format of blocks, whose rows are multiples of 256.
@@ -203,8 +205,8 @@ std::vector<std::string> seeds() {
     all.push_back(test::bytes_of(static_cast<std::uint8_t>(i)) + std::string(31, '\0'));
   }
   for (std::size_t i = 0; i < jit::ggml_formats().size(); ++i) {
-    all.push_back(std::string(2, '\0') + test::bytes_of(static_cast<std::uint8_t>(4 * i + 3)) +
-                  std::string(29, '\0'));
+    all.push_back(test::bytes_of(static_cast<std::uint8_t>(7 * i % kFamilies)) + std::string(1, '\0') +
+                  test::bytes_of(static_cast<std::uint8_t>(4 * i + 3)) + std::string(29, '\0'));
   }
   return all;
 }

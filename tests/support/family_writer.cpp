@@ -195,8 +195,9 @@ class FamilyWriter {
   void copies(std::string_view name, int n, int rows, int cols) {
     const auto u64 = [](int x) { return static_cast<std::uint64_t>(x); };
     const float reach = std::sqrt(3.0F / static_cast<float>(cols));
+    const MatrixEncoding& encoding = fitting(matrices_, cols);
     writer_.add_tensor(fmt::format("{}{}.weight", prefix_, name), {u64(cols), u64(rows), u64(n)},
-                       matrices_.type, matrices_.encode(uniform(n * rows * cols, 0, reach)));
+                       encoding.type, encoding.encode(uniform(n * rows * cols, 0, reach)));
   }
   void experts(std::string_view name, int rows, int cols) {
     copies(name, f_.experts, rows, cols);
@@ -290,10 +291,15 @@ class FamilyWriter {
     writer_.add_tensor(prefix_ + name, {static_cast<std::uint64_t>(n)}, kF32,
                        encode_tensor(uniform(n, middle, reach), kF32));
   }
-  void tensor(const std::string& name, int rows, int cols, const MatrixEncoding& encoding) {
+  void tensor(const std::string& name, int rows, int cols, const MatrixEncoding& wanted) {
+    const MatrixEncoding& encoding = fitting(wanted, cols);
     const std::vector<float> weights = uniform(rows * cols, 0, std::sqrt(3.0F / static_cast<float>(cols)));
     writer_.add_tensor(prefix_ + name, {static_cast<std::uint64_t>(cols), static_cast<std::uint64_t>(rows)},
                        encoding.type, encoding.encode(weights));
+  }
+  static const MatrixEncoding& fitting(const MatrixEncoding& wanted, int cols) {
+    static const MatrixEncoding kFloats;
+    return cols % wanted.block == 0 ? wanted : kFloats;
   }
   std::vector<float> uniform(int n, float middle, float reach) {
     std::vector<float> values(static_cast<std::size_t>(n));

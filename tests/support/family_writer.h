@@ -406,6 +406,7 @@ struct MatrixEncoding {
   std::function<std::string(const std::vector<float>&)> encode = [](const std::vector<float>& weights) {
     return encode_tensor(weights, kF32);
   };
+  int block = 1;  // rows that are not a multiple of it are F32
 };
 
 // A model of the family; `config` gives its dimensions, and where it has layers that differ, arrays of them;
