@@ -35,14 +35,12 @@ class CodedMatmul : public CodesFrame {
         weights.push_back(dot.weights(i, fmt::format("w4_tile{}", i)));
       }
       if (dot.needs_temp()) temp = e.part16("temp");
-      if (dot.needs_run()) runs = e.part16s({n_tokens, n_tiles}, "runs[token][tile]");
     }
     std::size_t at(int t, int i) const { return static_cast<std::size_t>(t * n + i); }
     const V16& row(int i) const { return weights[static_cast<std::size_t>(i)].codes; }
 
     int n;
     std::vector<V16> isums, sums;
-    std::vector<V16> runs;  // of weights that have them
     Dot::Inputs x;
     std::vector<Dot::Weights> weights;
     V16 temp;
@@ -135,9 +133,8 @@ class CodedMatmul : public CodesFrame {
     for (int t = 0; t < tokens_at_once; ++t) {
       dot->broadcast(r.x, at_x + t * x_stride() + step * 4);
       for (int i = 0; i < r.n; ++i) {
-        const V16 run = r.runs.empty() ? V16() : r.runs[r.at(t, i)];
         dot->add(r.isums[r.at(t, i)], r.weights[static_cast<std::size_t>(i)], r.x, r.temp,
-                 {run, step, plain.steps});
+                 {V16(), step, plain.steps});
       }
     }
   }

@@ -92,9 +92,10 @@ class CodesFrame : public MatmulFrame {
   const Reg64 x_numbers = e.gpr(std::string("x_").append(numbers.name));
 };
 
-// Emit the kernel of a matrix of codes: with vectors, where multiplies_byte_products() of products, and where uses_tiles()
-// with tiles.
+// Emit the kernel of a matrix of codes: with vectors, on 256-bit tiers that have no dot product in a way of its own, where
+// multiplies_byte_products() of products, and where uses_tiles() with tiles.
 void generate_coded_matmul(Emitter& e, const MatmulKey& key);
+void generate_avx2_matmul(Emitter& e, const MatmulKey& key);
 void generate_product_matmul(Emitter& e, const MatmulKey& key);
 void generate_tile_matmul(Emitter& e, const MatmulKey& key);
 

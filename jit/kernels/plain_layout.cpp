@@ -28,6 +28,13 @@ std::int64_t PlainLayout::scratch_bytes(std::int64_t cols) const {
   return is_packed || group == 0 ? 0 : cols / group * group_bytes();
 }
 
+SubscaleForm subscale_form(Isa isa, const CodesLayout& codes) {
+  const bool has_words = !isa.wide() && !isa.has_dot();
+  if (has_words && codes.zero == 0) return SubscaleForm::word_pairs;
+  if (codes.sums_fit_words()) return SubscaleForm::words;
+  return !has_words && codes.float_parts() > 0 ? SubscaleForm::floats : SubscaleForm::integers;
+}
+
 namespace {
 
 class PlainWriter {
@@ -46,10 +53,7 @@ class PlainWriter {
         e.store(r.to + step * PlainLayout::kRow, row);
       }
       if (codes.subscales) {
-        emit_subscale(e, codes, row, r.from, s, 0);
-        if (codes.sums_fit_words()) e.and_bits(row, row, i32(0xffff));
-        if (codes.float_parts() > 0) e.to_float(row, row);
-        e.store(r.to + plain.scale_at, row);
+        write_subscales(s);
       } else {
         write_floats(plain.scale_at, plain.min_at);
       }
@@ -60,6 +64,15 @@ class PlainWriter {
   }
 
  private:
+  void write_subscales(int s) const {
+    emit_subscale(e, codes, row, r.from, s, 0);
+    const SubscaleForm form = subscale_form(e.isa(), codes);
+    if (form == SubscaleForm::words || form == SubscaleForm::word_pairs) e.and_bits(row, row, i32(0xffff));
+    if (form == SubscaleForm::word_pairs) e.mul_i32(row, row, i32(0x00010001));
+    if (form == SubscaleForm::floats) e.to_float(row, row);
+    e.store(r.to + plain.scale_at, row);
+  }
+
   // What stands behind a group's subgroups.
   void write_tail() const {
     for (int s = 0; codes.submins && s < plain.n_subgroups; s += 2) {

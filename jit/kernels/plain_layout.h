@@ -11,8 +11,8 @@ namespace llamajit::jit {
 
 // A row of `kRow` bytes has 32 bits for each of sixteen rows. For each subgroup of a group there are
 //
-//   [steps] rows of codes, four columns each; a row of subscales (i16 and 0 where sums_fit_words(), f32 where
-//   float_parts() > 0, else i32), or without them of scales (f32, in packed q8_0 sixteen f16); without submins a row of minima (f32), where there are any
+//   [steps] rows of codes, four columns each; a row of subscales in the kernel's form, or without them of scales (f32, in
+//   packed q8_0 sixteen f16); without submins a row of minima (f32), where there are any
 //
 // and behind a group with subscales
 //
@@ -37,6 +37,15 @@ struct PlainLayout {
   int group_min_at = 0;    // the same
   int tail_bytes = 0;
 };
+
+// How a subscale stands in its 32 bits, as the tier multiplies sums by it.
+enum class SubscaleForm : std::uint8_t {
+  integers,    // an i32
+  words,       // an i16 and 0, for sums that fit an i16
+  word_pairs,  // an i16 twice, for two sums of 16 bits
+  floats       // an f32
+};
+SubscaleForm subscale_form(Isa isa, const CodesLayout& codes);
 
 // `from` and `to` point to tiles and move past them; `tiles` and `groups` count.
 struct PlainRegisters {
