@@ -17,15 +17,32 @@ namespace llamajit {
 
 namespace fs = std::filesystem;
 
-FileReplacement::FileReplacement(const std::string& path) : named_(path), path_(path) {
+std::string written_file(const std::string& path) {
   std::error_code error;
+  // What the system follows is what it would follow for any program: /tmp's links of others it does not (proc(5),
+  // protected_symlinks).
   const fs::file_status status = fs::status(path, error);
+  if (fs::exists(status)) return fs::canonical(path).string();
+  if (!fs::status_known(status)) throw std::runtime_error(fmt::format("{}: {}", path, error.message()));
+  constexpr int kMostLinks = 40;  // as the kernel has it; somebody may be changing them
+  fs::path at(path);
+  for (int i = 0; i < kMostLinks && fs::is_symlink(fs::symlink_status(at, error)); ++i) {
+    at = at.parent_path() / fs::read_symlink(at);
+  }
+  return at.string();
+}
+
+FileReplacement::FileReplacement(const std::string& path) : named_(path), path_(written_file(path)) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path_, error);
   const bool exists = fs::exists(status);
-  if (!fs::path(path).has_filename() || (exists && !fs::is_regular_file(status))) {
+  if (!fs::path(path_).has_filename() || (exists && !fs::is_regular_file(status))) {
     throw std::runtime_error(
         fmt::format("{}: expected a regular file or none, found something else", named_));
   }
-  if (exists) path_ = fs::canonical(path).string();
+  if (!exists && fs::is_symlink(fs::symlink_status(path, error))) {
+    named_ = fmt::format("{} (a link to {})", path, path_);  // whose folder may be what is missing
+  }
   temporary_ = fmt::format("{}.{}", path_, getpid());
   if (!make_nameless()) {
     fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);

@@ -9,13 +9,17 @@
 
 namespace llamajit {
 
+// Where the file of this path is, or would be: links are followed, also one whose file is not there yet, as other
+// programs that write files do. Throws std::runtime_error where the system does not follow it.
+std::string written_file(const std::string& path);
+
 // Written beside and renamed. Until then the new file has no name, where
 // the file system has such files, so that nothing is left of it should the
 // program be killed. All errors are std::runtime_error that names the file.
 class FileReplacement {
  public:
   // Makes the new file, so that one that can't be written is known before the work on its content. What is
-  // at `path` already must be a regular file, whose permissions are kept; a link is followed.
+  // at `path` already must be a regular file, whose permissions are kept; a link is followed (written_file()).
   explicit FileReplacement(const std::string& path);
   FileReplacement(const FileReplacement&) = delete;
   FileReplacement& operator=(const FileReplacement&) = delete;

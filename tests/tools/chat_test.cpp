@@ -338,6 +338,19 @@ TEST_F(Chat, ASessionThatCannotBeKeptIsRefusedFirst) {
   expect_error_with(chat("x\n", {"--session", directory_.path()}), {"expected a file, found a folder"});
 }
 
+// Where it lies is what the sandbox leaves, and not the link's folder.
+TEST_F(Chat, ASessionIsKeptWhereALinkLeadsTo) {
+  const TempDirectory elsewhere;
+  const std::string link = directory_.path() + "/link", file = elsewhere.path() + "/session";
+  std::filesystem::create_symlink(file, link);
+  expect_replies("one\n", "한글\n", {"--session", link});
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_THAT(chat("two\n", {"--session", file}).err, HasSubstr("session: 2 messages"));
+  std::filesystem::create_symlink("loop", directory_.path() + "/loop");
+  expect_error_with(chat("x\n", {"--session", directory_.path() + "/loop"}),
+                    {directory_.path() + "/loop: Too many levels of symbolic links"});
+}
+
 TEST_F(Chat, ColourIsForTerminalsOnly) {
   const ChildResult result = chat("/help\nhi\n", {"--color"});
   EXPECT_THAT(result.out + result.err, Not(HasSubstr("\x1B[")));

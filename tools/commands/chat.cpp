@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "jit/code/isa_choice.h"
+#include "runtime/base/file_replacement.h"
 #include "runtime/chat/conversation.h"
 #include "tools/commands/chat_loop.h"
 #include "tools/common/bundled_models.h"
@@ -66,9 +67,10 @@ std::optional<std::string> first_question(const ChatOptions& options) {
 // A conversation that could not be kept is told of before it begins.
 void check_session(const std::string& path) {
   namespace fs = std::filesystem;
-  if (fs::is_directory(path))
+  const fs::path file = written_file(path);
+  if (fs::is_directory(file))
     throw std::runtime_error(fmt::format("{}: expected a file, found a folder", path));
-  const fs::path folder = fs::absolute(path).parent_path();
+  const fs::path folder = fs::absolute(file).parent_path();
   if (access(folder.c_str(), W_OK | X_OK) != 0) {
     throw std::runtime_error(fmt::format("{}: expected a folder that can be written to: {}: {}", path,
                                          folder.string(), std::strerror(errno)));

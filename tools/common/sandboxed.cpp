@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
+#include "runtime/base/file_replacement.h"
 #include "tools/common/ranks.h"
 
 namespace llamajit::cli {
@@ -42,10 +43,7 @@ std::string real_folder(const std::string& path) {
 }
 
 std::string folder_of(const std::string& path) {
-  namespace fs = std::filesystem;
-  std::error_code none;
-  const fs::path real = fs::exists(path, none) ? fs::canonical(path) : fs::absolute(path);
-  return real_folder(real.parent_path().string());
+  return real_folder(std::filesystem::absolute(written_file(path)).parent_path().string());
 }
 
 }  // namespace llamajit::cli

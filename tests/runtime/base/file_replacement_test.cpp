@@ -63,6 +63,31 @@ TEST_F(FileReplacementTest, KeepsPermissionsAndFollowsLinks) {
   EXPECT_EQ(fs::status(at("model")).permissions(), fs::perms{0640});
 }
 
+TEST_F(FileReplacementTest, MakesWhatALinkLeadsTo) {
+  fs::create_directory(at("there"));
+  fs::create_symlink("next", at("link"));
+  fs::create_symlink(at("there") / "model", at("next"));
+  EXPECT_EQ(written_file(at("link")), at("there") / "model");
+  replace("link", "new");
+  EXPECT_EQ(content("there/model"), "new");
+  EXPECT_TRUE(fs::is_symlink(at("link")) && fs::is_symlink(at("next")));
+  EXPECT_THAT(names(), ::testing::UnorderedElementsAre("link", "next", "there"));
+  EXPECT_EQ(written_file("model"), "model") << "nothing is there, and no link";
+}
+
+TEST_F(FileReplacementTest, SaysWhereALinkLeadsThatCannotBeFollowed) {
+  fs::create_symlink(at("none") / "model", at("link"));
+  EXPECT_THAT(
+      [&] { const FileReplacement file(at("link")); },
+      ::testing::ThrowsMessage<std::runtime_error>(
+          at("link").string() + " (a link to " + at("none").string() + "/model): No such file or directory"));
+  fs::create_symlink("loop", at("loop"));
+  EXPECT_THAT([&] { const FileReplacement file(at("loop")); },
+              ::testing::ThrowsMessage<std::runtime_error>(at("loop").string() +
+                                                           ": Too many levels of symbolic links"));
+  EXPECT_THAT(names(), ::testing::UnorderedElementsAre("link", "loop"));
+}
+
 TEST_F(FileReplacementTest, WithoutCommitNothingHasHappened) {
   directory_.write("model", "old");
   {
