@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "tools/common/checks.h"
+#include "tools/usage/completion.h"
 #include "tools/usage/page.h"
 
 namespace llamajit::cli {
@@ -14,6 +16,26 @@ void add_common_options(CLI::App& sub) {
          "-q,--quiet", [] { spdlog::set_level(spdlog::level::warn); },
          "Nothing on standard error but warnings and errors")
       ->group(kGeneral);
+}
+
+// Nothing names a file: said with the option's name before anything is read.
+void expect_paths(CLI::App& sub) {
+  for (CLI::Option* option : sub.get_options()) {
+    switch (value_kind(option->get_type_name())) {
+      case ValueKind::file:
+        option->check(not_empty("the name of a file"));
+        break;
+      case ValueKind::folder:
+        option->check(not_empty("the name of a folder"));
+        break;
+      case ValueKind::model:
+        option->check(not_empty("a model's file or name"));
+        break;
+      case ValueKind::anything:
+      case ValueKind::choices:
+        break;
+    }
+  }
 }
 
 }  // namespace
@@ -45,7 +67,10 @@ void build_program(CLI::App& app, Command& command, bool& version) {
   add_lesson(app, command);
   add_completion(app, command);
   add_man(app, command);
-  for (CLI::App* sub : app.get_subcommands({})) add_common_options(*sub);
+  for (CLI::App* sub : app.get_subcommands({})) {
+    add_common_options(*sub);
+    expect_paths(*sub);
+  }
 }
 
 }  // namespace llamajit::cli

@@ -49,6 +49,9 @@ TEST_F(Completion, Bash) {
   EXPECT_EQ(bash({"run", "--kv-type", "=", "b"}), "\nbf16\n") << "bash splits at =";
   EXPECT_EQ(bash({"run", "--isa", "avx512v"}), "\navx512vnni\n");
   EXPECT_EQ(bash({"run", "-f", "my"}), "\nmy model.gguf\n");
+  EXPECT_EQ(bash({"run", "--packed", "my"}), "\nmy model.gguf\n");
+  EXPECT_EQ(bash({"run", "--pack-cache", "my"}), "\n\n") << "a file is no folder";
+  EXPECT_EQ(bash({"run", "--pack-cache", "/us"}), "\n/usr\n");
   EXPECT_EQ(bash({"run", "my"}), "\nmy model.gguf\n");
   EXPECT_THAT(bash({"run", "story-"}), HasSubstr("\nstory-ternary\n"));
   EXPECT_EQ(bash({"run", "-n", ""}), "\n\n") << "a number is nobody else's to know";

@@ -46,6 +46,29 @@ TEST_F(Errors, MissingFiles) {
   expect_error(run_program({"run", model, "-p", "a"}), 1, {alone.path() + "/tokenizer.bin", "-z"});
 }
 
+TEST_F(Errors, EmptyNamesOfFiles) {
+  const std::string file = ": expected the name of a file, found ''";
+  expect_error(run({"-p", "a", "--grammar", ""}), 2, {"--grammar" + file});
+  expect_error(run({"-p", "a", "--packed="}), 2, {"--packed" + file});
+  expect_error(run({"-z", "", "-p", "a"}), 2, {"--tokenizer" + file});
+  expect_error(run_program({"chat", model_, "--session", ""}), 2, {"--session" + file});
+  expect_error(run_program({"quantize", model_, "", "Q8_0"}), 2, {"OUT" + file});
+  expect_error(run_program({"run", "", "-p", "a"}), 2,
+               {"--model: expected a model's file or name, found ''"});
+}
+
+TEST_F(Errors, EmptyValues) {
+  expect_error(run_program({"serve", model_, "--host", ""}), 2,
+               {"--host: expected an address to listen at, found ''"});
+  expect_error(run_program({"serve", model_, "--cors", ""}), 2,
+               {"--cors: expected an origin or *, found ''"});
+  expect_error(run_program({"serve", model_, "--alias", ""}), 2, {"--alias: expected a name, found ''"});
+  expect_error(run_program({"bench", "--kernel", ""}), 2,
+               {"--kernel: expected FORMAT:ROWSxCOLS", "found ''"});
+  expect_error(run_program({"bench", model_, "--seed", ""}), 2,
+               {"--seed: expected a whole number, 0 to", "found ''"});
+}
+
 TEST_F(Errors, WrongMagic) {
   expect_refused("GGML and then something else entirely",
                  {"content", "expected a model", "text that begins 'GGML and then something else entirely'"});

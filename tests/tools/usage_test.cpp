@@ -154,6 +154,34 @@ TEST_F(Usage, CompletionsHaveAll) {
   }
 }
 
+// A shell's variable that is not set leaves an empty word: the message says of which option.
+TEST_F(Usage, PathsAreNotEmpty) {
+  std::set<std::string> refused;
+  for (CLI::App* sub : app_.get_subcommands({})) {
+    std::vector<std::string> before{sub->get_name()};  // the command, and a word for each place in front
+    for (const CLI::Option* option : sub->get_options()) {
+      std::vector<std::string> words{sub->get_name(), option->get_name()};
+      if (!option->nonpositional()) words = before;
+      if (option->get_positional()) before.emplace_back("x");
+      const cli::ValueKind kind = cli::value_kind(option->get_type_name());
+      if (kind == cli::ValueKind::anything || kind == cli::ValueKind::choices) continue;
+      words.emplace_back();
+      std::ranges::reverse(words);  // CLI11 takes them from the back
+      const std::string what = fmt::format("{} {}", sub->get_name(), option->get_name());
+      refused.insert(what);
+      EXPECT_THAT(([&] { app_.parse(std::vector<std::string>(words)); }),
+                  ::testing::ThrowsMessage<CLI::ValidationError>(::testing::MatchesRegex(
+                      option->get_name() +
+                      ": expected (the name of a (file|folder)|a model's file or name), found ''")))
+          << what;
+    }
+  }
+  EXPECT_THAT(refused, IsSupersetOf({"chat --session", "chat --tools", "chat --files", "run --grammar",
+                                     "run --json-schema", "run --packed", "run --pack-cache", "serve --model",
+                                     "serve --api-key-file", "serve --chat-template-file", "imatrix --output",
+                                     "kernels --out", "perplexity --save-logits", "ngrams OUT", "pack OUT"}));
+}
+
 // Rows of names that people type from habit must not say what the parser's table does, and aliases must lead
 // somewhere.
 TEST_F(Usage, ForeignWordsStandBesideOurs) {

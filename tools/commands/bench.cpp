@@ -324,6 +324,7 @@ void add_bench(CLI::App& app, Command& command) {
                       "FORMAT:ROWSxCOLS[:TOKENS]: instead of a model, its kernels of one matrix alone, on "
                       "random weights; of several tokens, matvec and matmul")
           ->type_name("SHAPE")
+          ->check(not_empty("FORMAT:ROWSxCOLS or FORMAT:ROWSxCOLS:TOKENS"))
           ->excludes(model);
   sub->add_option("--weights-mib", o->weights_mib,
                   "With --kernel: MiB that its matrices, multiplied in turns, take together")

@@ -1,6 +1,8 @@
 #include "tools/commands/bench_drafts.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <vector>
 
@@ -107,6 +109,7 @@ void add_draft_bench(CLI::App& sub, DraftBenchOptions& options) {
       ->capture_default_str()
       ->group(kGroup);
   sub.add_option("-s,--seed", options.sampler.seed, "Seed of its draws")
+      ->transform(whole_number(0, std::numeric_limits<std::int64_t>::max()))
       ->capture_default_str()
       ->group(kGroup);
 }

@@ -177,6 +177,7 @@ void add_shown_template(CLI::App& sub, ChatOptions& o) {
   add_template_options(sub, o.how_written);
   sub.add_option("--tools", o.how_written.tools,
                  "A JSON file with the list of tools that the template is to describe")
+      ->type_name("FILE")
       ->group(kTemplateGroup);
   sub.add_flag("--show-prompt", o.show_prompt,
                "Write what the model would be given for the first question to standard output, and end")

@@ -76,6 +76,7 @@ void add_template_options(CLI::App& sub, TemplateOptions& o) {
       "chatml, mistral, gemma, phi3, zephyr), a file in Jinja, or Jinja itself; default: the model's own");
   named->group(kTemplateGroup);
   sub.add_option("--chat-template-file", o.chat_template_file, "The same, from a file in Jinja")
+      ->type_name("FILE")
       ->excludes(named)
       ->group(kTemplateGroup);
   sub.add_option("--template-arg,--template_arg", o.template_arguments,

@@ -191,6 +191,7 @@ void add_network(CLI::App& sub, ServeOptions& o) {
   };
   sub.add_option("--host", o.host, "Address to listen at; 0.0.0.0: all of this machine's")
       ->type_name("ADDRESS")
+      ->check(not_empty("an address to listen at"))  // nothing would be all of the machine's
       ->capture_default_str()
       ->group(kGroup);
   add("--port", o.port, "Port to listen at; 0: one that is free", whole_number(0, 65535));
@@ -203,6 +204,7 @@ void add_network(CLI::App& sub, ServeOptions& o) {
          "be given more than once")
       ->allow_extra_args(false)
       ->type_name("ORIGIN")
+      ->check(not_empty("an origin or *"))
       ->group(kGroup);
   add("--max-connections", o.most_connections, "Connections at once", whole_number(1, 100000));
   add("--max-body", o.most_body_mib, "MiB of a request at the most", whole_number(1, 1024));
@@ -238,7 +240,8 @@ void add_serve(CLI::App& app, Command& command) {
   add_model(*sub, r.model, kModelText);
   sub->add_option("--alias", o->alias,
                   "What clients call the model; default: its file's name without the ending")
-      ->type_name("NAME");
+      ->type_name("NAME")
+      ->check(not_empty("a name"));
   add_network(*sub, *o);
   add_scheduling(*sub, *o);
   add_template_options(*sub, o->how_written);

@@ -68,6 +68,14 @@ CLI::Validator number_above_0(double most) {
       "");
 }
 
+CLI::Validator not_empty(std::string what) {
+  return CLI::Validator(
+      [what = std::move(what)](std::string& text) -> std::string {
+        return text.empty() ? fmt::format("expected {}, found ''", what) : std::string();
+      },
+      "");
+}
+
 void choose_from(CLI::Option& option, const std::vector<std::string>& names) {
   option.type_name(fmt::format("{}", fmt::join(names, "|")));
   option.check(CLI::Validator(

@@ -21,6 +21,9 @@ CLI::Validator whole_number(std::int64_t least, std::int64_t most = kMostInt, st
 CLI::Validator number(double least, double most);
 CLI::Validator number_above_0(double most);
 
+// Anything but nothing, which a shell's variable leaves that is not set; `what` says what was expected.
+CLI::Validator not_empty(std::string what);
+
 // Gives the option these values to choose from, in its help and its completions, too.
 void choose_from(CLI::Option& option, const std::vector<std::string>& names);
 

@@ -6,10 +6,10 @@
 namespace llamajit::cli {
 
 ValueKind value_kind(std::string_view value) {
-  if (value.find('|') != std::string_view::npos) return ValueKind::choices;
-  constexpr std::array<std::string_view, 3> kFiles = {"FILE", "IN", "OUT"};
+  constexpr std::array<std::string_view, 4> kFiles = {"FILE", "FILE|none", "IN", "OUT"};
   if (std::ranges::count(kFiles, value) > 0) return ValueKind::file;
-  if (value == "DIR") return ValueKind::folder;
+  if (value.find('|') != std::string_view::npos) return ValueKind::choices;
+  if (value == "DIR" || value == "FOLDER") return ValueKind::folder;
   if (value == "MODEL") return ValueKind::model;
   return ValueKind::anything;
 }
