@@ -32,16 +32,20 @@ def kernels(t: Torture, options) -> None:
 
 
 def valgrind(t: Torture, options) -> None:
-    """The avx2 tier alone, as valgrind knows no AVX-512: runs of small models, whose kernels it follows."""
+    """The avx2 tier alone, as valgrind knows no AVX-512: kernels of some shapes, and runs of small models. Without the
+    sandbox, in which it can't make code of its own."""
     del options
-    program = ["valgrind", "--error-exitcode=9", "-q", "--smc-check=all", str(t.program)]
-    for arguments in (["run", STORY, "-p", "Once", "-n", "8", "-t", "2", "-q", "-s", "1"],
-                      ["run", ROOT / "tools/story/models/story-ternary.gguf", "-p", "Once", "-n", "8", "-t", "1", "-q"]):
-        command = [*program, *map(str, arguments), "--isa", "avx2"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    program = ["valgrind", "--error-exitcode=9", "-q", "--smc-check=all"]
+    story = [t.program, "run", "--isa", "avx2", "--no-sandbox", "-p", "Once", "-n", "8", "-q"]
+    for arguments in ([*story, "-m", STORY, "-t", "2", "-s", "1"],
+                      [*story, "-m", STORY.with_name("story-ternary.gguf"), "-t", "1"],
+                      [test_program(t), "--gtest_filter=RandomShapes.*", "--gtest_brief=1"]):
+        command = [*program, *map(str, arguments)]
+        shapes = {"LLAMAJIT_RANDOM_SHAPES": "5", "LLAMAJIT_RANDOM_SEED": str(t.seed)}
+        done = subprocess.run(command, env={**os.environ, **shapes}, capture_output=True, text=True, check=False)
         t.runs += 1
         if done.returncode != 0:
-            t.fault(f"valgrind: exit code {done.returncode}", command, done.stderr[-2000:])
+            t.fault(f"valgrind: exit code {done.returncode}", command, done.stdout[-1000:] + done.stderr[-2000:])
 
 
 def resident(pid: int) -> int:
