@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <utf8proc.h>
 
+#include "tests/support/sanitized.h"
 #include "tokenizer/pre_tokenizer.h"
 #include "tokenizer/regex.h"
 #include "tokenizer/utf8.h"
@@ -100,7 +101,9 @@ TEST(NewerUnicode, StandInsAreInTheSameRangesOfTheExpressions) {
   const auto pairs = stand_ins();
   for (const std::string& range : ranges) {
     const Regex regex("[" + range + "]");
+    std::size_t n = 0;
     for (const auto& [newer, older] : pairs) {
+      if (test::kSanitized && n++ % 10 != 0) continue;
       ASSERT_EQ(matches(regex, utf8(newer)), matches(regex, utf8(older)))
           << range << ": " << std::hex << static_cast<std::uint32_t>(newer);
     }
