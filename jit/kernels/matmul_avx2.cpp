@@ -208,14 +208,14 @@ class Avx2Matmul : public CodesFrame {
     });
   }
 
-  // Codes have 128 for zero.
+  // rows = magnitudes of codes, which have 128 for zero; signs = the signed codes.
   void take_magnitudes(const Registers& r) {
     const Const zero_point{0x80808080};
     for (int half = 0; half < kHalves; ++half) {
-      const Vec& codes_of = r.row(half).part[0];
+      const Vec& magnitudes = r.row(half).part[0];
       const Vec& signed_codes = r.signs[static_cast<std::size_t>(half)].part[0];
-      e.vpxor(signed_codes, codes_of, e.constant(zero_point));
-      e.vpabsb(codes_of, signed_codes);
+      e.vpxor(signed_codes, magnitudes, e.constant(zero_point));
+      e.vpabsb(magnitudes, signed_codes);
     }
   }
 
