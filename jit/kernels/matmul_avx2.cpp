@@ -194,14 +194,10 @@ class Avx2Matmul : public CodesFrame {
     load_rows(r, step * PlainLayout::kRow);
     if (way == Way::signs) take_magnitudes(r);
     over_sums(r, at_x + step * 4, x_stride(), [&](int t, int half) {
-      const Vec& isum = r.at(t, half).part[0];
+      const Vec &isum = r.at(t, half).part[0], &x = r.x.part[0];
       const Vec& temp = is_first ? isum : r.temp.part[0];
-      const Vec* x = &r.x.part[0];
-      if (way == Way::signs) {
-        e.vpsignb(temp, *x, r.signs[static_cast<std::size_t>(half)].part[0]);
-        x = &temp;
-      }
-      e.vpmaddubsw(temp, r.row(half).part[0], *x);
+      if (way == Way::signs) e.vpsignb(temp, x, r.signs[static_cast<std::size_t>(half)].part[0]);
+      e.vpmaddubsw(temp, r.row(half).part[0], way == Way::signs ? temp : x);
       if (way != Way::words) e.vpmaddwd(temp, temp, r.ones.part[0]);
       if (is_first) return;
       way == Way::words ? e.vpaddw(isum, isum, temp) : e.vpaddd(isum, isum, temp);
