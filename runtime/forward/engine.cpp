@@ -17,8 +17,12 @@ namespace llamajit {
 namespace {
 
 // The numbers of rows that matvec is generated for, to read weights as it does for one; more take matmul,
-// which takes fewer instructions for each row and more for all (docs/performance.md).
-constexpr int kRowCounts[] = {4, 8, 16};
+// which takes fewer instructions for each row and more for all: on 256-bit tiers that have no dot product so much fewer that
+// beyond eight it is the faster (docs/performance.md).
+std::span<const int> matvec_rows(jit::Isa isa) {
+  static constexpr int kCounts[] = {4, 8, 16};
+  return std::span(kCounts).first(isa.wide() || isa.has_dot() ? 3 : 2);
+}
 
 // So many rows that taking codes apart costs less than a tenth of multiplying with them, but where windows are kept, whose
 // pages hold a step's rows, too. Of 128 experts and 8 for a token, each has 32 of 512 rows on average. A text of an encoder
@@ -132,7 +136,8 @@ Engine::Kernels::Kernels(const Engine& e)
       model{e.config_, e.weights_, e.kv_cache_, e.rope_, e.tuning_, code, e.threads(), e.peers()},
       token(model),
       row_state(model, rows_at_once(e.config_, e.context_)) {
-  for (const int tokens : kRowCounts) rows.push_back(std::make_unique<RowsProgram>(model, row_state, tokens));
+  for (const int tokens : matvec_rows(e.isa_))
+    rows.push_back(std::make_unique<RowsProgram>(model, row_state, tokens));
   rows.push_back(std::make_unique<RowsProgram>(model, row_state, 0));
   code.publish(e.publication_.gdb);
   publication.emplace(code, e.publication_);
@@ -151,8 +156,9 @@ void Engine::use(const Tuning& tuning) {
 }
 
 RowsProgram& Engine::rows_program(std::int64_t n) {
-  const auto* const count = std::ranges::find_if(kRowCounts, [&](int tokens) { return tokens >= n; });
-  return *program_->rows[static_cast<std::size_t>(count - std::begin(kRowCounts))];
+  const std::span counts = matvec_rows(isa_);
+  const auto count = std::ranges::find_if(counts, [&](int tokens) { return tokens >= n; });
+  return *program_->rows[static_cast<std::size_t>(count - counts.begin())];
 }
 
 void Engine::check_fits(const Batch& batch) const {

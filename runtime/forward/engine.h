@@ -168,7 +168,7 @@ class Engine {
     Model model;
     TokenProgram token;
     RowState row_state;
-    std::vector<std::unique_ptr<RowsProgram>> rows;  // for kRowCounts, then for any number
+    std::vector<std::unique_ptr<RowsProgram>> rows;  // for matvec_rows(), then for any number
     std::optional<jit::inspect::Publication> publication;
   };
 
