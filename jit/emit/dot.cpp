@@ -5,8 +5,6 @@
 namespace llamajit::jit {
 namespace {
 
-constexpr Const kOnePairs{0x00010001};  // 1 in each 16 bits
-
 // A member's role, where the whole has one.
 std::string part_of(std::string_view role, std::string_view part) {
   return role.empty() ? "" : std::string(role).append(part);

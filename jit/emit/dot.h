@@ -10,6 +10,8 @@
 
 namespace llamajit::jit {
 
+inline constexpr Const kOnePairs{0x00010001};  // 1 in each 16 bits
+
 // Weights are unsigned codes, activations codes -127..127. There are three ways, chosen once for a kernel:
 // the instruction for it; products in 16 bits, where they hold at least those of a step; and, of codes that
 // 16 bits do not hold, magnitudes times activations that have taken the weights' signs. The sums are exact in

@@ -102,8 +102,7 @@ void generate(Emitter& e, const MatmulKey& key) {
   } else if (multiplies_byte_products(e.isa(), key.format)) {
     generate_product_matmul(e, key);
   } else if (has_codes(key.format)) {
-    const bool is_avx2 = !e.isa().wide() && !e.isa().has_dot();
-    is_avx2 ? generate_avx2_matmul(e, key) : generate_coded_matmul(e, key);
+    e.isa().tier == Tier::avx2 ? generate_avx2_matmul(e, key) : generate_coded_matmul(e, key);
   } else {
     FloatMatmul(e, key).generate();
   }

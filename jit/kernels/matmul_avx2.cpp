@@ -1,29 +1,30 @@
+#include <memory>
 #include <vector>
 
+#include <fmt/format.h>
+
+#include "jit/emit/dot.h"
 #include "jit/formats/packing.h"
 #include "jit/kernels/generators.h"
 #include "jit/kernels/matmul_frame.h"
-#include "jit/kernels/plain_layout.h"
-#include "jit/kernels/unpacker.h"
 
 namespace llamajit::jit {
 namespace {
 
-// Codes on 256-bit tiers that have no dot product of bytes. Such a CPU issues about three instructions a cycle, whatever they
-// are, and loads twice: so both halves of a tile share the broadcasts, and as many tokens as registers allow share the
+// Codes on the tier that has 16 registers and no dot product of bytes. A Zen 3 does about three vector instructions a cycle,
+// whatever they are, and two loads: so both halves of a tile share the broadcasts, and as many tokens as registers allow share the
 // weights. There is a register for each half and token, for its sum of the codes at hand; all else that is summed lies in
 // scratch. What ends a sum goes instruction by instruction over all of them, so that none waits for the one before.
-class Avx2Matmul : public CodesFrame {
+class Avx2Matmul : public PlainFrame {
  public:
   Avx2Matmul(Emitter& emitter, const MatmulKey& matmul_key)
-      : CodesFrame(emitter, matmul_key, way_of(matmul_key) == Way::words ? kMostTokens : kFewerTokens) {}
+      : PlainFrame(emitter, matmul_key, way_of(matmul_key) == Way::words ? kMostTokens : kFewerTokens) {}
 
  private:
   static constexpr int kMostTokens = 6, kFewerTokens = 4;
   static constexpr int kHalves = 2;
   static constexpr int kHalfBytes = 32;
   static constexpr int kStraightSteps = 16;
-  static constexpr Const kOnePairs{0x00010001};  // 1 in each 16 bits
 
   // How vpmaddubsw's pairs of products are added up: as words in runs of steps, as far as these hold them; each step's as
   // 32 bits; or so, of magnitudes and of activations that have taken the weights' signs, where codes have all of a byte.
@@ -36,19 +37,22 @@ class Avx2Matmul : public CodesFrame {
   enum Area : std::uint8_t { sums, totals, runs, n_areas };
 
   struct Registers {
-    Registers(Emitter& e, int n_tokens, Way way)
+    Registers(Emitter& e, const Dot& dot, int n_tokens, Way way)
         : isums(e.part16s({n_tokens, kHalves},
                           way == Way::words ? "words[token][half]" : "isums[token][half]")),
-          rows(e.part16s({kHalves}, "w4[half]")),
           x(e.part16("x4")),
           temp(e.part16("products")) {
-      if (way == Way::signs) signs = e.part16s({kHalves}, "signed w4[half]");
+      for (int half = 0; half < kHalves; ++half) {
+        weights.push_back(dot.weights(half, fmt::format("w4_half{}", half)));
+      }
       if (way != Way::words) ones = e.part16("ones");
     }
     const V16& at(int t, int half) const { return isums[static_cast<std::size_t>(t * kHalves + half)]; }
-    const V16& row(int half) const { return rows[static_cast<std::size_t>(half)]; }
+    const Dot::Weights& of(int half) const { return weights[static_cast<std::size_t>(half)]; }
+    const V16& row(int half) const { return of(half).codes; }
 
-    std::vector<V16> isums, rows, signs;
+    std::vector<V16> isums;
+    std::vector<Dot::Weights> weights;  // what codes are multiplied with takes their place
     V16 x, temp, ones;
   };
 
@@ -79,25 +83,14 @@ class Avx2Matmul : public CodesFrame {
     e.L(done, "behind_tokens");
   }
 
-  void begin_rows(int n_tiles) override {
-    if (plain.is_packed) return;
-    e.mov(at_w, w);
-    e.mov(at_x, e.ptr[e.args() + offsetof(MatmulArgs, scratch)]);
-    emit_plain_tiles(e, key.format, n_tiles, key.cols, {at_w, at_x, count, groups});
-  }
-
   void sum(int first_tile, int n_tiles) override {
     for (int i = first_tile; i < first_tile + n_tiles; ++i) sum_tile(i);
   }
 
   void sum_tile(int tile_index) {
     Emitter::VectorScope scope(e);
-    const Registers r(e, tokens_at_once, way);
-    if (plain.is_packed) {
-      e.lea(at_w, e.ptr[w + tile_index * tile]);
-    } else {
-      point_at_scratch(tile_index, plain.scratch_bytes(key.cols));
-    }
+    const Registers r(e, *dot, tokens_at_once, way);
+    point_at_tile(tile_index);
     point_at_tokens();
     e.note("tile {}: sums over {} groups of {}", tile_index, n_groups(), codes.group);
     if (way != Way::words) e.broadcast(r.ones, kOnePairs);
@@ -134,9 +127,10 @@ class Avx2Matmul : public CodesFrame {
     for (int half = 0; half < kHalves; ++half) e.load(r.row(half), at_w + (at + half * kHalfBytes));
   }
   void load_floats(const Registers& r, int at) {
-    const ElementType type = plain.is_packed ? float_type(codes.floats) : ElementType::f32;
-    const int bytes = kHalfBytes / (type == ElementType::f32 ? 1 : 2);
-    for (int half = 0; half < kHalves; ++half) e.load_as_f32(r.row(half), at_w + (at + half * bytes), type);
+    const int bytes = kHalfBytes / (number_type() == ElementType::f32 ? 1 : 2);
+    for (int half = 0; half < kHalves; ++half) {
+      e.load_as_f32(r.row(half), at_w + (at + half * bytes), number_type());
+    }
   }
   // `temp` is zero.
   void clear(const Registers& r, Area area, int tile_index) {
@@ -191,28 +185,18 @@ class Avx2Matmul : public CodesFrame {
   // The first step of a sum begins it.
   void add_step(const Registers& r, int step, bool is_first) {
     e.note("columns {} to {}: {} tokens", 4 * step, 4 * step + 3, tokens_at_once);
-    load_rows(r, step * PlainLayout::kRow);
-    if (way == Way::signs) take_magnitudes(r);
+    for (int half = 0; half < kHalves; ++half) {
+      dot->load(r.of(half), at_w + (step * PlainLayout::kRow + half * kHalfBytes));
+    }
     over_sums(r, at_x + step * 4, x_stride(), [&](int t, int half) {
       const Vec &isum = r.at(t, half).part[0], &x = r.x.part[0];
       const Vec& temp = is_first ? isum : r.temp.part[0];
-      if (way == Way::signs) e.vpsignb(temp, x, r.signs[static_cast<std::size_t>(half)].part[0]);
+      if (way == Way::signs) e.vpsignb(temp, x, r.of(half).signs.part[0]);
       e.vpmaddubsw(temp, r.row(half).part[0], way == Way::signs ? temp : x);
       if (way != Way::words) e.vpmaddwd(temp, temp, r.ones.part[0]);
       if (is_first) return;
       way == Way::words ? e.vpaddw(isum, isum, temp) : e.vpaddd(isum, isum, temp);
     });
-  }
-
-  // rows = magnitudes of codes, which have 128 for zero; signs = the signed codes.
-  void take_magnitudes(const Registers& r) {
-    const Const zero_point{0x80808080};
-    for (int half = 0; half < kHalves; ++half) {
-      const Vec& magnitudes = r.row(half).part[0];
-      const Vec& signed_codes = r.signs[static_cast<std::size_t>(half)].part[0];
-      e.vpxor(signed_codes, magnitudes, e.constant(zero_point));
-      e.vpabsb(magnitudes, signed_codes);
-    }
   }
 
   // isums = their words' sums of two as 32 bits, with those of the subgroup's runs before; or the totals, of words times
@@ -296,7 +280,7 @@ class Avx2Matmul : public CodesFrame {
     over_sums([&](int t, int half) { e.load(r.at(t, half), in_scratch(totals, tile_index, t, half)); });
     to_float_times_rows(r, plain.group_scale_at);
     if (codes.submins) {
-      over_sums([&](int t, int half) { e.store(in_scratch(totals, tile_index, t, half), r.at(t, half)); });
+      store(r, totals, tile_index);
       add_minima(r, tile_index);
     }
     e.note("the rows' sums: sum += total * scale_x");
@@ -335,8 +319,7 @@ class Avx2Matmul : public CodesFrame {
   }
 
   const Way way = way_of(key);
-  const PlainLayout plain{codes};
-  const SubscaleForm form = subscale_form(e.isa(), codes);
+  const std::unique_ptr<const Dot> dot = Dot::choose(e, codes.sums16(), false);
 };
 
 }  // namespace

@@ -9,18 +9,16 @@
 #include "jit/formats/packing.h"
 #include "jit/kernels/generators.h"
 #include "jit/kernels/matmul_frame.h"
-#include "jit/kernels/plain_layout.h"
-#include "jit/kernels/unpacker.h"
 
 namespace llamajit::jit {
 namespace {
 
 // Codes: four columns a step, a subgroup at a time, of tiles in the plain codes. Each tile and token has an
 // integer and another sum in registers.
-class CodedMatmul : public CodesFrame {
+class CodedMatmul : public PlainFrame {
  public:
   CodedMatmul(Emitter& emitter, const MatmulKey& matmul_key)
-      : CodesFrame(emitter, matmul_key, kTokenBlock / 2) {}
+      : PlainFrame(emitter, matmul_key, kTokenBlock / 2) {}
 
  private:
   // The registers of n tiles, or of parts of them: (tokens, tiles). With subscales `sums` are a group's totals, and those
@@ -46,24 +44,11 @@ class CodedMatmul : public CodesFrame {
     V16 temp;
   };
 
-  int plain_tile() const { return plain.is_packed ? tile : static_cast<int>(plain.scratch_bytes(key.cols)); }
-
-  void begin_rows(int n_tiles) override {
-    if (plain.is_packed) return;
-    e.mov(at_w, w);
-    e.mov(at_x, e.ptr[e.args() + offsetof(MatmulArgs, scratch)]);
-    emit_plain_tiles(e, key.format, n_tiles, key.cols, {at_w, at_x, count, groups});
-  }
-
   // The 256-bit tiers do one half of a tile after the other: twice the tokens then share the work of making a
   // weight ready.
   void sum(int first_tile, int n) override {
     for (int part = 0; part < e.parts(); ++part) {
-      if (plain.is_packed) {
-        e.lea(at_w, e.ptr[w + first_tile * plain_tile()]);
-      } else {
-        point_at_scratch(first_tile, plain_tile());
-      }
+      point_at_tile(first_tile);
       sum_part(first_tile, n, part);
     }
   }
@@ -178,7 +163,7 @@ class CodedMatmul : public CodesFrame {
   void add_scaled(const Registers& r, int part, int moved) {
     e.note("the group's sums: sum += {} * scale_x",
            codes.sums_inputs() ? "(float(isum) * scale_w + sum of x * min)" : "float(isum) * scale_w");
-    load_rows(r, plain.scale_at - moved, part, plain.is_packed ? float_type(codes.floats) : ElementType::f32);
+    load_rows(r, plain.scale_at - moved, part, number_type());
     to_float_times_rows(r, r.isums);
     if (codes.sums_inputs()) {
       load_rows(r, plain.min_at - moved, part);
@@ -196,9 +181,9 @@ class CodedMatmul : public CodesFrame {
     load_rows(r, plain.scale_at, part);
     over_sums(r, [&](int t, int i) {
       const V16 &isum = r.isums[r.at(t, i)], &total = r.sums[r.at(t, i)];
-      if (codes.sums_fit_words()) {
+      if (form == SubscaleForm::words) {
         e.dot_i16(total, isum, r.row(i), r.temp);
-      } else if (in_floats()) {
+      } else if (form == SubscaleForm::floats) {
         e.to_float(isum, isum);
         e.fma(total, isum, r.row(i));
       } else {
@@ -207,7 +192,6 @@ class CodedMatmul : public CodesFrame {
       }
     });
   }
-  bool in_floats() const { return codes.float_parts() > 0; }
 
   // Both parts of a total are exact; their sum is rounded once, as the integer would be.
   void put_totals_aside(const Registers& r, int first_tile, int part) {
@@ -233,7 +217,7 @@ class CodedMatmul : public CodesFrame {
         e.add(total, total, aside_at(first_tile + i, t, part));
       });
     }
-    to_float_times_rows(r, r.sums, !in_floats());
+    to_float_times_rows(r, r.sums, form != SubscaleForm::floats);
     if (codes.submins) add_minima(r, part);
     e.note("the rows' sums: sum += total * scale_x");
     over_sums(r, x_scales, scales_stride(), [&](int t, int i) {
@@ -267,7 +251,6 @@ class CodedMatmul : public CodesFrame {
   static constexpr int kStraightSteps = 16;
   static constexpr int kPartBytes = 32;  // of a 256-bit register
 
-  const PlainLayout plain{codes};
   const std::unique_ptr<const Dot> dot = Dot::choose(e, codes.sums16(), false);
 };
 

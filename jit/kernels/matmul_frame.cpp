@@ -4,6 +4,7 @@
 
 #include "jit/kernels/epilogue_emitter.h"
 #include "jit/kernels/unit_range.h"
+#include "jit/kernels/unpacker.h"
 
 namespace llamajit::jit {
 
@@ -81,6 +82,25 @@ void CodesFrame::point_at_tokens() {
 void CodesFrame::point_at_scratch(int tile_index, std::int64_t bytes) {
   e.mov(at_w, e.ptr[e.args() + offsetof(MatmulArgs, scratch)]);
   e.advance(at_w, tile_index * bytes);
+}
+
+void PlainFrame::begin_rows(int n_tiles) {
+  if (plain.is_packed) return;
+  e.mov(at_w, w);
+  e.mov(at_x, e.ptr[e.args() + offsetof(MatmulArgs, scratch)]);
+  emit_plain_tiles(e, key.format, n_tiles, key.cols, {at_w, at_x, count, groups});
+}
+
+void PlainFrame::point_at_tile(int tile_index) {
+  if (plain.is_packed) {
+    e.lea(at_w, e.ptr[w + tile_index * plain_tile()]);
+  } else {
+    point_at_scratch(tile_index, plain_tile());
+  }
+}
+
+ElementType PlainFrame::number_type() const {
+  return plain.is_packed ? float_type(codes.floats) : ElementType::f32;
 }
 
 void MatmulFrame::finish(int unit, int t, int rows) {

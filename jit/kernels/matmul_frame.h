@@ -9,6 +9,7 @@
 #include "jit/emit/emitter.h"
 #include "jit/formats/packing.h"
 #include "jit/kernels/matmul.h"
+#include "jit/kernels/plain_layout.h"
 
 namespace llamajit::jit {
 
@@ -90,6 +91,21 @@ class CodesFrame : public MatmulFrame {
   const Subnumbers numbers = codes.numbers_of_x();
   const Reg64 groups = e.gpr("groups"), x_scales = e.gpr("x_scales");
   const Reg64 x_numbers = e.gpr(std::string("x_").append(numbers.name));
+};
+
+// The same with tiles as plain_layout.h has them: packed so, or written so to scratch.
+class PlainFrame : public CodesFrame {
+ protected:
+  using CodesFrame::CodesFrame;
+
+  void begin_rows(int n_tiles) override;
+  int plain_tile() const { return plain.is_packed ? tile : static_cast<int>(plain.scratch_bytes(key.cols)); }
+  void point_at_tile(int tile_index);  // at_w = that of the block
+  // How scales stand, and minima.
+  ElementType number_type() const;
+
+  const PlainLayout plain{codes};
+  const SubscaleForm form = subscale_form(e.isa(), codes);
 };
 
 // Emit the kernel of a matrix of codes: with vectors, on 256-bit tiers that have no dot product in a way of its own, where

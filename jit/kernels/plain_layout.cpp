@@ -1,5 +1,6 @@
 #include "jit/kernels/plain_layout.h"
 
+#include "jit/emit/dot.h"
 #include "jit/kernels/unpacker.h"
 
 namespace llamajit::jit {
@@ -29,10 +30,10 @@ std::int64_t PlainLayout::scratch_bytes(std::int64_t cols) const {
 }
 
 SubscaleForm subscale_form(Isa isa, const CodesLayout& codes) {
-  const bool has_words = !isa.wide() && !isa.has_dot();
-  if (has_words && codes.zero == 0) return SubscaleForm::word_pairs;
+  const bool is_avx2 = isa.tier == Tier::avx2;
+  if (is_avx2 && codes.zero == 0) return SubscaleForm::word_pairs;
   if (codes.sums_fit_words()) return SubscaleForm::words;
-  return !has_words && codes.float_parts() > 0 ? SubscaleForm::floats : SubscaleForm::integers;
+  return !is_avx2 && codes.float_parts() > 0 ? SubscaleForm::floats : SubscaleForm::integers;
 }
 
 namespace {
@@ -68,7 +69,7 @@ class PlainWriter {
     emit_subscale(e, codes, row, r.from, s, 0);
     const SubscaleForm form = subscale_form(e.isa(), codes);
     if (form == SubscaleForm::words || form == SubscaleForm::word_pairs) e.and_bits(row, row, i32(0xffff));
-    if (form == SubscaleForm::word_pairs) e.mul_i32(row, row, i32(0x00010001));
+    if (form == SubscaleForm::word_pairs) e.mul_i32(row, row, kOnePairs);
     if (form == SubscaleForm::floats) e.to_float(row, row);
     e.store(r.to + plain.scale_at, row);
   }

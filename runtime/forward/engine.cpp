@@ -17,11 +17,10 @@ namespace llamajit {
 namespace {
 
 // The numbers of rows that matvec is generated for, to read weights as it does for one; more take matmul,
-// which takes fewer instructions for each row and more for all: on 256-bit tiers that have no dot product so much fewer that
-// beyond eight it is the faster (docs/performance.md).
+// which takes fewer instructions for each row and more for all; on avx2 it is the faster beyond eight (docs/performance.md).
 std::span<const int> matvec_rows(jit::Isa isa) {
   static constexpr int kCounts[] = {4, 8, 16};
-  return std::span(kCounts).first(isa.wide() || isa.has_dot() ? 3 : 2);
+  return std::span(kCounts).first(isa.tier == jit::Tier::avx2 ? 2 : 3);
 }
 
 // So many rows that taking codes apart costs less than a tenth of multiplying with them, but where windows are kept, whose
