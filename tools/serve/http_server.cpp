@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "tools/common/signals.h"
+#include "tools/serve/event_check.h"
 #include "tools/serve/http_session.h"
 
 namespace llamajit::serve {
@@ -25,6 +26,7 @@ class HttpServer::Impl {
  public:
   Impl(const std::string& host, std::uint16_t port, const HttpLimits& limits, Handler handler)
       : limits_(limits), handler_(std::move(handler)), acceptor_(context_), signals_(context_) {
+    check_events();
     try {
       listen(host, port);
     } catch (const boost::system::system_error& error) {

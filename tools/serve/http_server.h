@@ -34,7 +34,8 @@ class HttpServer {
   // Given a request whose header and body are whole. It must answer, sooner or later.
   using Handler = std::function<void(HttpRequest, std::shared_ptr<HttpExchange>)>;
 
-  // Listens. Throws std::runtime_error that names address and port. Port 0: one that is free.
+  // Listens. Throws std::runtime_error that names address and port, or the call that the system refuses (see
+  // event_check.h). Port 0: one that is free.
   HttpServer(const std::string& host, std::uint16_t port, const HttpLimits& limits, Handler handler);
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;

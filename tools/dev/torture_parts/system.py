@@ -77,6 +77,8 @@ def failing_calls(t: Torture) -> None:
 # impossible to fail, and ends the process; its malloc() faults where brk is denied once it has been given memory.
 UNDENIED = {15: "rt_sigreturn", 59: "execve", 60: "exit", 231: "exit_group", 202: "futex", 12: "brk", 11: "munmap", 334: "rseq"}
 WRITES = (1, 20)  # write and writev: without them nothing can be said
+# What a server waits for its sockets by: it has to say so, not to turn in circles.
+EVENTS = {232: "epoll_wait", 233: "epoll_ctl", 291: "epoll_create1"}
 
 
 def denied_calls(t: Torture) -> None:
@@ -89,6 +91,10 @@ def denied_calls(t: Torture) -> None:
             t.run(f"{name}, system call {number} denied ({errno.errorcode[error]})", arguments, during=during,
                   silent=number in WRITES,
                   environment={"LD_PRELOAD": str(t.interposer), "LLAMAJIT_DENY": f"{number}:{error}"})
+    serve, during = next((arguments, during) for name, arguments, during in commands(t) if name == "serve")
+    for number, call in EVENTS.items():
+        t.run(f"serve, {call} denied", serve, during=during, must_fail=True,
+              environment={"LD_PRELOAD": str(t.interposer), "LLAMAJIT_DENY": f"{number}:{errno.EPERM}"})
 
 
 def limited(size: int):
