@@ -67,6 +67,10 @@ bool all_finite(Format format, std::int64_t cols, const std::byte* tile);
 float source_value(const SourceMatrix& from, std::int64_t row, std::int64_t col);
 float packed_value(Format format, std::int64_t cols, const std::byte* packed, std::int64_t row,
                    std::int64_t col, std::int64_t tile_stride);
+// The same of a whole row: `out` is as long as it.
+void source_row(const SourceMatrix& from, std::int64_t row, std::span<float> out);
+void packed_row(Format format, const std::byte* packed, std::int64_t row, std::int64_t tile_stride,
+                std::span<float> out);
 
 // Bits of codes in memory of their own. A vector of 64 bytes, four to a row, holds as many steps of four
 // columns as fit into a byte, the first in the lowest bits.
@@ -146,6 +150,8 @@ struct CodesLayout {
 // group: the code that is multiplied, found in the codebook where there is
 // one, and lifted; subscale and submin, which are 1 where there are none; scale and min.
 int packed_code(const CodesLayout& layout, const std::byte* record, int column, int row);
+// All codes of a row's group: `padded` of them.
+void packed_codes(const CodesLayout& layout, const std::byte* record, int row, std::span<int> codes);
 int packed_subscale(const CodesLayout& layout, const std::byte* record, int subgroup, int row);
 int packed_submin(const CodesLayout& layout, const std::byte* record, int subgroup, int row);
 float packed_scale(const CodesLayout& layout, const std::byte* record, int row);

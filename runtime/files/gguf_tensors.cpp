@@ -1,10 +1,13 @@
 #include "runtime/files/gguf_tensors.h"
 
 #include <array>
+#include <bit>
 #include <charconv>
 #include <utility>
 
 #include <fmt/ranges.h>
+
+#include "jit/base/float_bits.h"
 
 namespace llamajit {
 
@@ -26,6 +29,21 @@ Tensor GgufTensors::rows_of(const Tensor& all, std::string_view part, std::int64
   tensor.data = all.data.subspan(static_cast<std::size_t>(first) * row_bytes,
                                  static_cast<std::size_t>(rows) * row_bytes);
   return tensor;
+}
+
+std::vector<std::byte> GgufTensors::as_halves(const Tensor& all) {
+  const jit::SourceMatrix from = source(all);
+  std::vector<std::byte> halves;
+  halves.reserve(static_cast<std::size_t>(from.rows * from.cols) * sizeof(std::uint16_t));
+  std::vector<float> values(static_cast<std::size_t>(from.cols));
+  for (std::int64_t row = 0; row < from.rows; ++row) {
+    source_row(from, row, values);
+    for (const float value : values) {
+      const auto half = std::bit_cast<std::array<std::byte, 2>>(jit::float_to_half(value));
+      halves.insert(halves.end(), half.begin(), half.end());
+    }
+  }
+  return halves;
 }
 
 Tensor GgufTensors::blocks_of(const Tensor& all, std::string_view part, std::int64_t first,

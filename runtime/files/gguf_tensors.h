@@ -12,7 +12,6 @@
 
 #include <fmt/format.h>
 
-#include "jit/base/float_bits.h"
 #include "jit/formats/stored_numbers.h"
 #include "runtime/files/gguf.h"
 #include "runtime/model/families.h"
@@ -31,6 +30,8 @@ class GgufTensors {
   // Their tiles alternate.
   void check_same_format(const Tensor& gate, const Tensor& up) const;
   static Tensor rows_of(const Tensor& all, std::string_view part, std::int64_t first, std::int64_t rows);
+  // Its values, row by row, rounded to F16.
+  static std::vector<std::byte> as_halves(const Tensor& all);
   // From row `first` on, `block` of each `stride` rows.
   static Tensor blocks_of(const Tensor& all, std::string_view part, std::int64_t first, std::int64_t block,
                           std::int64_t stride);
@@ -55,19 +56,19 @@ class GgufTensors {
   Tensor reordered(const Tensor& all, std::string_view part, std::int64_t rows, std::int64_t cols,
                    PlaceOf place_of) {
     Tensor tensor = all;
-    if (has_codes(all.format)) tensor.format = {jit::FormatKind::f16, 0};
+    std::vector<std::byte> halves;
+    if (has_codes(all.format)) {
+      tensor.format = {jit::FormatKind::f16, 0};
+      halves = as_halves(all);
+    }
+    const std::span<const std::byte> from = halves.empty() ? all.data : halves;
     const auto size = static_cast<std::size_t>(jit::float_bytes(tensor.format.kind));
     std::vector<std::byte>& bytes = rearranged_.emplace_back(static_cast<std::size_t>(rows * cols) * size);
     std::byte* to = bytes.data();
     for (std::int64_t row = 0; row < rows; ++row) {
       for (std::int64_t col = 0; col < cols; ++col, to += size) {
         const auto [from_row, from_col] = place_of(row, col);
-        if (has_codes(all.format)) {
-          const std::uint16_t half = jit::float_to_half(source_value(source(all), from_row, from_col));
-          std::memcpy(to, &half, size);
-        } else {
-          std::memcpy(to, &all.data[static_cast<std::size_t>(from_row * all.cols + from_col) * size], size);
-        }
+        std::memcpy(to, &from[static_cast<std::size_t>(from_row * all.cols + from_col) * size], size);
       }
     }
     tensor.name = fmt::format("{} ({})", all.name, part);

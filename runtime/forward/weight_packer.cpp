@@ -88,14 +88,14 @@ bool pack_share(const ModelFile& file, const PackJob& job, int thread, int threa
 
 void refuse_weights(const ModelFile& file, const Tensor& tensor) {
   const jit::SourceMatrix from = source(tensor);
+  std::vector<float> values(static_cast<std::size_t>(tensor.cols));
   for (std::int64_t row = 0; row < tensor.rows; ++row) {
-    for (std::int64_t col = 0; col < tensor.cols; ++col) {
-      const float value = source_value(from, tensor.row_at(row), col);
-      if (std::isfinite(value)) continue;
-      throw std::runtime_error(fmt::format("{}: {}: expected finite weights, found {} at ({}, {})",
-                                           file.path(), excerpt(tensor.name), without_sign_of_nan(value), row,
-                                           col));
-    }
+    source_row(from, tensor.row_at(row), values);
+    const auto wrong = std::ranges::find_if_not(values, [](float value) { return std::isfinite(value); });
+    if (wrong == values.end()) continue;
+    throw std::runtime_error(fmt::format("{}: {}: expected finite weights, found {} at ({}, {})", file.path(),
+                                         excerpt(tensor.name), without_sign_of_nan(*wrong), row,
+                                         wrong - values.begin()));
   }
   throw std::runtime_error(fmt::format("{}: {}: expected weights in bf16's range, found one beyond it",
                                        file.path(), excerpt(tensor.name)));

@@ -39,6 +39,26 @@ TEST_P(Packing, EveryValueIsWhereTheLayoutSays) {
   }
 }
 
+TEST_P(Packing, RowsAreReadAtOnceAsTheirValuesOneByOne) {
+  if (GetParam().kind == FormatKind::bf16_pairs) GTEST_SKIP() << "no file has pairs";
+  std::mt19937_64 random(8);
+  const RandomMatrix matrix(GetParam(), 18, cols(), random);
+  const jit::SourceMatrix source = matrix.source();
+  const std::vector<std::byte> packed = matrix.packed();
+  std::vector<float> in_file(static_cast<std::size_t>(cols())), in_tiles(in_file.size());
+  for (int row = 0; row < 18; ++row) {
+    source_row(source, row, in_file);
+    packed_row(GetParam(), packed.data(), row, 1, in_tiles);
+    for (int col = 0; col < cols(); ++col) {
+      const auto at = static_cast<std::size_t>(col);
+      ASSERT_EQ(in_file[at], source_value(source, row, col)) << row << ", " << col;
+      ASSERT_EQ(in_tiles[at], packed_value(GetParam(), cols(), packed.data(), row, col, 1))
+          << row << ", " << col;
+      ASSERT_EQ(in_file[at], in_tiles[at]) << row << ", " << col;
+    }
+  }
+}
+
 TEST_P(Packing, RowsBeyondTheMatrixAreZeros) {
   std::mt19937_64 random(2);
   for (int rows : {1, 5, 17}) {
