@@ -12,108 +12,153 @@
 namespace llamajit::jit {
 namespace {
 
-// One row of a packed tile of floats times x.
-float dot_floats(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
-  float ways[4] = {};
-  for (int k = 0; k < key.cols; ++k) {
-    ways[k % 4] = fused(packed_value(key.format, key.cols, tile, lane, k, 1), args.x[k], ways[k % 4]);
-  }
-  return tree_sum(ways, 4);
-}
-
 // A number as VDPBF16PS takes and gives it: subnormal ones are zeros.
 float flushed(float x) {
   return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0F, x) : x;
 }
 
-// One row of a packed tile of bf16_pairs times the rounded x.
-float dot_pairs(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
-  float ways[4] = {};
-  for (int k = 0; k < key.cols; k += 2) {
-    float& sum = ways[k / 2 % 4];
-    for (const int col : {k + 1, k}) {
-      std::uint16_t x = 0;
-      std::memcpy(&x, args.xq.codes + std::ptrdiff_t{2} * col, sizeof x);
-      const float weight = packed_value(key.format, key.cols, tile, lane, col, 1);
-      sum = flushed(fused(flushed(weight), flushed(bfloat_to_float(x)), sum));
-    }
+// One row of a packed tile, unpacked once for all tokens that it is multiplied with.
+class TileRow {
+ public:
+  TileRow(Format format, int cols) : format_(format), cols_(cols), layout_(format) {
+    const bool pairs = format.kind == FormatKind::bf16_pairs;  // the last may be with a zero
+    if (!has_codes(format)) weights_.resize(static_cast<std::size_t>(pairs ? round_up(cols, 2) : cols));
   }
-  return tree_sum(ways, 4);
-}
 
-// One row of a packed tile of codes times the quantised x.
-float dot_codes(const MatvecKey& key, const MatvecArgs& args, const std::byte* tile, int lane) {
-  const CodesLayout layout(key.format);
-  const int width = layout.padded / layout.subgroups();
-  float acc = 0;
-  for (int g = 0; g < key.cols / layout.group; ++g) {
-    const std::byte* const record = tile + std::ptrdiff_t{g} * layout.group_bytes;
-    std::int32_t total = 0, minima = 0;
-    for (int s = 0; s < layout.subgroups(); ++s) {
-      const std::ptrdiff_t i = std::ptrdiff_t{g} * layout.subgroups() + s;
-      std::int32_t sum = layout.zero > 0 ? args.xq.offsets[i] : 0;
-      for (int k = s * width; k < (s + 1) * width; ++k) {
-        sum += packed_code(layout, record, k, lane) * args.xq.codes[std::ptrdiff_t{g} * layout.padded + k];
+  void unpack(const std::byte* tile, int lane) {
+    if (has_codes(format_)) return unpack_codes(tile, lane);
+    packed_row(format_, tile, lane, 1, weights_);
+  }
+
+  float dot(const MatvecArgs& args) const {
+    if (has_codes(format_)) return dot_codes(args.xq);
+    return format_.kind == FormatKind::bf16_pairs ? dot_pairs(args.xq.codes) : dot_floats(args.x);
+  }
+
+ private:
+  void unpack_codes(const std::byte* tile, int lane) {
+    for (std::vector<int>* numbers : {&subscales_, &submins_}) numbers->clear();
+    for (std::vector<float>* floats : {&scales_, &mins_}) floats->clear();
+    const auto padded = static_cast<std::size_t>(layout_.padded);
+    const auto groups = static_cast<std::size_t>(cols_ / layout_.group);
+    codes_.resize(groups * padded);
+    for (std::size_t g = 0; g < groups; ++g) {
+      const std::byte* const record = tile + static_cast<std::ptrdiff_t>(g) * layout_.group_bytes;
+      packed_codes(layout_, record, lane, std::span(codes_).subspan(g * padded, padded));
+      for (int s = 0; s < layout_.subgroups(); ++s) {
+        subscales_.push_back(packed_subscale(layout_, record, s, lane));
+        submins_.push_back(layout_.submins ? packed_submin(layout_, record, s, lane) : 0);
       }
-      total += packed_subscale(layout, record, s, lane) * sum;
-      if (layout.submins) minima += packed_submin(layout, record, s, lane) * args.xq.subsums[i];
+      scales_.push_back(packed_scale(layout_, record, lane));
+      mins_.push_back(packed_min(layout_, record, lane));
     }
-    float value = static_cast<float>(total) * packed_scale(layout, record, lane);
-    if (layout.sums_inputs()) {
-      const float sum = layout.submins ? static_cast<float>(minima) : args.xq.sums[g];
-      value = fused(sum, packed_min(layout, record, lane), value);
-    }
-    acc = fused(value, args.xq.scales[g], acc);
   }
-  return acc;
-}
 
-// The same, finished: `row` of the result, of the unit's tile number `tile_index`.
-float dot(const MatvecKey& key, const MatvecArgs& args, std::int64_t row, int tile_index) {
-  const std::int64_t tiles = is_gated(key.epilogue) ? 2 : 1;
-  const std::byte* const tile =
-      args.w + (row / kLanes * tiles + tile_index) * tile_bytes(key.format, key.cols);
-  const auto lane = static_cast<int>(row % kLanes);
-  const auto product = has_codes(key.format)                       ? dot_codes
-                       : key.format.kind == FormatKind::bf16_pairs ? dot_pairs
-                                                                   : dot_floats;
-  float sum = product(key, args, tile, lane);
+  float dot_floats(const float* x) const {
+    float ways[4] = {};
+    for (std::size_t k = 0; k < weights_.size(); ++k) ways[k % 4] = fused(weights_[k], x[k], ways[k % 4]);
+    return tree_sum(ways, 4);
+  }
+
+  // Of the rounded x.
+  float dot_pairs(const std::int8_t* x) const {
+    float ways[4] = {};
+    for (std::size_t k = 0; k < weights_.size(); k += 2) {
+      float& sum = ways[k / 2 % 4];
+      for (const std::size_t col : {k + 1, k}) {
+        std::uint16_t rounded = 0;
+        std::memcpy(&rounded, x + 2 * col, sizeof rounded);
+        sum = flushed(fused(flushed(weights_[col]), flushed(bfloat_to_float(rounded)), sum));
+      }
+    }
+    return tree_sum(ways, 4);
+  }
+
+  // Of the quantised x.
+  float dot_codes(const QuantizedArgs& x) const {
+    const auto subgroups = static_cast<std::size_t>(layout_.subgroups());
+    const std::size_t width = static_cast<std::size_t>(layout_.padded) / subgroups;
+    float acc = 0;
+    for (std::size_t g = 0; g < scales_.size(); ++g) {
+      std::int32_t total = 0, minima = 0;
+      for (std::size_t s = g * subgroups; s < (g + 1) * subgroups; ++s) {
+        std::int32_t sum = layout_.zero > 0 ? x.offsets[s] : 0;
+        for (std::size_t k = s * width; k < (s + 1) * width; ++k) sum += codes_[k] * x.codes[k];
+        total += subscales_[s] * sum;
+        if (layout_.submins) minima += submins_[s] * x.subsums[s];
+      }
+      float value = static_cast<float>(total) * scales_[g];
+      if (layout_.sums_inputs()) {
+        value = fused(layout_.submins ? static_cast<float>(minima) : x.sums[g], mins_[g], value);
+      }
+      acc = fused(value, x.scales[g], acc);
+    }
+    return acc;
+  }
+
+  Format format_;
+  int cols_;
+  CodesLayout layout_;
+  std::vector<float> weights_;            // of floats
+  std::vector<int> codes_;                // for codes only, as what follows: groups, each padded
+  std::vector<int> subscales_, submins_;  // a subgroup's
+  std::vector<float> scales_, mins_;      // a group's
+};
+
+float finished(float sum, const MatvecKey& key, const MatvecArgs& args, std::int64_t row, int tile_index) {
   if (key.affine.scale) sum = sum * args.scales[tile_index];
   if (key.affine.bias) sum = sum + args.bias[tile_index * std::int64_t{key.rows} + row];
   return sum;
 }
 
-// The product with one token's x.
-void multiply_token(const MatvecKey& key, const MatvecArgs& args) {
-  const std::int64_t end = std::min<std::int64_t>(args.unit_end * kLanes, key.rows);
-  for (std::int64_t row = args.unit_begin * kLanes; row < end; ++row) {
-    float& out = args.out[row];
-    const float sum = dot(key, args, row, 0);
-    switch (key.epilogue) {
-      case Epilogue::store:
-        out = sum;
-        break;
-      case Epilogue::add:
-        out = out + sum;
-        break;
-      case Epilogue::swiglu:
-        out = silu(sum) * dot(key, args, row, 1);
-        break;
-      case Epilogue::relu2glu:
-        out = squared_relu(sum) * dot(key, args, row, 1);
-        break;
-      case Epilogue::geglu:
-        out = gelu(sum) * dot(key, args, row, 1);
-        break;
-      case Epilogue::swiglu_clamped:
-        out = swiglu_clamped(sum, dot(key, args, row, 1));
-        break;
-      case Epilogue::gelu:
-        out = gelu(sum);
-        break;
-      case Epilogue::relu2:
-        out = squared_relu(sum);
-        break;
+// What becomes of `out`, the row's result, where the product is `sum`; up() is that with the second matrix.
+template <class Up>
+void store(Epilogue epilogue, float sum, Up up, float& out) {
+  switch (epilogue) {
+    case Epilogue::store:
+      out = sum;
+      break;
+    case Epilogue::add:
+      out = out + sum;
+      break;
+    case Epilogue::swiglu:
+      out = silu(sum) * up();
+      break;
+    case Epilogue::relu2glu:
+      out = squared_relu(sum) * up();
+      break;
+    case Epilogue::geglu:
+      out = gelu(sum) * up();
+      break;
+    case Epilogue::swiglu_clamped:
+      out = swiglu_clamped(sum, up());
+      break;
+    case Epilogue::gelu:
+      out = gelu(sum);
+      break;
+    case Epilogue::relu2:
+      out = squared_relu(sum);
+      break;
+  }
+}
+
+// The product with all tokens' x, of which `tokens` has the Args of each.
+void multiply(const MatvecKey& key, const std::vector<MatvecArgs>& tokens) {
+  if (tokens.empty()) return;
+  TileRow main(key.format, key.cols), up(key.format, key.cols);
+  const MatvecArgs& any = tokens.front();
+  const std::int64_t tiles = is_gated(key.epilogue) ? 2 : 1;
+  const std::int64_t bytes = tile_bytes(key.format, key.cols);
+  const std::int64_t end = std::min<std::int64_t>(any.unit_end * kLanes, key.rows);
+  for (std::int64_t row = any.unit_begin * kLanes; row < end; ++row) {
+    const std::byte* const tile = any.w + row / kLanes * tiles * bytes;
+    const auto lane = static_cast<int>(row % kLanes);
+    main.unpack(tile, lane);
+    if (is_gated(key.epilogue)) up.unpack(tile + bytes, lane);
+    for (const MatvecArgs& args : tokens) {
+      store(
+          key.epilogue, finished(main.dot(args), key, args, row, 0),
+          [&] { return finished(up.dot(args), key, args, row, 1); }, args.out[row]);
     }
   }
 }
@@ -163,8 +208,10 @@ void reference(const EmbedKey& key, const EmbedArgs& args) {
   const std::int64_t row = key.which == EmbedRow::first      ? 0
                            : key.which == EmbedRow::position ? args.at->pos
                                                              : args.at->token;
+  std::vector<float> values(static_cast<std::size_t>(key.dim));
+  packed_row(key.format, args.table, row, 1, values);
   for (int k = 0; k < key.dim; ++k) {
-    const float value = packed_value(key.format, key.dim, args.table, row, k, 1) * key.scale;
+    const float value = values[static_cast<std::size_t>(k)] * key.scale;
     args.out[k] = key.adds() ? args.out[k] + value : value;
   }
 }
@@ -223,14 +270,18 @@ void reference(const RoundKey& key, const QuantizeArgs& args) {
 }
 
 void reference(const MatvecKey& key, const MatvecArgs& args) {
-  for (std::int64_t t = 0; t < key.tokens; ++t) multiply_token(key, token_args(key, args, t));
+  std::vector<MatvecArgs> tokens;
+  for (std::int64_t t = 0; t < key.tokens; ++t) tokens.push_back(token_args(key, args, t));
+  multiply(key, tokens);
 }
 
 void reference(const MatmulKey& key, const MatmulArgs& args) {
   const MatvecKey product{key.format, key.rows, key.cols, key.epilogue, 1, key.affine};
+  std::vector<MatvecArgs> tokens;
   for (std::int64_t t = 0; t < round_up(args.n_tokens, kTokenBlock); ++t) {
-    multiply_token(product, token_args(key, args, t));
+    tokens.push_back(token_args(key, args, t));
   }
+  multiply(product, tokens);
 }
 
 void reference(const RopeKey& key, const RopeArgs& args) {

@@ -1,12 +1,10 @@
 #include "runtime/measure/verify.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <map>
-#include <set>
 
 #include "jit/base/scalar_math.h"
 #include "runtime/measure/kernel_outputs.h"
@@ -83,16 +81,42 @@ void compare(const Output& output, const std::byte* generated, VerifyRow& row) {
   if (error > 0) row.largest_error = std::max(row.largest_error, largest > 0 ? error / largest : error);
 }
 
+// A product's units, shared among the threads.
+template <class Args>
+void run_twin_of_product(const jit::KernelKey& key, const Args& args, Team& team) {
+  auto job = [&](int thread) {
+    Args own = args;
+    const auto [first, last] = share_of(args.unit_end - args.unit_begin, thread, team.size());
+    own.unit_begin = args.unit_begin + first;
+    own.unit_end = args.unit_begin + last;
+    jit::run_reference(key, &own);
+  };
+  team.run(job);
+}
+
+// Nearly all of a model's twins' time goes into products.
+void run_twin(const jit::KernelKey& key, const void* args, Team& team) {
+  if (std::holds_alternative<jit::MatvecKey>(key)) {
+    return run_twin_of_product(key, *static_cast<const jit::MatvecArgs*>(args), team);
+  }
+  if (std::holds_alternative<jit::MatmulKey>(key)) {
+    return run_twin_of_product(key, *static_cast<const jit::MatmulArgs*>(args), team);
+  }
+  jit::run_reference(key, args);
+}
+
 // Runs each call twice, as generated and as its twin, whose results stand.
 class Verifier {
  public:
+  explicit Verifier(int threads) : team_(threads) {}
+
   void call(const jit::KernelInfo& kernel, const void* args) {
     const std::vector<Output> outputs = outputs_of(kernel.key, args);
     const std::vector<std::byte> before = save(outputs);
     kernel.entry(args, kernel.key_address());
     const std::vector<std::byte> generated = save(outputs);
     restore(outputs, before.data());
-    jit::run_reference(kernel.key, args);
+    run_twin(kernel.key, args, team_);
 
     VerifyRow& row = row_of(kernel);
     ++row.calls;
@@ -122,34 +146,9 @@ class Verifier {
     return rows[known->second];
   }
 
+  Team team_;
   std::map<std::string, std::size_t> index_;
 };
-
-// Whose rows stand in the file in the order given.
-template <class RowOf>
-std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int first_tile, RowOf row_of) {
-  const std::byte* const first = packed.data + first_tile * jit::tile_bytes(packed.format, packed.cols);
-  std::int64_t wrong = 0;
-  for (std::int64_t row = 0; row < tensor.rows; ++row) {
-    const std::int64_t in_copy = row % packed.rows, unit = in_copy / kLanes;
-    if (unit < packed.own.first || unit >= packed.own.second) continue;  // another rank has it
-    const std::byte* const base = first + row / packed.rows * packed.copy_stride;
-    for (std::int64_t col = 0; col < tensor.cols; ++col) {
-      const float value =
-          jit::packed_value(packed.format, packed.cols, base, in_copy, col, packed.tiles_per_unit);
-      float expected = source_value(source(tensor), tensor.row_at(row_of(row)), col);
-      if (packed.format.kind == jit::FormatKind::bf16_pairs) {
-        expected = jit::bfloat_to_float(jit::float_to_bfloat(expected));
-      }
-      if (std::bit_cast<std::uint32_t>(value) != std::bit_cast<std::uint32_t>(expected)) ++wrong;
-    }
-  }
-  return wrong;
-}
-
-std::int64_t count_wrong(const Tensor& tensor, const PackedMatrix& packed, int first_tile) {
-  return count_wrong(tensor, packed, first_tile, [](std::int64_t row) { return row; });
-}
 
 // Rows of the engine's own sequence from `begin` to `end` of these tokens, all of which want logits.
 void verify_rows(Engine& engine, std::span<const TokenId> tokens, Verifier& verifier) {
@@ -185,7 +184,7 @@ void verify_texts(Engine& engine, Verifier& verifier) {
 }  // namespace
 
 std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa, const Precision& precision,
-                                      Ranks* ranks, const std::vector<int>& shares) {
+                                      Ranks* ranks, const std::vector<int>& shares, int threads) {
   EngineOptions options;
   options.isa = isa;
   options.precision = precision;
@@ -204,7 +203,7 @@ std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa, const
   for (int pos = 0; pos < std::min(start + kAll, engine.context()); ++pos) {
     tokens.push_back((pos * 7919 + 1) % engine.config().vocab_size);
   }
-  Verifier verifier;
+  Verifier verifier(threads);
   if (!engine.config().causal) {
     verify_texts(engine, verifier);
     return verifier.rows;
@@ -232,55 +231,6 @@ std::vector<VerifyRow> verify_kernels(const ModelFile& file, jit::Isa isa, const
   std::ranges::copy(engine.token_program().cursors(), shared.cursors().begin());
   verifier.walk(shared);
   return verifier.rows;
-}
-
-std::int64_t verify_packing(const ModelFile& file, const Precision& precision, const Split& split) {
-  Team team(1);
-  const Weights weights(file, team, precision.bf16, split);
-  std::int64_t wrong = count_wrong(file.embedding, weights.embedding, 0);
-  if (weights.classifier.exists() && !file.config.shared_classifier)
-    wrong += count_wrong(file.classifier, weights.classifier, 0);
-  if (file.layer_inputs.exists()) {
-    wrong += count_wrong(file.layer_inputs, weights.layer_inputs, 0) +
-             count_wrong(file.layer_input_matrix, weights.layer_input_matrix, 0);
-  }
-  if (file.token_types.exists()) wrong += count_wrong(file.token_types, weights.token_types, 0);
-  if (file.positions.exists()) wrong += count_wrong(file.positions, weights.positions, 0);
-  for (std::size_t i = 0; i < file.layers.size(); ++i) {
-    const LayerTensors& from = file.layers[i];
-    const LayerWeights& to = weights.layers[i];
-    const LayerShape& shape = file.config.layer(i);
-    const auto rotated = [&](std::int64_t row) { return rotated_row(shape, row); };
-    if (shape.is_linear()) {
-      wrong += count_wrong(from.wq, to.wq, 0) + count_wrong(from.delta_decay, to.delta.decay, 0) +
-               count_wrong(from.delta_rate, to.delta.rate, 0);
-    } else if (shape.is_latent()) {
-      wrong += count_wrong(from.wq, to.wq, 0) + count_wrong(from.absorb, to.latent.absorb, 0) +
-               count_wrong(from.raise, to.latent.raise, 0);
-      if (from.q_down.exists()) wrong += count_wrong(from.q_down, to.latent.q_down, 0);
-    } else {
-      wrong += count_wrong(from.wq, to.wq, 0, rotated);
-    }
-    if (shape.owns_kv()) {
-      wrong += count_wrong(from.wk, to.wk, 0, rotated) + count_wrong(from.wv, to.wv, 0);
-    }
-    if (from.input_gate.exists()) {
-      wrong +=
-          count_wrong(from.input_gate, to.input_gate, 0) + count_wrong(from.input_down, to.input_down, 0);
-    }
-    if (from.att_gate.exists()) wrong += count_wrong(from.att_gate, to.att_gate, 0);
-    wrong += count_wrong(from.wo, to.wo, 0) + count_wrong(from.up, to.gate_up, shape.gated() ? 1 : 0) +
-             count_wrong(from.down, to.down, 0);
-    if (shape.gated()) wrong += count_wrong(from.gate, to.gate_up, 0);
-    if (!shape.has_experts()) continue;
-    wrong += count_wrong(from.router, to.router, 0);
-    if (from.shared_router.exists()) wrong += count_wrong(from.shared_router, to.shared_router, 0);
-    if (!from.shared_up.exists()) continue;
-    wrong += count_wrong(from.shared_gate, to.shared_gate_up, 0) +
-             count_wrong(from.shared_up, to.shared_gate_up, 1) +
-             count_wrong(from.shared_down, to.shared_down, 0);
-  }
-  return wrong;
 }
 
 }  // namespace llamajit

@@ -18,11 +18,16 @@ std::string product_name(const Finish& finish, Format format) {
                      to_string(finish.epilogue), name_of(format));
 }
 
-double Activations::value(Format format, int col) const {
-  if (!has_codes(format)) return x[static_cast<std::size_t>(col)];  // rounded, where pairs are multiplied
-  const auto padded = jit::round_up(format.group, 4);
-  return double{scales[static_cast<std::size_t>(col / format.group)]} *
-         codes[static_cast<std::size_t>(col / format.group * padded + col % format.group)];
+std::vector<double> Activations::values(Format format) const {
+  if (!has_codes(format)) return {x.begin(), x.end()};  // rounded, where pairs are multiplied
+  const auto group = static_cast<std::size_t>(format.group);
+  const auto padded = static_cast<std::size_t>(jit::round_up(format.group, 4));
+  std::vector<double> values;
+  values.reserve(scales.size() * group);
+  for (std::size_t g = 0; g < scales.size(); ++g) {
+    for (std::size_t k = 0; k < group; ++k) values.push_back(double{scales[g]} * codes[g * padded + k]);
+  }
+  return values;
 }
 
 void round_to_pairs(Activations& a) {
@@ -83,13 +88,13 @@ ProductMatrix::ProductMatrix(Format format, int rows, int cols, const Finish& fi
   }
 }
 
-Sum ProductMatrix::dot(const RandomMatrix& matrix, const Activations& x, int row) const {
+Sum ProductMatrix::dot(const RandomMatrix& matrix, const std::vector<double>& x, int row) const {
   Sum sum;
   double magnitude = 0;
   for (int col = 0; col < cols_; ++col) {
-    const double term = matrix.value(row, col) * x.value(format_, col);
-    sum.value += term;
-    magnitude += matrix.magnitude(row, col) * std::abs(x.value(format_, col));
+    const double input = x[static_cast<std::size_t>(col)];
+    sum.value += matrix.value(row, col) * input;
+    magnitude += matrix.magnitude(row, col) * std::abs(input);
   }
   // Floats: one rounding a term of a way; codes: two additions a subgroup, and what they add is rounded.
   const int roundings =
@@ -155,7 +160,7 @@ Sum product(const Sum& a, const Sum& b) {
 
 }  // namespace
 
-Sum ProductMatrix::result(const Activations& x, int row, float old) const {
+Sum ProductMatrix::result(const std::vector<double>& x, int row, float old) const {
   const Sum sum = finished(dot(main_, x, row), 0, row);
   const auto up = [&] { return finished(dot(up_, x, row), 1, row); };
   switch (finish_.epilogue) {

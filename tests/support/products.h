@@ -80,7 +80,7 @@ struct Activations {
   std::vector<float> sums;
   std::vector<std::int16_t> subsums;
 
-  double value(jit::Format format, int col) const;
+  std::vector<double> values(jit::Format format) const;
 };
 // Rounds x, and fills `codes` with it.
 void round_to_pairs(Activations& a);
@@ -142,11 +142,11 @@ class ProductMatrix {
   const std::vector<std::byte>& packed() const { return packed_; }
   const std::vector<float>& scales() const { return scales_; }  // empty where there are none
   const std::vector<float>& bias() const { return bias_; }      // the same
-  // One row of the result, with the epilogue; `old` stood there before.
-  Sum result(const Activations& x, int row, float old) const;
+  // One row of the result, with the epilogue, where x is Activations::values(); `old` stood there before.
+  Sum result(const std::vector<double>& x, int row, float old) const;
 
  private:
-  Sum dot(const RandomMatrix& matrix, const Activations& x, int row) const;
+  Sum dot(const RandomMatrix& matrix, const std::vector<double>& x, int row) const;
   Sum finished(Sum sum, std::size_t matrix, int row) const;
 
   jit::Format format_;

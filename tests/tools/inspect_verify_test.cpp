@@ -96,5 +96,14 @@ TEST(VerifyCommand, TakesWeightsWhoseSumsAreNoNumbers) {
   EXPECT_THAT(result.out, Not(HasSubstr("FAILED")));
 }
 
+TEST(VerifyCommand, FindsTheSameOnSeveralThreads) {
+  const TempDirectory directory;
+  const std::string model = directory.write("m.bin", write_v2(random_weights(kConfig, 7), 32));
+  const ChildResult alone = run_program({"verify", model, "-t", "1"});
+  const ChildResult together = run_program({"verify", model, "-t", "3"});
+  expect_success(alone);
+  EXPECT_EQ(alone.out, together.out);
+}
+
 }  // namespace
 }  // namespace llamajit::test::inspect_verify_test

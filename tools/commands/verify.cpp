@@ -19,6 +19,7 @@ struct VerifyOptions {
   std::string model;
   std::optional<std::string> isa;
   Precision precision;
+  int threads = 0;
 };
 
 std::vector<jit::Tier> tiers_to_verify(const VerifyOptions& options) {
@@ -45,8 +46,8 @@ int verify(const VerifyOptions& options) {
   verify_on_ranks(file, tiers, options.precision);
   write_out(fmt::format("{:<36} {:<20} {:<11} {:>6} {:>12} {:>10} {:>10}\n", "kernel", "shape", "tier",
                         "calls", "values", "different", "rel.error"));
-  const VerifyCounts own =
-      count_verified(file, tiers, options.precision, [](jit::Tier tier, const VerifyRow& row) {
+  const VerifyCounts own = count_verified(
+      file, tiers, options.precision, options.threads, [](jit::Tier tier, const VerifyRow& row) {
         write_out(fmt::format("{:<36} {:<20} {:<11} {:>6} {:>12} {:>10} {:>10.2g}{}\n", row.kernel, row.shape,
                               to_string(tier), row.calls, row.values, row.different, row.largest_error,
                               row.different == 0 ? "" : "  FAILED"));
@@ -67,6 +68,7 @@ void add_verify(CLI::App& app, Command& command) {
   CLI::App* sub = app.add_subcommand("verify", "Hold every kernel of a model against its scalar twin");
   add_model(*sub, o->model, kModelText);
   add_isa(*sub, o->isa, "Only this instruction tier; default: all that this CPU has");
+  add_threads(*sub, o->threads);
   add_precision(*sub, o->precision);
   sub->callback([o, &command] {
     command = [o] {

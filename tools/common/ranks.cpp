@@ -193,7 +193,8 @@ void follow_verify(Words words) {
   const Status own = open_file(path, precision.bf16, file);
   if (!all_have(gather_all(own))) return;
   program().expect_loading();
-  gather_counts(count_verified(*file, tiers, precision, [](jit::Tier, const VerifyRow&) {}));
+  gather_counts(
+      count_verified(*file, tiers, precision, default_threads(), [](jit::Tier, const VerifyRow&) {}));
 }
 
 }  // namespace
@@ -240,20 +241,20 @@ void verify_on_ranks(const ModelFile& file, const std::vector<jit::Tier>& tiers,
 }
 
 VerifyCounts count_verified(const ModelFile& file, const std::vector<jit::Tier>& tiers,
-                            const Precision& precision,
+                            const Precision& precision, int threads,
                             const std::function<void(jit::Tier, const VerifyRow&)>& see) {
   VerifyCounts counts;
   Ranks* const ranks = program().ranks;
-  const std::vector<int> shares = shares_of_ranks(default_threads());
+  const std::vector<int> shares = shares_of_ranks(threads);
   for (const jit::Tier tier : tiers) {
-    for (const VerifyRow& row : verify_kernels(file, {tier}, precision, ranks, shares)) {
+    for (const VerifyRow& row : verify_kernels(file, {tier}, precision, ranks, shares, threads)) {
       counts.values += row.values;
       counts.different += row.different;
       see(tier, row);
     }
   }
   counts.wrong_weights =
-      verify_packing(file, precision, ranks != nullptr ? split_between(*ranks, shares) : Split());
+      verify_packing(file, precision, ranks != nullptr ? split_between(*ranks, shares) : Split(), threads);
   return counts;
 }
 

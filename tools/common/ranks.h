@@ -40,7 +40,7 @@ struct VerifyCounts {
 void verify_on_ranks(const ModelFile& file, const std::vector<jit::Tier>& tiers, const Precision& precision);
 // What a rank counts of these tiers, calling see(tier, row) for each kernel; alone, too.
 VerifyCounts count_verified(const ModelFile& file, const std::vector<jit::Tier>& tiers,
-                            const Precision& precision,
+                            const Precision& precision, int threads,
                             const std::function<void(jit::Tier, const VerifyRow&)>& see);
 // What came of it, of each rank.
 std::vector<VerifyCounts> gather_counts(const VerifyCounts& own);

@@ -66,9 +66,10 @@ class Product {
   void expect_is_right(const CallMemory& result, int n_tokens) const {
     const std::vector<float> old = before(n_tokens);
     for (int t = 0; t < padded(n_tokens); ++t) {
+      const std::vector<double> x = tokens_[t].values(key_.format);
       std::vector<double> expected, bounds;
       for (int row = 0; row < key_.rows; ++row) {
-        const Sum sum = matrix_.result(tokens_[t], row, old[at(t, row)]);
+        const Sum sum = matrix_.result(x, row, old[at(t, row)]);
         expected.push_back(sum.value);
         bounds.push_back(sum.bound);
       }

@@ -54,9 +54,10 @@ class Product {
   void expect_is_right(const CallMemory& result) const {
     const std::vector<float> old = CallMemory(Edge::back, seed_).random_floats(out_size());
     for (int t = 0; t < key_.tokens; ++t) {
+      const std::vector<double> x = x_[t].values(key_.format);
       std::vector<double> expected, bounds;
       for (int row = 0; row < key_.rows; ++row) {
-        const Sum sum = matrix_.result(x_[t], row, old[at(t, row)]);
+        const Sum sum = matrix_.result(x, row, old[at(t, row)]);
         expected.push_back(sum.value);
         bounds.push_back(sum.bound);
       }

@@ -30,12 +30,14 @@ namespace {
 
 TEST(Verify, FindsNoDifferenceOnAnyTier) {
   const auto weights = test::random_weights(test::toy_config(64, 172, 2, 8, 4, 511, 40, false), 2);
+  int threads = 0;
   for (const std::string& content : {write_v0(weights), write_v1(weights), write_v2(weights, 4)}) {
     const test::TempFile temp(content);
     const ModelFile file = read_llama2c(temp.path());
+    ++threads;
     for (const jit::Tier tier : jit::host_tiers()) {
       std::set<std::string> kernels;
-      for (const VerifyRow& row : verify_kernels(file, {tier})) {
+      for (const VerifyRow& row : verify_kernels(file, {tier}, {}, nullptr, {}, threads)) {
         EXPECT_EQ(row.different, 0) << row.kernel << " " << to_string(tier);
         EXPECT_GT(row.calls, 0) << row.kernel;
         EXPECT_GT(row.values, 0) << row.kernel;
@@ -44,7 +46,7 @@ TEST(Verify, FindsNoDifferenceOnAnyTier) {
       // Embedding, norm, five products, rotation, append, attention, softmax, argmax.
       EXPECT_GE(kernels.size(), 10U);
     }
-    EXPECT_EQ(verify_packing(file), 0);
+    EXPECT_EQ(verify_packing(file, {}, {}, threads), 0);
   }
 }
 
