@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <optional>
 #include <span>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #include "runtime/base/cpus.h"
+#include "runtime/base/fnv.h"
 #include "tools/common/cli.h"
 #include "tools/common/log.h"
 #include "tools/common/ranks.h"
@@ -225,14 +227,35 @@ int run_rank(MpiRanks& ranks, const MpiOptions& options) {
   return kOk;
 }
 
-// What is wrong with the arguments all ranks find, and rank 0 says.
+// mpirun may give each rank other arguments. One that ends at once, or has another share than the others know of, would
+// leave these waiting for it.
+bool is_same_on_all(const std::string& text) {
+  const std::uint64_t own = fnv1a(text);
+  std::uint64_t least = 0, most = 0;
+  MPI_Allreduce(&own, &least, 1, MPI_UINT64_T, MPI_MIN, MPI_COMM_WORLD);
+  MPI_Allreduce(&own, &most, 1, MPI_UINT64_T, MPI_MAX, MPI_COMM_WORLD);
+  return least == most;
+}
+
+// What is wrong with arguments that all ranks have, rank 0 says.
 int read_and_run(const std::vector<std::string>& arguments, int rank, int size) {
   MpiOptions options;
+  std::string wrong;
   try {
     options = read_options(arguments);
     check_command(options, size);
   } catch (const std::invalid_argument& error) {
-    if (rank == 0) spdlog::error("{} (see llamajit-mpi --help)", error.what());
+    wrong = fmt::format("{} (see llamajit-mpi --help)", error.what());
+  }
+  const std::string begins = !wrong.empty() ? wrong : options.help ? "help" : "a command";
+  const std::string splits = fmt::format("{} {}", options.measures_shares, fmt::join(options.shares, ","));
+  if (!is_same_on_all(fmt::format("{} {}", begins, splits))) {
+    spdlog::error("rank {}: expected the arguments of the other ranks, found {}", rank,
+                  wrong.empty() ? fmt::format("'{}'", fmt::join(arguments, " ")) : wrong);
+    return kUsage;
+  }
+  if (!wrong.empty()) {
+    if (rank == 0) spdlog::error("{}", wrong);
     return kUsage;
   }
   if (options.help) {

@@ -207,6 +207,17 @@ class Failures(unittest.TestCase):
         process.stdout.read(40)
         return ranks_of(process.pid)
 
+    def test_name_ranks_with_other_arguments(self):
+        """Where each has arguments of its own, none waits for one that ended by itself or has another share."""
+        for first, second in ((STORY_RUN, ["inspect", str(STORY)]), (STORY_RUN, ["--help"]), (["--help"], STORY_RUN),
+                              (["--split", "3,1", *STORY_RUN], ["--split", "1,3", *STORY_RUN]),
+                              (["--split", "auto", *STORY_RUN], STORY_RUN)):
+            code, out, err = ended(start([*MPIRUN, "-np", "1", RANKS_PROGRAM, *first, ":", "-np", "1", RANKS_PROGRAM,
+                                          *second]))
+            self.assertNotEqual(code, 0)
+            self.assertEqual(out, "")
+            self.assertIn(" expected the arguments of the other ranks, found ", err)
+
     def test_of_a_rank_that_dies_end_all(self):
         process = self.long_run()
         os.kill(self.ranks_at_work(process)[1], signal.SIGKILL)
