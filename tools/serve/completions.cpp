@@ -1,5 +1,7 @@
 // POST /v1/completions: https://platform.openai.com/docs/api-reference/completions/create
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -46,18 +48,19 @@ void completions(Service& service, const ApiRequest& request, Exchange exchange)
   const auto encode = [&](const std::string& text) { return encode_text(service, text, true, true); };
   const auto prompts = read_token_texts(service, fields, "prompt", kMostPrompts, encode);
   GenerationAnswer answer;
+  std::vector<std::string> echoes;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     const std::size_t first = answer.choices.size();
     add_choices(answer.choices, settings, prompts[i], service, request.share);
-    if (!echo) continue;
-    const std::string text = prompt_text(service, fields.at("prompt"), i, prompts[i]);
+    const std::string text = echo ? prompt_text(service, fields.at("prompt"), i, prompts[i]) : "";
     for (std::size_t c = first; c < answer.choices.size(); ++c) answer.choices[c].echo = text;
+    echoes.resize(answer.choices.size(), text);
   }
   answer.streams = settings.streams;
   const OpenAiOptions options{.include_usage = settings.include_usage,
                               .per_prompt = static_cast<std::size_t>(settings.choices)};
-  answer.format =
-      std::make_unique<CompletionFormat>(new_reply_header(service, "cmpl-", settings.sampler.seed), options);
+  answer.format = std::make_unique<CompletionFormat>(
+      new_reply_header(service, "cmpl-", settings.sampler.seed), options, echoes);
   GenerationJob::start(service, std::move(answer), std::move(exchange));
 }
 

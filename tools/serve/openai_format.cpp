@@ -1,5 +1,7 @@
 #include "tools/serve/openai_format.h"
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -16,19 +18,30 @@ Json chat_logprobs(const Piece& piece) {
   return {{"content", logprobs_json(piece.logprobs)}};
 }
 
-// The older form: lists side by side.
-Json completion_logprobs(const Piece& piece) {
+bool begins_character(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+}
+
+std::size_t begun_characters(std::string_view bytes) {
+  return static_cast<std::size_t>(std::ranges::count_if(bytes, begins_character));
+}
+
+// The older form: lists side by side. `offset` is how many characters of the text come before, and then of those behind
+// the piece's tokens.
+Json completion_logprobs(const Piece& piece, std::size_t& offset) {
   if (piece.logprobs.empty()) return nullptr;
   Json tokens = Json::array(), logprobs = Json::array(), tops = Json::array(), offsets = Json::array();
-  std::size_t offset = 0;
   for (const TokenLogprob& token : piece.logprobs) {
     tokens.push_back(token.chosen.bytes);
     logprobs.push_back(token.chosen.logprob);
     Json top = Json::object();
     for (const LikelyText& likely : token.top) top[likely.bytes] = likely.logprob;
     tops.push_back(std::move(top));
-    offsets.push_back(offset);
-    offset += token.chosen.bytes.size();
+    // A token that goes on with a character stands where the one before it began that.
+    const bool goes_on =
+        offset > 0 && !token.chosen.bytes.empty() && !begins_character(token.chosen.bytes[0]);
+    offsets.push_back(goes_on ? offset - 1 : offset);
+    offset += begun_characters(token.chosen.bytes);
   }
   return {{"tokens", std::move(tokens)},
           {"token_logprobs", std::move(logprobs)},
@@ -91,7 +104,7 @@ Json OpenAiFormat::whole(std::span<const Choice> choices) {
   for (std::size_t i = 0; i < choices.size(); ++i) {
     usage_.add(choices[i].ending.counts, i % options_.per_prompt == 0);
     Json choice = {{"index", i}};
-    choice.update(choice_body(choices[i]));
+    choice.update(choice_body(i, choices[i]));
     choice["finish_reason"] = finish_reason(choices[i].ending);
     answer["choices"].push_back(std::move(choice));
   }
@@ -158,7 +171,7 @@ std::string ChatFormat::piece(std::size_t choice, const Piece& piece) {
                nullptr);
 }
 
-Json ChatFormat::choice_body(const Choice& choice) const {
+Json ChatFormat::choice_body(std::size_t /*index*/, const Choice& choice) const {
   const Piece& whole = choice.whole;
   Json message = {{"role", "assistant"}};
   message["content"] = whole.content.empty() && !whole.tools.empty() ? Json() : Json(whole.content);
@@ -170,17 +183,21 @@ Json ChatFormat::choice_body(const Choice& choice) const {
 
 // --- completions
 
-CompletionFormat::CompletionFormat(ReplyHeader header, OpenAiOptions options)
-    : OpenAiFormat(std::move(header), options, "text_completion", "text_completion") {}
+CompletionFormat::CompletionFormat(ReplyHeader header, OpenAiOptions options,
+                                   std::span<const std::string> echoes)
+    : OpenAiFormat(std::move(header), options, "text_completion", "text_completion") {
+  for (const std::string& echo : echoes) next_offsets_.push_back(begun_characters(echo));
+}
 
 std::string CompletionFormat::piece(std::size_t choice, const Piece& piece) {
-  const std::string logprobs = text_of(completion_logprobs(piece));
+  const std::string logprobs = text_of(completion_logprobs(piece, next_offsets_[choice]));
   return chunk(choice, fmt::format(R"("text":{},"logprobs":{})", json_string(piece.content), logprobs),
                nullptr);
 }
 
-Json CompletionFormat::choice_body(const Choice& choice) const {
-  return {{"text", choice.whole.content}, {"logprobs", completion_logprobs(choice.whole)}};
+Json CompletionFormat::choice_body(std::size_t index, const Choice& choice) const {
+  std::size_t offset = next_offsets_[index];
+  return {{"text", choice.whole.content}, {"logprobs", completion_logprobs(choice.whole, offset)}};
 }
 
 }  // namespace llamajit::serve

@@ -2,7 +2,10 @@
 // https://platform.openai.com/docs/api-reference/chat, …/completions
 #pragma once
 
+#include <cstddef>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "tools/serve/answer.h"
 #include "tools/serve/reply_header.h"
@@ -25,8 +28,8 @@ class OpenAiFormat : public AnswerFormat {
   std::string fault(const std::string& message) override;
 
  protected:
-  // Of a choice, but for its index and finish_reason.
-  virtual Json choice_body(const Choice& choice) const = 0;
+  // Of choice number `index`, but for its index and finish_reason.
+  virtual Json choice_body(std::size_t index, const Choice& choice) const = 0;
   virtual Json last_chunk_body() const = 0;
   // A chunk with this choice, whose members stand in `choice` as JSON.
   std::string chunk(std::size_t index, const std::string& members, const char* reason) const;
@@ -49,7 +52,7 @@ class ChatFormat : public OpenAiFormat {
   std::string piece(std::size_t choice, const Piece& piece) override;
 
  protected:
-  Json choice_body(const Choice& choice) const override;
+  Json choice_body(std::size_t index, const Choice& choice) const override;
   Json last_chunk_body() const override { return {{"delta", Json::object()}}; }
 
  private:
@@ -58,13 +61,17 @@ class ChatFormat : public OpenAiFormat {
 
 class CompletionFormat : public OpenAiFormat {
  public:
-  CompletionFormat(ReplyHeader header, OpenAiOptions options);
+  // `echoes`: what the text of each choice begins with.
+  CompletionFormat(ReplyHeader header, OpenAiOptions options, std::span<const std::string> echoes);
   std::string begin() override { return {}; }
   std::string piece(std::size_t choice, const Piece& piece) override;
 
  protected:
-  Json choice_body(const Choice& choice) const override;
+  Json choice_body(std::size_t index, const Choice& choice) const override;
   Json last_chunk_body() const override { return {{"text", ""}}; }
+
+ private:
+  std::vector<std::size_t> next_offsets_;  // of each choice's next token, in characters of its text
 };
 
 }  // namespace llamajit::serve

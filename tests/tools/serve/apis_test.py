@@ -272,6 +272,23 @@ class Ollama(Asking):
         self.refused(404, "POST", "/api/nothing", {}, "expected a path")
 
 
+class Completions(Asking):
+    def test_offsets_point_into_the_text(self) -> None:
+        """Whole and streamed, behind an echoed prompt, in characters."""
+        body = {"prompt": ["Once upon a time", "옛날"], "max_tokens": 8, "temperature": 0, "logprobs": 0, "echo": True}
+        for choice in self.post("/v1/completions", body)["choices"]:
+            logprobs = choice["logprobs"]
+            self.assertEqual(len(logprobs["tokens"]), 8)
+            for token, offset in zip(logprobs["tokens"], logprobs["text_offset"]):
+                self.assertTrue(choice["text"][offset:].startswith(token), (choice["text"], token, offset))
+            status, _, events = self.ask("POST", "/v1/completions", {**body, "stream": True})
+            self.assertEqual(status, 200)
+            chunks = [json.loads(line[6:])["choices"][0] for line in events.splitlines() if line.startswith("data: {")]
+            streamed = [offset for chunk in chunks if chunk["index"] == choice["index"] and chunk.get("logprobs")
+                        for offset in chunk["logprobs"]["text_offset"]]
+            self.assertEqual(streamed, logprobs["text_offset"])
+
+
 class Responses(Asking):
     def stream(self, body: Any) -> list[Any]:
         status, content_type, text = self.ask("POST", "/v1/responses", {**body, "stream": True})
