@@ -173,7 +173,9 @@ int serve_model(ServeOptions& options) {
     enter_sandbox({.folders = {}, .serves = true});
   }
   const auto begins = [&] {
-    spdlog::info("serving {} at http://{}:{}; {} texts at once, of {} tokens at most", name, options.host,
+    const bool is_v6 = options.host.find(':') != std::string::npos;
+    const std::string host = is_v6 ? fmt::format("[{}]", options.host) : options.host;
+    spdlog::info("serving {} at http://{}:{}; {} texts at once, of {} tokens at most", name, host,
                  server.port(), options.slots, request.context);
   };
   const auto draining = [&] {

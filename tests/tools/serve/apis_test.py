@@ -5,12 +5,14 @@ are told. Texts are those of the bundled model, whose words are its own.
 """
 import json
 import re
+import socket
 import sys
 import time
 import unittest
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 sys.path.insert(0, str(Path(__file__).parent))
 from server import Server  # noqa: E402
@@ -29,6 +31,23 @@ def start() -> Server:
 class Ending(unittest.TestCase):
     def test_without_connections(self) -> None:
         start().end()
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as listener:
+            listener.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
+class Addresses(unittest.TestCase):
+    @unittest.skipUnless(has_ipv6(), "there is no ::1")
+    def test_of_ipv6_are_told_as_clients_take_them(self) -> None:
+        with Server(str(MODEL), "-t", "1", "--host", "::1") as server, \
+                urlopen(server.told_url + "/health", timeout=60) as answer:
+            self.assertEqual(answer.status, 200)
 
 
 class Leaving(unittest.TestCase):

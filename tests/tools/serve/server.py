@@ -18,8 +18,8 @@ class Server:
         self.log: list[str] = []
         for line in self.process.stderr:
             self.log.append(line)
-            if found := re.search(r"serving (\S+) at http://[^:]+:(\d+)", line):
-                self.model, self.port = found[1], int(found[2])
+            if found := re.search(r"serving (\S+) at (http://\S+:(\d+));", line):
+                self.model, self.told_url, self.port = found[1], found[2], int(found[3])
                 break
         else:
             raise RuntimeError("llamajit serve: expected its address, found: " + "".join(self.log))
