@@ -45,6 +45,7 @@ TEST_F(EmbedTool, ALineForEachText) {
   }
   EXPECT_EQ(vectors({"story", "-t", "2"}, "A cat sat.\nA dog ran.\n"), two);
   EXPECT_EQ(vectors({"story", "-f", directory_.write("lines.txt", "A cat sat.\nA dog ran.")}), two);
+  EXPECT_EQ(vectors({"story"}, "A cat sat.\r\nA dog ran.\r\n"), two);
 }
 
 TEST_F(EmbedTool, PoolingAndLengthAsAsked) {

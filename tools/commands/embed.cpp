@@ -29,12 +29,13 @@ struct EmbedOptions {
   Precision precision;
 };
 
-// A text in each line.
+// A text in each line, which may end as DOS has it.
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
     lines.push_back(text.substr(begin, end - begin));
+    if (end < text.size() && lines.back().ends_with('\r')) lines.back().pop_back();
     begin = end + 1;
   }
   return lines;

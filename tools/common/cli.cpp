@@ -78,7 +78,7 @@ std::string read_source(const std::string& path) {
 }
 
 std::string without_last_newline(std::string text) {
-  if (text.ends_with('\n')) text.pop_back();
+  if (text.ends_with('\n')) text.resize(text.size() - (text.ends_with("\r\n") ? 2 : 1));
   return text;
 }
 

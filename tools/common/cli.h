@@ -69,7 +69,7 @@ void say_what_is_read(std::string_view what, std::string_view end);
 std::string read_file(const std::string& path);
 // The same of what somebody wrote: a grammar, a template, which no program should hold a disk's contents for.
 std::string read_source(const std::string& path);
-// A file's and a line's last newline is where they end, not what they say (llama.cpp has it so too).
+// A file's and a line's last newline is where they end, not what they say (llama.cpp has it so too); so is DOS's.
 std::string without_last_newline(std::string text);
 
 // [-m|--model] MODEL, and how it is found.
