@@ -22,7 +22,10 @@ std::string written_file(const std::string& path) {
   // What the system follows is what it would follow for any program: /tmp's links of others it does not (proc(5),
   // protected_symlinks).
   const fs::file_status status = fs::status(path, error);
-  if (fs::exists(status)) return fs::canonical(path).string();
+  if (fs::exists(status)) {
+    const fs::path there = fs::canonical(path, error);
+    return error ? path : there.string();  // a pipe, through /dev/stdout, has none
+  }
   if (!fs::status_known(status)) throw std::runtime_error(fmt::format("{}: {}", path, error.message()));
   constexpr int kMostLinks = 40;  // as the kernel has it; somebody may be changing them
   fs::path at(path);
@@ -30,6 +33,14 @@ std::string written_file(const std::string& path) {
     at = at.parent_path() / fs::read_symlink(at);
   }
   return at.string();
+}
+
+void refuse_replacing(const std::string& out, std::span<const std::string> read) {
+  for (const std::string& path : read) {
+    std::error_code absent;
+    if (!fs::equivalent(path, out, absent)) continue;
+    throw std::runtime_error(fmt::format("{}: expected another file than what is read, found {}", out, path));
+  }
 }
 
 FileReplacement::FileReplacement(const std::string& path) : named_(path), path_(written_file(path)) {

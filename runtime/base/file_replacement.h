@@ -13,6 +13,9 @@ namespace llamajit {
 // programs that write files do. Throws std::runtime_error where the system does not follow it.
 std::string written_file(const std::string& path);
 
+// Throws std::runtime_error where the file at `out` is one of these, by whatever path or link: it would be lost.
+void refuse_replacing(const std::string& out, std::span<const std::string> read);
+
 // Written beside and renamed. Until then the new file has no name, where
 // the file system has such files, so that nothing is left of it should the
 // program be killed. All errors are std::runtime_error that names the file.

@@ -1,10 +1,8 @@
 #include "runtime/convert/quantization.h"
 
 #include <cmath>
-#include <filesystem>
 #include <span>
 #include <stdexcept>
-#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -109,20 +107,11 @@ class Quantizer {
   std::int64_t weights_ = 0, done_ = 0;
 };
 
-void refuse_own_files(const ConversionSource& source, const std::string& out) {
-  for (const std::string& path : source.paths) {
-    std::error_code absent;
-    if (!std::filesystem::equivalent(path, out, absent)) continue;
-    throw std::runtime_error(
-        fmt::format("{}: expected another file than the model itself, found {}", out, path));
-  }
-}
-
 }  // namespace
 
 void check_before_quantizing(const ConversionSource& source, const std::string& out,
                              const NamedImportance* importance) {
-  refuse_own_files(source, out);
+  refuse_replacing(out, source.paths);
   if (importance != nullptr) refuse_foreign(source, *importance);
   const FileReplacement unwritten(out);
 }

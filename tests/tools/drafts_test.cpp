@@ -143,7 +143,7 @@ TEST_F(DraftsTool, RefusesWhatCannotGuessForTheModel) {
                {"none"});
   const std::string text = directory_.write("own.txt", "once");
   expect_error(run_program({"ngrams", text, text}), 1,
-               {text + ": expected another file than the text, found " + text});
+               {text + ": expected another file than what is read, found " + text});
   for (const std::string wrong : {"16", "-1", "many", ""}) {
     expect_error(run({"-z", tokenizer_, "-p", "ab", "--draft", wrong}), 2,
                  {"--draft: expected auto, off or a whole number up to 15, found '" + wrong + "'"});

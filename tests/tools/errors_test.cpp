@@ -1,4 +1,8 @@
 // An error is said in one line that names the file, the field, what was expected and what was found.
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 #include <sys/resource.h>
 
 #include "jit/base/isa.h"
@@ -67,6 +71,42 @@ TEST_F(Errors, EmptyValues) {
                {"--kernel: expected FORMAT:ROWSxCOLS", "found ''"});
   expect_error(run_program({"bench", model_, "--seed", ""}), 2,
                {"--seed: expected a whole number, 0 to", "found ''"});
+}
+
+std::string content_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// What a command reads, it must not put its result in the place of, whatever the file is called there.
+TEST_F(Errors, WhatIsReadIsNotReplaced) {
+  const std::string text = directory_.write("text", "abcdefghij");
+  const std::string link = directory_.path() + "/link", matrix = directory_.path() + "/matrix";
+  std::filesystem::create_symlink(model_, link);
+  expect_success(run_program({"imatrix", model_, "-f", text, "-o", matrix}));
+  const auto kept = [&](const std::string& file, const std::vector<std::string>& arguments) {
+    const std::string before = content_of(file);
+    expect_error(run_program(arguments), 1, {"expected another file than what is read, found ", file});
+    EXPECT_EQ(content_of(file), before);
+  };
+  kept(model_, {"pack", model_, model_});
+  kept(model_, {"pack", model_, link});
+  kept(model_, {"report", model_, "--no-timing", "-o", model_});
+  kept(matrix, {"quantize", model_, matrix, "Q4_0", "--imatrix", matrix});
+  kept(text, {"quantize", model_, text, "--target-bits", "8", "--kl-text", text});
+  kept(tokenizer_, {"quantize", model_, tokenizer_, "Q4_0"});
+  kept(tokenizer_, {"convert", model_, tokenizer_, "-z", tokenizer_});
+  kept(tokenizer_, {"imatrix", model_, "-f", text, "-o", tokenizer_});
+  for (const std::string& file : {model_, tokenizer_, text}) {
+    kept(file, {"perplexity", model_, "-f", text, "--save-logits", file});
+    kept(file, {"ngrams", "-m", model_, text, file});
+  }
+}
+
+// A link to what has no path.
+TEST_F(Errors, APipeIsNoFileToWrite) {
+  expect_error(run_program({"convert", model_, "/dev/stdout"}), 1,
+               {"/dev/stdout: expected a regular file or none, found something else"});
 }
 
 TEST_F(Errors, WrongMagic) {

@@ -1,9 +1,7 @@
 // llamajit imatrix: how large the inputs of a model's matrices are over a text, which quantize takes.
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <stdexcept>
-#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -11,6 +9,7 @@
 #include <spdlog/spdlog.h>
 
 #include "jit/code/isa_choice.h"
+#include "runtime/base/file_replacement.h"
 #include "runtime/base/numbers.h"
 #include "runtime/files/importance_matrix.h"
 #include "runtime/measure/input_squares.h"
@@ -69,6 +68,7 @@ ImportanceMatrix measure(const ImatrixOptions& options) {
   const auto opened = open_model_and_tokenizer(options.model, options.tokenizer);
   const ModelFile& model = opened.model;
   refuse_encoder(model);
+  refuse_replacing(options.out, files_of(model, options.tokenizer));
   const Tokenizer& tokenizer = *opened.tokenizer;
   const int context = std::min(options.context, model.config.seq_len);
   const std::vector<TokenId> tokens =
@@ -112,19 +112,12 @@ void warn_of_unreached(const ImportanceMatrix& matrix) {
   spdlog::warn("experts that the text never reached have no importances: {}", fmt::join(partly, ", "));
 }
 
-void refuse_own_file(const std::string& path, const std::string& out) {
-  std::error_code absent;
-  if (!std::filesystem::equivalent(path, out, absent)) return;
-  throw std::runtime_error(fmt::format("{}: expected another file than what is read, found {}", out, path));
-}
-
 int imatrix(const ImatrixOptions& options) {
   if (!options.text && options.in_files.empty()) {
     throw std::invalid_argument(
         "--file: expected a text, or --in-file with what there is already, found neither");
   }
-  refuse_own_file(options.model, options.out);
-  if (options.text) refuse_own_file(*options.text, options.out);
+  refuse_replacing(options.out, {{options.model, options.text.value_or(options.model)}});
   // Whatever can be wrong with files is known before the work.
   ImportanceMatrix matrix;
   matrix.chunk_size = options.context;

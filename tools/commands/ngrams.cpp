@@ -1,7 +1,7 @@
 // llamajit ngrams: a text's tokens, for drafts of other texts.
-#include <filesystem>
 #include <memory>
-#include <stdexcept>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -23,15 +23,16 @@ struct NgramOptions {
 };
 
 int ngrams(const NgramOptions& options) {
-  std::error_code absent;
-  if (std::filesystem::equivalent(options.text, options.out, absent)) {
-    throw std::runtime_error(
-        fmt::format("{}: expected another file than the text, found {}", options.out, options.text));
-  }
-  const std::string text = read_file(options.text);
+  refuse_replacing(options.out, {{options.text}});
   // A tokenizer.bin is enough alone.
   std::optional<std::string> model = options.model;
   if (model || !options.tokenizer) model = named_or_bundled(model.value_or(""));
+  std::vector<std::string> read;
+  if (model) read.push_back(*model);
+  const auto tokenizer_bin = model ? tokenizer_for(*model, options.tokenizer) : options.tokenizer;
+  if (tokenizer_bin) read.push_back(*tokenizer_bin);
+  refuse_replacing(options.out, read);
+  const std::string text = read_file(options.text);
   const auto tokenizer = open_tokenizer(model, options.tokenizer);
   const std::vector<TokenId> tokens = tokenizer->encode(text, {.bos = false, .eos = false, .special = true});
   FileReplacement out(options.out);

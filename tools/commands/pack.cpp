@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 
+#include "runtime/base/file_replacement.h"
 #include "runtime/files/model_reader.h"
 #include "tools/common/bundled_models.h"
 #include "tools/common/cli.h"
+#include "tools/common/model_input.h"
 #include "tools/common/packed_model.h"
 
 namespace llamajit::cli {
@@ -20,9 +22,10 @@ struct PackOptions {
 
 int pack_model(const PackOptions& options) {
   const ModelFile file = read_model(options.model);
+  const std::string out = options.out.value_or(packed_beside(options.model));
+  refuse_replacing(out, files_of(file, std::nullopt));
   Team team(options.threads);
   const Weights weights(file, team, options.precision.bf16);
-  const std::string out = options.out.value_or(packed_beside(options.model));
   write_packed_file(out, file, weights, options.precision.bf16);
   write_out(
       fmt::format("{}: {:.1f} MiB\n", out, static_cast<double>(weights.bytes() + kPackedHeader) / (1 << 20)));

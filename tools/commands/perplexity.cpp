@@ -99,6 +99,11 @@ int perplexity(const PerplexityOptions& options) {
   const auto opened = open_model_and_tokenizer(options.model, options.tokenizer);
   const ModelFile& model = opened.model;
   refuse_encoder(model);
+  if (options.save_logits) {
+    std::vector<std::string> read = files_of(model, options.tokenizer);
+    read.push_back(options.text);
+    refuse_replacing(*options.save_logits, read);
+  }
   const Tokenizer& tokenizer = *opened.tokenizer;
   const Windows windows = windows_of(options, model, tokenizer.vocab());
   const std::vector<TokenId> tokens =

@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
+#include "runtime/base/file_replacement.h"
 #include "runtime/base/numbers.h"
 #include "runtime/convert/quantization.h"
 #include "runtime/files/ggml_legacy.h"
@@ -156,19 +157,15 @@ void warn_of_unweighed(const Quantization& done, const std::string& imatrix) {
   }
 }
 
-// A checkpoint's tokenizer is the one beside it, as for run, where no other is named; it may have none.
-std::optional<std::string> tokenizer_for(const std::string& model,
-                                         const std::optional<std::string>& tokenizer_bin) {
-  if (tokenizer_bin || is_gguf(model) || is_ggml_legacy(model)) return tokenizer_bin;
-  return find_tokenizer_beside(model);
-}
-
 int quantize(QuantizeOptions& options) {
   QuantizationChoices choices = quantization_choices(options);
   options.mix.formats = formats_option(options.mix_formats);
   options.in = named_or_bundled(options.in);
-  const ConversionSource source =
-      open_conversion_source(options.in, tokenizer_for(options.in, options.tokenizer_bin));
+  const std::optional<std::string> tokenizer = tokenizer_for(options.in, options.tokenizer_bin);
+  for (const auto& read : {tokenizer, options.imatrix, options.mix.text}) {
+    if (read) refuse_replacing(options.out, {{*read}});
+  }
+  const ConversionSource source = open_conversion_source(options.in, tokenizer);
   if (!source.has_tokenizer) {
     spdlog::warn(
         "{}: found no tokenizer for it, and {} will have none: name one with -z, here or when it runs",
@@ -220,8 +217,9 @@ int convert(ConvertOptions& options) {
     throw std::runtime_error(fmt::format(
         "{}: expected a llama2.c checkpoint or a legacy ggml file, found a GGUF file", options.in));
   }
-  const ConversionSource source =
-      open_conversion_source(options.in, tokenizer_for(options.in, options.tokenizer_bin));
+  const std::optional<std::string> tokenizer = tokenizer_for(options.in, options.tokenizer_bin);
+  if (tokenizer) refuse_replacing(options.out, {{*tokenizer}});
+  const ConversionSource source = open_conversion_source(options.in, tokenizer);
   if (!source.has_tokenizer) tokenizer_beside(options.in);  // throws
   QuantizationChoices choices;
   choices.type = find_quantization_type(source.own_type);

@@ -42,10 +42,22 @@ std::optional<std::string> find_tokenizer_beside(const std::string& model) {
   return std::filesystem::exists(beside, error) ? std::optional(std::move(beside)) : std::nullopt;
 }
 
+std::optional<std::string> tokenizer_for(const std::string& model,
+                                         const std::optional<std::string>& tokenizer_bin) {
+  return tokenizer_bin || has_tokenizer(model) ? tokenizer_bin : find_tokenizer_beside(model);
+}
+
 std::string tokenizer_beside(const std::string& model) {
   if (auto beside = find_tokenizer_beside(model)) return *beside;
   throw std::runtime_error(
       fmt::format("{}: expected the model's tokenizer there; name another with -z", path_beside(model)));
+}
+
+std::vector<std::string> files_of(const ModelFile& model, const std::optional<std::string>& tokenizer_bin) {
+  std::vector<std::string> paths;
+  for (const MappedFile& part : model.parts) paths.push_back(part.path());
+  if (const auto tokenizer = tokenizer_for(model.path(), tokenizer_bin)) paths.push_back(*tokenizer);
+  return paths;
 }
 
 void refuse_encoder(const ModelFile& model) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/model/model_file.h"
 #include "tokenizer/tokenizer.h"
@@ -21,11 +22,18 @@ struct ModelAndTokenizer {
 ModelAndTokenizer open_model_and_tokenizer(const std::string& model,
                                            const std::optional<std::string>& tokenizer_bin);
 
+// What a model and its tokenizer are read from: no command may replace these.
+std::vector<std::string> files_of(const ModelFile& model, const std::optional<std::string>& tokenizer_bin);
+
 // Throws std::runtime_error where the model is an encoder, which predicts no token.
 void refuse_encoder(const ModelFile& model);
 
 // The tokenizer.bin beside a model, if there is one.
 std::optional<std::string> find_tokenizer_beside(const std::string& model);
+// The tokenizer.bin that a model is read with: none where it has one inside. A checkpoint's is the one beside it where no
+// other is named; it may have none.
+std::optional<std::string> tokenizer_for(const std::string& model,
+                                         const std::optional<std::string>& tokenizer_bin);
 // Throws std::runtime_error where there is none. Read the model first: what is no model has no tokenizer, either.
 std::string tokenizer_beside(const std::string& model);
 

@@ -79,6 +79,7 @@ int report(const ReportOptions& options) {
   const jit::Isa isa = isa_to_show(options.isa);
   const ModelFile file = read_model(options.model);
   refuse_encoder(file);
+  if (out) refuse_replacing(options.out, files_of(file, std::nullopt));
   // The kernels that run takes, though measured one by one.
   Engine engine(file, {isa, 1, 0, options.precision, remembered_tuning(isa, default_threads())});
   const std::string page = report_page(make_report(file, engine, options));
