@@ -1,7 +1,11 @@
 #include "runtime/chat/session_file.h"
 
+#include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -180,6 +184,21 @@ void save_session(const std::string& path, const SessionModel& model, const std:
   file.write(fmt::format("{}{} {}\n", kMagic, kVersion, hash_of(body)));
   file.write(body);
   file.commit();
+}
+
+std::string session_mark(const std::string& path) {
+  std::error_code absent;
+  if (!std::filesystem::is_regular_file(path, absent)) return {};
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw std::runtime_error(fmt::format("{}: {}", path, std::strerror(errno)));
+  std::string mark(kMagic.size() + kVersion.size() + 1 + kHashLength, '\0');
+  file.read(mark.data(), static_cast<std::streamsize>(mark.size()));
+  mark.resize(static_cast<std::size_t>(file.gcount()));
+  return mark;
+}
+
+bool is_session_mark(std::string_view mark) {
+  return mark.starts_with(kMagic);
 }
 
 std::vector<Message> load_session(const std::string& path, const SessionModel& model) {

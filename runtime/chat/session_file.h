@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/chat/chat_template.h"
@@ -27,6 +28,11 @@ SessionModel describe_for_session(const ModelFile& model, const Vocab& vocab,
 //
 // Replaces the file at once, or leaves it as it is. Throws std::runtime_error that names the file.
 void save_session(const std::string& path, const SessionModel& model, const std::vector<Message>& messages);
+
+// What a file begins with, by which two sessions are told apart: empty where there is none, or nothing in it. Throws
+// std::runtime_error where it can't be read.
+std::string session_mark(const std::string& path);
+bool is_session_mark(std::string_view mark);
 
 // Throws std::runtime_error that names the file, the field, what was expected and what was found: for a file
 // that is damaged, of another version, or of another model.

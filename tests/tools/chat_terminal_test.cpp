@@ -88,6 +88,33 @@ TEST_F(ChatTerminal, TheFirstCtrlCClearsTheLineAndTheSecondLeaves) {
   EXPECT_EQ(terminal->finish(), 130);
 }
 
+// Whoever writes last must not take the other's conversation away.
+TEST_F(ChatTerminal, TwoChatsWithOneSessionLoseNothing) {
+  const std::string session = directory_.path() + "/saved";
+  const auto terminal = open({"--session", session});
+  terminal->type("first\r");
+  EXPECT_TRUE(terminal->wait_for("한글\r\n")) << terminal->screen();
+  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
+  const auto other = open({"--session", session});
+  other->type("of the other\r");
+  EXPECT_TRUE(other->wait_for("한글\r\n")) << other->screen();
+  EXPECT_TRUE(other->wait_for(kPasteIsTold));
+  leave(*other);
+  terminal->type("second\r");
+  EXPECT_TRUE(terminal->wait_for("found what another program wrote since")) << terminal->screen();
+  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
+  EXPECT_THAT(saved(), HasSubstr("\"of the other\""));
+  terminal->type("/load " + session + "\r");
+  EXPECT_TRUE(terminal->wait_for("saved: 4 messages")) << terminal->screen();
+  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
+  terminal->type("third\r");
+  EXPECT_TRUE(terminal->wait_for("한글\r\n")) << terminal->screen();
+  EXPECT_TRUE(terminal->wait_for(kPasteIsTold));
+  leave(*terminal);
+  EXPECT_THAT(saved(), ::testing::AllOf(HasSubstr("\"of the other\""), HasSubstr("\"third\""),
+                                        Not(HasSubstr("\"second\""))));
+}
+
 class EndlessChatTerminal : public ChatTerminal {
  protected:
   EndlessChatTerminal() : ChatTerminal(1 << 20, true) {}

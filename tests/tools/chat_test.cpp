@@ -152,6 +152,17 @@ TEST_F(Chat, ASessionGoesOnWhereItWas) {
   expect_error_with(other, {"s2", "model.chat_template", "expected", "found"});
 }
 
+TEST_F(Chat, SavingReplacesSessionsAlone) {
+  const std::string notes = directory_.write("notes", "not to be lost");
+  expect_error_with(chat("/save " + notes + "\n"),
+                    {notes + ": expected a session or no file, found one that begins 'not to be lost'"});
+  std::ifstream file(notes);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), "not to be lost");
+  const std::string saved = directory_.write("saved", "");
+  EXPECT_THAT(chat("one\n/save " + saved + "\ntwo\n/save " + saved + "\n").err,
+              HasSubstr("saved: 4 messages"));
+}
+
 TEST_F(Chat, ATemplateMayBeAFile) {
   const std::string file = directory_.write("t.jinja", "{{ messages[-1].content }}=");
   EXPECT_EQ(tokens_of("abc", {"--template", file}), 2 + 3 + 1);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -89,8 +91,23 @@ std::string ChatLoop::summary(const std::string& path) const {
   return fmt::format("{}: {}", path, counted(conversation_.messages().size(), "message"));
 }
 
-void ChatLoop::save_session() const {
-  if (session_) llamajit::save_session(*session_, model_, conversation_.messages());
+// Another chat that keeps its conversation in the same file must not lose it.
+void ChatLoop::save_session() {
+  if (!session_) return;
+  if (const std::string there = session_mark(*session_); !there.empty() && there != mark_) {
+    throw std::runtime_error(fmt::format(
+        "{}: expected the conversation as this chat left it, found what another program wrote since, "
+        "which stays; /save FILE keeps this conversation elsewhere",
+        *session_));
+  }
+  llamajit::save_session(*session_, model_, conversation_.messages());
+  mark_ = session_mark(*session_);
+}
+
+// Where a file that was read or written by its name is the session's, too.
+void ChatLoop::look_again_at(const std::string& path) {
+  std::error_code absent;
+  if (session_ && std::filesystem::equivalent(path, *session_, absent)) mark_ = session_mark(*session_);
 }
 
 int ChatLoop::say(const std::string& question) {
@@ -248,7 +265,13 @@ void ChatLoop::refuse_outside(const std::string& path) const {
 
 ChatLoop::Next ChatLoop::save(const std::string& path) {
   refuse_outside(path);
+  if (const std::string there = session_mark(path); !there.empty() && !is_session_mark(there)) {
+    throw std::runtime_error(
+        fmt::format("{}: expected a session or no file, found one that begins '{}', which stays", path,
+                    escaped(there.substr(0, 16))));
+  }
   llamajit::save_session(path, model_, conversation_.messages());
+  look_again_at(path);
   answer(summary(path));
   return Next::go_on;
 }
@@ -258,6 +281,7 @@ ChatLoop::Next ChatLoop::load_command(const std::string& path) {
   conversation_.resume(load_session(path, model_));
   last_.reset();
   answer(summary(path));
+  look_again_at(path);
   save_session();
   return Next::go_on;
 }

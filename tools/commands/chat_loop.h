@@ -28,7 +28,10 @@ class ChatLoop {
   ChatLoop(Conversation& conversation, const SessionModel& model, Signals& signals, ChatStyle style);
 
   // After each turn the conversation is saved here.
-  void keep_session(const std::string& path) { session_ = path; }
+  void keep_session(const std::string& path) {
+    session_ = path;
+    mark_ = session_mark(path);
+  }
   void load(const std::string& path);
 
   // What can be typed as a command, '/' included.
@@ -63,7 +66,8 @@ class ChatLoop {
   Next load_command(const std::string& path);
   Next stats(const std::string&);
   Next quit(const std::string&);
-  void save_session() const;
+  void save_session();
+  void look_again_at(const std::string& path);
   void refuse_outside(const std::string& path) const;
   void note(std::string_view text) const;
   void answer(std::string_view text) const;
@@ -77,6 +81,7 @@ class ChatLoop {
   Signals& signals_;
   ChatStyle style_;
   std::optional<std::string> session_;
+  std::string mark_;  // of its file, as this chat left it
   std::optional<Reply> last_;
   bool reads_ = false;        // messages of the input, which commands can follow
   bool refused_ = false;      // a message did not fit into the context
