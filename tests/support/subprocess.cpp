@@ -51,6 +51,7 @@ std::array<int, 2> channel(bool packets) {
   dup2(err, STDERR_FILENO);
   if (!options.directory.empty() && chdir(options.directory.c_str()) != 0) _exit(127);
   for (const auto& [name, value] : options.environment) setenv(name.c_str(), value.c_str(), 1);
+  std::signal(SIGINT, SIG_DFL);  // a script's background jobs ignore it
   if (options.before_exec && !options.before_exec()) _exit(kRefused);
   std::vector<char*> argv;
   for (const std::string& argument : command) argv.push_back(const_cast<char*>(argument.c_str()));
