@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "runtime/jinja/formatting.h"
+#include "runtime/jinja/letter_case.h"
 #include "runtime/jinja/text.h"
 #include "tokenizer/utf8.h"
 

@@ -5,6 +5,7 @@
 
 #include "runtime/jinja/arithmetic.h"
 #include "runtime/jinja/call.h"
+#include "runtime/jinja/letter_case.h"
 #include "runtime/jinja/text.h"
 
 namespace llamajit::jinja {

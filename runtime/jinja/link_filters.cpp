@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "runtime/jinja/call.h"
+#include "runtime/jinja/letter_case.h"
 #include "runtime/jinja/text.h"
 
 namespace llamajit::jinja {
@@ -34,7 +35,7 @@ bool is_label(std::string_view text, std::size_t least, std::size_t most) {
 
 // `text` is in small letters here and below.
 bool is_top_level(std::string_view text) {
-  if (consists_of(text, 2, 63, is_lower)) return true;
+  if (consists_of(text, 2, 63, [](char32_t c) { return c >= 'a' && c <= 'z'; })) return true;
   return text.starts_with("xn--") &&
          consists_of(text.substr(4), 2, 59, [](char32_t c) { return is_word_character(c) || c == '%'; });
 }

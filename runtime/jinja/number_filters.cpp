@@ -8,6 +8,7 @@
 
 #include "runtime/jinja/arithmetic.h"
 #include "runtime/jinja/call.h"
+#include "runtime/jinja/letter_case.h"
 #include "runtime/jinja/text.h"
 #include "tokenizer/utf8.h"
 

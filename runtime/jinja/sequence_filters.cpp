@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "runtime/jinja/call.h"
+#include "runtime/jinja/letter_case.h"
 #include "runtime/jinja/text.h"
 
 namespace llamajit::jinja {

@@ -10,14 +10,6 @@
 namespace llamajit::jinja {
 namespace {
 
-// Only these are mapped: the rest of Unicode has no case here.
-char to_upper(char c) {
-  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-}
-char to_lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 // The beginning of the last character of `text`, which is not empty.
 std::size_t last_character(std::string_view text) {
   std::size_t begin = text.size() - 1;
@@ -48,19 +40,6 @@ bool ends_line(char32_t c) {
 }
 
 }  // namespace
-
-bool is_lower(char32_t c) {
-  return c >= 'a' && c <= 'z';
-}
-bool is_upper(char32_t c) {
-  return c >= 'A' && c <= 'Z';
-}
-bool is_letter(char32_t c) {
-  return is_lower(c) || is_upper(c) || (c >= 0x80 && !is_space(c));
-}
-bool is_digit(char32_t c) {
-  return c >= '0' && c <= '9';
-}
 
 bool is_space(char32_t c) {
   return (c >= '\t' && c <= '\r') || (c >= 0x1C && c <= ' ') || c == 0x85 || c == 0xA0 || c == 0x1680 ||
@@ -112,56 +91,6 @@ std::string_view stripped(std::string_view text, std::string_view set, bool left
   std::ranges::sort(members);
   return without(
       text, [&](std::string_view c) { return std::ranges::binary_search(members, c); }, left, right);
-}
-
-String upper(std::string_view text) {
-  String out(text);
-  std::ranges::transform(out, out.begin(), to_upper);
-  return out;
-}
-
-String lower(std::string_view text) {
-  String out(text);
-  std::ranges::transform(out, out.begin(), to_lower);
-  return out;
-}
-
-String capitalized(std::string_view text) {
-  String out = lower(text);
-  if (!out.empty()) out[0] = to_upper(out[0]);
-  return out;
-}
-
-String swapped_case(std::string_view text) {
-  String out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](char c) { return to_upper(c) != c ? to_upper(c) : to_lower(c); });
-  return out;
-}
-
-String title(std::string_view text) {
-  String out(text);
-  bool in_word = false;
-  for (char& c : out) {
-    c = in_word ? to_lower(c) : to_upper(c);
-    in_word = to_lower(c) != to_upper(c) || static_cast<unsigned char>(c) >= 0x80;
-  }
-  return out;
-}
-
-String title_of_words(std::string_view text) {
-  String out;
-  bool begins = true;
-  for (const std::string_view c : EachCharacter(text)) {
-    const char letter = c[0];
-    if (c.size() == 1) {
-      out += begins ? to_upper(letter) : to_lower(letter);
-    } else {
-      out += c;
-    }
-    begins = is_blank(c) || std::string_view("-({[<").find(letter) != std::string_view::npos;
-  }
-  return out;
 }
 
 std::size_t found_in(std::string_view text, std::string_view part) {

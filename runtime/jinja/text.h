@@ -55,19 +55,6 @@ bool is_space(char32_t c);
 // Without blanks at its ends; without those of `set`.
 std::string_view stripped(std::string_view text, bool left = true, bool right = true);
 std::string_view stripped(std::string_view text, std::string_view set, bool left, bool right);
-String upper(std::string_view text);
-String lower(std::string_view text);
-String swapped_case(std::string_view text);
-String capitalized(std::string_view text);
-// As str.title() does, where every letter behind none begins a word.
-String title(std::string_view text);
-// As the filter does, where words begin behind blanks, '-' and opening brackets.
-String title_of_words(std::string_view text);
-// Of letters and digits, as str.isalpha() and str.isdigit() have them.
-bool is_letter(char32_t c);
-bool is_digit(char32_t c);
-bool is_lower(char32_t c);
-bool is_upper(char32_t c);
 
 // Where the first, or the last, `part` begins; npos: nowhere. Their time is that of going through both once.
 std::size_t found_in(std::string_view text, std::string_view part);

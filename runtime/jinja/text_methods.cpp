@@ -5,6 +5,7 @@
 
 #include "runtime/jinja/call.h"
 #include "runtime/jinja/formatting.h"
+#include "runtime/jinja/letter_case.h"
 #include "runtime/jinja/text.h"
 
 namespace llamajit::jinja {
@@ -239,15 +240,9 @@ Value is_ascii(const Call&, const String& text) {
   return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-// There are letters, and all of them have this case.
-template <bool (*HasCase)(char32_t), bool (*HasOther)(char32_t)>
-Value all_in_case(const Call&, const String& text) {
-  bool has_case = false;
-  for (const std::string_view c : EachCharacter(text)) {
-    if (HasOther(code_point(c))) return false;
-    has_case = has_case || HasCase(code_point(c));
-  }
-  return has_case;
+template <bool (*Holds)(std::string_view)>
+Value as_a_whole(const Call&, const String& text) {
+  return Holds(text);
 }
 
 Value is_title(const Call&, const String& text) {
@@ -276,11 +271,11 @@ constexpr NamedTextMethod kTextMethods[] = {
     {"isascii", is_ascii},
     {"isdecimal", every<is_digit>},
     {"isdigit", every<is_digit>},
-    {"islower", all_in_case<is_lower, is_upper>},
+    {"islower", as_a_whole<is_lower>},
     {"isnumeric", every<is_digit>},
     {"isspace", every<is_space>},
     {"istitle", is_title},
-    {"isupper", all_in_case<is_upper, is_lower>},
+    {"isupper", as_a_whole<is_upper>},
     {"join", join, true},
     {"ljust", aligned<'<'>, true},
     {"lower", changed<lower>},

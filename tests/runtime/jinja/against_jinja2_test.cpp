@@ -6,12 +6,14 @@
 #include <iterator>
 #include <sstream>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include "runtime/jinja/json_value.h"
 #include "runtime/jinja/template.h"
+#include "runtime/jinja/text.h"
 #include "tests/support/jinja2_rendering.h"
 
 namespace llamajit::test::against_jinja2_test {
@@ -131,6 +133,34 @@ TEST(AgainstJinja2, ExpressionsOfEveryKind) {
     tests.push_back({{"template", line}, {"variables", variables}});
   }
   ASSERT_GT(tests.size(), 50U);
+  expect_as_jinja(tests);
+}
+
+// Each letter of the scripts that have cases, alone and within a word. Not the Greek ones with an iota below, whose upper
+// case has another letter; modifiers, which begin no word for Python; and "\u0149", a title of its own.
+TEST(AgainstJinja2, LettersInUpperAndLowerCase) {
+  constexpr std::pair<char32_t, char32_t> kScripts[] = {{0x41, 0x5A},     {0x61, 0x7A},      {0xBB, 0x148},
+                                                        {0x14A, 0x24F},   {0x386, 0x587},    {0x10A0, 0x10FF},
+                                                        {0x1E00, 0x1F7D}, {0x2160, 0x217F},  {0x24B6, 0x24E9},
+                                                        {0xFB00, 0xFB17}, {0x10400, 0x1044F}};
+  std::string words;
+  for (const auto& [first, last] : kScripts) {
+    for (char32_t c = first; c <= last; ++c) {
+      const jinja::String letter = jinja::utf8_of(c);
+      words += fmt::format("{0} a{0}b. {0}{0}:", std::string_view(letter));
+    }
+  }
+  Json tests = Json::array();
+  for (const char* const change :
+       {"{{ s | upper }}", "{{ s | lower }}", "{{ s | title }}", "{{ s | capitalize }}", "{{ s.title() }}",
+        "{{ s.swapcase() }}",
+        "{% for c in s %}{{ c.isalpha() }}{{ c is lower }}{{ c is upper }} {% endfor %}"}) {
+    tests.push_back({{"template", change}, {"variables", {{"s", words}}}});
+  }
+  for (const char* const word : {"ΟΔΟΣ", "ΣΑΣ ΣΑΣ.", "İstanbul", "straße", "ﬁne", "서울 Ünïcode"}) {
+    tests.push_back({{"template", "{{ s.upper() }} {{ s.lower() }} {{ s.capitalize() }} {{ s.title() }}"},
+                     {"variables", {{"s", word}}}});
+  }
   expect_as_jinja(tests);
 }
 
