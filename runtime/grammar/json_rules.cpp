@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/grammar/rule_automaton.h"
 #include "tokenizer/utf8.h"
 
 namespace llamajit {
@@ -149,6 +150,19 @@ PartId JsonRules::string() {
 
 PartId JsonRules::string_of(const std::string& name, const std::function<PartId()>& make) {
   return rule("string of " + name, [&] { return between('"', make(), '"'); });
+}
+
+std::optional<PartId> JsonRules::string_in_all(const std::string& name, const std::vector<PartId>& strings) {
+  const std::string rule_name = "string in all of " + name;
+  RuleAutomaton all;
+  if (!made_.contains(rule_name)) {
+    all = AutomatonBuilder::written_out(rules_, strings[0]);
+    for (std::size_t i = 1; i < strings.size() && !all.empty(); ++i) {
+      all = intersection(all, AutomatonBuilder::written_out(rules_, strings[i]), rules_.work());
+    }
+    if (all.empty()) return std::nullopt;
+  }
+  return rule(rule_name, [&] { return rules_.automaton(std::move(all)); });
 }
 
 PartId JsonRules::value() {

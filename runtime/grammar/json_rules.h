@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,9 @@ class JsonRules {
   // What `make` makes, in quotation marks: a rule for each name, so that its positions are those of one string wherever
   // it stands.
   PartId string_of(const std::string& name, const std::function<PartId()>& make);
+  // A string that is written as each of `strings` has it, two at least; the name says which these are. Nothing where there
+  // is none.
+  std::optional<PartId> string_in_all(const std::string& name, const std::vector<PartId>& strings);
   PartId number();  // of 16 digits, 16 behind the point and a two-digit exponent at most: no double overflows
   PartId integer();  // of 18 digits at most
   PartId boolean();

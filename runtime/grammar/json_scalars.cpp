@@ -4,25 +4,15 @@
 #include <cmath>
 #include <cstdint>
 #include <optional>
-#include <stdexcept>
-#include <string_view>
 
 #include <fmt/format.h>
 
 #include "runtime/grammar/json_numbers.h"
-#include "runtime/grammar/pattern.h"
 
 namespace llamajit {
 namespace {
 
 constexpr std::int64_t kMaxCount = 100'000;  // of items and characters
-
-constexpr std::string_view kDate =
-    "[1-9][0-9]{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|"
-    "02-(?:0[1-9]|1[0-9]|2[0-8]))";
-constexpr std::string_view kTime =
-    "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,6})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
-constexpr std::string_view kUuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
 
 std::optional<int> count_of(const SchemaJson& schema, const std::string& where, const std::string& keyword) {
   if (!schema.contains(keyword)) return std::nullopt;
@@ -32,28 +22,6 @@ std::optional<int> count_of(const SchemaJson& schema, const std::string& where, 
                   dumped(value));
   }
   return value.get<int>();
-}
-
-PartId pattern(JsonRules& json, const SchemaJson& value, const std::string& where) {
-  if (!value.is_string()) refuse_schema(where, "a string", dumped(value));
-  try {
-    const std::string text = value.get<std::string>();
-    return json.string_of("pattern " + text, [&] { return json_pattern(json, text); });
-  } catch (const std::runtime_error& error) {
-    throw std::runtime_error(fmt::format("{}: {}", where, error.what()));
-  }
-}
-
-PartId format(JsonRules& json, const SchemaJson& value, const std::string& where) {
-  const auto text = [&](std::string_view middle) {
-    return json.string_of(fmt::format("format {}", middle),
-                          [&] { return json_pattern(json, fmt::format("^{}$", middle)); });
-  };
-  if (value == "date") return text(kDate);
-  if (value == "time") return text(kTime);
-  if (value == "date-time") return text(fmt::format("{}T{}", kDate, kTime));
-  if (value == "uuid") return text(kUuid);
-  refuse_schema(where, "date, time, date-time or uuid", dumped(value));
 }
 
 // The value of a bound, rounded upwards or downwards to a whole number; just beyond what is counted, if it is beyond.
@@ -93,22 +61,6 @@ std::pair<int, int> counts_of(const SchemaJson& schema, const std::string& where
     refuse_schema(at_key(where, max_keyword), fmt::format("at least {}", min), fmt::to_string(max));
   }
   return {min, max};
-}
-
-PartId string_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where) {
-  const bool has_length = schema.contains("minLength") || schema.contains("maxLength");
-  const bool has_pattern = schema.contains("pattern"), has_format = schema.contains("format");
-  if ((has_length && has_pattern) || ((has_length || has_pattern) && has_format)) {
-    refuse_schema(at_key(where, has_pattern ? "pattern" : "format"),
-                  "one of pattern, format and a length of a string", "more");
-  }
-  if (has_pattern) return pattern(json, schema["pattern"], at_key(where, "pattern"));
-  if (has_format) return format(json, schema["format"], at_key(where, "format"));
-  if (!has_length) return json.string();
-  const auto counts = counts_of(schema, where, "minLength", "maxLength");
-  return json.string_of(fmt::format("length {} {}", counts.first, counts.second), [&] {
-    return json.rules().repeat(json.short_character(), counts.first, counts.second);
-  });
 }
 
 PartId integer_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where) {

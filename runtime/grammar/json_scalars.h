@@ -1,4 +1,4 @@
-// Strings and numbers as a schema has them.
+// Numbers as a schema has them, and counts.
 #pragma once
 
 #include <string>
@@ -10,7 +10,6 @@
 namespace llamajit {
 
 // Each throws std::runtime_error for keywords of its type whose values make no sense, or that are not honoured together.
-PartId string_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where);
 PartId integer_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where);
 PartId number_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where);
 

@@ -12,6 +12,7 @@
 
 #include "runtime/grammar/json_rules.h"
 #include "runtime/grammar/json_scalars.h"
+#include "runtime/grammar/json_strings.h"
 #include "runtime/grammar/schema.h"
 #include "runtime/grammar/schema_text.h"
 

@@ -27,6 +27,13 @@ AutomatonBuilder::AutomatonBuilder(GrammarRules& rules) : rules_(rules) {
   }
 }
 
+AutomatonBuilder::AutomatonBuilder(GrammarRules& rules, AllInlined /*tag*/)
+    : rules_(rules), inlined_(static_cast<std::size_t>(rules.size()), 1) {}
+
+RuleAutomaton AutomatonBuilder::written_out(GrammarRules& rules, PartId part) {
+  return determinized(AutomatonBuilder(rules, AllInlined()).build_body(part), rules.work());
+}
+
 // How many steps a part takes, or kNotInlined for many, for loops and for what may be recursive. Nothing is free, not even
 // the empty text: so no more than some 200 parts are looked at.
 int AutomatonBuilder::inlined_size(PartId id, int depth) const {
@@ -43,6 +50,8 @@ int AutomatonBuilder::inlined_size(PartId id, int depth) const {
       if (part.max < 0 || part.max > kMostInlined) return kNotInlined;
       return std::clamp(inlined_size(part.parts[0], depth + 1) * part.max, 1, kNotInlined);
     }
+    case PartKind::automaton:
+      return kNotInlined;
     case PartKind::sequence:
     case PartKind::choice:
       break;
@@ -56,10 +65,14 @@ int AutomatonBuilder::inlined_size(PartId id, int depth) const {
 }
 
 RuleAutomaton AutomatonBuilder::build(RuleId rule) {
+  return build_body(rules_.body(rule));
+}
+
+RuleAutomaton AutomatonBuilder::build_body(PartId body) {
   nodes_.clear();
   const int begin = add_node(), end = add_node();
   nodes_[static_cast<std::size_t>(end)].ends = true;
-  build_part(rules_.body(rule), begin, end);
+  build_part(body, begin, end);
   nodes_before_ += nodes_.size();
   return std::move(nodes_);
 }
@@ -117,6 +130,8 @@ void AutomatonBuilder::build_part(PartId id, int from, int to) {
       }
       node(from).calls.emplace_back(part.rule, to);
       return;
+    case PartKind::automaton:
+      return copy_automaton(rules_.automaton_of(part), from, to);
   }
 }
 
@@ -176,6 +191,27 @@ void AutomatonBuilder::build_repeat(const Part& part, int from, int to) {
     once_more();
   }
   jump(from, to);
+}
+
+void AutomatonBuilder::copy_automaton(const RuleAutomaton& automaton, int from, int to) {
+  const auto first = static_cast<int>(nodes_.size());
+  for (std::size_t i = 0; i < automaton.size(); ++i) add_node();
+  count_edge();
+  nodes_[static_cast<std::size_t>(from)].jumps.push_back(first);
+  for (std::size_t i = 0; i < automaton.size(); ++i) {
+    RuleNode& copy = nodes_[static_cast<std::size_t>(first) + i];
+    for (const auto& [set, target] : automaton[i].bytes) {
+      count_edge();
+      copy.bytes.emplace_back(set, first + target);
+    }
+    for (const int target : automaton[i].jumps) {
+      count_edge();
+      copy.jumps.push_back(first + target);
+    }
+    if (!automaton[i].ends) continue;
+    count_edge();
+    copy.jumps.push_back(to);
+  }
 }
 
 }  // namespace llamajit

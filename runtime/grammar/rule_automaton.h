@@ -1,26 +1,12 @@
 // One rule's automaton while a grammar is made ready.
 #pragma once
 
-#include <bitset>
 #include <cstddef>
-#include <cstdint>
-#include <utility>
 #include <vector>
 
 #include "runtime/grammar/rules.h"
 
 namespace llamajit {
-
-using ByteSet = std::bitset<256>;
-
-struct RuleNode {
-  std::vector<std::pair<ByteSet, int>> bytes{};  // and where they lead
-  std::vector<std::pair<RuleId, int>> calls{};
-  std::vector<int> jumps{};
-  bool ends = false;
-};
-// The first node begins the rule.
-using RuleAutomaton = std::vector<RuleNode>;
 
 // Writes the automata of rules, of which small ones that end after few bytes are put where they are called.
 class AutomatonBuilder {
@@ -34,12 +20,20 @@ class AutomatonBuilder {
   // bounds.
   RuleAutomaton build(RuleId rule);
 
+  // Of a part alone, before there are all rules: those that it calls, which are not recursive, are put where they are
+  // called. As determinized() where that can be.
+  static RuleAutomaton written_out(GrammarRules& rules, PartId part);
+
  private:
+  struct AllInlined {};
+  AutomatonBuilder(GrammarRules& rules, AllInlined /*tag*/);
+  RuleAutomaton build_body(PartId body);
   int add_node();
   void count_edge();
   void build_part(PartId id, int from, int to);
   void build_characters(const Part& part, int from, int to);
   void build_repeat(const Part& part, int from, int to);
+  void copy_automaton(const RuleAutomaton& automaton, int from, int to);
   int inlined_size(PartId id, int depth) const;
 
   GrammarRules& rules_;
@@ -51,5 +45,9 @@ class AutomatonBuilder {
 // The same language with no jumps, at most one edge for a byte and one call of a rule from each node; or the automaton
 // as it is, where that would take far more nodes.
 RuleAutomaton determinized(RuleAutomaton automaton, CompileWork& work);
+
+// The texts of both, by pairs of nodes of which one can still get to an end; none, where there is no such text. Neither
+// calls rules. Throws std::runtime_error beyond CompileWork's bounds.
+RuleAutomaton intersection(const RuleAutomaton& a, const RuleAutomaton& b, CompileWork& work);
 
 }  // namespace llamajit

@@ -42,7 +42,7 @@ std::vector<char> settle(GrammarRules& rules, const IsTrue& is_true) {
 }
 
 // What is true of a sequence where it is of all its parts, of a choice where it is of one, and of what may be left out.
-// `of_text` says it of literals and classes; of rules it is known as far as it has come.
+// `of_text` says it of literals, classes and automata; of rules it is known as far as it has come.
 template <class OfText>
 bool holds(GrammarRules& rules, const std::vector<char>& known, PartId id, const OfText& of_text) {
   rules.work().charge(1, kChecking);
@@ -51,6 +51,7 @@ bool holds(GrammarRules& rules, const std::vector<char>& known, PartId id, const
   switch (part.kind) {
     case PartKind::literal:
     case PartKind::characters:
+    case PartKind::automaton:
       return of_text(part);
     case PartKind::sequence:
       return std::ranges::all_of(part.parts, inner);

@@ -81,6 +81,11 @@ PartId GrammarRules::call(RuleId rule) {
   return add({.kind = PartKind::rule, .rule = rule});
 }
 
+PartId GrammarRules::automaton(RuleAutomaton automaton) {
+  automata_.push_back(std::move(automaton));
+  return add({.kind = PartKind::automaton, .automaton = static_cast<int>(automata_.size()) - 1});
+}
+
 RuleId GrammarRules::declare(std::string name) {
   if (names_.size() == kMaxRules) {
     throw std::runtime_error(fmt::format("{}: expected at most {} rules, found more", name_, kMaxRules));

@@ -1,6 +1,7 @@
 // A grammar as it is written: rules, and the parts that they are made of. GBNF and JSON schemas are read into this.
 #pragma once
 
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -21,6 +22,18 @@ struct CodePointRange {
   char32_t last;
 };
 
+using ByteSet = std::bitset<256>;
+
+// Where a text of bytes can stand.
+struct RuleNode {
+  std::vector<std::pair<ByteSet, int>> bytes{};  // and where they lead
+  std::vector<std::pair<RuleId, int>> calls{};
+  std::vector<int> jumps{};
+  bool ends = false;
+};
+// The first node begins.
+using RuleAutomaton = std::vector<RuleNode>;
+
 // What is not in the ranges, of all code points that UTF-8 can write (no surrogates among them).
 std::vector<CodePointRange> complement(std::vector<CodePointRange> ranges);
 
@@ -31,6 +44,7 @@ enum class PartKind : std::uint8_t {
   choice,      // one of its parts
   repeat,      // its part, min to max times; max < 0: any number of times
   rule,        // what the rule says
+  automaton,   // a text that leads through it
 };
 
 struct Part {
@@ -40,6 +54,7 @@ struct Part {
   std::vector<PartId> parts{};
   int min = 0, max = 0;
   RuleId rule = -1;
+  int automaton = -1;
   int depth = 1;  // parts inside parts
 };
 
@@ -62,6 +77,8 @@ class GrammarRules {
   PartId repeat(PartId part, int min, int max);
   PartId optional(PartId part) { return repeat(part, 0, 1); }
   PartId call(RuleId rule);
+  // One that calls no rule and has a text, and not the empty one.
+  PartId automaton(RuleAutomaton automaton);
 
   // A rule that is named now and defined later.
   RuleId declare(std::string name);
@@ -75,6 +92,9 @@ class GrammarRules {
   const std::string& rule_name(RuleId rule) const { return names_[static_cast<std::size_t>(rule)]; }
   PartId body(RuleId rule) const { return bodies_[static_cast<std::size_t>(rule)]; }
   const Part& part(PartId part) const { return parts_[static_cast<std::size_t>(part)]; }
+  const RuleAutomaton& automaton_of(const Part& part) const {
+    return automata_[static_cast<std::size_t>(part.automaton)];
+  }
 
  private:
   PartId add(Part part);
@@ -82,6 +102,7 @@ class GrammarRules {
   std::string name_;
   CompileWork work_;
   std::vector<Part> parts_;
+  std::vector<RuleAutomaton> automata_;
   std::vector<std::string> names_;
   std::vector<PartId> bodies_;  // -1: not defined yet
 };

@@ -74,6 +74,13 @@ SchemaJson merged_properties(const SchemaJson& a, const SchemaJson& b, CompileWo
   return all;
 }
 
+// Of strings, patterns and formats hold each for itself, so that any number of them can hold together.
+void add_form(SchemaJson& all, const std::string& keyword, const SchemaJson& value, CompileWork& work) {
+  if (all[keyword] == value) return;
+  const SchemaJson form = SchemaJson::array({SchemaJson{{keyword, value}}});
+  all[kMoreForms] = all.contains(kMoreForms) ? merged_lists(all[kMoreForms], form, work) : form;
+}
+
 SchemaJson merged_values(const std::string& keyword, const SchemaJson& a, const SchemaJson& b,
                          const std::string& where, CompileWork& work) {
   static const std::vector<std::string_view> kLargest{"minimum", "exclusiveMinimum", "minLength", "minItems"};
@@ -81,6 +88,7 @@ SchemaJson merged_values(const std::string& keyword, const SchemaJson& a, const 
                                                        "maxItems"};
   if (a == b) return a;
   if (keyword == "type") return merged_types(a, b, at_key(where, keyword));
+  if (keyword == kMoreForms) return merged_lists(a, b, work);
   if (keyword == "required" && a.is_array() && b.is_array()) return merged_lists(a, b, work);
   if (keyword == "properties" && a.is_object() && b.is_object()) return merged_properties(a, b, work);
   if (keyword == "items") return {{"allOf", SchemaJson::array({a, b})}};
@@ -159,7 +167,7 @@ const std::vector<std::string_view>& keywords_of(std::string_view type) {
   static const std::map<std::string_view, std::vector<std::string_view>> kKeywords{
       {"object", {"properties", "required", "additionalProperties"}},
       {"array", {"items", "prefixItems", "minItems", "maxItems", "uniqueItems"}},
-      {"string", {"minLength", "maxLength", "pattern", "format"}},
+      {"string", {"minLength", "maxLength", "pattern", "format", kMoreForms}},
       {"number", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}},
       {"", {}},
   };
@@ -244,6 +252,10 @@ SchemaJson merged_schemas(const SchemaJson& a, const SchemaJson& b, const std::s
   SchemaJson all = without_keywords(a, {});
   for (const auto& [keyword, value] : b.items()) {
     if (is_annotation(keyword)) continue;
+    if (all.contains(keyword) && (keyword == "pattern" || keyword == "format")) {
+      add_form(all, keyword, value, work);
+      continue;
+    }
     all[keyword] = all.contains(keyword) ? merged_values(keyword, all[keyword], value, where, work) : value;
   }
   return all;

@@ -23,6 +23,10 @@ std::string at_key(const std::string& where, std::string_view key);
 // JSON as one line.
 std::string dumped(const SchemaJson& value);
 
+// The keyword under which merged_schemas() keeps the patterns and formats of a string beside the first ones, as a list of
+// schemas with one keyword each. No JSON text has this key, for it is not UTF-8.
+inline constexpr const char* kMoreForms = "more forms\xFF";
+
 // How much there is to copy or to compare: values, and so many bytes of texts and names as one more.
 inline constexpr std::size_t kWeightBytes = 16;
 std::size_t weight_of(const SchemaJson& json);

@@ -1,0 +1,114 @@
+#include "runtime/grammar/json_strings.h"
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "runtime/grammar/json_scalars.h"
+#include "runtime/grammar/pattern.h"
+
+namespace llamajit {
+namespace {
+
+constexpr std::string_view kDate =
+    "[1-9][0-9]{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|"
+    "02-(?:0[1-9]|1[0-9]|2[0-8]))";
+constexpr std::string_view kTime =
+    "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,6})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
+constexpr std::string_view kUuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
+
+// Those of the drafts that are not honoured; whoever writes one means it, whatever stands beside it.
+constexpr std::array<std::string_view, 15> kOtherFormats{"duration",      "email",
+                                                         "idn-email",     "hostname",
+                                                         "idn-hostname",  "ipv4",
+                                                         "ipv6",          "uri",
+                                                         "iri",           "uri-reference",
+                                                         "iri-reference", "uri-template",
+                                                         "json-pointer",  "relative-json-pointer",
+                                                         "regex"};
+
+// The strings of each form that a schema wants.
+class StringForms {
+ public:
+  StringForms(JsonRules& json, const SchemaJson& schema, const std::string& where)
+      : json_(json), schema_(schema), where_(where) {}
+
+  PartId string() {
+    add_length();
+    const SchemaJson none = SchemaJson::array();
+    const SchemaJson& more = schema_.contains(kMoreForms) ? schema_[kMoreForms] : none;
+    has_pattern_ = schema_.contains("pattern") ||
+                   std::ranges::any_of(more, [](const SchemaJson& form) { return form.contains("pattern"); });
+    add_form(schema_);
+    for (const SchemaJson& form : more) add_form(form);
+    if (strings_.empty()) return json_.string();
+    if (strings_.size() == 1) return strings_[0];
+    const auto all = json_.string_in_all(names_, strings_);
+    if (!all) refuse_schema(where_, "a string that its pattern, format and length allow at once", "none");
+    return *all;
+  }
+
+ private:
+  void add(const std::string& name, PartId string) {
+    strings_.push_back(string);
+    names_ += fmt::format("{}:{} ", name.size(), name);
+  }
+
+  void add_length() {
+    if (!schema_.contains("minLength") && !schema_.contains("maxLength")) return;
+    const auto counts = counts_of(schema_, where_, "minLength", "maxLength");
+    const std::string name = fmt::format("length {} {}", counts.first, counts.second);
+    add(name, json_.string_of(name, [&] {
+      return json_.rules().repeat(json_.short_character(), counts.first, counts.second);
+    }));
+  }
+
+  void add_form(const SchemaJson& schema) {
+    if (schema.contains("pattern")) add_pattern(schema["pattern"], at_key(where_, "pattern"));
+    if (schema.contains("format")) add_format(schema["format"], at_key(where_, "format"));
+  }
+
+  void add_pattern(const SchemaJson& value, const std::string& where) {
+    if (!value.is_string()) refuse_schema(where, "a string", dumped(value));
+    try {
+      add_text(value.get<std::string>());
+    } catch (const std::runtime_error& error) {
+      throw std::runtime_error(fmt::format("{}: {}", where, error.what()));
+    }
+  }
+
+  void add_text(const std::string& pattern) {
+    const std::string name = "pattern " + pattern;
+    add(name, json_.string_of(name, [&] { return json_pattern(json_, pattern); }));
+  }
+
+  void add_format(const SchemaJson& value, const std::string& where) {
+    if (value == "date") return add_text(fmt::format("^{}$", kDate));
+    if (value == "time") return add_text(fmt::format("^{}$", kTime));
+    if (value == "date-time") return add_text(fmt::format("^{}T{}$", kDate, kTime));
+    if (value == "uuid") return add_text(fmt::format("^{}$", kUuid));
+    if (has_pattern_ && value.is_string() && std::ranges::count(kOtherFormats, value.get<std::string>()) == 0)
+      return;
+    refuse_schema(where, "date, time, date-time or uuid", dumped(value));
+  }
+
+  JsonRules& json_;
+  const SchemaJson& schema_;
+  const std::string& where_;
+  bool has_pattern_ = false;
+  std::vector<PartId> strings_;
+  std::string names_;
+};
+
+}  // namespace
+
+PartId string_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where) {
+  return StringForms(json, schema, where).string();
+}
+
+}  // namespace llamajit
