@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/grammar/json_lists.h"
 #include "runtime/grammar/json_rules.h"
 #include "runtime/grammar/json_scalars.h"
 #include "runtime/grammar/json_strings.h"
@@ -184,8 +185,8 @@ class SchemaCompiler {
     }
   }
 
-  // enum and const, beside which may stand a type.
-  PartId listed(const SchemaJson& s, const std::string& where) {
+  // The values of enum and const, beside which may stand a type.
+  std::vector<SchemaJson> listed_values(const SchemaJson& s, const std::string& where) {
     const SchemaJson beside = without_keywords(s, {"enum", "const", "type"});
     for (const auto& [keyword, value] : beside.items()) {
       refuse_schema(at_key(where, keyword), "no keyword beside enum and const but type", keyword);
@@ -194,15 +195,20 @@ class SchemaCompiler {
     rules_.work().charge(weight_of(s) * 4, kSchemas);
     const SchemaJson values =
         s.contains("enum") ? list(s["enum"], at_key(where, "enum")) : SchemaJson::array({s["const"]});
-    std::vector<PartId> ways;
+    std::vector<SchemaJson> fitting;
     for (const SchemaJson& value : values) {
       const bool fits = types.empty() || std::ranges::any_of(types, [&](const std::string& type) {
                           return has_type(value, type);
                         });
-      if (fits && (!s.contains("const") || s["const"] == value))
-        ways.push_back(rules_.literal(dumped(value)));
+      if (fits && (!s.contains("const") || s["const"] == value)) fitting.push_back(value);
     }
-    if (ways.empty()) refuse_schema(where, "a value that all of enum, const and type allow", "none");
+    if (fitting.empty()) refuse_schema(where, "a value that all of enum, const and type allow", "none");
+    return fitting;
+  }
+
+  PartId listed(const SchemaJson& s, const std::string& where) {
+    std::vector<PartId> ways;
+    for (const SchemaJson& value : listed_values(s, where)) ways.push_back(rules_.literal(dumped(value)));
     return rules_.choice(std::move(ways));
   }
 
@@ -242,30 +248,57 @@ class SchemaCompiler {
     if (max == 0) return rules_.literal("[]");
     const bool has_more = max < 0 || max > prefix;
     const PartId more = has_more ? item(others, at_key(where, "items"), nesting) : rules_.literal("");
-    return json_.between('[', items(first, more, min, max), ']');
+    return json_.between('[', items_of_list(json_, first, more, min, max), ']');
   }
 
-  // `max` is not 0. Built from the end: what may come behind the first, behind the second, …
-  PartId items(std::vector<PartId> first, PartId more, int min, int max) {
-    if (first.empty()) first.push_back(more);
-    const auto listed = static_cast<int>(first.size());
-    PartId rest = rules_.literal("");
-    if (max < 0 || max > listed) {
-      rest = rules_.repeat(rules_.sequence({json_.comma(), more}), std::max(0, min - listed),
-                           max < 0 ? -1 : max - listed);
-    }
-    for (int i = max < 0 ? listed - 1 : std::min(listed, max) - 1; i >= 0; --i) {
-      const PartId one = first[static_cast<std::size_t>(i)];
-      rest = i == 0 ? rules_.sequence({one, rest}) : rules_.sequence({json_.comma(), one, rest});
-      if (i >= min) rest = rules_.optional(rest);
-    }
-    return rest;
-  }
-
-  struct Property {
-    PartId member;  // its name, a colon and the value
-    bool is_required;
+  // What propertyNames says: the names that there are, or how a name is written; neither where any name will do.
+  struct Names {
+    std::optional<std::vector<std::string>> listed{};
+    std::optional<PartId> key{};
   };
+
+  Names names_of(const SchemaJson& s, const std::string& where, int nesting) {
+    if (!s.contains("propertyNames") || s["propertyNames"] == SchemaJson(true)) return {};
+    const std::string path = at_key(where, "propertyNames");
+    const SchemaJson& given = s["propertyNames"];
+    if (!given.is_object())
+      refuse_schema(path, "a schema of names, which is an object or true", dumped(given));
+    const SchemaJson names = flattened(given, path, nesting + 1);
+    check_keywords(names, path);
+    const SchemaJson beside = without_keywords(names, keywords_of("string"));
+    for (const auto& [keyword, value] : beside.items()) {
+      if (keyword == "type" || keyword == "enum" || keyword == "const") continue;
+      refuse_schema(at_key(path, keyword), "type, enum, const or the form of a string, of names", keyword);
+    }
+    const std::vector<std::string> types = types_of(names, path);
+    if (!types.empty() && std::ranges::count(types, "string") == 0)
+      refuse_schema(at_key(path, "type"), "string, as names are", dumped(names["type"]));
+    if (beside.contains("enum") || beside.contains("const")) {
+      std::vector<std::string> listed;
+      if (names.contains("enum"))
+        rules_.work().charge(names["enum"].size() * names["enum"].size() / 4, kSchemas);
+      for (const SchemaJson& value : listed_values(names, path)) {
+        if (!value.is_string()) continue;
+        const auto& name = value.get_ref<const std::string&>();
+        if (std::ranges::count(listed, name) == 0) listed.push_back(name);
+      }
+      if (listed.empty()) refuse_schema(path, "one name at least", "none");
+      return {.listed = std::move(listed)};
+    }
+    if (without_keywords(names, {"type"}).empty()) return {};
+    if (s.contains("properties") || s.contains("required"))
+      refuse_schema(path, "no properties and no required beside a form of names", "them");
+    return {.key = string_by_schema(json_, names, path)};
+  }
+
+  void check_names(const std::vector<std::string>& required, const std::vector<std::string>& listed,
+                   const std::string& where) {
+    rules_.work().charge(required.size() * listed.size() / 2, kSchemas);
+    for (const std::string& name : required) {
+      if (std::ranges::count(listed, name) == 0)
+        refuse_schema(where, "names that propertyNames lists", fmt::format("'{}'", name));
+    }
+  }
 
   PartId object(const SchemaJson& s, const std::string& where, int nesting) {
     const SchemaJson none = SchemaJson::object();
@@ -278,12 +311,19 @@ class SchemaCompiler {
     const SchemaJson& additional =
         s.contains("additionalProperties") ? s["additionalProperties"] : default_additional;
     rules_.work().charge(required.size() * properties.size() / 2, kSchemas);
+    const Names allowed = names_of(s, where, nesting);
+    if (allowed.listed) check_names(required, *allowed.listed, at_key(where, "required"));
+    const auto is_allowed = [&](const std::string& name) {
+      return !allowed.listed || std::ranges::count(*allowed.listed, name) > 0;
+    };
+    if (allowed.listed)
+      rules_.work().charge(allowed.listed->size() * (properties.size() + required.size()) / 2, kSchemas);
 
-    std::vector<Property> members;
+    std::vector<ObjectMember> members;
     std::vector<std::string> names;
     for (const auto& [name, value] : properties.items()) {
       const bool is_required = std::ranges::count(required, name) > 0;
-      if (value == SchemaJson(false) && !is_required) continue;  // it is never there
+      if ((value == SchemaJson(false) && !is_required) || !is_allowed(name)) continue;  // it is never there
       members.push_back(
           property(name, value, at_key(at_key(where, "properties"), name), nesting, is_required));
     }
@@ -300,12 +340,22 @@ class SchemaCompiler {
     for (const auto& [name, value] : properties.items()) names.push_back(name);
     std::optional<PartId> other;
     if (additional != SchemaJson(false)) {
-      if (names.empty() && additional == SchemaJson(true)) return json_.object();
-      const PartId key = names.empty() ? json_.string() : json_.key_other_than(names);
-      other = rules_.sequence(
-          {key, json_.colon(), item(additional, at_key(where, "additionalProperties"), nesting)});
+      const bool is_any = names.empty() && !allowed.listed && !allowed.key;
+      if (is_any && additional == SchemaJson(true)) return json_.object();
+      const PartId value = item(additional, at_key(where, "additionalProperties"), nesting);
+      if (allowed.listed) {
+        for (const std::string& name : *allowed.listed) {
+          if (std::ranges::count(names, name) > 0) continue;
+          members.push_back({rules_.sequence({rules_.literal(dumped(name)), json_.colon(), value}), false});
+        }
+      } else {
+        const PartId key = allowed.key     ? *allowed.key
+                           : names.empty() ? json_.string()
+                                           : json_.key_other_than(names);
+        other = rules_.sequence({key, json_.colon(), value});
+      }
     }
-    return json_.between('{', inside_object(members, other), '}');
+    return json_.between('{', members_of_object(json_, members, other), '}');
   }
 
   std::vector<std::string> required_names(const SchemaJson& s, const std::string& where) {
@@ -322,41 +372,10 @@ class SchemaCompiler {
     return names;
   }
 
-  Property property(const std::string& name, const SchemaJson& value, const std::string& where, int nesting,
-                    bool is_required) {
+  ObjectMember property(const std::string& name, const SchemaJson& value, const std::string& where,
+                        int nesting, bool is_required) {
     const PartId key = rules_.literal(dumped(name));
     return {rules_.sequence({key, json_.colon(), schema(value, where, nesting + 1)}), is_required};
-  }
-
-  // Members in their order; one that is not required may be left out. Each is a rule where it is written down twice:
-  // as the first, without a comma, and behind others.
-  PartId inside_object(std::vector<Property> members, std::optional<PartId> other) {
-    const auto is_required = [](const Property& member) { return member.is_required; };
-    const bool begins_with_first = !members.empty() && members[0].is_required;
-    const auto declare = [&](PartId part) {
-      const RuleId rule = rules_.declare(fmt::format("members-{}", rules_.size()));
-      rules_.define(rule, part);
-      return rules_.call(rule);
-    };
-    if (!begins_with_first) {
-      for (Property& member : members) member.member = declare(member.member);
-      if (other) other = declare(*other);
-    }
-    const auto behind_comma = [&](PartId part) { return rules_.sequence({json_.comma(), part}); };
-    // What may come behind the last, behind the one before, …
-    PartId rest = other ? rules_.repeat(behind_comma(*other), 0, -1) : rules_.literal("");
-    std::vector<PartId> ways;  // to begin
-    if (other && std::ranges::none_of(members, is_required)) ways.push_back(rules_.sequence({*other, rest}));
-    const auto last_first = std::ranges::find_if(members, is_required) - members.begin();
-    for (auto i = static_cast<std::ptrdiff_t>(members.size()) - 1; i >= 0; --i) {
-      const Property& member = members[static_cast<std::size_t>(i)];
-      if (i <= last_first) ways.push_back(rules_.sequence({member.member, rest}));
-      const PartId behind = behind_comma(member.member);
-      rest = rules_.sequence({member.is_required ? behind : rules_.optional(behind), rest});
-      if (!begins_with_first && i > 0) rest = declare(rest);
-    }
-    if (std::ranges::none_of(members, is_required)) ways.push_back(rules_.literal(""));
-    return rules_.choice(std::move(ways));
   }
 
   const SchemaJson& root_;

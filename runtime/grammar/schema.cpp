@@ -165,7 +165,7 @@ bool is_annotation(std::string_view keyword) {
 
 const std::vector<std::string_view>& keywords_of(std::string_view type) {
   static const std::map<std::string_view, std::vector<std::string_view>> kKeywords{
-      {"object", {"properties", "required", "additionalProperties"}},
+      {"object", {"properties", "required", "additionalProperties", "propertyNames"}},
       {"array", {"items", "prefixItems", "minItems", "maxItems", "uniqueItems"}},
       {"string", {"minLength", "maxLength", "pattern", "format", kMoreForms}},
       {"number", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}},

@@ -66,6 +66,58 @@ TEST(JsonSchema, FurtherPropertiesAreNoneOfTheDeclared) {
                {R"({"q":3,"r":3})"}, {"{}", R"({"q":4})", R"({"q":3,"q":3})"});
 }
 
+// Zod has propertyNames beside the values of each record.
+TEST(JsonSchema, NamesAreAsPropertyNamesHasThem) {
+  expect_texts(R"({"type":"object","propertyNames":{"type":"string"},"additionalProperties":{"const":1}})",
+               {"{}", R"({"a":1,"\n":1})"}, {R"({"a":2})"});
+  expect_texts(R"({"propertyNames":true,"properties":{"a":{"const":1}}})", {"{}", R"({"a":1})"},
+               {R"({"b":1})"});
+  expect_texts(R"({"propertyNames":{"type":"string","title":"Name"},"additionalProperties":{"$ref":"#"}})",
+               {"{}", R"({"a":{"b":{}}})"}, {R"({"a":1})"});
+  expect_texts(R"({"propertyNames":{"pattern":"^x"},"additionalProperties":{"const":1}})",
+               {"{}", R"({"x":1})", R"({"xy":1,"x\"":1})"}, {R"({"y":1})", R"({"x":1,"y":1})", R"({"":1})"});
+  expect_texts(R"({"propertyNames":{"minLength":2,"pattern":"^-?\\d+$"}})", {R"({"12":1,"-1":null})"},
+               {R"({"1":1})", R"({"ab":1})"});
+  expect_texts(R"({"$defs":{"d":{"format":"date"}},"propertyNames":{"$ref":"#/$defs/d"}})",
+               {R"({"2024-01-31":1})"}, {R"({"2024-01-32":1})"});
+}
+
+TEST(JsonSchema, NamesThatAreListedArePropertiesInTheirOrder) {
+  constexpr std::string_view kRest = R"("type":"object","additionalProperties":{"const":1})";
+  expect_texts(fmt::format(R"({{"propertyNames":{{"type":"string","enum":["a","b","a"]}},{}}})", kRest),
+               {"{}", R"({"a":1})", R"({"b":1})", R"({"a":1,"b":1})"},
+               {R"({"b":1,"a":1})", R"({"a":1,"a":1})", R"({"c":1})", R"({"a":2})"});
+  expect_texts(fmt::format(R"({{"propertyNames":{{"enum":["a","b"]}},"required":["a","b"],{}}})", kRest),
+               {R"({"a":1,"b":1})"}, {"{}", R"({"a":1})", R"({"a":1,"b":1,"c":1})"});
+  expect_texts(
+      fmt::format(R"({{"propertyNames":{{"enum":["a","b"]}},"properties":{{"b":{{}},"c":{{}}}},{}}})", kRest),
+      {"{}", R"({"b":2,"a":1})"}, {R"({"c":2})", R"({"a":2})"});
+  expect_texts(R"({"propertyNames":{"const":"a"},"additionalProperties":false})", {"{}"}, {R"({"a":1})"});
+  expect_texts(
+      R"({"allOf":[{"propertyNames":{"enum":["a"]}},{"properties":{"b":{}},"additionalProperties":true}]})",
+      {"{}", R"({"a":2})"}, {R"({"b":2})"});
+}
+
+TEST(JsonSchema, NamesThatAreNotHonouredAreRefused) {
+  expect_refused(
+      R"({"propertyNames":{"pattern":"a"},"properties":{"a":{}}})",
+      "s: /propertyNames: expected no properties and no required beside a form of names, found them");
+  expect_refused(R"({"propertyNames":{"enum":["a"]},"required":["b"]})",
+                 "s: /required: expected names that propertyNames lists, found 'b'");
+  expect_refused(
+      R"({"propertyNames":{"anyOf":[{"const":"a"}]}})",
+      "s: /propertyNames/anyOf: expected type, enum, const or the form of a string, of names, found anyOf");
+  expect_refused(R"({"propertyNames":{"type":"integer"}})",
+                 "s: /propertyNames/type: expected string, as names are");
+  expect_refused(R"({"propertyNames":{"not":{}}})",
+                 "s: /propertyNames/not: expected a keyword that is honoured");
+  expect_refused(R"({"propertyNames":{"enum":[1]}})",
+                 "s: /propertyNames: expected one name at least, found none");
+  expect_refused(R"({"propertyNames":false})", "s: /propertyNames: expected a schema of names");
+  expect_refused(R"({"propertyNames":{"pattern":"a**"}})",
+                 "s: /propertyNames/pattern: column 3: expected one quantifier");
+}
+
 TEST(JsonSchema, Arrays) {
   expect_texts(R"({"items":{"const":1},"minItems":1,"maxItems":3})", {"[1]", "[1, 1,\n1]"},
                {"[]", "[1,1,1,1]", "[2]"});
@@ -218,9 +270,9 @@ TEST(JsonSchema, WhatIsNotHonouredIsRefusedByItsPath) {
   expect_refused(R"({"properties":{"a/b":{"items":{"contains":true}}}})",
                  "s: /properties/a~1b/items/contains: ");
   for (const std::string_view keyword :
-       {"patternProperties", "propertyNames", "minProperties", "maxProperties", "dependentRequired",
-        "dependentSchemas", "if", "then", "else", "contains", "unevaluatedProperties", "unevaluatedItems",
-        "additionalItems", "$dynamicRef", "nullable", "contentEncoding", "made-up"}) {
+       {"patternProperties", "minProperties", "maxProperties", "dependentRequired", "dependentSchemas", "if",
+        "then", "else", "contains", "unevaluatedProperties", "unevaluatedItems", "additionalItems",
+        "$dynamicRef", "nullable", "contentEncoding", "made-up"}) {
     expect_refused(fmt::format(R"({{"type":"object","{}":{{}}}})", keyword),
                    fmt::format("s: /{}: ", keyword));
   }
