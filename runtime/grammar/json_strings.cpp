@@ -1,7 +1,6 @@
 #include "runtime/grammar/json_strings.h"
 
 #include <algorithm>
-#include <array>
 #include <stdexcept>
 #include <string_view>
 #include <utility>
@@ -9,28 +8,12 @@
 
 #include <fmt/format.h>
 
+#include "runtime/grammar/json_formats.h"
 #include "runtime/grammar/json_scalars.h"
 #include "runtime/grammar/pattern.h"
 
 namespace llamajit {
 namespace {
-
-constexpr std::string_view kDate =
-    "[1-9][0-9]{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|"
-    "02-(?:0[1-9]|1[0-9]|2[0-8]))";
-constexpr std::string_view kTime =
-    "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,6})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
-constexpr std::string_view kUuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
-
-// Those of the drafts that are not honoured; whoever writes one means it, whatever stands beside it.
-constexpr std::array<std::string_view, 15> kOtherFormats{"duration",      "email",
-                                                         "idn-email",     "hostname",
-                                                         "idn-hostname",  "ipv4",
-                                                         "ipv6",          "uri",
-                                                         "iri",           "uri-reference",
-                                                         "iri-reference", "uri-template",
-                                                         "json-pointer",  "relative-json-pointer",
-                                                         "regex"};
 
 // The strings of each form that a schema wants.
 class StringForms {
@@ -88,13 +71,11 @@ class StringForms {
   }
 
   void add_format(const SchemaJson& value, const std::string& where) {
-    if (value == "date") return add_text(fmt::format("^{}$", kDate));
-    if (value == "time") return add_text(fmt::format("^{}$", kTime));
-    if (value == "date-time") return add_text(fmt::format("^{}T{}$", kDate, kTime));
-    if (value == "uuid") return add_text(fmt::format("^{}$", kUuid));
-    if (has_pattern_ && value.is_string() && std::ranges::count(kOtherFormats, value.get<std::string>()) == 0)
-      return;
-    refuse_schema(where, "date, time, date-time or uuid", dumped(value));
+    const std::string format = value.is_string() ? value.get<std::string>() : "";
+    if (const auto pattern = pattern_of_format(format)) return add_text(*pattern);
+    if (has_pattern_ && value.is_string() && !is_format_of_drafts(format)) return;
+    refuse_schema(where, "date, time, date-time, duration, uuid, email, hostname, ipv4, ipv6 or uri",
+                  dumped(value));
   }
 
   JsonRules& json_;

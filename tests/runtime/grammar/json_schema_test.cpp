@@ -167,8 +167,25 @@ TEST(JsonSchema, Formats) {
                {R"("2023-02-29")", R"("2024-13-01")", R"("2024-04-31")", R"("24-01-01")"});
   expect_texts(R"({"format":"date-time"})", {R"("2024-02-28T23:59:59.5+09:00")", R"("2024-02-28T00:00:00Z")"},
                {R"("2024-02-28")", R"("2024-02-28T24:00:00Z")"});
-  expect_refused(R"({"type":"string","format":"email"})",
-                 R"(s: /format: expected date, time, date-time or uuid, found "email")");
+  expect_texts(R"({"format":"duration"})", {R"("P1Y2M3DT4H5M6S")", R"("P3W")", R"("PT90M")", R"("P1M")"},
+               {R"("P")", R"("PT")", R"("1D")", R"("P1W2D")", R"("P1Y3D")"});
+  expect_texts(
+      R"({"format":"email"})", {R"("a@b.de")", R"("first.last+tag@mail.example.org")"},
+      {R"("a")", R"("a@b")", R"("@b.de")", R"("a@b..de")", R"(".a@b.de")", R"("a b@c.de")", R"("a@-b.de")"});
+  expect_texts(R"({"format":"hostname"})", {R"("localhost")", R"("a-b.example.org")"},
+               {R"("")", R"("-a")", R"("a-")", R"("a..b")", R"("a_b")"});
+  expect_texts(R"({"format":"ipv4"})", {R"("127.0.0.1")", R"("255.249.10.0")"},
+               {R"("256.0.0.1")", R"("1.2.3")", R"("01.2.3.4")", R"("1.2.3.4.5")"});
+  expect_texts(R"({"format":"ipv6"})",
+               {R"("::")", R"("::1")", R"("fe80::")", R"("1:2:3:4:5:6:7:8")",
+                R"("2001:db8::8:800:200c:417a")", R"("1:2:3:4:5:6:7::")", R"("1::3:4:5:6:7:8")"},
+               {R"("1:2:3:4:5:6:7")", R"(":::")", R"("1::2::3")", R"("1:2:3:4:5:6:7:8:9")", R"("12345::")",
+                R"("1:2:3:4:5:6:7::8")"});
+  expect_texts(R"({"format":"uri"})", {R"("https://example.org")", R"("http://a.b:8080/c/d.html?e=f&g=1#h")"},
+               {R"("example.org")", R"("https://")", R"("https://a b")", R"("http://a/<b>")"});
+  expect_refused(
+      R"({"type":"string","format":"iri"})",
+      R"(s: /format: expected date, time, date-time, duration, uuid, email, hostname, ipv4, ipv6 or uri, found "iri")");
 }
 
 // Each integer around each pair of bounds.
