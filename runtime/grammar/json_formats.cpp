@@ -35,7 +35,7 @@ std::string email() {
 
 // Eight groups, or fewer around "::".
 std::string ipv6() {
-  constexpr std::string_view kGroup = "[0-9a-f]{1,4}";
+  constexpr std::string_view kGroup = "[0-9A-Fa-f]{1,4}";
   std::string all = fmt::format("(?:{0}:){{7}}{0}|::(?:{0}(?::{0}){{0,6}})?", kGroup);
   for (int before = 1; before <= 7; ++before) {
     all += fmt::format("|(?:{0}:){{{1}}}:", kGroup, before);

@@ -1,6 +1,7 @@
 #include "runtime/grammar/json_numbers.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,7 +13,6 @@ namespace llamajit {
 namespace {
 
 constexpr int kFractionDigits = 6;
-constexpr std::int64_t kMostWholePart = 999'999'999'999'999;  // 15 digits, where there is no bound
 
 bool all_are(std::string_view text, char c) {
   return text.find_first_not_of(c) == std::string_view::npos;
@@ -120,6 +120,17 @@ std::optional<PartId> numbers_between(JsonRules& json, std::optional<NumberBound
   }
   if (ways.empty()) return std::nullopt;
   return json.rules().choice(std::move(ways));
+}
+
+PartId numbers_within(JsonRules& json, double bound) {
+  // A number has less than 16 digits and its exponent together; the double that it is read as may be that power of ten.
+  const auto has_room = [&](int exponent) {
+    constexpr double kMargin = 1 + 1e-9;  // more than pow() is wrong by
+    return std::pow(10.0, JsonRules::kNumberDigits + exponent) * kMargin < bound;
+  };
+  int most = -1;
+  while (most < JsonRules::kMostExponent && has_room(most + 1)) ++most;
+  return most < 0 ? *numbers_between(json, std::nullopt, std::nullopt) : json.number(most);
 }
 
 }  // namespace llamajit

@@ -11,6 +11,7 @@ namespace llamajit {
 // Beyond it, digits are not counted.
 inline constexpr std::int64_t kMostInteger = 999'999'999'999'999'999;  // 18 digits
 inline constexpr std::int64_t kMostNumberBound = 999'999'999;
+inline constexpr std::int64_t kMostWholePart = 999'999'999'999'999;  // 15 digits
 
 // Whole numbers from `min` to `max`, both included, within ±kMostInteger; min <= max.
 PartId integers_between(JsonRules& json, std::int64_t min, std::int64_t max);
@@ -22,7 +23,11 @@ struct NumberBound {
 
 // Numbers within bounds, with 6 digits behind the point at most and no exponent: so no double is rounded onto a bound that
 // is excluded. Nothing where there are none.
+// Without a bound, that is within ±kMostWholePart.
 std::optional<PartId> numbers_between(JsonRules& json, std::optional<NumberBound> min,
                                       std::optional<NumberBound> max);
+
+// Numbers nearer to 0 than `bound`, which is beyond kMostWholePart: with an exponent as far as one has room.
+PartId numbers_within(JsonRules& json, double bound);
 
 }  // namespace llamajit

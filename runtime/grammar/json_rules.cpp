@@ -88,13 +88,22 @@ PartId JsonRules::integer() {
   });
 }
 
-PartId JsonRules::number() {
-  return rule("number", [&] {
-    const PartId more = rules_.sequence({rules_.characters({{'1', '9'}}), digits(0, 15)});
-    const PartId fraction = rules_.sequence({literal("."), digits(1, 16)});
-    const PartId exponent =
-        rules_.sequence({rules_.characters({{'e', 'e'}, {'E', 'E'}}),
-                         rules_.optional(rules_.characters({{'+', '+'}, {'-', '-'}})), digits(1, 2)});
+PartId JsonRules::number(int most_exponent) {
+  return rule(fmt::format("number to e{}", most_exponent), [&] {
+    const PartId more = rules_.sequence({rules_.characters({{'1', '9'}}), digits(0, kNumberDigits - 1)});
+    const PartId fraction = rules_.sequence({literal("."), digits(1, kNumberDigits)});
+    const auto from_0_to = [&](int last) {
+      return rules_.characters({{'0', static_cast<char32_t>('0' + last)}});
+    };
+    const int tens = most_exponent / 10;
+    std::vector<PartId> upwards{
+        from_0_to(std::min(most_exponent, 9)),
+        rules_.sequence({literal(fmt::to_string(tens)), from_0_to(most_exponent % 10)})};
+    if (tens > 0) upwards.push_back(rules_.sequence({from_0_to(tens - 1), digits(1, 1)}));
+    const PartId exponent = rules_.sequence(
+        {rules_.characters({{'e', 'e'}, {'E', 'E'}}),
+         rules_.choice({rules_.sequence({rules_.optional(literal("+")), rules_.choice(std::move(upwards))}),
+                        rules_.sequence({literal("-"), digits(1, 2)})})});
     return rules_.sequence({rules_.optional(literal("-")), rules_.choice({literal("0"), more}),
                             rules_.optional(fraction), rules_.optional(exponent)});
   });

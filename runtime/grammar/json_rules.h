@@ -29,7 +29,10 @@ class JsonRules {
   // A string that is written as each of `strings` has it, two at least; the name says which these are. Nothing where there
   // is none.
   std::optional<PartId> string_in_all(const std::string& name, const std::vector<PartId>& strings);
-  PartId number();  // of 16 digits, 16 behind the point and a two-digit exponent at most: no double overflows
+  static constexpr int kNumberDigits = 16;
+  static constexpr int kMostExponent = 99;
+  // Of 16 digits, 16 behind the point and an exponent of two digits at most, up to `most_exponent`: no double overflows.
+  PartId number(int most_exponent = kMostExponent);
   PartId integer();  // of 18 digits at most
   PartId boolean();
   PartId null();

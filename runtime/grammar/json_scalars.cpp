@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <optional>
 
 #include <fmt/format.h>
@@ -79,13 +80,26 @@ PartId integer_by_schema(JsonRules& json, const SchemaJson& schema, const std::s
 }
 
 PartId number_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where) {
-  auto min = number_bound(schema, where, "minimum", false);
-  auto max = number_bound(schema, where, "maximum", false);
-  const auto above = number_bound(schema, where, "exclusiveMinimum", true);
-  const auto below = number_bound(schema, where, "exclusiveMaximum", true);
+  // Bounds so far out that numbers without an exponent are all within them; what the nearest of these is.
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  double far = kNone;
+  const auto bound = [&](const std::string& keyword, int side) -> std::optional<NumberBound> {
+    if (schema.contains(keyword) && schema[keyword].is_number()) {
+      const double outwards = schema[keyword].get<double>() * side;
+      if (outwards > static_cast<double>(kMostWholePart)) {
+        far = std::min(far, outwards);
+        return std::nullopt;
+      }
+    }
+    return number_bound(schema, where, keyword, keyword.starts_with("exclusive"));
+  };
+  auto min = bound("minimum", -1);
+  auto max = bound("maximum", 1);
+  const auto above = bound("exclusiveMinimum", -1);
+  const auto below = bound("exclusiveMaximum", 1);
   if (above && (!min || min->value <= above->value)) min = above;
   if (below && (!max || max->value >= below->value)) max = below;
-  if (!min && !max) return json.number();
+  if (!min && !max) return far == kNone ? json.number() : numbers_within(json, far);
   const auto part = numbers_between(json, min, max);
   if (!part) refuse_schema(where, "bounds with a number between them", "none");
   return *part;

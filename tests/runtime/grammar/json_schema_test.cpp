@@ -210,6 +210,29 @@ TEST(JsonSchema, IntegersAreWithinTheirBounds) {
                  "expected bounds with an integer of at most 18 digits");
 }
 
+// As the types have them that Zod calls int, float32 and float64.
+TEST(JsonSchema, BoundsMayBeThoseOfMachinesNumbers) {
+  expect_texts(R"({"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991})",
+               {"0", "-9007199254740991", "9007199254740991", "123456789012345"},
+               {"9007199254740992", "-9007199254740992", "10000000000000000", "1.0", "1e3"});
+  expect_texts(
+      R"({"type":"number","minimum":-3.4028234663852886e38,"maximum":3.4028234663852886e38})",
+      {"0", "-1.5", "1e22", "1E+9", "9999999999999999.9999999999999999e22", "-2.5e05", "1e-99", "0.1e10"},
+      {"1e23", "1e30", "1e38", "-1e39", "1e99", "1e100"});
+  expect_texts(R"({"type":"number","minimum":-1.7976931348623157e308,"maximum":1.7976931348623157e308})",
+               {"9e99", "-1e-99", "1e00", "1e+09"}, {"1e100"});
+  expect_texts(R"({"type":"number","minimum":0,"maximum":3.4028234663852886e38})",
+               {"0", "0.5", "999999999999999"}, {"-1", "-0", "1e5", "9999999999999999"});
+  expect_texts(R"({"type":"number","exclusiveMaximum":1e24})", {"1e7", "9999999999999999e7", "-1e07"},
+               {"1e8", "1e10", "1e17"});
+  expect_texts(R"({"type":"number","maximum":9007199254740991})", {"999999999999998.5", "-0.5", "0"},
+               {"1e1", "9007199254740993", "1000000000000000"});
+  expect_refused(R"({"type":"number","minimum":1e20})",
+                 "s: /minimum: expected a whole number within 999999999");
+  expect_refused(R"({"type":"number","maximum":1e12})",
+                 "s: /maximum: expected a whole number within 999999999");
+}
+
 TEST(JsonSchema, NumbersAreWithinTheirBounds) {
   expect_texts(R"({"minimum":0})", {"0", "0.5", "123456.75", "0.0"}, {"-1", "-0.5", "-0", "1e5", "00"});
   expect_texts(R"({"exclusiveMinimum":0,"maximum":10})", {"0.000001", "5", "10", "10.0", "9.999999"},
