@@ -61,9 +61,9 @@ class Intersector {
   }
 
   // Without the nodes from which no end is reached, or a text could be begun that none goes on with.
-  RuleAutomaton with_ends_alone(const RuleAutomaton& all) {
+  static RuleAutomaton with_ends_alone(const RuleAutomaton& all) {
     std::vector<std::vector<int>> before(all.size());
-    std::vector<int> reached;  // from an end, backwards
+    std::vector<int> reached;  // from an end, backwards; to go on with
     std::vector<int> number(all.size(), -1);
     const auto reach = [&](int n) {
       if (std::exchange(number[static_cast<std::size_t>(n)], 0) < 0) reached.push_back(n);
@@ -74,8 +74,10 @@ class Intersector {
       for (const int target : all[n].jumps) before[static_cast<std::size_t>(target)].push_back(at);
       if (all[n].ends) reach(at);
     }
-    for (std::size_t i = 0; i < reached.size(); ++i) {
-      for (const int n : before[static_cast<std::size_t>(reached[i])]) reach(n);
+    while (!reached.empty()) {
+      const auto at = static_cast<std::size_t>(reached.back());
+      reached.pop_back();
+      for (const int n : before[at]) reach(n);
     }
     if (number[0] < 0) return {};
     int count = 0;
