@@ -13,10 +13,6 @@ float coded_value(const CodesLayout& layout, int code, float factor, float min) 
   return layout.sums_inputs() ? fused(factor, value, min) : factor * value;
 }
 
-}  // namespace
-
-namespace {
-
 // What a matrix of blocks says of a group's weights.
 class BlockValues {
  public:

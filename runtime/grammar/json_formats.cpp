@@ -13,15 +13,21 @@ constexpr std::string_view kDate =
 constexpr std::string_view kTime =
     "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,6})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
 constexpr std::string_view kUuid = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
-constexpr std::string_view kDuration =
-    "P(?:[0-9]{1,4}W|T(?:[0-9]{1,4}H(?:[0-9]{1,4}M(?:[0-9]{1,4}S)?)?|[0-9]{1,4}M(?:[0-9]{1,4}S)?|[0-9]{1,4}S)"
-    "|"
-    "(?:[0-9]{1,4}Y(?:[0-9]{1,4}M(?:[0-9]{1,4}D)?)?|[0-9]{1,4}M(?:[0-9]{1,4}D)?|[0-9]{1,4}D)"
-    "(?:T(?:[0-9]{1,4}H(?:[0-9]{1,4}M(?:[0-9]{1,4}S)?)?|[0-9]{1,4}M(?:[0-9]{1,4}S)?|[0-9]{1,4}S))?)";
 constexpr std::string_view kLabel = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,29}[A-Za-z0-9])?";
 constexpr std::string_view kAtom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,20}";
 constexpr std::string_view kByte = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
 constexpr std::string_view kSegment = "[A-Za-z0-9._~!$&'()*+,;=:@-]*";
+
+// Weeks, or what follows one another without a gap, as years, months and days do.
+std::string duration() {
+  const auto parts = [](char first, char second, char third) {
+    constexpr std::string_view kNumber = "[0-9]{1,4}";
+    return fmt::format("(?:{0}{1}(?:{0}{2}(?:{0}{3})?)?|{0}{2}(?:{0}{3})?|{0}{3})", kNumber, first, second,
+                       third);
+  };
+  const std::string time = 'T' + parts('H', 'M', 'S');
+  return fmt::format("P(?:[0-9]{{1,4}}W|{0}|{1}(?:{0})?)", time, parts('Y', 'M', 'D'));
+}
 
 // At most seven labels of 31: no name is longer than 253.
 std::string hostname() {
@@ -56,7 +62,7 @@ std::optional<std::string> pattern_of_format(std::string_view format) {
   if (format == "date") return whole(kDate);
   if (format == "time") return whole(kTime);
   if (format == "date-time") return whole(fmt::format("{}T{}", kDate, kTime));
-  if (format == "duration") return whole(kDuration);
+  if (format == "duration") return whole(duration());
   if (format == "uuid") return whole(kUuid);
   if (format == "email") return whole(email());
   if (format == "hostname") return whole(hostname());

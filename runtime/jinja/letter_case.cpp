@@ -2,6 +2,7 @@
 
 #include <array>
 #include <span>
+#include <utility>
 
 #include <utf8proc.h>
 
@@ -99,13 +100,6 @@ void add_title(String& out, char32_t c) {
   }
 }
 
-// A byte that is no character stays what it is.
-template <class Add>
-void add_changed(String& out, std::string_view character, Add change) {
-  const char32_t c = code_point(character);
-  c == 0xFFFD ? static_cast<void>(out += character) : change(out, c);
-}
-
 // What stands within a word without being a letter: marks, modifiers and some punctuation (Unicode's Case_Ignorable).
 bool is_ignorable(char32_t c) {
   switch (category(c)) {
@@ -148,6 +142,19 @@ class Lower {
   std::size_t sigma_at_ = String::npos;
 };
 
+// The text of what change(lower, out, c) adds for each character. A byte that is no character stays what it is.
+template <class Change>
+String changed(std::string_view text, Change change) {
+  String out;
+  Lower lower(out);
+  for (const std::string_view character : EachCharacter(text)) {
+    const char32_t c = code_point(character);
+    c == 0xFFFD ? static_cast<void>(out += character) : change(lower, out, c);
+  }
+  lower.see(U' ');
+  return out;
+}
+
 // Whether some have a case, and all of those this one.
 bool all_in_case(std::string_view text, Case wanted) {
   bool any = false;
@@ -179,85 +186,46 @@ bool is_upper(std::string_view text) {
 }
 
 String upper(std::string_view text) {
-  String out;
-  for (const std::string_view character : EachCharacter(text)) add_changed(out, character, add_upper);
-  return out;
+  return changed(text, [](Lower&, String& out, char32_t c) { add_upper(out, c); });
 }
 
 String lower(std::string_view text) {
-  String out;
-  Lower lower(out);
-  for (const std::string_view character : EachCharacter(text)) {
-    add_changed(out, character, [&](String&, char32_t c) { lower.add(c); });
-  }
-  lower.see(U' ');
-  return out;
+  return changed(text, [](Lower& lower, String&, char32_t c) { lower.add(c); });
 }
 
 String swapped_case(std::string_view text) {
-  String out;
-  Lower lower(out);
-  for (const std::string_view character : EachCharacter(text)) {
-    add_changed(out, character, [&](String&, char32_t c) {
-      if (to_lower(c) != c && category(c) != UTF8PROC_CATEGORY_LT) return lower.add(c);
-      lower.see(c);
-      category(c) == UTF8PROC_CATEGORY_LT ? add(out, c) : add_upper(out, c);  // LT: between the two
-    });
-  }
-  lower.see(U' ');
-  return out;
+  return changed(text, [](Lower& lower, String& out, char32_t c) {
+    const Case of = case_of(c);
+    if (of == Case::upper) return lower.add(c);
+    lower.see(c);
+    of == Case::title ? add(out, c) : add_upper(out, c);  // a title's is between the two
+  });
 }
 
 String capitalized(std::string_view text) {
-  String out;
-  Lower lower(out);
-  bool is_first = true;
-  for (const std::string_view character : EachCharacter(text)) {
-    add_changed(out, character, [&](String&, char32_t c) {
-      if (!is_first) return lower.add(c);
-      lower.see(c);
-      add_title(out, c);
-    });
-    is_first = false;
-  }
-  lower.see(U' ');
-  return out;
+  return changed(text, [is_first = true](Lower& lower, String& out, char32_t c) mutable {
+    if (!std::exchange(is_first, false)) return lower.add(c);
+    lower.see(c);
+    add_title(out, c);
+  });
 }
 
 String title(std::string_view text) {
-  String out;
-  Lower lower(out);
-  bool in_word = false;
-  for (const std::string_view character : EachCharacter(text)) {
-    add_changed(out, character, [&](String&, char32_t c) {
-      if (in_word) {
-        lower.add(c);
-      } else {
-        lower.see(c);
-        add_title(out, c);
-      }
-      in_word = has_case(c);
-    });
-  }
-  lower.see(U' ');
-  return out;
+  return changed(text, [in_word = false](Lower& lower, String& out, char32_t c) mutable {
+    if (std::exchange(in_word, has_case(c))) return lower.add(c);
+    lower.see(c);
+    add_title(out, c);
+  });
 }
 
 String title_of_words(std::string_view text) {
-  String out;
-  Lower lower(out);  // of what is behind a word's first letter
-  bool begins = true;
-  for (const std::string_view character : EachCharacter(text)) {
-    add_changed(out, character, [&](String&, char32_t c) {
-      if (!begins) return lower.add(c);
-      lower.see(U' ');
-      add_upper(out, c);
-    });
-    begins = is_space(code_point(character)) ||
-             std::string_view("-({[<").find(character[0]) != std::string_view::npos;
-  }
-  lower.see(U' ');
-  return out;
+  return changed(text, [begins = true](Lower& lower, String& out, char32_t c) mutable {
+    const bool is_first = std::exchange(
+        begins, is_space(c) || std::u32string_view(U"-({[<").find(c) != std::u32string_view::npos);
+    if (!is_first) return lower.add(c);
+    lower.see(U' ');  // what is behind it is a word of its own
+    add_upper(out, c);
+  });
 }
 
 }  // namespace llamajit::jinja
