@@ -12,8 +12,6 @@
 namespace llamajit {
 namespace {
 
-constexpr int kFractionDigits = 6;
-
 bool all_are(std::string_view text, char c) {
   return text.find_first_not_of(c) == std::string_view::npos;
 }
@@ -58,38 +56,57 @@ PartId magnitudes(JsonRules& json, std::int64_t min, std::int64_t max) {
   return json.rules().choice(std::move(ways));
 }
 
-// A fraction of which some digit is not 0.
-PartId fraction_above_0(JsonRules& json) {
+// The digits behind the point from the one of `unit` millionths on, where those before it come to `begin`: so that the
+// fraction lies between `first` and `last`.
+PartId rest_of_fraction(JsonRules& json, std::int64_t begin, std::int64_t unit, std::int64_t first,
+                        std::int64_t last) {
   GrammarRules& rules = json.rules();
+  const auto is_within = [&](std::int64_t from, std::int64_t to) { return first <= from && to <= last; };
+  int places = 0;
+  for (std::int64_t u = unit; u > 0; u /= 10) ++places;
+  if (is_within(begin, begin + unit * 10 - 1)) return json.digits(0, places);
   std::vector<PartId> ways;
-  for (int zeros = 0; zeros < kFractionDigits; ++zeros) {
-    const std::string begin = fmt::format(".{}", std::string(static_cast<std::size_t>(zeros), '0'));
+  if (is_within(begin, begin)) ways.push_back(rules.literal(""));
+  for (char32_t digit = '0'; digit <= '9' && unit > 0; ++digit, begin += unit) {
+    if (begin > last || begin + unit - 1 < first) continue;
     ways.push_back(rules.sequence(
-        {rules.literal(begin), rules.characters({{'1', '9'}}), json.digits(0, kFractionDigits - 1 - zeros)}));
+        {rules.characters({{digit, digit}}), rest_of_fraction(json, begin, unit / 10, first, last)}));
   }
   return rules.choice(std::move(ways));
 }
 
-// Numbers without a sign from `min` >= 0 on; adds to `ways` what comes behind `sign`.
-void add_magnitudes(JsonRules& json, std::string_view sign, NumberBound min, NumberBound max,
+// A point and digits that come to `first` to `last` millionths, or nothing, where that does.
+PartId fraction_between(JsonRules& json, std::int64_t first, std::int64_t last) {
+  GrammarRules& rules = json.rules();
+  const std::int64_t unit = kMillion / 10;
+  std::vector<PartId> ways;
+  if (first == 0) ways.push_back(rules.literal(""));
+  for (std::int64_t digit = first / unit; digit <= last / unit; ++digit) {
+    ways.push_back(rules.sequence({rules.literal(fmt::format(".{}", digit)),
+                                   rest_of_fraction(json, digit * unit, unit / 10, first, last)}));
+  }
+  return rules.choice(std::move(ways));
+}
+
+// Numbers from `min` >= 0 to `max`, in millionths, or to kMostWholePart; adds to `ways` what comes behind `sign`.
+void add_magnitudes(JsonRules& json, std::string_view sign, std::int64_t min, std::optional<std::int64_t> max,
                     std::vector<PartId>& ways) {
   GrammarRules& rules = json.rules();
   const auto add = [&](PartId whole, PartId fraction) {
     ways.push_back(rules.sequence({rules.literal(sign), whole, fraction}));
   };
-  const PartId any_fraction =
-      rules.optional(rules.sequence({rules.literal("."), json.digits(1, kFractionDigits)}));
-  const PartId no_fraction = rules.optional(
-      rules.sequence({rules.literal("."), rules.repeat(rules.literal("0"), 1, kFractionDigits)}));
-  std::int64_t first = min.value;
-  if (min.is_excluded && first < max.value) {
-    add(rules.literal(fmt::to_string(first)), fraction_above_0(json));
-    ++first;
-  }
-  if (first < max.value) add(magnitudes(json, first, max.value - 1), any_fraction);
-  if (!max.is_excluded && first <= max.value && !(min.is_excluded && max.value == min.value)) {
-    add(rules.literal(fmt::to_string(max.value)), no_fraction);
-  }
+  const auto add_one = [&](std::int64_t whole, std::int64_t from, std::int64_t to) {
+    add(rules.literal(fmt::to_string(whole)), fraction_between(json, from, to));
+  };
+  constexpr std::int64_t kLast = kMillion - 1;
+  std::int64_t first = min / kMillion, last = max ? *max / kMillion : kMostWholePart;
+  const std::int64_t from = min % kMillion, to = max ? *max % kMillion : kLast;
+  if (first == last) return add_one(first, from, to);
+  if (from > 0) add_one(first++, from, kLast);
+  if (to < kLast) add_one(last--, 0, to);
+  if (first > last) return;
+  add(magnitudes(json, first, last),
+      rules.optional(rules.sequence({rules.literal("."), json.digits(1, kFractionDigits)})));
 }
 
 }  // namespace
@@ -105,20 +122,16 @@ PartId integers_between(JsonRules& json, std::int64_t min, std::int64_t max) {
   return rules.choice(std::move(ways));
 }
 
-std::optional<PartId> numbers_between(JsonRules& json, std::optional<NumberBound> min,
-                                      std::optional<NumberBound> max) {
-  const NumberBound low = min.value_or(NumberBound{-kMostWholePart, false});
-  const NumberBound high = max.value_or(NumberBound{kMostWholePart, false});
-  if (low.value > high.value) return std::nullopt;
+std::optional<PartId> numbers_between(JsonRules& json, std::optional<std::int64_t> min,
+                                      std::optional<std::int64_t> max) {
+  if (min && max && *min > *max) return std::nullopt;
   std::vector<PartId> ways;
-  if (high.value >= 0) add_magnitudes(json, "", low.value >= 0 ? low : NumberBound{0, false}, high, ways);
-  if (low.value < 0) {
-    // From 0, which has no sign, or from what lies nearest to it.
-    const NumberBound nearest =
-        high.value < 0 ? NumberBound{-high.value, high.is_excluded} : NumberBound{0, true};
-    add_magnitudes(json, "-", nearest, {-low.value, low.is_excluded}, ways);
+  if (!max || *max >= 0) add_magnitudes(json, "", std::max<std::int64_t>(min.value_or(0), 0), max, ways);
+  if (!min || *min < 0) {
+    // From what lies nearest to 0, which has no sign.
+    const std::int64_t nearest = max && *max < 0 ? -*max : 1;
+    add_magnitudes(json, "-", nearest, min ? std::optional(-*min) : std::nullopt, ways);
   }
-  if (ways.empty()) return std::nullopt;
   return json.rules().choice(std::move(ways));
 }
 

@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "runtime/grammar/rule_automaton.h"
 #include "tokenizer/utf8.h"
 
 namespace llamajit {
@@ -161,17 +160,15 @@ PartId JsonRules::string_of(const std::string& name, const std::function<PartId(
   return rule("string of " + name, [&] { return between('"', make(), '"'); });
 }
 
-std::optional<PartId> JsonRules::string_in_all(const std::string& name, const std::vector<PartId>& strings) {
-  const std::string rule_name = "string in all of " + name;
-  RuleAutomaton all;
+std::optional<PartId> JsonRules::text_of(const std::string& name,
+                                         const std::function<RuleAutomaton()>& make) {
+  const std::string rule_name = "text of " + name;
+  RuleAutomaton automaton;
   if (!made_.contains(rule_name)) {
-    all = AutomatonBuilder::written_out(rules_, strings[0]);
-    for (std::size_t i = 1; i < strings.size() && !all.empty(); ++i) {
-      all = intersection(all, AutomatonBuilder::written_out(rules_, strings[i]), rules_.work());
-    }
-    if (all.empty()) return std::nullopt;
+    automaton = make();
+    if (automaton.empty()) return std::nullopt;
   }
-  return rule(rule_name, [&] { return rules_.automaton(std::move(all)); });
+  return rule(rule_name, [&] { return rules_.automaton(std::move(automaton)); });
 }
 
 PartId JsonRules::value() {

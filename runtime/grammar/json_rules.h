@@ -26,9 +26,8 @@ class JsonRules {
   // What `make` makes, in quotation marks: a rule for each name, so that its positions are those of one string wherever
   // it stands.
   PartId string_of(const std::string& name, const std::function<PartId()>& make);
-  // A string that is written as each of `strings` has it, two at least; the name says which these are. Nothing where there
-  // is none.
-  std::optional<PartId> string_in_all(const std::string& name, const std::vector<PartId>& strings);
+  // A text of the automaton that `make` makes, which calls no rules: one rule for each name. Nothing where there is none.
+  std::optional<PartId> text_of(const std::string& name, const std::function<RuleAutomaton()>& make);
   static constexpr int kNumberDigits = 16;
   static constexpr int kMostExponent = 99;
   // Of 16 digits, 16 behind the point and an exponent of two digits at most, up to `most_exponent`: no double overflows.

@@ -11,6 +11,7 @@
 #include "runtime/grammar/json_formats.h"
 #include "runtime/grammar/json_scalars.h"
 #include "runtime/grammar/pattern.h"
+#include "runtime/grammar/rule_automaton.h"
 
 namespace llamajit {
 namespace {
@@ -31,7 +32,7 @@ class StringForms {
     for (const SchemaJson& form : more) add_form(form);
     if (strings_.empty()) return json_.string();
     if (strings_.size() == 1) return strings_[0];
-    const auto all = json_.string_in_all(names_, strings_);
+    const auto all = json_.text_of(names_, [&] { return in_all(); });
     if (!all) refuse_schema(where_, "a string that its pattern, format and length allow at once", "none");
     return *all;
   }
@@ -40,6 +41,14 @@ class StringForms {
   void add(const std::string& name, PartId string) {
     strings_.push_back(string);
     names_ += fmt::format("{}:{} ", name.size(), name);
+  }
+
+  RuleAutomaton in_all() {
+    GrammarRules& rules = json_.rules();
+    RuleAutomaton all = AutomatonBuilder::written_out(rules, strings_[0]);
+    for (std::size_t i = 1; i < strings_.size() && !all.empty(); ++i)
+      all = intersection(all, AutomatonBuilder::written_out(rules, strings_[i]), rules.work());
+    return all;
   }
 
   void add_length() {

@@ -168,7 +168,7 @@ const std::vector<std::string_view>& keywords_of(std::string_view type) {
       {"object", {"properties", "required", "additionalProperties", "propertyNames"}},
       {"array", {"items", "prefixItems", "minItems", "maxItems", "uniqueItems"}},
       {"string", {"minLength", "maxLength", "pattern", "format", kMoreForms}},
-      {"number", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}},
+      {"number", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}},
       {"", {}},
   };
   const auto at = kKeywords.find(type == "integer" ? "number" : type);

@@ -1,6 +1,5 @@
 #include "runtime/grammar/json_schema.h"
 
-#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -188,64 +187,6 @@ TEST(JsonSchema, Formats) {
       R"(s: /format: expected date, time, date-time, duration, uuid, email, hostname, ipv4, ipv6 or uri, found "iri")");
 }
 
-// Each integer around each pair of bounds.
-TEST(JsonSchema, IntegersAreWithinTheirBounds) {
-  const std::vector<std::int64_t> bounds{-1000, -999, -130, -101, -100, -99, -10, -9,  -1,  0,
-                                         1,     5,    9,    10,   42,   99,  100, 101, 999, 1007};
-  for (const std::int64_t min : bounds) {
-    for (const std::int64_t max : bounds) {
-      if (max < min) continue;
-      const GrammarState begin(
-          parse_json_schema(fmt::format(R"({{"type":"integer","minimum":{},"maximum":{}}})", min, max), "s"));
-      for (std::int64_t i = -1100; i <= 1100; ++i) {
-        GrammarState state = begin;
-        const bool found = state.accept(fmt::to_string(i)) && state.may_end();
-        ASSERT_EQ(found, min <= i && i <= max) << min << " " << i << " " << max;
-      }
-    }
-  }
-  expect_texts(R"({"type":"integer","exclusiveMinimum":2.5,"exclusiveMaximum":5})", {"3", "4"},
-               {"2", "5", "3.0", "-0"});
-  expect_refused(R"({"type":"integer","minimum":18446744073709551615})",
-                 "expected bounds with an integer of at most 18 digits");
-}
-
-// As the types have them that Zod calls int, float32 and float64.
-TEST(JsonSchema, BoundsMayBeThoseOfMachinesNumbers) {
-  expect_texts(R"({"type":"integer","minimum":-9007199254740991,"maximum":9007199254740991})",
-               {"0", "-9007199254740991", "9007199254740991", "123456789012345"},
-               {"9007199254740992", "-9007199254740992", "10000000000000000", "1.0", "1e3"});
-  expect_texts(
-      R"({"type":"number","minimum":-3.4028234663852886e38,"maximum":3.4028234663852886e38})",
-      {"0", "-1.5", "1e22", "1E+9", "9999999999999999.9999999999999999e22", "-2.5e05", "1e-99", "0.1e10"},
-      {"1e23", "1e30", "1e38", "-1e39", "1e99", "1e100"});
-  expect_texts(R"({"type":"number","minimum":-1.7976931348623157e308,"maximum":1.7976931348623157e308})",
-               {"9e99", "-1e-99", "1e00", "1e+09"}, {"1e100"});
-  expect_texts(R"({"type":"number","minimum":0,"maximum":3.4028234663852886e38})",
-               {"0", "0.5", "999999999999999"}, {"-1", "-0", "1e5", "9999999999999999"});
-  expect_texts(R"({"type":"number","exclusiveMaximum":1e24})", {"1e7", "9999999999999999e7", "-1e07"},
-               {"1e8", "1e10", "1e17"});
-  expect_texts(R"({"type":"number","maximum":9007199254740991})", {"999999999999998.5", "-0.5", "0"},
-               {"1e1", "9007199254740993", "1000000000000000"});
-  expect_refused(R"({"type":"number","minimum":1e20})",
-                 "s: /minimum: expected a whole number within 999999999");
-  expect_refused(R"({"type":"number","maximum":1e12})",
-                 "s: /maximum: expected a whole number within 999999999");
-}
-
-TEST(JsonSchema, NumbersAreWithinTheirBounds) {
-  expect_texts(R"({"minimum":0})", {"0", "0.5", "123456.75", "0.0"}, {"-1", "-0.5", "-0", "1e5", "00"});
-  expect_texts(R"({"exclusiveMinimum":0,"maximum":10})", {"0.000001", "5", "10", "10.0", "9.999999"},
-               {"0", "0.0", "10.1", "-1", "11"});
-  expect_texts(R"({"minimum":-2,"exclusiveMaximum":3})", {"-2", "-2.0", "-1.5", "-0.5", "0", "2.999999"},
-               {"-2.1", "3", "3.0", "-0", "-0.0"});
-  expect_texts(R"({"minimum":7,"maximum":7})", {"7", "7.00"}, {"7.1", "6.9"});
-  expect_texts(R"({"minimum":1,"exclusiveMinimum":1})", {"1.1"}, {"1", "1.0"});
-  expect_refused(R"({"minimum":7,"exclusiveMaximum":7})", "expected bounds with a number between them");
-  expect_refused(R"({"minimum":0.5})",
-                 "s: /minimum: expected a whole number within 999999999, as a bound of numbers, found 0.5");
-}
-
 TEST(JsonSchema, EnumsAndConsts) {
   expect_texts(R"({"enum":["a",1,null,{"x":[1,2]}]})", {R"("a")", "1", "null", R"({"x":[1,2]})"},
                {"2", R"({"x":[1, 2]})"});
@@ -304,8 +245,8 @@ TEST(JsonSchema, References) {
 }
 
 TEST(JsonSchema, WhatIsNotHonouredIsRefusedByItsPath) {
-  expect_refused(R"({"properties":{"x":{"type":"integer","multipleOf":2}}})",
-                 "s: /properties/x/multipleOf: expected a keyword that is honoured, found multipleOf");
+  expect_refused(R"({"properties":{"x":{"type":"integer","not":{"const":2}}}})",
+                 "s: /properties/x/not: expected a keyword that is honoured, found not");
   expect_refused(R"({"not":{}})", "s: /not: expected a keyword that is honoured, found not");
   expect_refused(R"({"properties":{"a/b":{"items":{"contains":true}}}})",
                  "s: /properties/a~1b/items/contains: ");
