@@ -35,13 +35,14 @@ class Determinizer {
   Determinizer(const RuleAutomaton& automaton, CompileWork& work)
       : automaton_(automaton), work_(work), seen_(automaton.size(), 0) {}
 
-  // False where it is not worth it.
-  bool run(RuleAutomaton& result) {
+  // False where it is not worth it, if it is to be.
+  bool run(RuleAutomaton& result, bool if_worth_it) {
     number_of({0});
     while (result.size() < subsets_.size()) {
       RuleNode node = edges_of(*subsets_[result.size()]);
       hold(node);
-      if (subsets_.size() > most_subsets(automaton_.size()) || members_ > kMostMembers) return false;
+      const bool is_worth_it = subsets_.size() <= most_subsets(automaton_.size()) && members_ <= kMostMembers;
+      if (if_worth_it && !is_worth_it) return false;
       result.push_back(std::move(node));
     }
     return true;
@@ -164,8 +165,14 @@ class Determinizer {
 
 RuleAutomaton determinized(RuleAutomaton automaton, CompileWork& work) {
   RuleAutomaton result;
-  if (Determinizer(automaton, work).run(result)) return result;
+  if (Determinizer(automaton, work).run(result, true)) return result;
   return automaton;
+}
+
+RuleAutomaton fully_determinized(const RuleAutomaton& automaton, CompileWork& work) {
+  RuleAutomaton result;
+  Determinizer(automaton, work).run(result, false);
+  return result;
 }
 
 }  // namespace llamajit

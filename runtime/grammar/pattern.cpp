@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/grammar/rule_automaton.h"
 #include "tokenizer/utf8.h"
 
 namespace llamajit {
@@ -44,7 +45,8 @@ class PatternParser {
   PartId parse() {
     std::vector<PartId> ways;
     do {
-      ways.push_back(anchored());
+      const PartId before = take('^') ? rules_.literal("") : anything();
+      ways.push_back(rules_.sequence({before, sequence(Ends::text)}));
     } while (take('|'));
     if (!at_end()) fail("the pattern's end");
     return rules_.choice(std::move(ways));
@@ -65,28 +67,66 @@ class PatternParser {
     return true;
   }
 
-  // An alternative of the whole, with what may stand before and behind it.
-  PartId anchored() {
-    const PartId anything = rules_.repeat(json_.character(), 0, -1);
-    std::vector<PartId> parts;
-    if (!take('^')) parts.push_back(anything);
-    parts.push_back(sequence());
-    if (!take('$')) parts.push_back(anything);
-    return rules_.sequence(std::move(parts));
+  // What a sequence's end is: that of its group, or the text's, where `$` says so or anything may follow.
+  enum class Ends : bool { group, text };
+
+  // In a pattern that looks ahead each character is written in one way only, so that none is taken for another one.
+  PartId anything() {
+    const bool looks_ahead =
+        text_.find("(?=") != std::string_view::npos || text_.find("(?!") != std::string_view::npos;
+    return rules_.repeat(looks_ahead ? json_.character_of({{0, 0x10FFFF}}) : json_.character(), 0, -1);
   }
 
-  PartId alternatives() {
+  PartId alternatives(Ends end) {
     std::vector<PartId> ways;
+    bool looks_ahead = false;
     do {
-      ways.push_back(sequence());
+      looks_ahead_ = false;
+      ways.push_back(sequence(end));
+      looks_ahead = looks_ahead || looks_ahead_;
     } while (take('|'));
+    looks_ahead_ = looks_ahead;
     return rules_.choice(std::move(ways));
   }
 
-  PartId sequence() {
+  PartId sequence(Ends end) {
     std::vector<PartId> parts;
-    while (!at_end() && !is('|') && !is(')') && !is('$')) parts.push_back(quantified(item()));
+    while (!at_end() && !is('|') && !is(')') && !is('$')) {
+      if (text_.substr(at_).starts_with("(?=") || text_.substr(at_).starts_with("(?!")) {
+        parts.push_back(looking_ahead(end));
+        return rules_.sequence(std::move(parts));
+      }
+      looks_ahead_ = false;
+      const PartId part = item();
+      parts.push_back(quantified(part));
+      if (looks_ahead_) check_last(end);
+    }
+    if (end == Ends::text && !take('$')) parts.push_back(anything());
     return rules_.sequence(std::move(parts));
+  }
+
+  // What follows (?=…) or (?!…) up to the end, of which each text must begin, or not begin, as these say.
+  PartId looking_ahead(Ends end) {
+    const bool is_wanted = text_[at_ + 2] == '=';
+    const std::size_t begin = at_;
+    at_ += 3;
+    const PartId ahead = nested([&] { return alternatives(Ends::text); });
+    const PartId rest = sequence(end);
+    looks_ahead_ = true;
+    const auto written_out = [&](PartId part) { return AutomatonBuilder::written_out(rules_, part); };
+    RuleAutomaton both = is_wanted ? intersection(written_out(rest), written_out(ahead), rules_.work())
+                                   : difference(written_out(rest), written_out(ahead), rules_.work());
+    if (both.empty()) {
+      at_ = begin;
+      fail("what a text that follows can be");
+    }
+    return rules_.automaton(std::move(both));
+  }
+
+  // A group that looks ahead sees all the text: so nothing may stand behind it and those that it is in.
+  void check_last(Ends end) {
+    if (end == Ends::text ? is('$') : is(')') || is('|')) return;
+    fail("the pattern's end with its '$' behind a group that looks ahead");
   }
 
   PartId item() {
@@ -101,11 +141,29 @@ class PatternParser {
   }
 
   PartId group() {
+    ++at_;
+    if (take('?')) take_kind();
+    return nested([&] { return alternatives(Ends::group); });
+  }
+
+  // Behind `(?`: a group's name says nothing of its texts.
+  void take_kind() {
+    if (take(':')) return;
+    const std::size_t end = text_.find('>', at_);
+    const bool is_name = is('<') && end != std::string_view::npos && end > at_ + 1 &&
+                         std::ranges::all_of(text_.substr(at_ + 1, end - at_ - 1), [](char c) {
+                           return is_letter_or_digit(c) || c == '_' || c == '$';
+                         });
+    if (!is_name) fail("':', '=', '!' or a name, as there is no looking behind");
+    at_ = end + 1;
+  }
+
+  // What stands in parentheses, of which the first is taken.
+  template <class Inside>
+  PartId nested(const Inside& inside) {
     if (groups_ == kMaxGroups) fail(fmt::format("at most {} groups within one another", kMaxGroups));
     ++groups_;
-    ++at_;
-    if (take('?') && !take(':')) fail("':', as there is no looking ahead or behind and there are no names");
-    const PartId part = alternatives();
+    const PartId part = inside();
     if (!take(')')) fail(is('$') ? "'$' at the end alone" : "')'");
     --groups_;
     return part;
@@ -231,6 +289,7 @@ class PatternParser {
       return part;
     }
     take('?');  // lazy: the same texts
+    if (looks_ahead_ && max != 1) fail("no repetition before here of a group that looks ahead");
     if (is('*') || is('+') || is('?') || is('{')) fail("one quantifier");
     return rules_.repeat(part, min, max);
   }
@@ -260,6 +319,7 @@ class PatternParser {
   std::string_view text_;
   std::size_t at_ = 0;
   int groups_ = 0;
+  bool looks_ahead_ = false;  // the part that was read last
 };
 
 }  // namespace

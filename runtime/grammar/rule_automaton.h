@@ -46,8 +46,12 @@ class AutomatonBuilder {
 // as it is, where that would take far more nodes.
 RuleAutomaton determinized(RuleAutomaton automaton, CompileWork& work);
 
-// The texts of both, by pairs of nodes of which one can still get to an end; none, where there is no such text. Neither
-// calls rules. Throws std::runtime_error beyond CompileWork's bounds.
+// However many nodes that takes. Throws std::runtime_error beyond CompileWork's bounds.
+RuleAutomaton fully_determinized(const RuleAutomaton& automaton, CompileWork& work);
+
+// The texts of both, and those of `a` that are none of `b`, by pairs of nodes of which one can still get to an end; none,
+// where there is no such text. Neither calls rules. Both throw std::runtime_error beyond CompileWork's bounds.
 RuleAutomaton intersection(const RuleAutomaton& a, const RuleAutomaton& b, CompileWork& work);
+RuleAutomaton difference(const RuleAutomaton& a, const RuleAutomaton& b, CompileWork& work);
 
 }  // namespace llamajit

@@ -67,7 +67,10 @@ bool holds(GrammarRules& rules, const std::vector<char>& known, PartId id, const
 
 // Whether the part may be the empty text.
 bool may_be_empty(GrammarRules& rules, const std::vector<char>& empty, PartId id) {
-  const auto is_empty = [](const Part& part) { return part.kind == PartKind::literal && part.bytes.empty(); };
+  const auto is_empty = [](const Part& part) {
+    return part.kind == PartKind::automaton ? part.min == 0
+                                            : part.kind == PartKind::literal && part.bytes.empty();
+  };
   return holds(rules, empty, id, is_empty);
 }
 

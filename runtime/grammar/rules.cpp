@@ -7,6 +7,24 @@
 #include <fmt/format.h>
 
 namespace llamajit {
+namespace {
+
+// Whether its first node, or one that only jumps lead to, ends.
+bool takes_empty_text(const RuleAutomaton& automaton) {
+  std::vector<char> is_reached(automaton.size(), 0);
+  std::vector<int> open{0};
+  while (!open.empty()) {
+    const auto at = static_cast<std::size_t>(open.back());
+    open.pop_back();
+    if (automaton[at].ends) return true;
+    for (const int target : automaton[at].jumps) {
+      if (std::exchange(is_reached[static_cast<std::size_t>(target)], char{1}) == 0) open.push_back(target);
+    }
+  }
+  return false;
+}
+
+}  // namespace
 
 std::vector<CodePointRange> complement(std::vector<CodePointRange> ranges) {
   constexpr char32_t kFirstSurrogate = 0xD800, kLastSurrogate = 0xDFFF, kLast = 0x10FFFF;
@@ -82,8 +100,9 @@ PartId GrammarRules::call(RuleId rule) {
 }
 
 PartId GrammarRules::automaton(RuleAutomaton automaton) {
+  const int min = takes_empty_text(automaton) ? 0 : 1;
   automata_.push_back(std::move(automaton));
-  return add({.kind = PartKind::automaton, .automaton = static_cast<int>(automata_.size()) - 1});
+  return add({.kind = PartKind::automaton, .min = min, .automaton = static_cast<int>(automata_.size()) - 1});
 }
 
 RuleId GrammarRules::declare(std::string name) {

@@ -54,8 +54,8 @@ struct Part {
   std::vector<PartId> parts{};
   int min = 0, max = 0;
   RuleId rule = -1;
-  int automaton = -1;
-  int depth = 1;  // parts inside parts
+  int automaton = -1;  // of which the empty text is one where `min` is 0
+  int depth = 1;       // parts inside parts
 };
 
 // Makers return the part's number. All throw std::runtime_error for a grammar that outgrows the limits below, as
@@ -77,7 +77,7 @@ class GrammarRules {
   PartId repeat(PartId part, int min, int max);
   PartId optional(PartId part) { return repeat(part, 0, 1); }
   PartId call(RuleId rule);
-  // One that calls no rule and has a text, and not the empty one.
+  // One that calls no rule and has a text.
   PartId automaton(RuleAutomaton automaton);
 
   // A rule that is named now and defined later.

@@ -143,7 +143,7 @@ TEST(JsonSchema, Patterns) {
   expect_texts(schema("^.\\S[^a]$"), {R"(" xb")", R"("abc")"}, {R"(" xa")", R"("  b")"});
   expect_texts(schema(""), {R"("")", R"("anything")"}, {});
   for (const auto& [pattern, error] : std::vector<std::pair<std::string, std::string>>{
-           {"(?=a)", "s: /pattern: column 3: expected ':'"},
+           {"(?<=a)b", "s: /pattern: column 3: expected ':'"},
            {"\\1", "column 2: expected one of the escapes"},
            {"\\bword", "expected one of the escapes"},
            {"a**", "column 3: expected one quantifier"},
