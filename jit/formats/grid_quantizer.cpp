@@ -13,63 +13,14 @@
 #include <span>
 
 #include "jit/base/scalar_math.h"
+#include "jit/formats/blocks.h"
+#include "jit/formats/grid_rules.h"
 #include "jit/formats/grid_search.h"
-#include "jit/formats/grids.h"
 
 namespace llamajit::jit {
 namespace {
 
 constexpr int kGroup = 256;
-
-// What the bit above a code is.
-enum class UpperBit : std::uint8_t {
-  sign,
-  even_signs,         // of eight weights an even number is negative
-  shift_of_subgroup,  // the codes' values are moved to one side or the other, those of a subgroup alike
-  shift_of_entry,     // or those of an entry
-};
-
-struct GridRules {
-  UpperBit upper_bit;
-  float unit;     // the group's scale over the block's
-  float typical;  // RMS of a normal weight over its subgroup's scale, about
-};
-GridRules rules_of(FormatKind kind) {
-  switch (kind) {
-    case FormatKind::iq1_s:
-      return {UpperBit::shift_of_subgroup, kIq1Unit, 6.5F};
-    case FormatKind::iq1_m:
-      return {UpperBit::shift_of_entry, kIq1Unit, 6.5F};
-    case FormatKind::iq2_s:
-      return {UpperBit::sign, kIq2Unit, 22};
-    case FormatKind::iq3_xxs:
-      return {UpperBit::even_signs, kIq3XxsUnit, 12};
-    case FormatKind::iq3_s:
-      return {UpperBit::sign, kIq3SUnit, 6};
-    default:  // iq2_xxs, iq2_xs
-      return {UpperBit::even_signs, kIq2Unit, 22};
-  }
-}
-
-template <int Values>
-const GridIndex<Values>& index_of(FormatKind kind) {
-  if constexpr (Values == 8) {
-    static const GridIndex<8> kIq3Xxs(kIq3XxsGrid), kIq3S(kIq3SGrid);
-    return kind == FormatKind::iq3_xxs ? kIq3Xxs : kIq3S;
-  } else {
-    static const GridIndex<9> kIq2Xxs(kIq2XxsGrid), kIq2Xs(kIq2XsGrid), kIq2S(kIq2SGrid), kIq1(kIq1Grid);
-    switch (kind) {
-      case FormatKind::iq2_xxs:
-        return kIq2Xxs;
-      case FormatKind::iq2_xs:
-        return kIq2Xs;
-      case FormatKind::iq2_s:
-        return kIq2S;
-      default:  // iq1_s, iq1_m
-        return kIq1;
-    }
-  }
-}
 
 // Scales that are tried with free codes: from the first part of what RMS suggests, by even steps.
 constexpr int kFreeScales = 16;
