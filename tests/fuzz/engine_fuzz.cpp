@@ -179,8 +179,9 @@ void run(std::string_view input) {
   const test::FamilyFile family = chosen_family(recipe);
   Config config = chosen_config(recipe, family);
   const test::MatrixEncoding encoding = chosen_encoding(recipe, config);
-  const InputFile file(damaged(recipe, family_gguf(family, config, 3, encoding)));
   succeeds([&] {
+    // Sizes by chance may leave a matrix none, as latent heads without a part that isn't rotated; that isn't read either.
+    const InputFile file(damaged(recipe, family_gguf(family, config, 3, encoding)));
     const ModelFile model = read_gguf_model(GgufFile(file.path()));
     const std::vector<float> twins = outputs(model, jit::Tier::scalar);
     const auto finite = [](float x) { return std::isfinite(x); };
