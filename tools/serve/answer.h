@@ -28,7 +28,7 @@ struct ToolPiece {
   int index = 0;  // of the choice's calls, from 0
   std::string id;
   std::string name;
-  std::string arguments;  // JSON, or a part of it
+  std::string arguments;  // JSON, or a part of it; nothing of a call that was cut off before them
 };
 
 // What a choice has more than before: whole characters.

@@ -145,7 +145,7 @@ void HttpSession::on_header(Error error) {
   version_ = parser_->get().version();
   keep_alive_ = parser_->get().keep_alive();
   head_only_ = parser_->get().method() == http::verb::head;
-  if (refuse_encoded()) return;
+  if (refuse_unclear()) return;
   if (version_ >= 11 && beast::iequals(parser_->get()[http::field::expect], "100-continue")) {
     put("HTTP/1.1 100 Continue\r\n\r\n");
   }
@@ -153,13 +153,15 @@ void HttpSession::on_header(Error error) {
 }
 
 // Where a body that is coded in an unknown way ends can't be known: what follows would be taken for another request
-// (RFC 9112, 6.3).
-bool HttpSession::refuse_encoded() {
+// (RFC 9112, 6.3). Of two hosts a server before this one might have looked at the other one (3.2).
+bool HttpSession::refuse_unclear() {
   const auto refuse = [&](int status, const char* message) {
     refuse_with({status, "application/json", fault(message, target())});
     return true;
   };
   const auto& request = parser_->get();
+  const std::size_t hosts = request.count(http::field::host);
+  if (hosts > 1 || (hosts == 0 && version_ >= 11)) return refuse(400, "Host: expected one");
   const auto transfer = request[http::field::transfer_encoding];
   if (!transfer.empty() && !beast::iequals(transfer, "chunked")) {
     return refuse(400, "Transfer-Encoding: expected chunked or none");

@@ -53,7 +53,7 @@ class HttpSession : public HttpExchange, public std::enable_shared_from_this<Htt
   void read_header();
   void on_header(Error error);
   void refuse_with(HttpReply reply);
-  bool refuse_encoded();
+  bool refuse_unclear();
   std::string_view target() const;
   void read_body();
   void on_body(Error error);

@@ -15,7 +15,6 @@ std::int64_t to_nanoseconds(double seconds) {
 
 // An object; nothing where the text is none, as that of a call is which was cut off: nobody is to run it.
 std::optional<Json> arguments_of(const ToolPiece& call) {
-  if (call.arguments.empty()) return Json::object();
   try {
     return parse_object(call.arguments);
   } catch (const ApiError&) {

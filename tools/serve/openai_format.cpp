@@ -52,7 +52,7 @@ Json completion_logprobs(const Piece& piece, std::size_t& offset) {
 Json tool_call_json(const ToolPiece& tool) {
   return {{"id", tool.id},
           {"type", "function"},
-          {"function", {{"name", tool.name}, {"arguments", tool.arguments.empty() ? "{}" : tool.arguments}}}};
+          {"function", {{"name", tool.name}, {"arguments", tool.arguments}}}};
 }
 
 Json tool_delta(const ToolPiece& tool) {

@@ -95,7 +95,6 @@ Json ResponsesFormat::whole(std::span<const Choice> choices) {
   }
   for (ToolPiece call : whole.tools) {
     const bool cut = ending.reason == Finish::length && call.index + 1 == std::ssize(whole.tools);
-    if (call.arguments.empty()) call.arguments = "{}";
     add_output({Kind::call, "fc_" + random_id(), {}, std::move(call)}, cut ? "incomplete" : "completed");
   }
   return finished(ending);
@@ -153,7 +152,6 @@ void ResponsesFormat::close(const char* status) {
       part_event("response.content_part.done", {{"part", text_part(item_.text)}});
       break;
     case Kind::call:
-      if (item_.call.arguments.empty()) write_call({item_.call.index, {}, {}, "{}"});
       part_event("response.function_call_arguments.done",
                  {{"name", item_.call.name}, {"arguments", item_.call.arguments}});
       break;

@@ -258,7 +258,9 @@ class Framing(unittest.TestCase):
                 ("POST /v1/completions HTTP/1.0", [b"Expect: 100-continue", length], body, [200]),
                 (f"POST http://127.0.0.1:80{path} HTTP/1.1", [length], body, [200]),
                 ("GET HTTP://x HTTP/1.1", [], b"", [200]), ("GET /health HTTP/2.0", [], b"", [400]),
-                (post, [length], body + b"GET /health HTTP/1.1\r\n\r\n", [200, 200])]:
+                (post, [length], body + b"GET /health HTTP/1.1\r\nHost: y\r\n\r\n", [200, 200]),
+                (post, [b"Host: y", length], body, [400]), (post, [length], body + b"GET /health HTTP/1.1\r\n\r\n", [200, 400]),
+                (post, [length], body + b"GET /health HTTP/1.0\r\n\r\n", [200, 200])]:
             with self.subTest(line=line, headers=headers):
                 whole = b"\r\n".join([line.encode(), b"Host: x", *headers]) + b"\r\n\r\n" + rest
                 self.assertEqual(self.statuses(whole), statuses)
@@ -266,7 +268,7 @@ class Framing(unittest.TestCase):
     def test_too_large_a_body(self) -> None:
         for path, kind in (("/api/chat", str), ("/v1/chat/completions", dict)):
             with socket.create_connection(("127.0.0.1", self.server.port), timeout=TIMEOUT) as connection:
-                connection.sendall(f"POST {path} HTTP/1.1\r\nContent-Length: {1 << 30}\r\n\r\n".encode())
+                connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {1 << 30}\r\n\r\n".encode())
                 status, _, body = Answers(connection).next()
             self.assertEqual((status, type(json.loads(body)["error"])), (413, kind))
 

@@ -112,7 +112,7 @@ TEST(OllamaFormat, SendsCallsAsAWholeWithObjects) {
   EXPECT_EQ(format.piece(0, tool(0, "add", "")), "");
   EXPECT_EQ(format.piece(0, tool(0, "", R"({"a": 1,)")), "");
   EXPECT_EQ(format.piece(0, tool(0, "", R"( "b": [2]})")), "");
-  const std::vector<Json> first = lines_of(format.piece(0, tool(1, "now", "")));
+  const std::vector<Json> first = lines_of(format.piece(0, tool(1, "now", "{}")));
   const std::vector<Json> second = lines_of(format.ending(0, ended(Finish::stop)));
   ASSERT_THAT(first, SizeIs(1));
   ASSERT_THAT(second, SizeIs(2));
@@ -127,6 +127,16 @@ TEST(OllamaFormat, SendsCallsAsAWholeWithObjects) {
   EXPECT_EQ(now["function"]["arguments"], Json::object());
   EXPECT_EQ(now["function"]["index"], 1);
   EXPECT_EQ(second[1]["done_reason"], "stop");
+}
+
+TEST(OllamaFormat, ACallThatIsCutBeforeItsArgumentsIsNone) {
+  OllamaFormat format({.model = "story"});
+  const Choice choice{tool(0, "add", ""), ended(Finish::length)};
+  EXPECT_FALSE(format.whole({&choice, 1})["message"].contains("tool_calls"));
+  const std::vector<Json> lines =
+      lines_of(format.piece(0, tool(0, "add", "")) + format.ending(0, ended(Finish::length)));
+  ASSERT_THAT(lines, SizeIs(1));
+  EXPECT_EQ(lines[0]["done_reason"], "length");
 }
 
 TEST(OllamaFormat, ContentBehindACallComesBehindIt) {

@@ -55,7 +55,7 @@ class ResponsesFormatTest : public ::testing::Test {
     Piece piece;
     piece.reasoning = "Hm.";
     piece.content = "Yes.";
-    piece.tools = {{0, "call_a", "add", R"({"a":1})"}, {1, "call_n", "now", ""}};
+    piece.tools = {{0, "call_a", "add", R"({"a":1})"}, {1, "call_n", "now", "{}"}};
     return piece;
   }
   static Ending ended(Finish reason) {
@@ -117,6 +117,21 @@ TEST_F(ResponsesFormatTest, EventsOfAnItemNameIt) {
   ASSERT_EQ(output.size(), 4);
   EXPECT_EQ(output[3]["id"], id);
   EXPECT_EQ(output[3]["arguments"], "{}");
+}
+
+// "{}" would be a call without arguments, which somebody might run.
+TEST_F(ResponsesFormatTest, ACallThatIsCutHasWhatThereIsOfItsArguments) {
+  Piece piece;
+  piece.tools = {{0, "call_a", "add", ""}};
+  const Choice choice{piece, ended(Finish::length)};
+  const Json whole = ResponsesFormat(format_).whole({&choice, 1});
+  const std::vector<Event> events =
+      events_of(joined({format_.begin(), format_.piece(0, piece), format_.ending(0, ended(Finish::length))}));
+  for (const Json& response : {whole, events.back().data["response"]}) {
+    EXPECT_EQ(response["output"][0]["arguments"], "");
+    EXPECT_EQ(response["output"][0]["status"], "incomplete");
+    EXPECT_EQ(response["status"], "incomplete");
+  }
 }
 
 TEST_F(ResponsesFormatTest, AnswersAreTheSameAsAWholeAndAsAStream) {
