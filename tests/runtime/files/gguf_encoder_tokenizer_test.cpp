@@ -11,33 +11,17 @@
 
 #include "runtime/files/gguf_tokenizer.h"
 #include "tests/support/charsmap_writer.h"
+#include "tests/support/gguf_tokenizers.h"
 #include "tests/support/gguf_writer.h"
-#include "tests/support/temp_file.h"
 
 namespace llamajit::gguf_encoder_tokenizer_test {
 namespace {
 
 using test::bytes_of;
+using test::expect_error;
 using test::GgufWriter;
-using test::TempFile;
-using ::testing::AllOf;
-using ::testing::HasSubstr;
+using test::tokenizer_of;
 using Ids = std::vector<TokenId>;
-
-std::unique_ptr<Tokenizer> tokenizer_of(const GgufWriter& writer) {
-  const TempFile temp(writer.content());
-  return read_gguf_tokenizer(GgufFile(temp.path()));
-}
-
-void expect_error(const GgufWriter& writer, const std::string& message) {
-  const TempFile temp(writer.content());
-  try {
-    read_gguf_tokenizer(GgufFile(temp.path()));
-    ADD_FAILURE() << "expected: " << message;
-  } catch (const std::runtime_error& error) {
-    EXPECT_THAT(error.what(), AllOf(HasSubstr(temp.path() + ": "), HasSubstr(message)));
-  }
-}
 
 GgufWriter bert_file(const std::string& word = "\u2581a") {
   GgufWriter w;

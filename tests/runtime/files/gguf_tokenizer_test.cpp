@@ -14,34 +14,18 @@
 #include <gmock/gmock-matchers.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/gguf_tokenizers.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/small_stack.h"
-#include "tests/support/temp_file.h"
 #include "tests/support/test_data.h"
 
 namespace llamajit::gguf_tokenizer_test {
 namespace {
 
+using test::expect_error;
 using test::GgufWriter;
-using test::TempFile;
-using ::testing::AllOf;
-using ::testing::HasSubstr;
+using test::tokenizer_of;
 using Ids = std::vector<TokenId>;
-
-std::unique_ptr<Tokenizer> tokenizer_of(const GgufWriter& writer) {
-  const TempFile temp(writer.content());
-  return read_gguf_tokenizer(GgufFile(temp.path()));
-}
-
-void expect_error(const GgufWriter& writer, const std::string& message) {
-  const TempFile temp(writer.content());
-  try {
-    read_gguf_tokenizer(GgufFile(temp.path()));
-    ADD_FAILURE() << "expected: " << message;
-  } catch (const std::runtime_error& error) {
-    EXPECT_THAT(error.what(), AllOf(HasSubstr(temp.path() + ": "), HasSubstr(message)));
-  }
-}
 
 // <unk>, <s>, </s>, three pieces of text, a byte, one of each other kind.
 GgufWriter spm_file() {

@@ -13,28 +13,16 @@
 #include "runtime/grammar/decimal.h"
 #include "runtime/grammar/grammar_state.h"
 #include "runtime/grammar/json_schema.h"
+#include "tests/runtime/grammar/schema_texts.h"
 
 namespace llamajit::json_numbers_test {
 namespace {
 
+using test::expect_refused;
+using test::expect_texts;
+using test::is_text;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
-
-void expect_texts(std::string_view schema, const std::vector<std::string>& texts,
-                  const std::vector<std::string>& others) {
-  const GrammarState begin(parse_json_schema(schema, "s"));
-  const auto is_text = [&](const std::string& text) {
-    GrammarState state = begin;
-    return state.accept(text) && state.may_end();
-  };
-  for (const std::string& text : texts) EXPECT_TRUE(is_text(text)) << schema << ": " << text;
-  for (const std::string& text : others) EXPECT_FALSE(is_text(text)) << schema << ": " << text;
-}
-
-void expect_refused(std::string_view schema, const std::string& part) {
-  EXPECT_THAT([&] { parse_json_schema(schema, "s"); }, ThrowsMessage<std::runtime_error>(HasSubstr(part)))
-      << schema.substr(0, 200);
-}
 
 // With `places` behind the point.
 std::string written(std::int64_t units, int places) {
@@ -43,11 +31,6 @@ std::string written(std::int64_t units, int places) {
   const std::int64_t magnitude = units < 0 ? -units : units;
   const std::string whole = fmt::format("{}{}", units < 0 ? "-" : "", magnitude / unit);
   return places == 0 ? whole : fmt::format("{}.{:0{}}", whole, magnitude % unit, places);
-}
-
-bool is_text(const GrammarState& begin, const std::string& text) {
-  GrammarState state = begin;
-  return state.accept(text) && state.may_end();
 }
 
 // Each integer around each pair of bounds.

@@ -11,28 +11,13 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/grammar/grammar_state.h"
+#include "tests/runtime/grammar/schema_texts.h"
 
 namespace llamajit::json_schema_test {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::ThrowsMessage;
-
-void expect_texts(std::string_view schema, const std::vector<std::string>& texts,
-                  const std::vector<std::string>& others) {
-  const GrammarState begin(parse_json_schema(schema, "s"));
-  const auto is_text = [&](const std::string& text) {
-    GrammarState state = begin;
-    return state.accept(text) && state.may_end();
-  };
-  for (const std::string& text : texts) EXPECT_TRUE(is_text(text)) << schema << ": " << text;
-  for (const std::string& text : others) EXPECT_FALSE(is_text(text)) << schema << ": " << text;
-}
-
-void expect_refused(std::string_view schema, const std::string& part) {
-  EXPECT_THAT([&] { parse_json_schema(schema, "s"); }, ThrowsMessage<std::runtime_error>(HasSubstr(part)))
-      << schema.substr(0, 200);
-}
+using test::expect_refused;
+using test::expect_texts;
 
 TEST(JsonSchema, Values) {
   expect_texts("{}",

@@ -14,19 +14,16 @@
 #include "runtime/grammar/compile_work.h"
 #include "runtime/grammar/grammar_state.h"
 #include "runtime/grammar/json_schema.h"
+#include "tests/runtime/grammar/schema_texts.h"
 
 namespace llamajit::json_strings_test {
 namespace {
 
+using test::is_text;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 using Json = nlohmann::ordered_json;
 using Texts = std::vector<std::string>;
-
-bool is_text(const GrammarState& begin, const std::string& text) {
-  GrammarState state = begin;
-  return state.accept(text) && state.may_end();
-}
 
 // Values of strings, which JSON writes in quotation marks.
 void expect_strings(const Json& schema, const Texts& strings, const Texts& others) {

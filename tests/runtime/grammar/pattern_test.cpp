@@ -11,6 +11,7 @@
 
 #include "runtime/grammar/grammar_state.h"
 #include "runtime/grammar/json_schema.h"
+#include "tests/runtime/grammar/schema_texts.h"
 
 namespace llamajit::pattern_test {
 namespace {
@@ -23,8 +24,7 @@ GrammarState strings_of(std::string_view pattern) {
 }
 
 bool is_string(const GrammarState& begin, const std::string& value) {
-  GrammarState state = begin;
-  return state.accept(nlohmann::json(value).dump()) && state.may_end();
+  return test::is_text(begin, nlohmann::json(value).dump());
 }
 
 // All strings of up to `length` characters.
