@@ -57,6 +57,17 @@ std::string uri() {
 
 }  // namespace
 
+std::optional<std::string> pattern_of_encoding(std::string_view encoding) {
+  if (encoding == "base16") return "^(?:[0-9A-F]{2})*$";
+  const bool is_for_urls = encoding == "base64url";
+  if (!is_for_urls && encoding != "base64") return std::nullopt;
+  // Of one or two bytes at the end, what the last digit has more bits for is 0.
+  constexpr std::string_view kLastOfOne = "[AQgw]", kLastOfTwo = "[AEIMQUYcgkosw048]";
+  return fmt::format("^(?:{0}{{4}})*(?:{0}{1}{3}|{0}{{2}}{2}{4})?$",
+                     is_for_urls ? "[A-Za-z0-9_-]" : "[A-Za-z0-9+/]", kLastOfOne, kLastOfTwo,
+                     is_for_urls ? "(?:==)?" : "==", is_for_urls ? "=?" : "=");
+}
+
 std::optional<std::string> pattern_of_format(std::string_view format) {
   const auto whole = [](std::string_view pattern) { return fmt::format("^{}$", pattern); };
   if (format == "date") return whole(kDate);

@@ -1,4 +1,4 @@
-// The formats of strings that JSON Schema's drafts name.
+// The formats and encodings of strings that JSON Schema's drafts name.
 #pragma once
 
 #include <optional>
@@ -14,5 +14,8 @@ namespace llamajit {
 std::optional<std::string> pattern_of_format(std::string_view format);
 // Whether a draft names it; whoever writes such a one means it.
 bool is_format_of_drafts(std::string_view format);
+
+// The same of contentEncoding: base64, base64url and base16, as RFC 4648 writes bytes; padding of base64url may be left out.
+std::optional<std::string> pattern_of_encoding(std::string_view encoding);
 
 }  // namespace llamajit

@@ -63,6 +63,8 @@ class StringForms {
   void add_form(const SchemaJson& schema) {
     if (schema.contains("pattern")) add_pattern(schema["pattern"], at_key(where_, "pattern"));
     if (schema.contains("format")) add_format(schema["format"], at_key(where_, "format"));
+    if (schema.contains("contentEncoding"))
+      add_encoding(schema["contentEncoding"], at_key(where_, "contentEncoding"));
   }
 
   void add_pattern(const SchemaJson& value, const std::string& where) {
@@ -85,6 +87,12 @@ class StringForms {
     if (has_pattern_ && value.is_string() && !is_format_of_drafts(format)) return;
     refuse_schema(where, "date, time, date-time, duration, uuid, email, hostname, ipv4, ipv6 or uri",
                   dumped(value));
+  }
+
+  void add_encoding(const SchemaJson& value, const std::string& where) {
+    const auto pattern = pattern_of_encoding(value.is_string() ? value.get<std::string>() : "");
+    if (!pattern) refuse_schema(where, "base64, base64url or base16", dumped(value));
+    add_text(*pattern);
   }
 
   JsonRules& json_;

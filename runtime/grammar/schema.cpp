@@ -167,7 +167,7 @@ const std::vector<std::string_view>& keywords_of(std::string_view type) {
   static const std::map<std::string_view, std::vector<std::string_view>> kKeywords{
       {"object", {"properties", "required", "additionalProperties", "propertyNames"}},
       {"array", {"items", "prefixItems", "minItems", "maxItems", "uniqueItems"}},
-      {"string", {"minLength", "maxLength", "pattern", "format", kMoreForms}},
+      {"string", {"minLength", "maxLength", "pattern", "format", "contentEncoding", kMoreForms}},
       {"number", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}},
       {"", {}},
   };
@@ -252,7 +252,8 @@ SchemaJson merged_schemas(const SchemaJson& a, const SchemaJson& b, const std::s
   SchemaJson all = without_keywords(a, {});
   for (const auto& [keyword, value] : b.items()) {
     if (is_annotation(keyword)) continue;
-    if (all.contains(keyword) && (keyword == "pattern" || keyword == "format")) {
+    const bool is_form = keyword == "pattern" || keyword == "format" || keyword == "contentEncoding";
+    if (all.contains(keyword) && is_form) {
       add_form(all, keyword, value, work);
       continue;
     }

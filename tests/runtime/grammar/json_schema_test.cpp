@@ -238,7 +238,7 @@ TEST(JsonSchema, WhatIsNotHonouredIsRefusedByItsPath) {
   for (const std::string_view keyword :
        {"patternProperties", "minProperties", "maxProperties", "dependentRequired", "dependentSchemas", "if",
         "then", "else", "contains", "unevaluatedProperties", "unevaluatedItems", "additionalItems",
-        "$dynamicRef", "nullable", "contentEncoding", "made-up"}) {
+        "$dynamicRef", "nullable", "contentMediaType", "made-up"}) {
     expect_refused(fmt::format(R"({{"type":"object","{}":{{}}}})", keyword),
                    fmt::format("s: /{}: ", keyword));
   }

@@ -102,6 +102,26 @@ TEST(JsonStrings, ThatCanNotBeAreRefused) {
                  "s: /pattern: column 3: expected ':'");
 }
 
+// Texts that decode to bytes, each by one text alone but for base64url's padding.
+TEST(JsonStrings, HaveBytesInTheirEncoding) {
+  expect_strings({{"contentEncoding", "base64"}}, {"", "AAAA", "aGk=", "aA==", "+/+/", "aGVsbG8="},
+                 {"A", "AA", "AAA", "AAAA=", "aGl=", "aB==", "-_-_", "aA==aA==", "aA="});
+  expect_strings({{"contentEncoding", "base64url"}}, {"", "-_-_", "aGk", "aGk=", "aA", "aA=="},
+                 {"+/+/", "aGl", "aB", "aA=", "a"});
+  expect_strings({{"contentEncoding", "base16"}}, {"", "00", "CAFE"}, {"0", "cafe", "CAF"});
+  expect_strings({{"contentEncoding", "base64"}, {"minLength", 8}, {"maxLength", 8}}, {"AAAAaA=="},
+                 {"AAAA", "AAAAAAAAAAAA"});
+  // As Zod 4 has z.base64() and z.base64url().
+  expect_strings({{"format", "base64"},
+                  {"contentEncoding", "base64"},
+                  {"pattern", "^$|^(?:[0-9a-zA-Z+/]{4})*(?:(?:[0-9a-zA-Z+/]{2}==)|(?:[0-9a-zA-Z+/]{3}=))?$"}},
+                 {"", "aGk=", "aA==", "AAAA"}, {"aGk", "aB=="});
+  expect_strings({{"format", "base64url"}, {"contentEncoding", "base64url"}, {"pattern", "^[A-Za-z0-9_-]*$"}},
+                 {"", "aGk", "-_-_"}, {"aGk=", "a"});
+  expect_refused({{"contentEncoding", "quoted-printable"}},
+                 "s: /contentEncoding: expected base64, base64url or base16, found \"quoted-printable\"");
+}
+
 // A format that is no draft's is a name for the pattern beside it; one of the drafts' is meant.
 TEST(JsonStrings, HaveTheirPatternWhereNoDraftHasTheFormat) {
   expect_strings({{"format", "ulid-like"}, {"pattern", "^[0-7][A-Z]{3}$"}}, {"0ABC"}, {"8ABC", "0AB"});
