@@ -7,7 +7,7 @@
 
 namespace llamajit {
 
-inline constexpr std::uint64_t kMostMultiple = 4096;  // a position for each remainder
+inline constexpr std::uint64_t kMostMultiple = 1000;  // a position for each remainder
 inline constexpr int kMostMultipleZeros = 15;
 inline constexpr int kMostMultiplePlaces = 6;
 

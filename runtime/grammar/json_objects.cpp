@@ -24,6 +24,14 @@ const SchemaJson& value_of(const SchemaJson& schema, const char* keyword, const 
   return schema.contains(keyword) ? schema[keyword] : otherwise;
 }
 
+const SchemaJson& checked_properties(const SchemaJson& schema, const std::string& where,
+                                     const SchemaJson& none) {
+  const SchemaJson& properties = value_of(schema, "properties", none);
+  if (!properties.is_object())
+    refuse_schema(at_key(where, "properties"), "an object of schemas", dumped(properties));
+  return properties;
+}
+
 Names required_names(const SchemaJson& schema, const std::string& where, CompileWork& work) {
   Names names;
   if (!schema.contains("required")) return names;
@@ -77,15 +85,13 @@ class ObjectBySchema {
         parts_(parts),
         schema_(schema),
         where_(where),
-        properties_(value_of(schema, "properties", no_properties_)),
+        properties_(checked_properties(schema, where, no_properties_)),
         required_(required_names(schema, where, rules_.work())),
         are_open_(!schema.contains("properties") && required_.empty()),
         additional_(value_of(schema, "additionalProperties", are_open_)),
         allowed_(allowed_names(resolver, nesting)) {}
 
   PartId object() {
-    if (!properties_.is_object())
-      refuse_schema(at_key(where_, "properties"), "an object of schemas", dumped(properties_));
     rules_.work().charge(required_.size() * properties_.size() / 2, kSchemas);
     if (allowed_.listed) check_required(*allowed_.listed);
     add_declared();
@@ -154,7 +160,8 @@ class ObjectBySchema {
         refuse_schema(path, "names of properties, as there are no others", fmt::format("'{}'", name));
       }
       names_.push_back(name);
-      add(name, is_said ? additional_ : SchemaJson(true), path, true);
+      add(name, is_said ? additional_ : SchemaJson(true),
+          is_said ? at_key(where_, "additionalProperties") : path, true);
     }
   }
 

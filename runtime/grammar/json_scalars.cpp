@@ -80,9 +80,13 @@ std::optional<Decimal> divisor_of(const SchemaJson& schema, const std::string& w
 }
 
 // The numbers of `part` that are multiples, too.
-PartId multiples_among(JsonRules& json, PartId part, const Decimal& divisor, const std::string& where) {
+PartId multiples_among(JsonRules& json, PartId part, const Decimal& divisor, const SchemaJson& schema,
+                       const std::string& type, const std::string& where) {
   GrammarRules& rules = json.rules();
-  const std::string name = fmt::format("multiples of {}e{} in {}", divisor.digits, divisor.exponent, part);
+  std::string name = fmt::format("multiples of {}e{}, {}", divisor.digits, divisor.exponent, type);
+  for (const char* keyword : {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"}) {
+    if (schema.contains(keyword)) name += fmt::format(", {} {}", keyword, dumped(schema[keyword]));
+  }
   const auto all = json.text_of(name, [&] {
     return intersection(AutomatonBuilder::written_out(rules, part), multiples(divisor, rules.work()),
                         rules.work());
@@ -146,13 +150,13 @@ std::pair<int, int> counts_of(const SchemaJson& schema, const std::string& where
 PartId integer_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where) {
   const PartId within = integer_within_bounds(json, schema, where);
   const auto divisor = divisor_of(schema, where);
-  return divisor ? multiples_among(json, within, *divisor, where) : within;
+  return divisor ? multiples_among(json, within, *divisor, schema, "integer", where) : within;
 }
 
 PartId number_by_schema(JsonRules& json, const SchemaJson& schema, const std::string& where) {
   const PartId within = number_within_bounds(json, schema, where);
   const auto divisor = divisor_of(schema, where);
-  return divisor ? multiples_among(json, within, *divisor, where) : within;
+  return divisor ? multiples_among(json, within, *divisor, schema, "number", where) : within;
 }
 
 }  // namespace llamajit

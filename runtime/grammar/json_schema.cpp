@@ -120,7 +120,8 @@ class SchemaCompiler {
       refuse_schema(where, fmt::format("at most {} schemas", kMaxOneOf), "more");
     std::vector<SchemaJson> plain;
     plain.reserve(branches.size());
-    for (const SchemaJson& branch : branches) plain.push_back(resolver_.flattened(branch, where, 0));
+    for (const SchemaJson& branch : branches)
+      plain.push_back(resolver_.flattened(branch, at_key(where, fmt::to_string(plain.size())), 0));
     for (std::size_t i = 0; i < plain.size(); ++i) {
       for (std::size_t j = 0; j < i; ++j) {
         if (exclude_each_other(plain[i], plain[j], where, rules_.work())) continue;

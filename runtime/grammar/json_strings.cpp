@@ -33,7 +33,8 @@ class StringForms {
     if (strings_.empty()) return json_.string();
     if (strings_.size() == 1) return strings_[0];
     const auto all = json_.text_of(names_, [&] { return in_all(); });
-    if (!all) refuse_schema(where_, "a string that its pattern, format and length allow at once", "none");
+    if (!all)
+      refuse_schema(where_, "a string that its pattern, format, encoding and length allow at once", "none");
     return *all;
   }
 
@@ -71,7 +72,7 @@ class StringForms {
     if (!value.is_string()) refuse_schema(where, "a string", dumped(value));
     try {
       add_text(value.get<std::string>());
-    } catch (const std::runtime_error& error) {
+    } catch (const PatternError& error) {
       throw std::runtime_error(fmt::format("{}: {}", where, error.what()));
     }
   }

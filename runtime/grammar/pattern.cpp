@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -24,6 +23,11 @@ constexpr int kMaxQuantity = 10'000;
 const Ranges kDigits{{'0', '9'}};
 const Ranges kWord{{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
 const Ranges kSpace{{'\t', '\r'}, {' ', ' '}};
+// What any engine takes for \s.
+const Ranges kAnySpace{{'\t', '\r'},     {0x1C, ' '},      {0x85, 0x85},     {0xA0, 0xA0},
+                       {0x1680, 0x1680}, {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F},
+                       {0x205F, 0x205F}, {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
+const Ranges kLineFeed{{'\n', '\n'}};  // the only one that no engine's `.` takes
 const Ranges kLineEnds{{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}};
 constexpr char32_t kLastAscii = 0x7E;
 
@@ -32,6 +36,25 @@ Ranges ascii_without(Ranges ranges) {
   ranges.push_back({0, 0x1F});
   ranges.push_back({kLastAscii + 1, 0x10FFFF});
   return complement(std::move(ranges));
+}
+
+// The characters of \d, \D and their like: where a text is to have them, those for which engines agree; where it is to have
+// none of them, all that are such for any.
+Ranges class_of(char letter, bool is_excluded) {
+  switch (letter) {
+    case 'd':
+      return kDigits;
+    case 'w':
+      return kWord;
+    case 's':
+      return is_excluded ? kAnySpace : kSpace;
+    case 'D':
+      return is_excluded ? complement(kDigits) : ascii_without(kDigits);
+    case 'W':
+      return is_excluded ? complement(kWord) : ascii_without(kWord);
+    default:  // S
+      return is_excluded ? complement(kSpace) : ascii_without(kSpace);
+  }
 }
 
 bool is_letter_or_digit(char c) {
@@ -57,7 +80,7 @@ class PatternParser {
     const std::string found =
         at_end() ? "the end"
                  : fmt::format("'{}'", escaped(text_.substr(at_, utf8_length(text_.substr(at_)))));
-    throw std::runtime_error(fmt::format("column {}: expected {}, found {}", at_ + 1, expected, found));
+    throw PatternError(fmt::format("column {}: expected {}, found {}", at_ + 1, expected, found));
   }
   bool at_end() const { return at_ == text_.size(); }
   bool is(char c) const { return !at_end() && text_[at_] == c; }
@@ -107,10 +130,13 @@ class PatternParser {
 
   // What follows (?=…) or (?!…) up to the end, of which each text must begin, or not begin, as these say.
   PartId looking_ahead(Ends end) {
+    if (++lookaheads_ > kMaxGroups) fail(fmt::format("at most {} times looking ahead", kMaxGroups));
     const bool is_wanted = text_[at_ + 2] == '=';
     const std::size_t begin = at_;
     at_ += 3;
+    is_excluded_ = is_excluded_ == is_wanted;
     const PartId ahead = nested([&] { return alternatives(Ends::text); });
+    is_excluded_ = is_excluded_ == is_wanted;
     const PartId rest = sequence(end);
     looks_ahead_ = true;
     const auto written_out = [&](PartId part) { return AutomatonBuilder::written_out(rules_, part); };
@@ -132,7 +158,7 @@ class PatternParser {
   PartId item() {
     if (is('(')) return group();
     if (is('[')) return json_.character_of(character_class());
-    if (take('.')) return json_.character_of(complement(kLineEnds));
+    if (take('.')) return json_.character_of(complement(is_excluded_ ? kLineFeed : kLineEnds));
     if (is('\\')) return json_.character_of(escape());
     if (is('^')) fail("'^' at the beginning alone");
     if (is('*') || is('+') || is('?') || is('{') || is('}') || is(']'))
@@ -150,12 +176,19 @@ class PatternParser {
   void take_kind() {
     if (take(':')) return;
     const std::size_t end = text_.find('>', at_);
-    const bool is_name = is('<') && end != std::string_view::npos && end > at_ + 1 &&
-                         std::ranges::all_of(text_.substr(at_ + 1, end - at_ - 1), [](char c) {
-                           return is_letter_or_digit(c) || c == '_' || c == '$';
-                         });
-    if (!is_name) fail("':', '=', '!' or a name, as there is no looking behind");
+    if (!is('<') || end == std::string_view::npos || !is_name(text_.substr(at_ + 1, end - at_ - 1)))
+      fail("':', '=', '!' or a name of letters, as there is no looking behind");
+    ++at_;
+    const std::string_view name = text_.substr(at_, end - at_);
+    if (std::ranges::count(names_, name) > 0) fail("a name of no other group");
+    names_.push_back(name);
+    rules_.work().charge(names_.size(), "names of groups");
     at_ = end + 1;
+  }
+
+  static bool is_name(std::string_view text) {
+    return !text.empty() && (text[0] < '0' || text[0] > '9') &&
+           std::ranges::all_of(text, [](char c) { return is_letter_or_digit(c) || c == '_' || c == '$'; });
   }
 
   // What stands in parentheses, of which the first is taken.
@@ -186,23 +219,15 @@ class PatternParser {
       ++at_;
       return Ranges{{c, c}};
     };
-    const auto these = [&](Ranges ranges) {
-      ++at_;
-      return ranges;
-    };
     switch (letter) {
       case 'd':
-        return these(kDigits);
       case 'w':
-        return these(kWord);
       case 's':
-        return these(kSpace);
       case 'D':
-        return these(ascii_without(kDigits));
       case 'W':
-        return these(ascii_without(kWord));
       case 'S':
-        return these(ascii_without(kSpace));
+        ++at_;
+        return class_of(letter, is_excluded_);
       case 't':
         return one('\t');
       case 'n':
@@ -245,6 +270,7 @@ class PatternParser {
   Ranges character_class() {
     ++at_;
     const bool is_negated = take('^');
+    is_excluded_ = is_excluded_ != is_negated;
     Ranges ranges;
     while (!is(']')) {
       if (at_end()) fail("']'");
@@ -261,6 +287,7 @@ class PatternParser {
       ranges.insert(ranges.end(), first.begin(), first.end());
     }
     ++at_;
+    is_excluded_ = is_excluded_ != is_negated;
     if (is_negated) ranges = complement(std::move(ranges));
     if (ranges.empty()) fail("a class of one character at least before here");
     return ranges;
@@ -318,7 +345,10 @@ class PatternParser {
   GrammarRules& rules_;
   std::string_view text_;
   std::size_t at_ = 0;
-  int groups_ = 0;
+  int groups_ = 0;            // that are open
+  int lookaheads_ = 0;        // that there have been: each is read within the one before it
+  bool is_excluded_ = false;  // what is read is what a text is not to have
+  std::vector<std::string_view> names_;
   bool looks_ahead_ = false;  // the part that was read last
 };
 

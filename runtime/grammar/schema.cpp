@@ -48,7 +48,7 @@ SchemaJson merged_types(const SchemaJson& a, const SchemaJson& b, const std::str
     };
     if (allows(first) && allows(second)) both.push_back(std::string(type));
   }
-  if (both.empty()) refuse_schema(where, "types that a value can have at once", dumped(b));
+  if (both.empty()) refuse_schema(at_key(where, "type"), "types that a value can have at once", dumped(b));
   return both;
 }
 
@@ -87,7 +87,7 @@ SchemaJson merged_values(const std::string& keyword, const SchemaJson& a, const 
   static const std::vector<std::string_view> kSmallest{"maximum", "exclusiveMaximum", "maxLength",
                                                        "maxItems"};
   if (a == b) return a;
-  if (keyword == "type") return merged_types(a, b, at_key(where, keyword));
+  if (keyword == "type") return merged_types(a, b, where);
   if (keyword == kMoreForms) return merged_lists(a, b, work);
   if (keyword == "required" && a.is_array() && b.is_array()) return merged_lists(a, b, work);
   if (keyword == "properties" && a.is_object() && b.is_object()) return merged_properties(a, b, work);
@@ -97,6 +97,8 @@ SchemaJson merged_values(const std::string& keyword, const SchemaJson& a, const 
     SchemaJson both = SchemaJson::array();
     std::ranges::copy_if(a, std::back_inserter(both),
                          [&](const SchemaJson& value) { return std::ranges::find(b, value) != b.end(); });
+    if (both.empty())
+      refuse_schema(at_key(where, keyword), "a value that is in both of two lists", dumped(b));
     return both;
   }
   if (a.is_number() && b.is_number() && std::ranges::count(kLargest, keyword) > 0) return a < b ? b : a;

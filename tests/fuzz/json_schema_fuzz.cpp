@@ -17,6 +17,9 @@ std::vector<std::string> seeds() {
           "b": {"type": "string", "minLength": 1, "maxLength": 4}}, "required": ["a"], "additionalProperties": false})"}),
       joined({"[1.5, ", R"({"type": "array", "items": {"type": "number"}, "minItems": 1, "maxItems": 3})"}),
       joined({"\"x1", R"({"type": "string", "pattern": "^[a-z]+(1|2)?\\d{2,3}$"})"}),
+      joined({"\"Ab", R"({"pattern": "^(?=.*[A-Z])(?!.*zz)(?:a|(?=b)b+|.)(?<n>x?)$", "maxLength": 9})"}),
+      joined({"-0.7", R"({"multipleOf": 0.35, "minimum": -12.5, "exclusiveMaximum": 1e3})"}),
+      joined({"\"aGk", R"({"contentEncoding": "base64", "pattern": "A"})"}),
       joined({"", R"({"anyOf": [{"const": {"a": null}}, {"enum": ["x", 1, true]}], "title": "t"})"}),
       joined(
           {"{",

@@ -162,18 +162,30 @@ TEST(JsonNumbers, MultiplesAreWithoutARest) {
   expect_texts(R"({"multipleOf":86400,"exclusiveMinimum":0})", {"86400", "172800", "864000.0"},
                {"0", "8640", "86401", "100"});
   expect_texts(R"({"multipleOf":1000000})", {"0", "-1000000", "25000000"}, {"100000", "1500000", "00"});
-  expect_texts(R"({"type":"integer","multipleOf":4096})", {"0", "4096", "40960000", "-8192"},
-               {"4095", "2048"});
+  expect_texts(R"({"type":"integer","multipleOf":997})", {"0", "997", "9970000", "-1994"}, {"996", "499"});
   expect_texts(R"({"minimum":0.5,"maximum":0.75,"multipleOf":0.1})", {"0.5", "0.6", "0.7", "0.70"},
                {"0.75", "0.8", "0.4", "0.55"});
   expect_texts(R"({"multipleOf":0.000001})", {"0.000001", "5"}, {"0.0000001"});
   expect_refused(R"({"minimum":1,"maximum":4,"multipleOf":5})",
                  "expected bounds with a multiple of multipleOf between them");
-  for (const char* divisor : {"0", "-1", "4097", "0.0000001", "1e16", "\"2\"", "18446744073709551615",
-                              "1e308", "5e-324", "0.4097", "null"}) {
+  for (const char* divisor : {"0", "-1", "1001", "0.0000001", "1e16", "\"2\"", "18446744073709551615",
+                              "1e308", "5e-324", "0.1001", "null"}) {
     expect_refused(fmt::format(R"({{"type":"number","multipleOf":{}}})", divisor),
                    "s: /multipleOf: expected a number above 0");
   }
+}
+
+// The most remainders with the most digits, and the same multiples in many places, which are one rule.
+TEST(JsonNumbers, MultiplesAreWithinTheBoundsOfWork) {
+  for (const char* keywords : {R"("multipleOf":0.997)", R"("multipleOf":9.99,"minimum":-0.5)",
+                               R"("multipleOf":0.000999,"maximum":1e12)",
+                               R"("type":"integer","multipleOf":999,"minimum":123456789)"}) {
+    EXPECT_NO_THROW(parse_json_schema(fmt::format("{{{}}}", keywords), "s")) << keywords;
+  }
+  std::string properties;
+  for (int i = 0; i < 40; ++i)
+    properties += fmt::format(R"("p{}":{{"type":"integer","multipleOf":365}},)", i);
+  EXPECT_NO_THROW(parse_json_schema(fmt::format(R"({{"properties":{{{}"q":{{}}}}}})", properties), "s"));
 }
 
 TEST(Decimal, IsWhatIsWritten) {

@@ -210,7 +210,19 @@ TEST(JsonSchema, SchemasThatHoldTogether) {
       "/additionalProperties: expected no further properties in schemas that hold together with it, found "
       "'b'");
   expect_refused(R"({"allOf":[{"type":"string"},{"type":"null"}]})",
-                 "/type: expected types that a value can have at once");
+                 "s: /allOf/1/type: expected types that a value can have at once");
+  expect_refused(R"({"allOf":[{"enum":["b",2]},{"enum":["a"]}]})",
+                 R"(s: /allOf/1/enum: expected a value that is in both of two lists, found ["a"])");
+}
+
+TEST(JsonSchema, ErrorsNameThePlaceThatIsMeant) {
+  expect_refused(R"({"required":["d"],"additionalProperties":{"type":"x"}})",
+                 "s: /additionalProperties/type: ");
+  expect_refused(R"({"allOf":[{"type":"string"},{"type":["a"]}]})",
+                 "s: /allOf/1/type: expected object, array");
+  expect_refused(R"({"oneOf":[{"type":"null"},{"$ref":"#/nope"}]})", "s: /oneOf/1/$ref: ");
+  expect_refused(R"({"properties":false,"required":["d"],"propertyNames":{"minLength":2}})",
+                 "s: /properties: expected an object of schemas");
 }
 
 TEST(JsonSchema, References) {

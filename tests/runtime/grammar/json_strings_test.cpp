@@ -87,7 +87,7 @@ TEST(JsonStrings, BeginOnlyWhatCanEnd) {
 
 TEST(JsonStrings, ThatCanNotBeAreRefused) {
   const std::string none =
-      "s: expected a string that its pattern, format and length allow at once, found none";
+      "s: expected a string that its pattern, format, encoding and length allow at once, found none";
   expect_refused({{"pattern", "^a$"}, {"minLength", 2}}, none);
   expect_refused({{"allOf", Json::array({{{"pattern", "^a"}}, {{"pattern", "^b"}}})}}, none);
   expect_refused({{"format", "date"}, {"pattern", "^[a-z]+$"}}, none);

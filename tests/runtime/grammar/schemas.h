@@ -43,6 +43,8 @@ inline constexpr std::array kSchemas{
     R"({"type":"string","pattern":"^[A-Z]{2}-\\d+(?:\\.\\w{1,3})?$"})",
     R"({"type":"string","pattern":"a|^\"\\\\[^x\"]$|[\\s\\u00e9-\\u00ff\\n]+y"})",
     R"({"type":"string","pattern":"^[a-zé\"]+$","minLength":3,"maxLength":20})",
+    R"({"type":"string","pattern":"^(?=.*[A-Z])(?!.*zz)(?!.*[a-f]$)[A-Za-z]{3,8}$"})",
+    R"({"type":"array","items":{"type":"string","contentEncoding":"base64","maxLength":40},"minItems":3})",
     R"({"type":"array","items":{"format":"date","pattern":"-(?:0[13]|31)$"},"minItems":10})",
     R"({"allOf":[{"pattern":"^[^a-z]*$"},{"pattern":"^.{2}\\d"},{"maxLength":30}],"type":"string"})",
     R"({"type":"object","propertyNames":{"type":"string"},"additionalProperties":{"type":"number"}})",
