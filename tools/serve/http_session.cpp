@@ -1,5 +1,7 @@
 #include "tools/serve/http_session.h"
 
+#include <algorithm>
+#include <cctype>
 #include <sstream>
 #include <utility>
 
@@ -21,6 +23,14 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 
 constexpr std::chrono::seconds kLinger{2};
+
+// What may stand in a host and its port (RFC 3986, 3.2.2).
+bool is_host(std::string_view text) {
+  return std::ranges::all_of(text, [](unsigned char c) {
+    return std::isalnum(c) != 0 ||
+           std::string_view("-._~%!$&'()*+,;=[]:").find(static_cast<char>(c)) != std::string_view::npos;
+  });
+}
 
 std::string header_text(const http::request<http::string_body>& request, http::field field) {
   const auto value = request[field];
@@ -162,6 +172,8 @@ bool HttpSession::refuse_unclear() {
   const auto& request = parser_->get();
   const std::size_t hosts = request.count(http::field::host);
   if (hosts > 1 || (hosts == 0 && version_ >= 11)) return refuse(400, "Host: expected one");
+  if (!is_host(header_text(request, http::field::host)))
+    return refuse(400, "Host: expected a host and a port");
   const auto transfer = request[http::field::transfer_encoding];
   if (!transfer.empty() && !beast::iequals(transfer, "chunked")) {
     return refuse(400, "Transfer-Encoding: expected chunked or none");

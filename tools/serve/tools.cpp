@@ -90,7 +90,9 @@ Json call_schema(const OfferedTools& offered) {
   for (std::size_t i = 0; i < offered.tools.size(); ++i) {
     const Tool& tool = offered.tools[i];
     if (offered.only && tool.name != *offered.only) continue;
-    Json parameters = tool.parameters.empty() ? Json{{"type", "object"}} : Json::parse(tool.parameters);
+    Json parameters = tool.parameters.empty() ? Json::object() : Json::parse(tool.parameters);
+    // Arguments are an object, whether the schema says so or not.
+    if (parameters.is_object() && !parameters.contains("type")) parameters["type"] = "object";
     hoist_definitions(parameters, fmt::format("tool{}-", i), definitions);
     calls.push_back({{"type", "object"},
                      {"properties", {{"name", {{"const", tool.name}}}, {"arguments", std::move(parameters)}}},

@@ -259,10 +259,14 @@ class Framing(unittest.TestCase):
                 (f"POST http://127.0.0.1:80{path} HTTP/1.1", [length], body, [200]),
                 ("GET HTTP://x HTTP/1.1", [], b"", [200]), ("GET /health HTTP/2.0", [], b"", [400]),
                 (post, [length], body + b"GET /health HTTP/1.1\r\nHost: y\r\n\r\n", [200, 200]),
-                (post, [b"Host: y", length], body, [400]), (post, [length], body + b"GET /health HTTP/1.1\r\n\r\n", [200, 400]),
+                (post, [b"Host: x", b"Host: y", length], body, [400]),
+                (post, [b"Host: [::1]:80", length], body, [200]), (post, [b"Host:", length], body, [200]),
+                (post, [b"Host: a, b", length], body, [400]), (post, [b"Host: a@b", length], body, [400]),
+                (post, [length], body + b"GET /health HTTP/1.1\r\n\r\n", [200, 400]),
                 (post, [length], body + b"GET /health HTTP/1.0\r\n\r\n", [200, 200])]:
             with self.subTest(line=line, headers=headers):
-                whole = b"\r\n".join([line.encode(), b"Host: x", *headers]) + b"\r\n\r\n" + rest
+                host = [] if any(header.startswith(b"Host:") for header in headers) else [b"Host: x"]
+                whole = b"\r\n".join([line.encode(), *host, *headers]) + b"\r\n\r\n" + rest
                 self.assertEqual(self.statuses(whole), statuses)
 
     def test_too_large_a_body(self) -> None:
