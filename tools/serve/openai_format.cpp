@@ -165,10 +165,18 @@ std::string ChatFormat::piece(std::size_t choice, const Piece& piece) {
   Json delta = Json::object();
   if (!piece.reasoning.empty()) delta["reasoning_content"] = piece.reasoning;
   if (!piece.content.empty() || !piece.logprobs.empty()) delta["content"] = piece.content;
-  for (const ToolPiece& tool : piece.tools) delta["tool_calls"].push_back(tool_delta(tool));
-  return chunk(choice,
-               fmt::format(R"("delta":{},"logprobs":{})", text_of(delta), text_of(chat_logprobs(piece))),
-               nullptr);
+  std::string events;
+  if (!delta.empty()) {
+    events = chunk(choice,
+                   fmt::format(R"("delta":{},"logprobs":{})", text_of(delta), text_of(chat_logprobs(piece))),
+                   nullptr);
+  }
+  // One call in each, for some clients read no more of a list (findings/llamaindex-parallel-calls.sh).
+  for (const ToolPiece& tool : piece.tools) {
+    const Json call = {{"tool_calls", Json::array({tool_delta(tool)})}};
+    events += chunk(choice, fmt::format(R"("delta":{},"logprobs":null)", text_of(call)), nullptr);
+  }
+  return events;
 }
 
 Json ChatFormat::choice_body(std::size_t /*index*/, const Choice& choice) const {

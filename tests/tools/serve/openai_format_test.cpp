@@ -1,5 +1,7 @@
-// Answers of /v1/completions, of tokens that no small model writes: parts of characters.
+// Answers of /v1/completions, of tokens that no small model writes: parts of characters; and chunks of chats.
 #include "tools/serve/openai_format.h"
+
+#include <sstream>
 
 #include <gmock/gmock.h>
 
@@ -53,6 +55,29 @@ TEST(CompletionOffsets, OfPartsOfACharacterAreTheSame) {
   EXPECT_THAT(streamed_offsets(format, 0, piece_of("a", {"a", "\xED"})), ElementsAre(0, 1));
   EXPECT_THAT(streamed_offsets(format, 0, piece_of("\xED\x95\x9C", {"\x95", "\x9C", "b"})),
               ElementsAre(1, 1, 2));
+}
+
+// Some clients read the first entry of a list alone.
+TEST(ChatChunks, HaveOneCallEach) {
+  ChatFormat format({"chatcmpl-1", 0, "story", "fingerprint", 1}, {}, 1);
+  Piece piece;
+  piece.content = "So:";
+  piece.tools = {{0, "", "", "1}"}, {1, "call_b", "add", "{}"}, {2, "call_c", "now", ""}};
+  std::istringstream events(format.piece(0, piece));
+  std::vector<Json> deltas;
+  for (std::string line; std::getline(events, line);) {
+    if (line.empty()) continue;
+    ASSERT_TRUE(line.starts_with("data: ")) << line;
+    deltas.push_back(Json::parse(line.substr(6)).at("choices").at(0).at("delta"));
+  }
+  ASSERT_EQ(deltas.size(), 4);
+  EXPECT_EQ(deltas[0], Json({{"content", "So:"}}));
+  for (std::size_t i = 0; i < 3; ++i) {
+    const Json& calls = deltas[i + 1].at("tool_calls");
+    ASSERT_EQ(calls.size(), 1);
+    EXPECT_EQ(calls[0]["index"], i);
+    EXPECT_EQ(calls[0]["function"]["arguments"], piece.tools[i].arguments);
+  }
 }
 
 }  // namespace
