@@ -1,7 +1,6 @@
 #include "runtime/generate/reply_stream.h"
 
 #include <algorithm>
-#include <cstdint>
 #include <utility>
 
 namespace llamajit {
@@ -9,24 +8,23 @@ namespace {
 
 constexpr std::size_t kLongestSequence = 64;  // bytes; whatever is longer than any emoji is let go
 
-std::uint32_t code_point(std::string_view character) {
-  const auto lead = static_cast<unsigned char>(character[0]);
-  std::uint32_t code = character.size() == 1 ? lead : lead & (0x7FU >> character.size());
-  for (const char c : character.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3F);
-  return code;
+constexpr std::size_t kLongestCharacter = 4;
+
+bool continues_character(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
 }
 
-bool within(std::uint32_t code, std::uint32_t low, std::uint32_t high) {
+bool within(char32_t code, char32_t low, char32_t high) {
   return low <= code && code <= high;
 }
 
-bool is_joiner(std::uint32_t code) {
+bool is_joiner(char32_t code) {
   return code == 0x200D || within(code, 0xFE00, 0xFE0F) || within(code, 0x1F3FB, 0x1F3FF) ||
          within(code, 0xE0020, 0xE007F);
 }
 
 // Characters that often become one with what follows.
-bool may_go_on(std::uint32_t code) {
+bool may_go_on(char32_t code) {
   const bool jamo =
       within(code, 0x1100, 0x11FF) || within(code, 0xA960, 0xA97C) || within(code, 0xD7B0, 0xD7FB);
   return jamo || is_joiner(code) || within(code, 0x1F000, 0x1FAFF) || within(code, 0x2600, 0x27BF);
@@ -38,8 +36,10 @@ std::size_t open_sequence(std::string_view text) {
   std::size_t end = text.size();
   while (end > 0) {
     std::size_t begin = end - 1;
-    while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
-    if (!may_go_on(code_point(text.substr(begin, end - begin)))) break;
+    while (begin > 0 && end - begin < kLongestCharacter && continues_character(text[begin])) --begin;
+    const std::string_view last = text.substr(begin, end - begin);
+    const bool is_character = utf8_well_formed(last) == last.size();  // other bytes become one with nothing
+    if (!is_character || !may_go_on(utf8_code_point(last))) break;
     end = begin;
     if (text.size() - end > kLongestSequence) return 0;
   }

@@ -31,6 +31,16 @@ TEST(ReplyStream, TextComesOutAsItIsHoweverItIsCut) {
       << "bytes that are no character are not lost";
 }
 
+// As a model writes them that has tokens of single bytes.
+TEST(ReplyStream, BytesThatAreNoCharacterAreNotWaitedFor) {
+  for (const std::string& front : {std::string(), std::string("a"), std::string("\u1112")}) {
+    const std::string text = front + std::string(100, '\xBD');
+    EXPECT_EQ(pushed_by(1, text), text);
+    ReplyStream stream({});
+    EXPECT_EQ(stream.push(text), text);
+  }
+}
+
 TEST(ReplyStream, EmojiAndSyllablesOfJamoComeWhole) {
   for (const std::string whole : {"👩‍👩‍👧", "👍🏽", "🇰🇷", "\u1112\u1161\u11AB"}) {
     ReplyStream stream({});
