@@ -150,7 +150,8 @@ TEST(Pattern, WhatCantBeLookedAheadForIsRefused) {
     const char* part;
   };
   for (const Case& c : std::vector<Case>{
-           {"(?<=a)b", "column 3: expected ':', '=', '!' or a name of letters, as there is no looking behind"},
+           {"(?<=a)b",
+            "column 3: expected ':', '=', '!' or a name of letters, as there is no looking behind"},
            {"(?<!a)b", "column 3: expected ':', '=', '!' or a name"},
            {"(?<>b)", "column 3: expected ':', '=', '!' or a name"},
            {"(?<1a>b)", "column 3: expected ':', '=', '!' or a name"},
