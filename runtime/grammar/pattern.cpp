@@ -63,7 +63,12 @@ bool is_letter_or_digit(char c) {
 
 class PatternParser {
  public:
-  PatternParser(JsonRules& json, std::string_view text) : json_(json), rules_(json.rules()), text_(text) {}
+  PatternParser(JsonRules& json, std::string_view text)
+      : json_(json),
+        rules_(json.rules()),
+        text_(text),
+        may_look_ahead_(text.find("(?=") != std::string_view::npos ||
+                        text.find("(?!") != std::string_view::npos) {}
 
   PartId parse() {
     std::vector<PartId> ways;
@@ -95,9 +100,7 @@ class PatternParser {
 
   // In a pattern that looks ahead each character is written in one way only, so that none is taken for another one.
   PartId anything() {
-    const bool looks_ahead =
-        text_.find("(?=") != std::string_view::npos || text_.find("(?!") != std::string_view::npos;
-    return rules_.repeat(looks_ahead ? json_.character_of({{0, 0x10FFFF}}) : json_.character(), 0, -1);
+    return rules_.repeat(may_look_ahead_ ? json_.character_of({{0, 0x10FFFF}}) : json_.character(), 0, -1);
   }
 
   PartId alternatives(Ends end) {
@@ -344,6 +347,7 @@ class PatternParser {
   JsonRules& json_;
   GrammarRules& rules_;
   std::string_view text_;
+  bool may_look_ahead_;
   std::size_t at_ = 0;
   int groups_ = 0;            // that are open
   int lookaheads_ = 0;        // that there have been: each is read within the one before it

@@ -76,8 +76,7 @@ TEST_F(GrammarOptions, ErrorsNameTheFileAndThePlace) {
   const std::string grammar = directory_.write("g.gbnf", "root ::= \"a\n");
   expect_error(run({"--grammar", grammar}), 1, {grammar + ": line 1, column 10: expected the literal's end"});
   const std::string schema = directory_.write("s.json", R"({"type":"number","not":{"const":3}})");
-  expect_error(run({"--json-schema", schema}), 1,
-               {schema + ": /not: expected a keyword that is honoured"});
+  expect_error(run({"--json-schema", schema}), 1, {schema + ": /not: expected a keyword that is honoured"});
   expect_error(run({"--json-schema", "/none.json"}), 1, {"/none.json"});
   expect_error(run({"--json-schema", schema, "--grammar", grammar}), 2, {"--json-schema", "--grammar"});
   expect_error(run({"-i", "--grammar", grammar}), 2, {"--grammar", "--interactive"});

@@ -1,9 +1,6 @@
 // Blocks made by hand, so that the two readers of blocks_test.cpp can't be wrong together.
-#include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
-#include <random>
 #include <vector>
 
 #include <gtest/gtest.h>

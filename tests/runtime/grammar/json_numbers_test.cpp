@@ -1,5 +1,4 @@
 // Numbers of JSON schemas: bounds and multiples.
-#include <cmath>
 #include <cstdint>
 #include <stdexcept>
 #include <string>

@@ -1,7 +1,7 @@
 // What a call of a request's tools must look like.
-#include "tools/serve/tools.h"
-
 #include <gtest/gtest.h>
+
+#include "tools/serve/tools.h"
 
 namespace llamajit::serve::offered_tools_test {
 namespace {
