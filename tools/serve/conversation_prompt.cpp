@@ -68,7 +68,11 @@ std::string_view words_before_call(CallSyntax calls) {
 
 // Whatever the model's own form is, JSON with name and arguments is what the grammar lets through.
 void demand_call(ConversationPrompt& prompt, const OfferedTools& offered, Service& service) {
-  prompt.form = schema_form(call_schema(offered), "tools", service);
+  try {
+    prompt.form = schema_form(call_schema(offered), "tools", service);
+  } catch (const ApiError& error) {
+    throw ApiError(error.status, of_its_tool(error.what(), offered), "tools");
+  }
   prompt.text += words_before_call(service.tool_form.calls);
   prompt.reading.parser.form = {.calls = CallSyntax::hermes};
   prompt.reading.before = "<tool_call>\n";

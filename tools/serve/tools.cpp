@@ -1,6 +1,8 @@
 #include "tools/serve/tools.h"
 
 #include <algorithm>
+#include <charconv>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -66,6 +68,26 @@ void hoist_definitions(Json& schema, const std::string& prefix, Json& definition
   if (schema.is_object()) schema.erase("$schema");
 }
 
+bool take(std::string_view& text, std::string_view beginning) {
+  if (!text.starts_with(beginning)) return false;
+  text.remove_prefix(beginning.size());
+  return true;
+}
+
+std::size_t take_number(std::string_view& text) {
+  std::size_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return number;
+}
+
+// By their order in call_schema(), which leaves out those that may not be called.
+std::size_t index_of_call(const OfferedTools& offered, std::size_t call) {
+  if (!offered.only) return call;
+  const auto only = std::ranges::find(offered.tools, *offered.only, &Tool::name);
+  return static_cast<std::size_t>(only - offered.tools.begin());
+}
+
 }  // namespace
 
 OfferedTools read_offered_tools(const Fields& fields) {
@@ -102,6 +124,23 @@ Json call_schema(const OfferedTools& offered) {
   Json schema = calls.size() == 1 ? calls.front() : Json{{"anyOf", std::move(calls)}};
   if (!definitions.empty()) schema["$defs"] = std::move(definitions);
   return schema;
+}
+
+std::string of_its_tool(std::string error, const OfferedTools& offered) {
+  std::string_view rest = error, definitions;
+  if (!take(rest, "tools: ")) return error;
+  std::size_t tool = 0;
+  if (take(rest, "/$defs/tool")) {
+    tool = take_number(rest);
+    take(rest, "-");
+    definitions = "/$defs/";
+  } else {
+    tool = index_of_call(offered, take(rest, "/anyOf/") ? take_number(rest) : 0);
+    if (!take(rest, "/properties/arguments")) return error;
+    take(rest, ": ");  // of the parameters as a whole
+  }
+  if (tool >= offered.tools.size()) return error;
+  return fmt::format("tools[{}] '{}', parameters: {}{}", tool, offered.tools[tool].name, definitions, rest);
 }
 
 }  // namespace llamajit::serve

@@ -23,4 +23,8 @@ OfferedTools read_offered_tools(const Fields& fields);
 // A schema of {"name": …, "arguments": {…}} for a call of one of those that may be called.
 Json call_schema(const OfferedTools& offered);
 
+// What is wrong with call_schema(), said of the tool whose parameters have it: "tools: /anyOf/1/properties/arguments/items:
+// expected …" as "tools[1] 'name', parameters: /items: expected …". Other errors stay as they are.
+std::string of_its_tool(std::string error, const OfferedTools& offered);
+
 }  // namespace llamajit::serve
