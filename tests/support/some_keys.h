@@ -15,5 +15,7 @@ inline constexpr jit::Tier kGeneratingTiers[] = {jit::Tier::avx2,       jit::Tie
 
 // Some of every kind: every type, format and epilogue, with tails and without.
 std::vector<jit::KernelKey> some_keys();
+// The same for what makes a listing of each on each tier: under the sanitizers, where that takes minutes, one of four.
+std::vector<jit::KernelKey> listed_keys();
 
 }  // namespace llamajit::test

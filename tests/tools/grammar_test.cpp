@@ -8,6 +8,7 @@
 
 #include "tests/runtime/grammar/schemas.h"
 #include "tests/support/program_fixture.h"
+#include "tests/support/sanitized.h"
 
 namespace llamajit::test::grammar_test {
 namespace {
@@ -55,13 +56,15 @@ TEST_F(GrammarOptions, ATextMayEndWhereTheGrammarMay) {
 }
 
 TEST_F(GrammarOptions, TextsAreValidJsonOrCutShort) {
-  int complete = 0, number = 0;
+  int complete = 0, number = 0, runs = 0;
   for (const std::string_view schema : kSchemas) {
     const std::string file = directory_.write(fmt::format("{}.json", number++), schema);
+    if (kSanitized && number % 3 != 1) continue;
     for (const std::string temperature : {"0", "1"}) {
       const ChildResult result =
           run({"--json-schema", file, "--temp", temperature, "--seed", fmt::to_string(number), "-n", "200"});
       expect_success(result);
+      ++runs;
       if (result.err.find("stopped: token limit") != std::string::npos) continue;
       ++complete;
       EXPECT_THAT(result.err,
@@ -69,7 +72,7 @@ TEST_F(GrammarOptions, TextsAreValidJsonOrCutShort) {
       EXPECT_TRUE(nlohmann::json::accept(result.out)) << schema << ": " << result.out;
     }
   }
-  EXPECT_GT(complete, number / 2);
+  EXPECT_GT(complete, runs / 4);
 }
 
 TEST_F(GrammarOptions, ErrorsNameTheFileAndThePlace) {

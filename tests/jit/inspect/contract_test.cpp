@@ -116,7 +116,7 @@ class ContractOnTier : public testing::TestWithParam<Tier> {};
 
 // An instruction that reads the Args at an offset where no field begins shows a sum of the register there.
 TEST_P(ContractOnTier, EveryReadOfTheArgsIsThatOfAField) {
-  for (const KernelKey& key : some_keys()) {
+  for (const KernelKey& key : listed_keys()) {
     for (const ListingLine& line : make_listing({GetParam()}, key).lines) {
       // Without a matcher: there are hundreds of thousands of lines.
       if (line.comment.find("[args") == std::string::npos) continue;
@@ -129,7 +129,7 @@ INSTANTIATE_TEST_SUITE_P(Tiers, ContractOnTier, testing::ValuesIn(kGeneratingTie
                          [](const auto& tier) { return std::string(to_string(tier.param)); });
 
 TEST(Contract, ListingsNameEveryField) {
-  for (const KernelKey& key : some_keys()) {
+  for (const KernelKey& key : listed_keys()) {
     const std::string text = make_listing({Tier::avx2}, key).text();
     for (const ArgsField& field : args_fields(key)) {
       EXPECT_THAT(text, HasSubstr(field.type + " " + field.name)) << kernel_name(key);

@@ -68,7 +68,7 @@ class ListingOnTier : public testing::TestWithParam<Tier> {
 TEST_P(ListingOnTier, AsMakesTheSameBytesOfIt) {
   LLAMAJIT_REQUIRE_PROGRAM("as");
   std::vector<Listing> listings;
-  for (const KernelKey& key : some_keys()) listings.push_back(make_listing(isa(), key));
+  for (const KernelKey& key : listed_keys()) listings.push_back(make_listing(isa(), key));
   const auto bytes = assembled(listings);
   ASSERT_EQ(bytes.size(), listings.size());
   for (std::size_t n = 0; n < listings.size(); ++n) {
@@ -79,7 +79,7 @@ TEST_P(ListingOnTier, AsMakesTheSameBytesOfIt) {
 }
 
 TEST_P(ListingOnTier, ShowsEveryByteOnceAndInOrder) {
-  for (const KernelKey& key : some_keys()) {
+  for (const KernelKey& key : listed_keys()) {
     const Listing listing = make_listing(isa(), key);
     EXPECT_EQ(listing.bytes, generate_code(isa(), key)) << listing.name;
     std::uint32_t end = 0;
@@ -96,7 +96,7 @@ TEST_P(ListingOnTier, ShowsEveryByteOnceAndInOrder) {
 }
 
 TEST_P(ListingOnTier, EveryRegisterThatIsComputedWithHasARole) {
-  for (const KernelKey& key : some_keys()) {
+  for (const KernelKey& key : listed_keys()) {
     const Listing listing = make_listing(isa(), key);
     for (const ListingLine& line : listing.lines) {
       if (line.comment.find("mm") == std::string::npos) continue;  // regular expressions take their time

@@ -340,7 +340,8 @@ std::string case_name(const testing::TestParamInfo<std::tuple<Finish, Format>>& 
 }
 
 INSTANTIATE_TEST_SUITE_P(Grid, Matmul,
-                         testing::Combine(testing::ValuesIn(kEpilogues), testing::ValuesIn(every_format())),
+                         testing::Combine(testing::ValuesIn(grid_epilogues()),
+                                          testing::ValuesIn(every_format())),
                          case_name);
 INSTANTIATE_TEST_SUITE_P(Finishes, Matmul,
                          testing::Combine(testing::ValuesIn(kFinishes), testing::Values(kF32, q8(64))),

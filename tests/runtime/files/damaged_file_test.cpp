@@ -9,6 +9,7 @@
 #include "runtime/files/llama2c.h"
 #include "runtime/forward/engine.h"
 #include "tests/support/damage.h"
+#include "tests/support/sanitized.h"
 #include "tests/support/temp_file.h"
 #include "tests/support/toy_model.h"
 
@@ -60,7 +61,7 @@ TEST_P(DamagedFile, TruncatedAnywhereIsAnError) {
 TEST_P(DamagedFile, AnyFlippedHeaderBitIsAnErrorOrAModel) {
   const std::string content = content_of(GetParam());
   TempFile temp(content);
-  for (std::size_t bit = 0; bit < header_bytes(GetParam()) * 8; ++bit) {
+  for (std::size_t bit = 0; bit < header_bytes(GetParam()) * 8; bit += test::kSanitized ? 5 : 1) {
     temp.flip_bit(bit);
     fails_cleanly(temp.path(), fmt::format("bit {} of byte {}", bit % 8, bit / 8), load);
     temp.flip_bit(bit);

@@ -23,8 +23,10 @@ namespace {
 // Of computing, since others use the machine, too; for a sanitizer they are many.
 constexpr double kMostSeconds = test::kSanitized ? 60 : 20;
 constexpr int kMany = test::kSanitized ? 200'000 : 2'000'000;
+constexpr int kElements = test::kSanitized ? 2'000 : 70'000;
 constexpr int kLists =
     test::kSanitized ? 100 : 1000;  // whose sums are copied again and again until the limit
+constexpr int kLinks = test::kSanitized ? 30'000 : 100'000;  // of a chain: more than a stack has room for
 constexpr long kMostKibibytes = 512 * 1024;
 
 std::string outcome(const std::string& source, const jinja::Limits& limits = {}) {
@@ -54,7 +56,7 @@ void expect_end(const std::string& source) {
 }
 
 std::string repeated(const std::string& body) {
-  return "{% for a in range(100000) %}" + body + "{% endfor %}";
+  return fmt::format("{{% for a in range({}) %}}", kLinks) + body + "{% endfor %}";
 }
 
 // Values that hold one another in a chain as long as a template's loop.
@@ -163,7 +165,7 @@ TEST(HostileValues, OperationsOnLongListsEnd) {
         "l | groupby(0)", "l | map('string') | list", "l | batch(1, 'a') | list", "l | slice(1000000) | list",
         "l | map('batch', 1000, 'x') | list", "l | map('center', 1000) | list", "l | urlencode",
         "([l] * n) | tojson", "([l] * n) | sum(start=[])", "l | map('replace', '', l) | list"}) {
-    expect_end(fmt::format("{{% set l = ['a'] * {} %}}{{% set n = {} %}}{{% set r = {} %}}", kMany / 30,
+    expect_end(fmt::format("{{% set l = ['a'] * {} %}}{{% set n = {} %}}{{% set r = {} %}}", kElements,
                            kLists, use));
   }
 }
@@ -190,12 +192,13 @@ TEST(HostileValues, ARenderingCanBeCancelled) {
 
 TEST(LongChats, AreRenderedInEveryFormat) {
   std::vector<Message> messages;
-  for (int i = 0; i < 5000; ++i) {
+  constexpr std::size_t kMessages = test::kSanitized ? 1000 : 5000;
+  for (std::size_t i = 0; i < kMessages; ++i) {
     messages.push_back(
         {i % 2 == 0 ? "user" : "assistant", std::string(200, static_cast<char>('a' + i % 26))});
   }
   for (const NamedTemplate& named : named_templates()) {
-    EXPECT_GT(ChatTemplate(named).render(messages, "<s>", "</s>").size(), 1'000'000U) << named.name;
+    EXPECT_GT(ChatTemplate(named).render(messages, "<s>", "</s>").size(), kMessages * 200) << named.name;
   }
   // Bit by bit, as some templates do: what is gone no longer counts.
   const ChatTemplate joining(
@@ -203,7 +206,7 @@ TEST(LongChats, AreRenderedInEveryFormat) {
       "'\\n' %}"
       "{% endfor %}{{ ns.t }}",
       "t");
-  EXPECT_GT(joining.render(messages, "<s>", "</s>").size(), 1'000'000U);
+  EXPECT_GT(joining.render(messages, "<s>", "</s>").size(), kMessages * 200);
 }
 
 }  // namespace
