@@ -18,6 +18,20 @@ std::string product_name(const Finish& finish, Format format) {
                      to_string(finish.epilogue), name_of(format));
 }
 
+void fill_record(const jit::CodesLayout& layout, int code, int subscale, std::byte* record) {
+  for (const jit::Plane& plane : layout.planes()) {
+    int byte = 0;
+    for (int i = 0; i < plane.steps(); ++i) {
+      byte |= (code >> plane.position & ((1 << plane.bits) - 1)) << i * plane.bits;
+    }
+    std::fill_n(record + plane.at, layout.padded * plane.bits / 8 * jit::kLanes,
+                static_cast<std::byte>(byte));
+  }
+  if (!layout.subscales) return;
+  std::fill_n(record + layout.subscales.at, layout.subgroups() * jit::kLanes,
+              static_cast<std::byte>(subscale));
+}
+
 std::vector<double> Activations::values(Format format) const {
   if (!has_codes(format)) return {x.begin(), x.end()};  // rounded, where pairs are multiplied
   const auto group = static_cast<std::size_t>(format.group);

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "jit/formats/packing.h"
 #include "jit/kernels/kernels.h"
 #include "tests/support/kernel_check.h"
 #include "tests/support/random_matrix.h"
@@ -53,6 +54,10 @@ inline constexpr Finish kFinishes[] = {{jit::Epilogue::store, kScale},
                                        {jit::Epilogue::relu2}};
 // "bias_swiglu_int8_64": a test's name.
 std::string product_name(const Finish& finish, jit::Format format);
+
+// Gives all weights of a packed tile of one group the same code and subscale, which no block of a format with a grid may
+// have.
+void fill_record(const jit::CodesLayout& layout, int code, int subscale, std::byte* record);
 
 // What no kernel may read.
 template <class T>

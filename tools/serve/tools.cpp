@@ -81,11 +81,13 @@ std::size_t take_number(std::string_view& text) {
   return number;
 }
 
-// By their order in call_schema(), which leaves out those that may not be called.
-std::size_t index_of_call(const OfferedTools& offered, std::size_t call) {
-  if (!offered.only) return call;
-  const auto only = std::ranges::find(offered.tools, *offered.only, &Tool::name);
-  return static_cast<std::size_t>(only - offered.tools.begin());
+// Those that may be called, in the order of call_schema().
+std::vector<std::size_t> callable_tools(const OfferedTools& offered) {
+  std::vector<std::size_t> indices;
+  for (std::size_t i = 0; i < offered.tools.size(); ++i) {
+    if (!offered.only || offered.tools[i].name == *offered.only) indices.push_back(i);
+  }
+  return indices;
 }
 
 }  // namespace
@@ -109,9 +111,8 @@ OfferedTools read_offered_tools(const Fields& fields) {
 
 Json call_schema(const OfferedTools& offered) {
   Json calls = Json::array(), definitions = Json::object();
-  for (std::size_t i = 0; i < offered.tools.size(); ++i) {
+  for (const std::size_t i : callable_tools(offered)) {
     const Tool& tool = offered.tools[i];
-    if (offered.only && tool.name != *offered.only) continue;
     Json parameters = tool.parameters.empty() ? Json::object() : Json::parse(tool.parameters);
     // Arguments are an object, whether the schema says so or not.
     if (parameters.is_object() && !parameters.contains("type")) parameters["type"] = "object";
@@ -135,8 +136,10 @@ std::string of_its_tool(std::string error, const OfferedTools& offered) {
     take(rest, "-");
     definitions = "/$defs/";
   } else {
-    tool = index_of_call(offered, take(rest, "/anyOf/") ? take_number(rest) : 0);
-    if (!take(rest, "/properties/arguments")) return error;
+    const std::vector<std::size_t> callable = callable_tools(offered);
+    const std::size_t call = take(rest, "/anyOf/") ? take_number(rest) : 0;
+    if (call >= callable.size() || !take(rest, "/properties/arguments")) return error;
+    tool = callable[call];
     take(rest, ": ");  // of the parameters as a whole
   }
   if (tool >= offered.tools.size()) return error;

@@ -73,18 +73,7 @@ std::vector<std::byte> packed_matrix(const FormatTraits& traits, const Extreme& 
   std::vector<std::byte> packed(static_cast<std::size_t>(jit::packed_bytes(format, kRows, traits.group)));
   jit::pack_tile({format, kRows, traits.group, blocks, std::as_bytes(std::span(&one, 1))}, 0, packed.data());
   if (traits.ternary) return packed;  // codes as the blocks have them
-  for (const jit::Plane& plane : layout.planes()) {
-    int byte = 0;
-    for (int i = 0; i < plane.steps(); ++i) {
-      byte |= (extreme.code >> plane.position & ((1 << plane.bits) - 1)) << i * plane.bits;
-    }
-    std::fill_n(packed.data() + plane.at, layout.padded * plane.bits / 8 * kRows,
-                static_cast<std::byte>(byte));
-  }
-  if (layout.subscales) {
-    std::fill_n(packed.data() + layout.subscales.at, layout.subgroups() * kRows,
-                static_cast<std::byte>(extreme.subscale));
-  }
+  fill_record(layout, extreme.code, extreme.subscale, packed.data());
   if (layout.lift > 0) {
     std::fill_n(packed.data() + layout.lifted_at, kRows * sizeof(jit::Group::lifted),
                 extreme.lifted ? std::byte{0xFF} : std::byte{0});

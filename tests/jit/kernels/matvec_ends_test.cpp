@@ -63,7 +63,6 @@ std::vector<int> extreme_subscales(FormatKind kind) {
       return {0, 63};
     case FormatKind::q3_k:
     case FormatKind::iq4_xs:
-      return {-32, 31};
     case FormatKind::iq4_k:
     case FormatKind::iq5_k:
       return {-32, 31};
@@ -95,20 +94,6 @@ std::vector<int> extreme_subscales(FormatKind kind) {
   }
 }
 
-// No block of a format with a grid has these, unless it has such an entry: they go into the packed record.
-void write_codes(const jit::CodesLayout& layout, int code, int subscale, std::byte* record) {
-  for (const jit::Plane& plane : layout.planes()) {
-    int byte = 0;
-    for (int i = 0; i < plane.steps(); ++i) {
-      byte |= (code >> plane.position & ((1 << plane.bits) - 1)) << i * plane.bits;
-    }
-    std::fill_n(record + plane.at, layout.padded * plane.bits / 8 * jit::kLanes,
-                static_cast<std::byte>(byte));
-  }
-  std::fill_n(record + layout.subscales.at, layout.subgroups() * jit::kLanes,
-              static_cast<std::byte>(subscale));
-}
-
 // The same of blocks: whatever sums stay within 16 bits, the largest do, and totals within 32.
 TEST(MatvecBlocks, LargestCodesAreSummedExactly) {
   for (const jit::FormatTraits& traits : jit::all_format_traits()) {
@@ -137,7 +122,7 @@ TEST(MatvecBlocks, LargestCodesAreSummedExactly) {
       std::vector<std::byte> packed(static_cast<std::size_t>(jit::packed_bytes(key.format, 16, key.cols)));
       const jit::SourceMatrix source{key.format, 16, key.cols, blocks, std::as_bytes(std::span(ones))};
       jit::pack_tile(source, 0, packed.data());
-      if (has_grid) write_codes(jit::CodesLayout(key.format), code, subscale, packed.data());
+      if (has_grid) fill_record(jit::CodesLayout(key.format), code, subscale, packed.data());
       const jit::InputFormat input = *input_format(key.format);
       const auto subgroups = static_cast<std::size_t>(input.subgroups(key.cols));
       for (const int x : {-127, 127}) {

@@ -49,6 +49,11 @@ TEST(OfferedTools, ErrorsNameTheToolAndThePlaceInItsParameters) {
   offered.only = "one";
   EXPECT_EQ(error_of(offered), "");
   offered = {};
+  offered.tools = {{"one", wrong}, {"two", right}, {"two", wrong}};
+  offered.only = "two";
+  EXPECT_THAT(error_of(offered),
+              ::testing::StartsWith("tools[2] 'two', parameters: /properties/a/not: expected "));
+  offered = {};
   offered.tools = {{"one", right}, {"three", referring}};
   EXPECT_THAT(error_of(offered),
               ::testing::StartsWith("tools[1] 'three', parameters: /$defs/b/type: expected "));
