@@ -1,4 +1,5 @@
-// Threads that read requests: a grammar that takes long to compile holds up nobody else.
+// Threads that read requests: a grammar that takes long to compile holds up nobody else's request. Their priority is
+// below the caller's, for the texts that are being written.
 #pragma once
 
 #include <condition_variable>

@@ -7,7 +7,6 @@ import os
 import random
 import socket
 import sys
-import threading
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
