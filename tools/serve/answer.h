@@ -53,6 +53,12 @@ struct Choice {
   Ending ending;
 };
 
+// What requests of an API call the form that an answer is held to, and its schema.
+struct FormMembers {
+  std::string form = "response_format";
+  std::string schema = "response_format.json_schema.schema";
+};
+
 // The form that an API gives to an answer. One object serves one request.
 class AnswerFormat {
  public:
@@ -71,6 +77,7 @@ class AnswerFormat {
   virtual std::string fault(const std::string& message) = 0;
   // For those who count silence: something that changes nothing.
   virtual std::string heartbeat() const { return ": \n\n"; }
+  virtual FormMembers form_members() const { return {}; }
 };
 
 }  // namespace llamajit::serve

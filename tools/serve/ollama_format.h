@@ -31,6 +31,7 @@ class OllamaFormat : public AnswerFormat {
   std::string fault(const std::string& message) override;
   // A line that says nothing: clients take empty ones for broken ones.
   std::string heartbeat() const override;
+  FormMembers form_members() const override { return {.form = "format", .schema = "format"}; }
   // To a request that generates nothing, and only makes sure that the model is there.
   Json load() const;
 

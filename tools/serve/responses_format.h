@@ -27,6 +27,9 @@ class ResponsesFormat : public AnswerFormat {
   std::string ending(std::size_t choice, const Ending& ending) override;
   std::string end() override { return {}; }
   std::string fault(const std::string& message) override;
+  FormMembers form_members() const override {
+    return {.form = "text.format", .schema = "text.format.schema"};
+  }
 
  private:
   enum class Kind : std::uint8_t { none, reasoning, message, call };
