@@ -56,17 +56,18 @@ std::string ReplyStream::push(std::string_view bytes) {
   return release(characters_.push(bytes));
 }
 
-// Where the stop string begins that is whole first, of several that end there the longest: so what is shown does not depend
-// on how the text is cut into tokens.
-std::size_t ReplyStream::find_stop() const {
-  std::size_t begin = std::string::npos, end = std::string::npos;
+// The stop string that is whole first, of several that end there the longest: so what is shown does not depend on how the
+// text is cut into tokens.
+ReplyStream::Found ReplyStream::find_stop() const {
+  Found found;
+  std::size_t end = std::string::npos;
   for (const std::string& stop : stops_) {
     const std::size_t at = pending_.find(stop);
-    if (at == std::string::npos || std::pair(at + stop.size(), at) >= std::pair(end, begin)) continue;
-    begin = at;
+    if (at == std::string::npos || std::pair(at + stop.size(), at) >= std::pair(end, found.begin)) continue;
+    found = {at, stop};
     end = at + stop.size();
   }
-  return begin;
+  return found;
 }
 
 // The longest end of what is pending that a stop string begins with.
@@ -81,11 +82,11 @@ std::size_t ReplyStream::held_for_stop() const {
 }
 
 std::string ReplyStream::release(std::string_view text) {
-  if (stopped_) return {};
+  if (stopped()) return {};
   pending_ += text;
-  if (const std::size_t found = find_stop(); found != std::string::npos) {
-    stopped_ = true;
-    return std::exchange(pending_, {}).substr(0, found);
+  if (const Found found = find_stop(); !found.stop.empty()) {
+    stop_ = found.stop;
+    return std::exchange(pending_, {}).substr(0, found.begin);
   }
   std::size_t shown = pending_.size() - held_for_stop();
   shown -= open_sequence(std::string_view(pending_).substr(0, shown));
@@ -96,7 +97,7 @@ std::string ReplyStream::release(std::string_view text) {
 
 std::string ReplyStream::finish() {
   std::string out = release(characters_.finish());
-  return stopped_ ? out : out + std::exchange(pending_, {});
+  return stopped() ? out : out + std::exchange(pending_, {});
 }
 
 }  // namespace llamajit

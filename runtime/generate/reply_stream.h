@@ -23,17 +23,23 @@ class ReplyStream {
   // Returns what was held back, at the end of the reply.
   std::string finish();
   // A stop string was found: everything before it has been returned, and nothing more will be.
-  bool stopped() const { return stopped_; }
+  bool stopped() const { return !stop_.empty(); }
+  // Which one; empty: none yet.
+  const std::string& stop() const { return stop_; }
 
  private:
+  struct Found {
+    std::size_t begin = std::string::npos;
+    std::string_view stop{};  // of stops_; empty: none
+  };
   std::string release(std::string_view text);
-  std::size_t find_stop() const;
+  Found find_stop() const;
   std::size_t held_for_stop() const;
 
   std::vector<std::string> stops_;
   Utf8Stream characters_;
   std::string pending_;
-  bool stopped_ = false;
+  std::string stop_;
 };
 
 }  // namespace llamajit

@@ -122,7 +122,9 @@ constexpr std::string_view kPaths[] = {"/v1/chat/completions",
                                        "/api/pull",
                                        "/tokenize",
                                        "/detokenize",
-                                       "/apply-template"};
+                                       "/apply-template",
+                                       "/v1/messages",
+                                       "/v1/messages/count_tokens"};
 
 }  // namespace
 
@@ -189,7 +191,18 @@ std::vector<std::string> seeds() {
       of(10, R"({"content": "a b", "add_special": true, "with_pieces": true})"),
       of(11, R"({"tokens": [1, 4, 5]})"),
       of(12, "{" + messages + ", " + tools + "}"),
-      of(13, joined({"GET", "/v1/models/m", "a=%41", "http://localhost", "localhost", "Bearer x", ""})),
+      of(13,
+         R"({"max_tokens": 4, "system": [{"type": "text", "text": "s"}], "stop_sequences": ["x"], "stream": true,
+          "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]},
+          {"role": "assistant", "content": [{"type": "thinking", "thinking": "t", "signature": ""},
+              {"type": "tool_use", "id": "a", "name": "add", "input": {"a": 1}}]},
+          {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "3"}]}],
+          "tools": [{"name": "add", "input_schema": {"type": "object"}}], "tool_choice": {"type": "any"}})"),
+      of(13,
+         R"({"max_tokens": 2, "messages": [{"role": "user", "content": "hi"}], "thinking": {"type": "adaptive"},
+          "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}}})"),
+      of(14, R"({"messages": [{"role": "user", "content": "hi"}]})"),
+      of(15, joined({"GET", "/v1/models/m", "a=%41", "http://localhost", "localhost", "Bearer x", ""})),
   };
 }
 

@@ -237,8 +237,8 @@ void add_scheduling(CLI::App& sub, ServeOptions& o) {
 void add_serve(CLI::App& app, Command& command) {
   auto o = std::make_shared<ServeOptions>();
   TextRequest& r = o->request;
-  CLI::App* sub =
-      app.add_subcommand("serve", "Answer requests over HTTP, as OpenAI's and Ollama's APIs have them");
+  CLI::App* sub = app.add_subcommand(
+      "serve", "Answer requests over HTTP, as OpenAI's, Anthropic's and Ollama's APIs have them");
   add_model(*sub, r.model, kModelText);
   sub->add_option("--alias", o->alias,
                   "What clients call the model; default: its file's name without the ending")

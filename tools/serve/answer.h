@@ -45,6 +45,7 @@ struct Ending {
   Finish reason = Finish::stop;
   bool calls_tools = false;
   GenerationCounts counts;
+  std::string stop{};  // the stop string that ended it; empty: none did
 };
 
 // A choice from beginning to end.
@@ -78,6 +79,8 @@ class AnswerFormat {
   // For those who count silence: something that changes nothing.
   virtual std::string heartbeat() const { return ": \n\n"; }
   virtual FormMembers form_members() const { return {}; }
+  // Told before anything else, by those who know.
+  virtual void set_prompt_tokens(int /*tokens*/) {}
 };
 
 }  // namespace llamajit::serve

@@ -28,6 +28,10 @@ void embeddings(Service& service, const ApiRequest& request, Exchange exchange);
 HttpReply list_models(const Service& service);
 HttpReply show_model(const Service& service, std::string_view name);
 
+// Anthropic's.
+void anthropic_messages(Service& service, const ApiRequest& request, Exchange exchange);
+HttpReply anthropic_count_tokens(Service& service, const ApiRequest& request);
+
 // llama.cpp's.
 HttpReply tokenize_text(const Service& service, const HttpRequest& request);
 HttpReply detokenize_tokens(const Service& service, const HttpRequest& request);

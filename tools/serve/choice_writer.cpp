@@ -84,7 +84,8 @@ void ChoiceWriter::finish(Finish reason, const GenerationCounts& counts) {
     if (!last.empty()) put_({choice_, std::move(last)});
   }
   const bool calls_tools = parser_ && parser_->calls() > 0;
-  put_({choice_, Ending{.reason = reason, .calls_tools = calls_tools, .counts = counts}});
+  put_({choice_,
+        Ending{.reason = reason, .calls_tools = calls_tools, .counts = counts, .stop = stream_.stop()}});
 }
 
 void ChoiceWriter::fail(const std::string& what) {

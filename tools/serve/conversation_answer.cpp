@@ -44,6 +44,7 @@ void answer_conversation(Service& service, const ApiRequest& request, const Json
     choice.reading->call_seed ^= choice.generation.sampler.seed;
   }
   answer.streams = settings.streams;
+  format->set_prompt_tokens(static_cast<int>(prompt.tokens.size()));
   answer.format = std::move(format);
   GenerationJob::start(service, std::move(answer), std::move(exchange));
 }

@@ -13,7 +13,7 @@ struct HttpRequest {
   std::string method;
   std::string path;           // without the query, %XX decoded
   std::string query;          // behind '?', as it came
-  std::string authorization;  // the header of that name
+  std::string authorization;  // the header of that name, or x-api-key as if it were there
   std::string content_type;   // likewise
   std::string origin;         // likewise
   std::string host;           // likewise

@@ -37,6 +37,14 @@ std::string header_text(const http::request<http::string_body>& request, http::f
   return {value.data(), value.size()};
 }
 
+// Anthropic's clients send their key in a header of its own.
+std::string authorization(const http::request<http::string_body>& request) {
+  const auto key = request["x-api-key"];
+  if (request.count(http::field::authorization) > 0 || key.empty())
+    return header_text(request, http::field::authorization);
+  return "Bearer " + std::string(key.data(), key.size());
+}
+
 // A target may name the server, too: http://host/path (RFC 9112, 3.2.2).
 std::string_view path_of(std::string_view target) {
   constexpr std::size_t kScheme = std::string_view("http://").size();
@@ -53,7 +61,7 @@ HttpRequest plain(http::request<http::string_body>&& request) {
   return {.method = {method.data(), method.size()},
           .path = percent_decoded(path_of(whole.substr(0, mark))),
           .query = mark == std::string_view::npos ? "" : std::string(whole.substr(mark + 1)),
-          .authorization = header_text(request, http::field::authorization),
+          .authorization = authorization(request),
           .content_type = header_text(request, http::field::content_type),
           .origin = header_text(request, http::field::origin),
           .host = header_text(request, http::field::host),

@@ -16,6 +16,20 @@ Json text_or_null(const std::string& text) {
   return text.empty() ? Json() : Json(text);
 }
 
+// https://platform.claude.com/docs/en/api/errors
+std::string anthropic_error_type(int status) {
+  switch (status) {
+    case 403:
+      return "permission_error";
+    case 413:
+      return "request_too_large";
+    case 503:
+      return "overloaded_error";
+    default:
+      return status < 500 ? error_type(status) : "api_error";
+  }
+}
+
 }  // namespace
 
 std::string error_type(int status) {
@@ -45,6 +59,14 @@ HttpReply error_reply(const ApiError& error) {
 
 HttpReply plain_error_reply(const ApiError& error) {
   return reply_of(error, {{"error", error.what()}});
+}
+
+HttpReply anthropic_error_reply(const ApiError& error) {
+  return reply_of(error, anthropic_error(error.status, error.what()));
+}
+
+Json anthropic_error(int status, const std::string& message) {
+  return {{"type", "error"}, {"error", {{"type", anthropic_error_type(status)}, {"message", message}}}};
 }
 
 }  // namespace llamajit::serve

@@ -13,5 +13,8 @@ HttpReply error_reply(const ApiError& error);
 std::string error_type(int status);
 // Ollama's: {"error": "text"}.
 HttpReply plain_error_reply(const ApiError& error);
+// Anthropic's: {"type": "error", "error": {"type", "message"}}.
+HttpReply anthropic_error_reply(const ApiError& error);
+Json anthropic_error(int status, const std::string& message);
 
 }  // namespace llamajit::serve

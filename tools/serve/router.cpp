@@ -48,7 +48,9 @@ bool is_no_name(std::string_view host) {
 }
 
 HttpReply error_for(const HttpRequest& request, const ApiError& error) {
-  return request.path.starts_with("/api/") ? plain_error_reply(error) : error_reply(error);
+  const std::string_view path = without_version(request.path);
+  if (path.starts_with("/api/")) return plain_error_reply(error);
+  return path.starts_with("/messages") ? anthropic_error_reply(error) : error_reply(error);
 }
 
 HttpReply health(Service&, const HttpRequest&) {
@@ -81,6 +83,8 @@ const Router::Route* Router::find(const HttpRequest& request) {
       {"POST", "/completions", nullptr, completions},
       {"POST", "/responses", nullptr, responses},
       {"POST", "/embeddings", nullptr, embeddings},
+      {"POST", "/messages", nullptr, anthropic_messages},
+      {"POST", "/messages/count_tokens", nullptr, answer_whole<anthropic_count_tokens>},
       {"POST", "/api/chat", nullptr, ollama_chat},
       {"POST", "/api/generate", nullptr, ollama_generate},
       {"POST", "/api/embed", nullptr, ollama_embed},

@@ -77,6 +77,11 @@ TEST(ReplyStream, OfStopStringsWithinOneAnotherTheOneThatIsWholeFirstEndsTheText
     EXPECT_EQ(pushed_by(n, "a b: c", {"b: c", ":"}), "a b") << n;
     EXPECT_EQ(pushed_by(n, "a b: c", {"b: c", ":", "a b:"}), "") << n;
   }
+  ReplyStream stream({"b: c", ":", "a b:"});
+  stream.push("a b");
+  EXPECT_EQ(stream.stop(), "");
+  stream.push(": c");
+  EXPECT_EQ(stream.stop(), "a b:");
 }
 
 TEST(ReplyStream, AfterAStopNothingComes) {
@@ -84,6 +89,7 @@ TEST(ReplyStream, AfterAStopNothingComes) {
   EXPECT_EQ(stream.push("go st"), "go ");
   EXPECT_EQ(stream.push("op and on"), "");
   EXPECT_TRUE(stream.stopped());
+  EXPECT_EQ(stream.stop(), "stop");
   EXPECT_EQ(stream.push("more"), "");
   EXPECT_EQ(stream.finish(), "");
 }
