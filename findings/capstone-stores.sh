@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # Software  Capstone 4.0.2-5 (libcapstone4 and its tool cstool), on code assembled by the system's as
-# Guess     The access that Capstone reports of an operand is READ where the instruction reads it, WRITE where it writes it,
-#           and both where it does both: it is a table with a line for each instruction. New instructions may be missing.
+# Guess     Of the newer instructions a few have a wrong access, probably of a register that is both read and written. The
+#           memory operand of a plain store, which each compiler emits, is WRITE.
 # Seen      By Capstone no vector instruction in VEX or EVEX writes memory: all 13 stores tried here, from vmovups to
 #           vcvtps2ph and vscatterdps, have their memory operand as READ, and so have movups, movq, movntps, movnti, pextrd
 #           and stmxcsr in the old encoding. mov, movss, movaps and movdqu have WRITE. lock cmpxchg reads its memory,
 #           modifies no register and no flag. A gather doesn't read the destination whose lanes it may leave, and doesn't
-#           clear its mask. cstool and the library's cs_regs_access() use the same table. Upstream, single instructions
-#           have been reported and corrected since 2016.
+#           clear its mask. Upstream, single instructions have been reported and corrected since 2016.
 # Matters   A disassembler's accesses are what a checker of made code goes by: which kernels write, and where, which
 #           registers have to be saved, what is dead. Of a kernel for AVX2 such a checker sees no store at all, and finds
 #           that it keeps to its buffers. The text and the lengths are right, so that nobody looks into the table. A test

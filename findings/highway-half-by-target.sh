@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Software  Highway 1.0.3-3+deb12u1 (libhwy-dev), compiled with the system's g++, on a CPU with AVX2 and F16C (the script
 #           ends with 2 where it doesn't have them)
-# Guess     DemoteTo() from float to half rounds to nearest, as the instruction of the newer CPUs does, or truncates
-#           everywhere. What is too large becomes Infinity or the largest half. One program computes the same on an older
-#           CPU, only slower, but for infinities and NaN, which the documentation leaves to the implementation.
+# Guess     DemoteTo() from float to half might truncate for older CPUs, where the instruction of the newer ones rounds to
+#           nearest. What is too large becomes Infinity or the largest half for all of them, but for infinities and NaN,
+#           which the documentation leaves to the implementation. The wrong part of the guess is the second.
 # Seen      One program has two kinds of halves. For a CPU with AVX2, numbers are rounded to nearest and 65536 is Infinity.
 #           For one with SSE4 or SSSE3 they are truncated, every second one to another half, and of a number that is too
 #           large the exponent is set to the largest and the mantissa kept: 65504 stays 65504, 65536 becomes 32768, 70000

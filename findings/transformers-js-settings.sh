@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Software  @huggingface/transformers 4.3.1 (Transformers.js) with onnxruntime-node, on Node.js
-# Guess     generate() follows the settings that its GenerationConfig describes, or says that it doesn't: at version 4 top_p
-#           is applied as in Python, three returned sequences are three, and what isn't there throws.
+# Guess     Version 3 left out top_p; version 4, whose GenerationConfig describes it, applies it, or says that it doesn't.
+#           That several returned sequences and beams are left out too was seen in the sources before it was run.
 # Seen      top_p, typical_p and epsilon_cutoff are read, described and kept, and change nothing. Of probabilities 0.4, 0.2,
 #           3 times 0.1 and twice 0.05, top_p = 0.5 still draws all seven tokens, where Python's draws two. Three sequences
 #           (num_return_sequences) are one, and a beam search with three beams is the greedy answer, even where the better
