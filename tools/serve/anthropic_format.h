@@ -15,6 +15,7 @@ struct AnthropicOptions {
   std::string id;
   std::string model;               // as the request calls it
   std::vector<std::string> stops;  // the request's own
+  std::string form;                // the member that has the answer's
 };
 
 // One answer is a list of blocks: what the model thought, what it says, and each call of a tool.
@@ -31,7 +32,7 @@ class AnthropicFormat : public AnswerFormat {
   std::string fault(const std::string& message) override;
   std::string heartbeat() const override;
   FormMembers form_members() const override {
-    return {.form = "output_config.format", .schema = "output_config.format.schema"};
+    return {.form = options_.form, .schema = options_.form + ".schema"};
   }
   void set_prompt_tokens(int tokens) override { prompt_tokens_ = tokens; }
 

@@ -42,7 +42,8 @@ void anthropic_messages(Service& service, const ApiRequest& request, Exchange ex
   auto format = std::make_unique<AnthropicFormat>(
       AnthropicOptions{.id = "msg_" + random_id(),
                        .model = fields.text("model").value_or(service.model),
-                       .stops = settings.stops});
+                       .stops = settings.stops,
+                       .form = fields.has("output_format") ? "output_format" : "output_config.format"});
   answer_conversation(service, request, anthropic_conversation(fields), std::move(settings),
                       std::move(format), std::move(exchange));
 }

@@ -83,6 +83,7 @@ class Messages(Asking):
         self.refused("model", 404, "not_found_error", model="another")
         no_schema = {"type": "json_schema", "schema": {"properties": {"a": {"not": {}}}}}
         self.refused("output_config.format.schema: /properties/a/not: expected", output_config={"format": no_schema})
+        self.refused("output_format.schema: /properties/a/not: expected", output_format=no_schema)
         self.assertEqual(self.ask("GET", PATH)[0], 405)
 
 
