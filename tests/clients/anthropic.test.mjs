@@ -48,6 +48,18 @@ test('anthropic: tools', async () => {
   assert.equal(answer.content[0].type, 'text');
 });
 
+test('anthropic: tools that are run', async () => {
+  const asked = [];
+  const runner = client.beta.messages.toolRunner({
+    ...ask, max_tokens: 100, tool_choice: { type: 'any' }, max_iterations: 2,
+    unsupportedRequestBehavior: 'continue_unthreaded',  // nothing is stored here
+    tools: [{ ...weather, parse: (it) => it, run: (it) => { asked.push(it); return 'warm'; } }],
+  });
+  await runner.runUntilDone();
+  assert.equal(asked.length, 2);
+  asked.forEach(expectCity);
+});
+
 test('anthropic: errors, keys, and leaving', async () => {
   await assert.rejects(client.messages.create({ ...ask, temperature: 'hot' }), Anthropic.BadRequestError);
   await assert.rejects(client.messages.create({ ...ask, model: 'another' }), Anthropic.NotFoundError);

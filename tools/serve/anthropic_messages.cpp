@@ -24,11 +24,15 @@ GenerationSettings read_anthropic_settings(const Fields& fields, const Service& 
   return settings;
 }
 
-// Other machines' tools are asked by nobody here.
-void refuse_servers(const Fields& fields) {
+// Of a thread later requests would send the newest messages alone. The code tells clients to send all of them.
+void refuse_what_is_kept_elsewhere(const Fields& fields) {
   const Json* const servers = fields.list("mcp_servers");
   if (servers != nullptr && !servers->empty())
     fields.fail("mcp_servers", "none: none is asked here", *servers);
+  if (fields.has("thread")) {
+    throw ApiError(400, "thread: expected none, as conversations are not stored here; send all messages",
+                   "thread", "thread_unsupported_request");
+  }
 }
 
 }  // namespace
@@ -37,7 +41,7 @@ void anthropic_messages(Service& service, const ApiRequest& request, Exchange ex
   const Json body = parse_object(request.http.body);
   service.check_model(body);
   const Fields fields(body);
-  refuse_servers(fields);
+  refuse_what_is_kept_elsewhere(fields);
   GenerationSettings settings = read_anthropic_settings(fields, service);
   auto format = std::make_unique<AnthropicFormat>(
       AnthropicOptions{.id = "msg_" + random_id(),

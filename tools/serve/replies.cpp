@@ -62,7 +62,9 @@ HttpReply plain_error_reply(const ApiError& error) {
 }
 
 HttpReply anthropic_error_reply(const ApiError& error) {
-  return reply_of(error, anthropic_error(error.status, error.what()));
+  Json body = anthropic_error(error.status, error.what());
+  if (!error.code.empty()) body["error"]["details"] = {{"error_code", error.code}};
+  return reply_of(error, body);
 }
 
 Json anthropic_error(int status, const std::string& message) {

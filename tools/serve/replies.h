@@ -13,7 +13,7 @@ HttpReply error_reply(const ApiError& error);
 std::string error_type(int status);
 // Ollama's: {"error": "text"}.
 HttpReply plain_error_reply(const ApiError& error);
-// Anthropic's: {"type": "error", "error": {"type", "message"}}.
+// Anthropic's: {"type": "error", "error": {"type", "message", "details": {"error_code"}}}.
 HttpReply anthropic_error_reply(const ApiError& error);
 Json anthropic_error(int status, const std::string& message);
 

@@ -78,6 +78,9 @@ class Messages(Asking):
         self.refused("max_tokens", max_tokens=0)
         self.refused("stop_sequences", stop_sequences=[3])
         self.refused("mcp_servers: expected none", mcp_servers=[{"type": "url"}])
+        self.refused("thread: expected none", thread={"type": "create"})
+        thread = self.ask("POST", PATH, {**BODY, "thread": {"type": "create"}})[2]
+        self.assertEqual(json.loads(thread)["error"]["details"], {"error_code": "thread_unsupported_request"})
         self.refused("messages[0].role", messages=[{"role": "king", "content": ""}])
         self.refused("tool_choice: expected one of tools", tool_choice={"type": "any"})
         self.refused("model", 404, "not_found_error", model="another")
