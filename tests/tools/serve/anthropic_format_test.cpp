@@ -1,27 +1,18 @@
 // Answers of /v1/messages, of pieces that no small model writes: thoughts, calls of tools, faults.
 #include "tools/serve/anthropic_format.h"
 
-#include <sstream>
-
 #include <gmock/gmock.h>
+
+#include "tests/tools/serve/pieces.h"
 
 namespace llamajit::serve::anthropic_format_test {
 namespace {
 
+using pieces::called;
+using pieces::events_of;
+using pieces::said;
+using pieces::thought;
 using ::testing::ElementsAre;
-
-// Each is a line with its name, one with its data and an empty one.
-std::vector<Json> events_of(const std::string& text) {
-  std::vector<Json> events;
-  std::istringstream stream(text);
-  for (std::string name, data, blank; std::getline(stream, name);) {
-    EXPECT_TRUE(std::getline(stream, data) && std::getline(stream, blank) && blank.empty()) << name;
-    EXPECT_TRUE(data.starts_with("data: ")) << data;
-    events.push_back(Json::parse(data.substr(6)));
-    EXPECT_EQ("event: " + events.back().value("type", ""), name);
-  }
-  return events;
-}
 
 // In a line: each event's type, with what a block is, or is made longer by.
 std::vector<std::string> told(const std::vector<Json>& events) {
@@ -38,21 +29,6 @@ std::vector<std::string> told(const std::vector<Json>& events) {
   return lines;
 }
 
-Piece thought(const std::string& text) {
-  Piece piece;
-  piece.reasoning = text;
-  return piece;
-}
-Piece said(const std::string& text) {
-  Piece piece;
-  piece.content = text;
-  return piece;
-}
-Piece called(int index, const std::string& name, const std::string& arguments) {
-  Piece piece;
-  piece.tools.push_back({index, name.empty() ? "" : "id_" + name, name, arguments});
-  return piece;
-}
 Ending ended(Finish reason, bool calls_tools = false, const std::string& stop = "") {
   return {.reason = reason,
           .calls_tools = calls_tools,
@@ -96,7 +72,7 @@ TEST(AnthropicFormat, BlocksComeOneAfterTheOther) {
   EXPECT_EQ(message["content"], Json::array());
   EXPECT_EQ(message["usage"]["input_tokens"], 12);
   EXPECT_EQ(events[10]["content_block"],
-            Json::parse(R"({"type": "tool_use", "id": "id_add", "name": "add", "input": {}})"));
+            Json::parse(R"({"type": "tool_use", "id": "call_add", "name": "add", "input": {}})"));
   const Json& end = events[events.size() - 2];
   EXPECT_EQ(end["delta"], Json::parse(R"({"stop_reason": "tool_use", "stop_sequence": null})"));
   EXPECT_EQ(end["usage"], Json::parse(R"({"input_tokens": 8, "cache_creation_input_tokens": 0,
@@ -106,13 +82,13 @@ TEST(AnthropicFormat, BlocksComeOneAfterTheOther) {
 TEST(AnthropicFormat, AWholeAnswerHasTheSameBlocks) {
   Piece all = said("Yes.");
   all.reasoning = "Hm.";
-  all.tools = {{0, "id_add", "add", R"({"a":1})"}, {1, "id_now", "now", "{}"}};
+  all.tools = {{0, "call_add", "add", R"({"a":1})"}, {1, "call_now", "now", "{}"}};
   EXPECT_EQ(whole(all, ended(Finish::stop, true)), Json::parse(R"({
       "id": "msg_1", "type": "message", "role": "assistant", "model": "story",
       "content": [{"type": "thinking", "thinking": "Hm.", "signature": "unsigned"},
                   {"type": "text", "text": "Yes."},
-                  {"type": "tool_use", "id": "id_add", "name": "add", "input": {"a": 1}},
-                  {"type": "tool_use", "id": "id_now", "name": "now", "input": {}}],
+                  {"type": "tool_use", "id": "call_add", "name": "add", "input": {"a": 1}},
+                  {"type": "tool_use", "id": "call_now", "name": "now", "input": {}}],
       "stop_reason": "tool_use", "stop_sequence": null,
       "usage": {"input_tokens": 8, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 4,
                 "output_tokens": 7}})"));
@@ -120,7 +96,7 @@ TEST(AnthropicFormat, AWholeAnswerHasTheSameBlocks) {
 
 TEST(AnthropicFormat, ACallThatWasCutOffIsNone) {
   Piece cut;
-  cut.tools = {{0, "id_add", "add", R"({"a":1})"}, {1, "id_now", "now", R"({"zone": "Eu)"}};
+  cut.tools = {{0, "call_add", "add", R"({"a":1})"}, {1, "call_now", "now", R"({"zone": "Eu)"}};
   const Json answer = whole(cut, ended(Finish::length, true));
   ASSERT_EQ(answer["content"].size(), 1U);
   EXPECT_EQ(answer["content"][0]["name"], "add");

@@ -15,17 +15,6 @@ BODY = {"model": "story", "max_tokens": 12, "temperature": 0, "messages": ASK}
 
 
 class Messages(Asking):
-    def stream(self, body: Any) -> list[Any]:
-        status, content_type, text = self.ask("POST", PATH, {**body, "stream": True})
-        self.assertEqual((status, content_type), (200, "text/event-stream"), text)
-        self.assertTrue(text.endswith("\n\n"))
-        events = []
-        for block in text[:-2].split("\n\n"):
-            name, data = block.split("\n")
-            events.append(json.loads(data.removeprefix("data: ")))
-            self.assertEqual(name, "event: " + events[-1]["type"])
-        return events
-
     def refused(self, says: str, status: int = 400, kind: str = "invalid_request_error", **members: Any) -> None:
         found, content_type, text = self.ask("POST", PATH, {**BODY, **members})
         self.assertEqual((found, content_type), (status, "application/json"), text)
@@ -39,7 +28,7 @@ class Messages(Asking):
         self.assertRegex(whole["id"], "^msg_[a-z0-9]{24}$")
         self.assertEqual((whole["stop_reason"], whole["usage"]["output_tokens"]), ("max_tokens", 12))
         (block,) = whole["content"]
-        events = self.stream(BODY)
+        events = self.events(PATH, BODY)
         texts = [event["delta"]["text"] for event in events if event["type"] == "content_block_delta"]
         self.assertEqual("".join(texts), block["text"])
         self.assertEqual([event["type"] for event in events],

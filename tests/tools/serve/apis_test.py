@@ -86,14 +86,7 @@ class Completions(Asking):
 
 class Responses(Asking):
     def stream(self, body: Any) -> list[Any]:
-        status, content_type, text = self.ask("POST", "/v1/responses", {**body, "stream": True})
-        self.assertEqual((status, content_type), (200, "text/event-stream"), text)
-        self.assertTrue(text.endswith("\n\n"))
-        events = []
-        for block in text[:-2].split("\n\n"):
-            name, data = block.split("\n")
-            events.append(json.loads(data.removeprefix("data: ")))
-            self.assertEqual(name, "event: " + events[-1]["type"])
+        events = self.events("/v1/responses", body)
         self.assertEqual([event["sequence_number"] for event in events], list(range(len(events))))
         return events
 

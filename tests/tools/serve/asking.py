@@ -43,6 +43,18 @@ class Asking(unittest.TestCase):
         finally:
             connection.close()
 
+    def events(self, path: str, body: Any) -> list[Any]:
+        """Of a stream whose events have the name that is their data's type."""
+        status, content_type, text = self.ask("POST", path, {**body, "stream": True})
+        self.assertEqual((status, content_type), (200, "text/event-stream"), text)
+        self.assertTrue(text.endswith("\n\n"))
+        events = []
+        for block in text[:-2].split("\n\n"):
+            name, data = block.split("\n")
+            events.append(json.loads(data.removeprefix("data: ")))
+            self.assertEqual(name, "event: " + events[-1]["type"])
+        return events
+
     def get(self, path: str) -> Any:
         status, content_type, text = self.ask("GET", path)
         self.assertEqual((status, content_type), (200, "application/json"), text)

@@ -5,9 +5,14 @@
 
 #include <gmock/gmock.h>
 
+#include "tests/tools/serve/pieces.h"
+
 namespace llamajit::serve::ollama_format_test {
 namespace {
 
+using pieces::called;
+using pieces::said;
+using pieces::thought;
 using ::testing::SizeIs;
 
 std::vector<Json> lines_of(const std::string& text) {
@@ -16,22 +21,6 @@ std::vector<Json> lines_of(const std::string& text) {
   std::istringstream stream(text);
   for (std::string line; std::getline(stream, line);) lines.push_back(Json::parse(line));
   return lines;
-}
-
-Piece content(const std::string& text) {
-  Piece piece;
-  piece.content = text;
-  return piece;
-}
-Piece thought(const std::string& text) {
-  Piece piece;
-  piece.reasoning = text;
-  return piece;
-}
-Piece tool(int index, const std::string& name, const std::string& arguments) {
-  Piece piece;
-  piece.tools.push_back({index, name.empty() ? "" : "call_" + name, name, arguments});
-  return piece;
 }
 
 Ending ended(Finish reason) {
@@ -92,7 +81,7 @@ TEST(OllamaFormat, EndsWithCountsAndNanoseconds) {
 
 TEST(OllamaFormat, ShowsThoughtsUnlessTheyAreNotWanted) {
   OllamaFormat shows({.model = "story"});
-  const std::vector<Json> lines = lines_of(shows.piece(0, thought("Hm.")) + shows.piece(0, content("Yes.")));
+  const std::vector<Json> lines = lines_of(shows.piece(0, thought("Hm.")) + shows.piece(0, said("Yes.")));
   ASSERT_THAT(lines, SizeIs(2));
   expect_message_line(lines[0]);
   EXPECT_EQ(lines[0]["message"]["thinking"], "Hm.");
@@ -109,10 +98,10 @@ TEST(OllamaFormat, ShowsThoughtsUnlessTheyAreNotWanted) {
 
 TEST(OllamaFormat, SendsCallsAsAWholeWithObjects) {
   OllamaFormat format({.model = "story"});
-  EXPECT_EQ(format.piece(0, tool(0, "add", "")), "");
-  EXPECT_EQ(format.piece(0, tool(0, "", R"({"a": 1,)")), "");
-  EXPECT_EQ(format.piece(0, tool(0, "", R"( "b": [2]})")), "");
-  const std::vector<Json> first = lines_of(format.piece(0, tool(1, "now", "{}")));
+  EXPECT_EQ(format.piece(0, called(0, "add", "")), "");
+  EXPECT_EQ(format.piece(0, called(0, "", R"({"a": 1,)")), "");
+  EXPECT_EQ(format.piece(0, called(0, "", R"( "b": [2]})")), "");
+  const std::vector<Json> first = lines_of(format.piece(0, called(1, "now", "{}")));
   const std::vector<Json> second = lines_of(format.ending(0, ended(Finish::stop)));
   ASSERT_THAT(first, SizeIs(1));
   ASSERT_THAT(second, SizeIs(2));
@@ -131,18 +120,18 @@ TEST(OllamaFormat, SendsCallsAsAWholeWithObjects) {
 
 TEST(OllamaFormat, ACallThatIsCutBeforeItsArgumentsIsNone) {
   OllamaFormat format({.model = "story"});
-  const Choice choice{tool(0, "add", ""), ended(Finish::length)};
+  const Choice choice{called(0, "add", ""), ended(Finish::length)};
   EXPECT_FALSE(format.whole({&choice, 1})["message"].contains("tool_calls"));
   const std::vector<Json> lines =
-      lines_of(format.piece(0, tool(0, "add", "")) + format.ending(0, ended(Finish::length)));
+      lines_of(format.piece(0, called(0, "add", "")) + format.ending(0, ended(Finish::length)));
   ASSERT_THAT(lines, SizeIs(1));
   EXPECT_EQ(lines[0]["done_reason"], "length");
 }
 
 TEST(OllamaFormat, ContentBehindACallComesBehindIt) {
   OllamaFormat format({.model = "story"});
-  format.piece(0, tool(0, "now", "{}"));
-  const std::vector<Json> lines = lines_of(format.piece(0, content("There.")));
+  format.piece(0, called(0, "now", "{}"));
+  const std::vector<Json> lines = lines_of(format.piece(0, said("There.")));
   ASSERT_THAT(lines, SizeIs(2));
   EXPECT_TRUE(lines[0]["message"].contains("tool_calls"));
   EXPECT_EQ(lines[1]["message"]["content"], "There.");
@@ -153,18 +142,18 @@ TEST(OllamaFormat, LeavesOutCallsThatAreCutOff) {
   for (const std::string& arguments :
        {std::string(R"({"a": "x)"), std::string("[1]"), std::string(100000, '[')}) {
     OllamaFormat format({.model = "story"});
-    format.piece(0, tool(0, "add", arguments));
+    format.piece(0, called(0, "add", arguments));
     const std::vector<Json> lines = lines_of(format.ending(0, ended(Finish::length)));
     ASSERT_THAT(lines, SizeIs(1));
     EXPECT_EQ(lines[0]["done_reason"], "length");
-    Choice choice{tool(0, "add", arguments), ended(Finish::length)};
+    Choice choice{called(0, "add", arguments), ended(Finish::length)};
     EXPECT_FALSE(format.whole({&choice, 1})["message"].contains("tool_calls"));
   }
 }
 
 TEST(OllamaFormat, GeneratesResponses) {
   OllamaFormat format({.model = "story", .chat = false});
-  const Json line = lines_of(format.piece(0, content("Once"))).front();
+  const Json line = lines_of(format.piece(0, said("Once"))).front();
   EXPECT_EQ(line["response"], "Once");
   EXPECT_FALSE(line.contains("message"));
   EXPECT_EQ(lines_of(format.ending(0, ended(Finish::stop))).front()["response"], "");

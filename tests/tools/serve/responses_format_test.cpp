@@ -1,33 +1,16 @@
 // Events of /v1/responses, of pieces that no small model writes: thoughts, calls of tools, faults.
 #include "tools/serve/responses_format.h"
 
-#include <sstream>
-
 #include <gmock/gmock.h>
+
+#include "tests/tools/serve/pieces.h"
 
 namespace llamajit::serve::responses_format_test {
 namespace {
 
+using pieces::events_of;
 using ::testing::ElementsAre;
 using ::testing::SizeIs;
-
-struct Event {
-  std::string name;
-  Json data;
-};
-
-// Each is a line with its name, one with its data and an empty one.
-std::vector<Event> events_of(const std::string& text) {
-  std::vector<Event> events;
-  std::istringstream stream(text);
-  for (std::string name, data, blank; std::getline(stream, name);) {
-    EXPECT_TRUE(std::getline(stream, data) && std::getline(stream, blank));
-    EXPECT_TRUE(name.starts_with("event: ") && data.starts_with("data: ") && blank.empty()) << name;
-    events.push_back({name.substr(7), Json::parse(data.substr(6))});
-    EXPECT_EQ(events.back().data.at("type"), events.back().name);
-  }
-  return events;
-}
 
 // In their order, which + does not have.
 std::string joined(std::initializer_list<std::string> texts) {
@@ -36,10 +19,13 @@ std::string joined(std::initializer_list<std::string> texts) {
   return all;
 }
 
-std::vector<std::string> names(const std::vector<Event>& events) {
+std::vector<std::string> names(const std::vector<Json>& events) {
   std::vector<std::string> names;
   names.reserve(events.size());
-  for (const Event& event : events) names.push_back(event.name.substr(event.name.find('.') + 1));
+  for (const Json& event : events) {
+    const std::string type = event["type"];
+    names.push_back(type.substr(type.find('.') + 1));
+  }
   return names;
 }
 
@@ -71,7 +57,7 @@ class ResponsesFormatTest : public ::testing::Test {
 TEST_F(ResponsesFormatTest, EventsComeInOrder) {
   Piece more;
   more.reasoning = "Hm.";
-  const std::vector<Event> events =
+  const std::vector<Json> events =
       events_of(joined({format_.begin(), format_.piece(0, more), format_.piece(0, all()),
                         format_.ending(0, ended(Finish::stop)), format_.end()}));
   EXPECT_THAT(
@@ -88,7 +74,7 @@ TEST_F(ResponsesFormatTest, EventsComeInOrder) {
                   "output_item.added", "function_call_arguments.delta", "function_call_arguments.done",
                   "output_item.done", "output_item.added", "function_call_arguments.delta",
                   "function_call_arguments.done", "output_item.done", "completed"));
-  for (std::size_t i = 0; i < events.size(); ++i) EXPECT_EQ(events[i].data["sequence_number"], i);
+  for (std::size_t i = 0; i < events.size(); ++i) EXPECT_EQ(events[i]["sequence_number"], i);
 }
 
 TEST_F(ResponsesFormatTest, EventsOfAnItemNameIt) {
@@ -96,8 +82,9 @@ TEST_F(ResponsesFormatTest, EventsOfAnItemNameIt) {
       joined({format_.begin(), format_.piece(0, all()), format_.ending(0, ended(Finish::stop))});
   std::string id;
   std::size_t index = 0, items = 0;
-  const std::vector<Event> events = events_of(text);
-  for (const auto& [name, data] : events) {
+  const std::vector<Json> events = events_of(text);
+  for (const Json& data : events) {
+    const Json& name = data["type"];
     if (name == "response.output_item.added") {
       id = data.at("item").at("id");
       index = data.at("output_index");
@@ -113,7 +100,7 @@ TEST_F(ResponsesFormatTest, EventsOfAnItemNameIt) {
     }
   }
   EXPECT_EQ(items, 4);
-  const Json output = events.back().data["response"]["output"];
+  const Json output = events.back()["response"]["output"];
   ASSERT_EQ(output.size(), 4);
   EXPECT_EQ(output[3]["id"], id);
   EXPECT_EQ(output[3]["arguments"], "{}");
@@ -125,9 +112,9 @@ TEST_F(ResponsesFormatTest, ACallThatIsCutHasWhatThereIsOfItsArguments) {
   piece.tools = {{0, "call_a", "add", ""}};
   const Choice choice{piece, ended(Finish::length)};
   const Json whole = ResponsesFormat(format_).whole({&choice, 1});
-  const std::vector<Event> events =
+  const std::vector<Json> events =
       events_of(joined({format_.begin(), format_.piece(0, piece), format_.ending(0, ended(Finish::length))}));
-  for (const Json& response : {whole, events.back().data["response"]}) {
+  for (const Json& response : {whole, events.back()["response"]}) {
     EXPECT_EQ(response["output"][0]["arguments"], "");
     EXPECT_EQ(response["output"][0]["status"], "incomplete");
     EXPECT_EQ(response["status"], "incomplete");
@@ -139,7 +126,7 @@ TEST_F(ResponsesFormatTest, AnswersAreTheSameAsAWholeAndAsAStream) {
   Json whole = ResponsesFormat(format_).whole({&choice, 1});
   const std::string text =
       joined({format_.begin(), format_.piece(0, all()), format_.ending(0, ended(Finish::stop))});
-  Json streamed = events_of(text).back().data["response"];
+  Json streamed = events_of(text).back()["response"];
   for (Json* const response : {&whole, &streamed}) {
     for (Json& item : (*response)["output"]) item["id"] = "";
   }
@@ -160,16 +147,16 @@ TEST_F(ResponsesFormatTest, WhatIsCutOffIsIncomplete) {
   piece.content = "Ye";
   const std::string text =
       joined({format_.begin(), format_.piece(0, piece), format_.ending(0, ended(Finish::length))});
-  const Event last = events_of(text).back();
-  EXPECT_EQ(last.name, "response.incomplete");
-  EXPECT_EQ(last.data["response"]["status"], "incomplete");
-  EXPECT_EQ(last.data["response"]["incomplete_details"]["reason"], "max_output_tokens");
-  EXPECT_EQ(last.data["response"]["output"][0]["status"], "incomplete");
+  const Json last = events_of(text).back();
+  EXPECT_EQ(last["type"], "response.incomplete");
+  EXPECT_EQ(last["response"]["status"], "incomplete");
+  EXPECT_EQ(last["response"]["incomplete_details"]["reason"], "max_output_tokens");
+  EXPECT_EQ(last["response"]["output"][0]["status"], "incomplete");
 }
 
 TEST_F(ResponsesFormatTest, AnAnswerWithoutAnythingIsAnEmptyMessage) {
   const std::string text = joined({format_.begin(), format_.ending(0, ended(Finish::stop))});
-  const Json output = events_of(text).back().data["response"]["output"];
+  const Json output = events_of(text).back()["response"]["output"];
   ASSERT_EQ(output.size(), 1);
   EXPECT_EQ(output[0]["type"], "message");
   EXPECT_EQ(output[0]["content"][0]["text"], "");
@@ -178,19 +165,19 @@ TEST_F(ResponsesFormatTest, AnAnswerWithoutAnythingIsAnEmptyMessage) {
 TEST_F(ResponsesFormatTest, ItemsAreKeptAsTheyAreAnswered) {
   const std::string text =
       joined({format_.begin(), format_.piece(0, all()), format_.ending(0, ended(Finish::stop))});
-  EXPECT_EQ(Json(kept_), events_of(text).back().data["response"]["output"]);
+  EXPECT_EQ(Json(kept_), events_of(text).back()["response"]["output"]);
 }
 
 TEST_F(ResponsesFormatTest, FaultsAreTold) {
   const std::string text = joined({format_.begin(), format_.fault("broken")});
-  const std::vector<Event> events = events_of(text);
+  const std::vector<Json> events = events_of(text);
   ASSERT_THAT(events, SizeIs(4));
-  EXPECT_EQ(events[2].name, "error");
-  EXPECT_EQ(events[2].data["message"], "broken");
-  EXPECT_EQ(events[2].data["error"]["message"], "broken");
-  EXPECT_EQ(events[3].name, "response.failed");
-  EXPECT_EQ(events[3].data["response"]["status"], "failed");
-  EXPECT_EQ(events[3].data["response"]["error"]["message"], "broken");
+  EXPECT_EQ(events[2]["type"], "error");
+  EXPECT_EQ(events[2]["message"], "broken");
+  EXPECT_EQ(events[2]["error"]["message"], "broken");
+  EXPECT_EQ(events[3]["type"], "response.failed");
+  EXPECT_EQ(events[3]["response"]["status"], "failed");
+  EXPECT_EQ(events[3]["response"]["error"]["message"], "broken");
 }
 
 }  // namespace
