@@ -13,6 +13,13 @@ std::uint64_t mixed(std::uint64_t hash, std::uint64_t value) {
   return hash ^ hash >> 31;
 }
 
+// The kinds of edges. Each number is mixed in by itself: mixed() adds its two, and of numbers that aren't hashes yet
+// many pairs have one sum.
+enum class Edge : std::uint8_t { byte, call, jump };
+std::uint64_t edge_hash(Edge kind, std::uint64_t first, std::uint64_t second) {
+  return mixed(mixed(mixed(0, static_cast<std::uint64_t>(kind)), first), second);
+}
+
 }  // namespace
 
 std::vector<std::vector<std::uint64_t>> alike_for(const Grammar& grammar,
@@ -29,13 +36,13 @@ std::vector<std::vector<std::uint64_t>> alike_for(const Grammar& grammar,
       const auto node = static_cast<Grammar::NodeId>(n);
       edges.clear();
       for (const Grammar::ByteEdge& edge : grammar.byte_edges(node)) {
-        edges.push_back(mixed(edge.classes, before[edge.target]));
+        edges.push_back(edge_hash(Edge::byte, edge.classes, before[edge.target]));
       }
       // What follows a call or a jump is the same only if it is the same node, as neither may take any byte.
       for (const Grammar::CallEdge& call : grammar.calls(node))
-        edges.push_back(mixed(~call.begin, call.target));
+        edges.push_back(edge_hash(Edge::call, call.begin, call.target));
       for (const Grammar::NodeId target : grammar.jumps(node))
-        edges.push_back(mixed(~std::uint64_t{0}, target));
+        edges.push_back(edge_hash(Edge::jump, target, 0));
       std::ranges::sort(edges);
       std::uint64_t hash = grammar.ends(node) ? 1 : 0;
       for (const std::uint64_t edge : edges) hash = mixed(hash, edge);

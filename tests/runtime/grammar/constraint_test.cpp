@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/grammar/gbnf.h"
+#include "runtime/grammar/json_schema.h"
 #include "tests/runtime/grammar/naive_grammar.h"
 #include "tests/support/sanitized.h"
 
@@ -294,6 +295,49 @@ TEST(Constraint, MasksAreThoseOfANaiveMatcher) {
   EXPECT_GT(checks, 2 * kGrammars);
   EXPECT_GT(refused, kGrammars / 150);
   EXPECT_LT(left, kGrammars / 5);
+}
+
+// A text of the grammar, byte by byte: at each, the masks have the tokens that the automaton takes, and no other.
+void expect_masks_of_the_automaton(const std::shared_ptr<Masks>& masks, const Vocab& vocab,
+                                   std::string_view text) {
+  Constraint constraint(masks);
+  for (const char byte : text) {
+    std::vector<TokenId> taken;
+    for (TokenId id = 3; id < vocab.size(); ++id) {
+      Constraint ahead = constraint;
+      if (ahead.try_accept(id)) taken.push_back(id);
+    }
+    std::vector<float> logits(static_cast<std::size_t>(vocab.size()), 0.5F);
+    constraint.mask(logits);
+    std::vector<TokenId> allowed;
+    for (TokenId id = 3; id < vocab.size(); ++id) {
+      if (logits[static_cast<std::size_t>(id)] == 0.5F) allowed.push_back(id);
+    }
+    ASSERT_EQ(allowed, taken) << "before '" << byte << "' of " << text;
+    ASSERT_TRUE(constraint.try_accept(3 + static_cast<unsigned char>(byte))) << text;
+  }
+}
+
+// Properties of any length, as places that lie alike beside each other may be taken for one.
+TEST(Constraint, MasksOfAPropertyAreNotThoseOfAnother) {
+  std::vector<std::string> pieces;
+  for (int byte = 0; byte < 256; ++byte) pieces.emplace_back(1, static_cast<char>(byte));
+  for (const char* more : {" t", " f", "true", " \"", "\":", "{\"", ":\"", " {", " [", "aa", "bb", ",\""})
+    pieces.emplace_back(more);
+  const Vocab vocab = vocab_of(pieces);
+  const auto trie = std::make_shared<const TokenTrie>(vocab);
+  for (int a = 1; a < 9; ++a) {
+    for (int b = 1; b < 9; ++b) {
+      const std::string first(static_cast<std::size_t>(a), 'a'), second(static_cast<std::size_t>(b), 'b');
+      const auto grammar = parse_json_schema(
+          fmt::format(R"({{"properties":{{"{}":{{}},"{}":{{"type":"string"}}}},"type":"object"}})", first,
+                      second),
+          "s");
+      expect_masks_of_the_automaton(std::make_shared<Masks>(grammar, trie), vocab,
+                                    fmt::format(R"({{"{}": true,"{}": "x"}})", first, second));
+      if (HasFatalFailure()) return;
+    }
+  }
 }
 
 }  // namespace
