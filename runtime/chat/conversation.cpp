@@ -57,12 +57,10 @@ void Conversation::set_system(std::string text) {
 
 void Conversation::reset() {
   std::erase_if(messages_, [](const Message& message) { return message.role != "system"; });
-  sampler_.forget();
 }
 
 void Conversation::resume(std::vector<Message> messages) {
   messages_ = std::move(messages);
-  sampler_.forget();
 }
 
 // The oldest question after the system message, with all up

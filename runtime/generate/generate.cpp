@@ -195,15 +195,13 @@ Generation generate(Engine& engine, Sampler& sampler, std::span<const TokenId> p
   Generation result;
   result.prompt_tokens = static_cast<int>(prompt.size());
   const auto start = Clock::now();
-  // What the last text had of it, the sampler was told of then, also where it must be fed again.
-  const int told = std::min(engine.sequence().common_length(prompt), result.prompt_tokens - 1);
+  // Of all of it, whatever the engine has of it: what is penalised follows from the text alone.
+  sampler.begin(prompt);
   if (options.kept != nullptr && *options.kept) take_up(engine, **options.kept, prompt);
   // The last token gives the logits, so it is fed in any case.
   const int held = std::min(engine.sequence().common_length(prompt), result.prompt_tokens - 1);
   result.fed_tokens = result.prompt_tokens - held;
   const auto pos_of_rest = static_cast<std::size_t>(held);
-  for (const TokenId token : prompt.subspan(static_cast<std::size_t>(std::max(told, held))))
-    sampler.read(token);
   // In parts, so that a long prompt can be interrupted.
   const auto part = static_cast<std::size_t>(options.prompt_part);
   for (std::size_t pos = pos_of_rest; pos < prompt.size() && !is_cancelled(options); pos += part) {

@@ -108,10 +108,11 @@ void Sampler::read(TokenId token) {
   }
 }
 
-void Sampler::forget() {
+void Sampler::begin(std::span<const TokenId> text) {
   times_.clear();
   history_.clear();
   oldest_ = 0;
+  for (const TokenId token : text) read(token);
 }
 
 // Each token's logit is changed by itself, so that the map's order is nobody's concern.

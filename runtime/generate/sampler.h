@@ -51,11 +51,10 @@ class Sampler {
   bool is_argmax() const;
   // Picks a token, or -1 where the logits have none; overwrites the logits. Allocates at the first call only.
   TokenId sample(std::span<float> logits);
-  // Tells the sampler of a token that is now in the text: from the prompt, or from sample().
-  void read(TokenId token);
+  // The text that is gone on with, from its beginning, in the place of any other; the random numbers go on.
+  void begin(std::span<const TokenId> text);
+  // Tells the sampler of a token that is now in the text, from sample().
   void accept(TokenId token);
-  // As if no token had been accepted yet; the random numbers go on.
-  void forget();
 
  private:
   struct Candidate {
@@ -64,6 +63,7 @@ class Sampler {
   };
   static bool more_likely(const Candidate& a, const Candidate& b);
 
+  void read(TokenId token);
   bool penalises() const;
   bool counts() const { return options_.presence_penalty != 0 || options_.frequency_penalty != 0; }
   void penalise(std::span<float> logits);

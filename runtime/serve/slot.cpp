@@ -31,7 +31,7 @@ Slot::Slot(WaitingRequest waiting, Engine& engine, const SpecialTokens& special,
   if (request().top_logprobs >= 0) logprobs_.emplace(request().top_logprobs, softmax_of(engine));
   if (drafts_) text_.assign(prompt().begin(), prompt().end());
   if (request().pooling) pooler_.emplace(*request().pooling, engine.config().dim);
-  for (const TokenId token : prompt()) sampler_.read(token);
+  sampler_.begin(prompt());
   counts_.prompt_tokens = prompt_tokens();
   counts_.waiting_seconds = std::chrono::duration<double>(start_ - waiting_.since).count();
 }

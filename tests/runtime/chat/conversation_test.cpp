@@ -38,9 +38,9 @@ class ConversationTest : public ::testing::Test {
     Sampler sampler;
     Conversation conversation;
 
-    Chat(const ConversationTest& t, const ConversationOptions& options)
+    Chat(const ConversationTest& t, const ConversationOptions& options, const SamplerOptions& sampling = {})
         : engine(t.model_, {jit::host_tiers().back(), 1}),
-          sampler({}, nullptr),
+          sampler(sampling, nullptr),
           conversation(engine, t.tokenizer_, sampler, ChatTemplate(*find_named_template("koalpaca-polyglot")),
                        options) {}
     std::string say(const std::string& question) {
@@ -78,6 +78,21 @@ TEST_F(ConversationTest, KeptKeysAndValuesChangeNothing) {
     EXPECT_EQ(kept.say(question), fresh.say(question)) << question;
     EXPECT_EQ(kept.last->prompt_tokens, fresh.last->prompt_tokens);
     EXPECT_EQ(fresh.last->fed_tokens, fresh.last->prompt_tokens);
+  }
+}
+
+// Whatever else the sampler was told of in between: a conversation that is taken up again is the one that went on.
+TEST_F(ConversationTest, WhatIsPenalisedFollowsFromTheMessagesAlone) {
+  const SamplerOptions penalises{.temperature = 0, .repeat_penalty = 1.5F};
+  const auto new_chat = [&] { return Chat(*this, {.max_tokens = 12}, penalises); };
+  Chat kept = new_chat();
+  kept.say("one");
+  const std::vector<Message> messages = kept.conversation.messages();
+  for (const char* question : {"two", "three"}) {
+    Chat fresh = new_chat();
+    fresh.conversation.resume(messages);
+    kept.conversation.resume(messages);
+    EXPECT_EQ(kept.say(question), fresh.say(question)) << question;
   }
 }
 

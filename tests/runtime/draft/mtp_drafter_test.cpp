@@ -198,7 +198,6 @@ TEST_P(OwnLayers, GuessTheLikeliestTokensAlongAText) {
 Generation write(Engine& engine, const SamplerOptions& sampling, const Text& prompt, int most,
                  Speculation* drafts, Text& text) {
   Sampler sampler(sampling, [&](std::span<float> x, float scale) { engine.softmax(x, scale); });
-  for (const TokenId token : prompt) sampler.read(token);
   const GenerationOptions options{
       .max_tokens = most, .ends = {.ignored = true}, .drafts = drafts, .prompt_part = 4};
   text = prompt;

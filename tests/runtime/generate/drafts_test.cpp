@@ -59,7 +59,6 @@ struct Written {
 Written write(Engine& engine, const SamplerOptions& sampling, const Text& prompt, GenerationOptions options,
               Speculation* drafts) {
   Sampler sampler(sampling, [&](std::span<float> x, float scale) { engine.softmax(x, scale); });
-  for (const TokenId token : prompt) sampler.read(token);
   options.drafts = drafts;
   Written written;
   written.result =
