@@ -15,7 +15,7 @@ struct AnthropicOptions {
   std::string id;
   std::string model;               // as the request calls it
   std::vector<std::string> stops;  // the request's own
-  std::string form;                // the member that has the answer's
+  FormMembers form_members;
 };
 
 // One answer is a list of blocks: what the model thought, what it says, and each call of a tool.
@@ -31,9 +31,7 @@ class AnthropicFormat : public AnswerFormat {
   std::string end() override { return {}; }
   std::string fault(const std::string& message) override;
   std::string heartbeat() const override;
-  FormMembers form_members() const override {
-    return {.form = options_.form, .schema = options_.form + ".schema"};
-  }
+  FormMembers form_members() const override { return options_.form_members; }
   void set_prompt_tokens(int tokens) override { prompt_tokens_ = tokens; }
 
  private:

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "tools/serve/api_error.h"
+#include "tools/serve/messages.h"
 
 namespace llamajit::serve {
 namespace {
@@ -21,16 +21,6 @@ void for_each_block(const Fields& fields, const char* name, Read&& read) {
   for (std::size_t i = 0; i < content.size(); ++i) {
     read(Fields(content[i], fmt::format("{}[{}]", fields.path_of(name), i)));
   }
-}
-
-std::string read_texts(const Fields& fields, const char* name) {
-  std::string texts;
-  if (!fields.has(name)) return texts;
-  for_each_block(fields, name, [&](const Fields& block) {
-    if (block.required_text("type") != "text") block.fail("type", "\"text\"", block.at("type"));
-    texts += block.required_text("text");
-  });
-  return texts;
 }
 
 // Turns of one role that follow each other are one, as templates want them to alternate.
@@ -55,7 +45,7 @@ class TurnReader {
     if (type != "tool_result") block.fail("type", "text or tool_result", block.at("type"));
     messages_.push_back({{"role", "tool"},
                          {"tool_call_id", block.required_text("tool_use_id")},
-                         {"content", read_texts(block, "content")}});
+                         {"content", read_content(block, "content")}});
   }
 
   void read_assistants(const Fields& block) {
@@ -97,7 +87,7 @@ class TurnReader {
 
 Json read_turns(const Fields& fields) {
   TurnReader reader;
-  reader.read_system(read_texts(fields, "system"));
+  reader.read_system(read_content(fields, "system"));
   fields.at("messages");
   const Json& list = *fields.list("messages");
   if (list.empty()) fields.fail("messages", "one message at least", Json("none"));
@@ -144,8 +134,8 @@ void read_output(const Fields& fields, Json& conversation) {
   if (const auto effort = config ? config->text("effort") : std::nullopt) {
     conversation["reasoning_effort"] = *effort == "max" || *effort == "xhigh" ? "high" : *effort;
   }
-  auto format = config ? config->object("format") : std::nullopt;
-  if (!format) format = fields.object("output_format");
+  const bool has_format = config && config->has("format");
+  const auto format = has_format ? config->object("format") : fields.object("output_format");
   if (!format) return;
   if (format->required_text("type") != "json_schema") {
     format->fail("type", "\"json_schema\"", format->at("type"));
@@ -176,6 +166,12 @@ Json anthropic_conversation(const Fields& fields) {
   read_output(fields, conversation);
   conversation["chat_template_kwargs"] = {{"enable_thinking", thinks(fields)}};
   return conversation;
+}
+
+FormMembers anthropic_form_members(const Fields& fields) {
+  const auto config = fields.object("output_config");
+  const std::string form = config && config->has("format") ? "output_config.format" : "output_format";
+  return {.form = form, .schema = form + ".schema"};
 }
 
 }  // namespace llamajit::serve

@@ -47,7 +47,7 @@ void anthropic_messages(Service& service, const ApiRequest& request, Exchange ex
       AnthropicOptions{.id = "msg_" + random_id(),
                        .model = fields.text("model").value_or(service.model),
                        .stops = settings.stops,
-                       .form = fields.has("output_format") ? "output_format" : "output_config.format"});
+                       .form_members = anthropic_form_members(fields)});
   answer_conversation(service, request, anthropic_conversation(fields), std::move(settings),
                       std::move(format), std::move(exchange));
 }
@@ -55,8 +55,10 @@ void anthropic_messages(Service& service, const ApiRequest& request, Exchange ex
 HttpReply anthropic_count_tokens(Service& service, const ApiRequest& request) {
   const Json body = parse_object(request.http.body);
   service.check_model(body);
-  const Json conversation = anthropic_conversation(Fields(body));
-  const ConversationPrompt prompt = read_conversation(Fields(conversation), service, *request.gone);
+  const Fields fields(body);
+  const Json conversation = anthropic_conversation(fields);
+  const ConversationPrompt prompt =
+      read_conversation(Fields(conversation), service, *request.gone, anthropic_form_members(fields));
   return json_reply({{"input_tokens", prompt.tokens.size()}});
 }
 

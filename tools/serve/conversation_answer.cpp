@@ -5,34 +5,12 @@
 #include "tools/serve/conversation_prompt.h"
 
 namespace llamajit::serve {
-namespace {
-
-// What is wrong with the conversation's form, said of the member that the request itself has.
-ApiError as_called(const ApiError& error, const FormMembers& members) {
-  const FormMembers written;
-  const bool of_schema = error.param == written.schema;
-  if (!of_schema && error.param != written.form) return error;
-  const std::string message = error.what();
-  const std::string& member = of_schema ? members.schema : members.form;
-  if (!message.starts_with(error.param)) return error;
-  return {error.status, member + message.substr(error.param.size()), member, error.code};
-}
-
-ConversationPrompt read_prompt(const Json& conversation, Service& service, const ApiRequest& request,
-                               const FormMembers& members) {
-  try {
-    return read_conversation(Fields(conversation), service, *request.gone);
-  } catch (const ApiError& error) {
-    throw as_called(error, members);
-  }
-}
-
-}  // namespace
 
 void answer_conversation(Service& service, const ApiRequest& request, const Json& conversation,
                          GenerationSettings settings, std::unique_ptr<AnswerFormat> format,
                          Exchange exchange) {
-  ConversationPrompt prompt = read_prompt(conversation, service, request, format->form_members());
+  ConversationPrompt prompt =
+      read_conversation(Fields(conversation), service, *request.gone, format->form_members());
   settings.form = std::move(prompt.form);
   const std::vector<std::string>& template_stops = service.chat_template.stops();
   settings.stops.insert(settings.stops.end(), template_stops.begin(), template_stops.end());

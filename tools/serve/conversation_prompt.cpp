@@ -81,14 +81,14 @@ void demand_call(ConversationPrompt& prompt, const OfferedTools& offered, Servic
 
 }  // namespace
 
-ConversationPrompt read_conversation(const Fields& fields, Service& service, const std::atomic<bool>& gone) {
+ConversationPrompt read_conversation(const Fields& fields, Service& service, const std::atomic<bool>& gone,
+                                     const FormMembers& members) {
   check_writes_text(service);
   ConversationPrompt prompt;
   const OfferedTools offered = read_offered_tools(fields);
-  prompt.form = read_form(fields, service);
+  prompt.form = read_form(fields, service, members);
   if (prompt.form && offered.must_call) {
-    throw ApiError(400, "response_format: expected none beside a tool that must be called",
-                   "response_format");
+    throw ApiError(400, members.form + ": expected none beside a tool that must be called", members.form);
   }
   prompt.text = rendered(service, read_messages(fields, "messages"), offered, read_variables(fields), gone);
   ReplyReading& reading = prompt.reading;

@@ -21,7 +21,9 @@ struct ConversationPrompt {
 
 // Of a request's members messages, tools, tool_choice, response_format, grammar, json_schema, reasoning_effort and
 // chat_template_kwargs. A reply that must have a form, or call a tool, begins behind the thought that the template may
-// have begun. Throws ApiError (400), also where the template refuses the conversation, or `gone` has become true.
-ConversationPrompt read_conversation(const Fields& fields, Service& service, const std::atomic<bool>& gone);
+// have begun. Errors of the form name `members`. Throws ApiError (400), also where the template refuses the conversation,
+// or `gone` has become true.
+ConversationPrompt read_conversation(const Fields& fields, Service& service, const std::atomic<bool>& gone,
+                                     const FormMembers& members = {});
 
 }  // namespace llamajit::serve

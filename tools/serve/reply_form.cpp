@@ -20,7 +20,8 @@ std::shared_ptr<Masks> any_object(Service& service) {
   return compiled(service, "object", "response_format", [] { return json_object_grammar(); });
 }
 
-std::shared_ptr<Masks> read_response_format(const Fields& format, Service& service) {
+std::shared_ptr<Masks> read_response_format(const Fields& format, Service& service,
+                                            const FormMembers& members) {
   const std::string type = format.required_text("type");
   if (type == "text") return nullptr;
   if (type == "json_object") {
@@ -31,7 +32,7 @@ std::shared_ptr<Masks> read_response_format(const Fields& format, Service& servi
   const Json* const schema =
       format.object("json_schema") ? format.object("json_schema")->find("schema") : nullptr;
   if (schema == nullptr) return any_object(service);
-  return schema_form(*schema, "response_format.json_schema.schema", service);
+  return schema_form(*schema, members.schema, service);
 }
 
 }  // namespace
@@ -41,7 +42,7 @@ std::shared_ptr<Masks> schema_form(const Json& schema, const std::string& name, 
                   [&] { return compile_json_schema(schema, name); });
 }
 
-std::shared_ptr<Masks> read_form(const Fields& fields, Service& service) {
+std::shared_ptr<Masks> read_form(const Fields& fields, Service& service, const FormMembers& members) {
   const auto format = fields.object("response_format");
   const auto grammar = fields.text("grammar");
   const Json* const schema = fields.find("json_schema");
@@ -51,7 +52,7 @@ std::shared_ptr<Masks> read_form(const Fields& fields, Service& service) {
     throw ApiError(400, "response_format: expected one of response_format, grammar and json_schema",
                    "response_format");
   }
-  if (format) return read_response_format(*format, service);
+  if (format) return read_response_format(*format, service, members);
   if (schema != nullptr) return schema_form(*schema, "json_schema", service);
   if (!grammar || grammar->empty()) return nullptr;
   return compiled(service, "gbnf " + *grammar, "grammar", [&] { return parse_gbnf(*grammar, "grammar"); });

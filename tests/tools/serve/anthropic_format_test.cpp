@@ -37,7 +37,7 @@ Ending ended(Finish reason, bool calls_tools = false, const std::string& stop = 
 }
 
 AnthropicFormat format() {
-  AnthropicFormat made({.id = "msg_1", .model = "story", .stops = {"END"}, .form = "output_format"});
+  AnthropicFormat made({.id = "msg_1", .model = "story", .stops = {"END"}, .form_members = {}});
   made.set_prompt_tokens(12);
   return made;
 }

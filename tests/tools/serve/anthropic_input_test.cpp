@@ -91,6 +91,14 @@ TEST(AnthropicInput, FormsAndThoughtsAreThoseOfChats) {
   const std::string format = R"({"type": "json_schema", "schema": {"a": 1}})";
   EXPECT_EQ(with(fmt::format(R"("output_config": {{"format": {}}})", format))["response_format"], schema);
   EXPECT_EQ(with(fmt::format(R"("output_format": {})", format))["response_format"], schema);
+  const auto schema_of = [](const std::string& body) {
+    const Json json = Json::parse(body);
+    return anthropic_form_members(Fields(json)).schema;
+  };
+  EXPECT_EQ(schema_of(R"({"output_config": {"format": {}}, "output_format": {}})"),
+            "output_config.format.schema");
+  EXPECT_EQ(schema_of(R"({"output_config": {"effort": "low"}, "output_format": {}})"),
+            "output_format.schema");
   EXPECT_EQ(with(R"("output_config": {"effort": "low"})")["reasoning_effort"], "low");
   EXPECT_EQ(with(R"("output_config": {"effort": "max"})")["reasoning_effort"], "high");
   const auto thinks = [](const std::string& members) {

@@ -75,6 +75,10 @@ class Messages(Asking):
         self.refused("model", 404, "not_found_error", model="another")
         no_schema = {"type": "json_schema", "schema": {"properties": {"a": {"not": {}}}}}
         self.refused("output_config.format.schema: /properties/a/not: expected", output_config={"format": no_schema})
+        counted = {"model": "story", "messages": ASK, "output_config": {"format": no_schema}}
+        status, _, text = self.ask("POST", PATH + "/count_tokens", counted)
+        self.assertEqual(status, 400)
+        self.assertIn("output_config.format.schema: /properties/a/not: expected", json.loads(text)["error"]["message"])
         self.refused("output_format.schema: /properties/a/not: expected", output_format=no_schema)
         self.assertEqual(self.ask("GET", PATH)[0], 405)
 
